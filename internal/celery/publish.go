@@ -1,0 +1,66 @@
+package celery
+
+import (
+	"errors"
+	"time"
+)
+
+// A Message is one task to be sent. Its ID repeats when it is sent again.
+type Message struct {
+	Template *Template
+	ID       string    // the task id
+	Slot     time.Time // the nominal time, for the onebeat_slot header
+	At       time.Time // the instant that relative expires and countdowns count from
+	Index    int       // its place in the batch, for the Mark
+}
+
+// A Mark says how far publishing has got: all slots of batches before Seq, and
+// the first Done of batch Seq, are settled. The broker keeps one Mark a shard,
+// moved on in the same breath as the messages it speaks of, and refuses to move
+// it for a term lower than the one it has.
+type Mark struct {
+	Term int64
+	Seq  int64
+	Done int
+
+	// Note is opaque to the broker and kept with the mark. The dispatcher names
+	// in it the slots of unrecorded batches that were settled without a message.
+	Note string
+}
+
+// Covers reports whether m says that the first done slots of batch seq are settled.
+func (m Mark) Covers(seq int64, done int) bool {
+	return m.Seq > seq || m.Seq == seq && m.Done >= done
+}
+
+// A Part is messages of one batch that are sent together, and the mark that
+// holds once they are: Mark.Done counts settled slots of the batch, so it may be
+// more than the messages.
+type Part struct {
+	Mark     Mark
+	Messages []Message
+	Events   bool // tell a task-sent event of each; best effort, never an error
+}
+
+// A Failure is a message that the broker will not take now or ever, while it
+// took the others of its part.
+type Failure struct {
+	Index  int // Message.Index
+	Reason string
+}
+
+// ErrFenced says that the broker has seen a higher term: this node's time is
+// over, and nothing of the part was sent.
+var ErrFenced = errors.New("a node with a higher term publishes now")
+
+// A PublishError is a part that the broker did not acknowledge. The same part
+// may be published again: the mark keeps what had arrived from being doubled.
+type PublishError struct {
+	// Unsure is set when messages may be with the broker beyond what its mark
+	// tells, so that trying again may double them (with the same task ids).
+	Unsure bool
+	Err    error
+}
+
+func (e *PublishError) Error() string { return "publish: " + e.Err.Error() }
+func (e *PublishError) Unwrap() error { return e.Err }

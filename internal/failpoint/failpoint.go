@@ -1,0 +1,58 @@
+// Package failpoint lets a test end or disturb the process at a named step.
+//
+// ONEBEAT_FAILPOINT="name=action" arms one point; "name=action@n" acts on the
+// n-th passing. Actions: kill (SIGKILL to this very process), error, and a
+// duration such as 300ms to wait. Unarmed, a point costs one comparison.
+package failpoint
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Env is the variable that arms a point, read once when the process starts.
+const Env = "ONEBEAT_FAILPOINT"
+
+var (
+	armed, action string
+	at            int64 = 1
+	passed        atomic.Int64
+)
+
+func init() {
+	name, rest, ok := strings.Cut(os.Getenv(Env), "=")
+	if !ok {
+		return
+	}
+	armed, action = name, rest
+	if before, n, ok := strings.Cut(rest, "@"); ok {
+		action = before
+		if n, err := strconv.ParseInt(n, 10, 64); err == nil {
+			at = n
+		}
+	}
+}
+
+// Here marks a step. It returns an error only when the point is armed with one.
+func Here(name string) error {
+	if armed == "" || armed != name || passed.Add(1) != at {
+		return nil
+	}
+	switch action {
+	case "kill":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // the signal may take a moment to arrive
+	case "error":
+		return fmt.Errorf("failpoint %s", name)
+	default:
+		if wait, err := time.ParseDuration(action); err == nil {
+			time.Sleep(wait)
+		}
+		return nil
+	}
+}

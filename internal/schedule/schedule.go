@@ -1,0 +1,178 @@
+// Package schedule holds the words that all of onebeat speaks: entries, the
+// specs that say when they are due, slots, and what became of a slot.
+//
+// An Entry is a task and the rule that says when to send it. A Spec is the rule
+// alone. A slot is a nominal time that a spec gives, in UTC, whole microseconds;
+// it is never the time at which something in fact happened. A Due is a slot that
+// an entry owes. A Run is the record of what became of it.
+//
+//   - The maths of time is pure: Spec.Next depends on its argument alone.
+//   - Nothing here does I/O, reads a clock or knows a database.
+package schedule
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// An ID names an entry for good within its catalog: the key of its row as text.
+type ID string
+
+// A Spec gives slots.
+type Spec interface {
+	// Next returns the first slot strictly after t, in UTC, or the zero Time
+	// when there is none. It always ends and depends on t alone.
+	Next(t time.Time) time.Time
+
+	// String returns the spec in the form that ParseSpec reads.
+	String() string
+}
+
+// An Entry is a task and the rule that says when to send it.
+//
+// An Entry does not change once it was handed to a planner: an edit makes a new
+// one and ends the old (End), which is how a sender that still holds the old one
+// learns of the edit.
+type Entry struct {
+	ID   ID
+	Name string // for people; need not be unique
+	Task string // the Celery task's name
+
+	// Args, Kwargs and Options are the JSON texts of the row: an array, an
+	// object, and an object of apply_async options. Empty means none. They may be
+	// dropped once Payload was made from them.
+	Args, Kwargs, Options string
+
+	Spec    Spec
+	Misfire Misfire
+
+	// After is the instant after which the entry's slots count: its last slot
+	// that ended, or when it was first seen, or when its spec was last edited,
+	// whichever is latest. The first slot is Spec.Next(After).
+	After time.Time
+
+	LastRunAt     time.Time // the slot last sent; zero if none was
+	TotalRunCount int64
+
+	// Payload is what a sender made ready from the entry, once per definition.
+	// Only the sender looks inside.
+	Payload any
+
+	// Digest tells definitions apart: equal for rows that say the same task,
+	// arguments, options, spec and policy; names and run state do not count.
+	Digest uint64
+
+	ended atomic.Pointer[string]
+}
+
+// End marks e as no longer the entry's definition, for the reason given. Later
+// calls change nothing. It is safe to call from any goroutine.
+func (e *Entry) End(reason string) { e.ended.CompareAndSwap(nil, &reason) }
+
+// Ended returns why e is no longer the entry's definition, or "" while it is.
+func (e *Entry) Ended() string {
+	if reason := e.ended.Load(); reason != nil {
+		return *reason
+	}
+	return ""
+}
+
+// The reasons that an entry's definition ends for, and that slots are skipped for.
+const (
+	ReasonEdited   = "edited"   // another definition took its place
+	ReasonDisabled = "disabled" // the row says enabled = false
+	ReasonRemoved  = "removed"  // the row is gone
+	ReasonPaused   = "paused"
+	ReasonBadRow   = "bad row" // the row can no longer be read
+	ReasonMisfire  = "misfire" // too late, and the policy says skip, or too many or too old
+	ReasonExpired  = "expired" // the message's absolute expiry had passed
+
+	// ReasonReplaced is for a claimed slot that the entry's new definition gives
+	// as well: the new one answers for the slot, so the old one leaves no record.
+	ReasonReplaced = "replaced"
+)
+
+// A Policy says what becomes of slots that passed while nobody could send them.
+type Policy string
+
+const (
+	Once Policy = "once" // the latest is sent, the earlier ones are coalesced into it
+	Skip Policy = "skip" // none later than the grace is sent
+	All  Policy = "all"  // each is sent, within the bounds
+)
+
+// A Misfire is an entry's policy with its bounds. The zero Misfire is Once.
+type Misfire struct {
+	Policy Policy
+	Grace  time.Duration // Skip: a slot this late or less is sent all the same; 0 means DefaultGrace
+	Count  int           // All: at most so many of the latest; 0 means DefaultCount
+	Age    time.Duration // Once, All: none older than this; 0 means no bound
+}
+
+const (
+	DefaultGrace = time.Minute
+	DefaultCount = 1000
+)
+
+// A Due is a slot that an entry owes, or a range of slots that ended unsent.
+type Due struct {
+	Entry *Entry
+	Slot  time.Time
+
+	// Request is set for a run that a person asked for: the request's id. Slot is
+	// then the instant of the request.
+	Request string
+
+	// State is empty for a slot to be sent. Else nothing is sent and the slots
+	// from Slot to Through, Count of them, end in this state for this reason.
+	State   State
+	Reason  string
+	Through time.Time
+	Count   int
+}
+
+// A State is the one end that every slot comes to.
+type State string
+
+const (
+	Sent      State = "sent"
+	Coalesced State = "coalesced" // into a later slot of the entry
+	Skipped   State = "skipped"   // Reason says why
+	Failed    State = "failed"    // Reason says why; it will not be tried again
+)
+
+// A Batch is the slots that are claimed together, in order of slot.
+type Batch struct {
+	Term int64
+	Seq  int64 // rises by one a batch, over all terms
+	Dues []Due
+}
+
+// A Run is the record of one slot, or of a range of slots that ended alike.
+type Run struct {
+	Entry     ID        `json:"entry_id"`
+	Name      string    `json:"name"`
+	Task      string    `json:"task"`
+	Slot      time.Time `json:"slot"`
+	Through   time.Time `json:"through,omitzero"` // last slot of a range; zero for one slot
+	Count     int       `json:"count"`            // slots in the range; 1 for one slot
+	State     State     `json:"state"`
+	Reason    string    `json:"reason,omitempty"`
+	TaskID    string    `json:"task_id,omitempty"` // empty where nothing was sent
+	Queue     string    `json:"queue,omitempty"`
+	Request   string    `json:"request,omitempty"`
+	Node      string    `json:"node"`
+	Term      int64     `json:"term"`
+	SentAt    time.Time `json:"sent_at,omitzero"`    // the broker's acknowledgement, by this node's clock
+	Recovered bool      `json:"recovered,omitempty"` // learnt from the broker's fence after a crash
+}
+
+// A Change is news of one entry.
+type Change struct {
+	ID    ID
+	Entry *Entry // nil when there is nothing to plan: Reason says why
+
+	Name    string // when known
+	Reason  string // with a nil Entry: ReasonRemoved, ReasonDisabled, ReasonPaused, ReasonBadRow
+	Problem string // with ReasonBadRow: what is wrong with the row and what to do
+}
