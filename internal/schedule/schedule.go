@@ -11,6 +11,7 @@
 package schedule
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -176,3 +177,39 @@ type Change struct {
 	Reason  string // with a nil Entry: ReasonRemoved, ReasonDisabled, ReasonPaused, ReasonBadRow
 	Problem string // with ReasonBadRow: what is wrong with the row and what to do
 }
+
+// A Claimed is a batch as the journal remembers it: without definitions.
+type Claimed struct {
+	Term int64
+	Seq  int64
+	At   time.Time
+	Dues []ClaimedDue
+}
+
+// A ClaimedDue is a Due as the journal remembers it. Digest is that of the
+// definition it was claimed from.
+type ClaimedDue struct {
+	Entry   ID
+	Slot    time.Time
+	Digest  uint64
+	Request string
+	State   State
+	Reason  string
+	Through time.Time
+	Count   int
+}
+
+// A Lease is the right to plan and dispatch a shard. Each holding of it has a
+// higher term.
+type Lease struct {
+	Term int64
+
+	// For is how long the lease lasts from the moment the request for it left.
+	For time.Duration
+
+	// Now is the database's clock while it answered.
+	Now time.Time
+}
+
+// ErrLost says that the lease is another's by now: this term must do nothing more.
+var ErrLost = errors.New("the lease was taken over by another node")
