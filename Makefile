@@ -1,0 +1,56 @@
+# make          builds bin/onebeat
+# make demo     shows it at work with a real Celery worker
+# make test     lint and every test, among real servers and workers
+# make check    lint and the tests that need no servers: under a minute
+# make stack    private servers for tests: alone until Ctrl-C, or around CMD="go test ./internal/store/..."
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+# SERVED are the packages whose tests need servers or workers: those that say so.
+SERVED = $(shell grep -rlE 'ONEBEAT_TEST_|/storetest"|/brokertest"|onebeat/test/' --include='*_test.go' cmd internal test 2>/dev/null | xargs -r -n1 dirname | sort -u)
+
+.PHONY: build
+build:
+	go build -trimpath -o bin/onebeat ./cmd/onebeat
+
+.PHONY: deps
+deps:
+	@scripts/deps
+
+.PHONY: lint
+lint:
+	@scripts/lint
+
+.PHONY: fmt
+fmt:
+	go build -modfile=tools.mod -o .cache/bin/gofumpt mvdan.cc/gofumpt
+	.cache/bin/gofumpt -w $$(go list -f '{{.Dir}}' ./...)
+
+.PHONY: stack
+stack: deps .cache/bin/stack
+	@.cache/bin/stack $(STACKFLAGS) -- $(CMD)
+
+.PHONY: test
+test: deps lint build .cache/bin/stack .cache/bin/tally
+	@.cache/bin/stack $(STACKFLAGS) -- .cache/bin/tally go test -json -race -p 2 -timeout 20m $(TESTFLAGS) ./...
+
+.PHONY: check
+check: lint build .cache/bin/tally
+	@.cache/bin/tally go test -json -short -timeout 2m $$(go list ./... | grep -vxE '$(subst $(empty) ,|,$(SERVED:%=github.com/onebeat/onebeat/%))')
+
+.PHONY: demo
+demo: build
+	@scripts/demo
+
+.PHONY: clean
+clean:
+	rm -rf bin .cache
+
+# go build knows by itself what has changed.
+.PHONY: .cache/bin/stack .cache/bin/tally
+.cache/bin/stack:
+	@go build -o $@ ./test/stack
+.cache/bin/tally:
+	@go build -o $@ ./test/tally

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"github.com/onebeat/onebeat/test/harness/process"
+)
+
+// RedisOptions are the optional things about a Redis server.
+type RedisOptions struct {
+	// AppendOnly keeps every write in a file, synced each second, so that a
+	// server that was killed comes back with its data. Without it there is none.
+	AppendOnly bool
+}
+
+// Redis starts a Redis server without a password.
+func Redis(ctx context.Context, options RedisOptions) (*Server, error) {
+	return open(ctx, "redis", func(s *Server) error {
+		bin, err := exec.LookPath("redis-server")
+		if err != nil {
+			return errors.New("Redis is not installed: run `make deps`")
+		}
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		appendOnly := "no"
+		if options.AppendOnly {
+			appendOnly = "yes"
+		}
+		s.url = "redis://" + address
+		s.quit = syscall.SIGTERM
+		s.start = func() (*process.Process, error) {
+			return process.Start(process.Command{
+				Path: bin, Log: s.path("log"), Dir: s.dir,
+				Args: []string{
+					"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", s.dir,
+					"--save", "", "--appendonly", appendOnly, "--daemonize", "no",
+				},
+			})
+		}
+		s.ready = func(ctx context.Context) error { return pingRedis(ctx, address) }
+		return nil
+	})
+}
+
+// pingRedis returns nil when the server answers, which it does not while it
+// still loads its data.
+func pingRedis(ctx context.Context, address string) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if answer != "+PONG\r\n" {
+		return fmt.Errorf("PING was answered with %q", answer)
+	}
+	return nil
+}
