@@ -1,0 +1,93 @@
+package schedule_test
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+	_ "time/tzdata"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// instant reads an RFC 3339 time of a test.
+func instant(t testing.TB, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// parse reads a spec of a test.
+func parse(t testing.TB, text, zone string) schedule.Spec {
+	t.Helper()
+	spec, err := schedule.ParseSpec(text, zone, time.Time{})
+	if err != nil {
+		t.Fatalf("ParseSpec(%q, %q): %v", text, zone, err)
+	}
+	return spec
+}
+
+// rows returns the fields of each line of a table in testdata/slots, which are
+// parted by "|". Lines that begin with # are comments.
+func rows(t *testing.T, name string, fields int) [][]string {
+	t.Helper()
+	file, err := os.Open("testdata/slots/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var all [][]string
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		row := strings.Split(line, "|")
+		if len(row) != fields {
+			t.Fatalf("%s: %q has %d fields, want %d", name, line, len(row), fields)
+		}
+		for i := range row {
+			row[i] = strings.TrimSpace(row[i])
+		}
+		all = append(all, row)
+	}
+	if len(all) == 0 {
+		t.Fatalf("%s has no rows", name)
+	}
+	return all
+}
+
+// TestNextSlots reads tables of: zone | spec | after | next, the times in RFC 3339, "-"
+// for no slot.
+func TestNextSlots(t *testing.T) {
+	for _, name := range []string{"celery.txt", "differences.txt", "clocks.txt", "other.txt"} {
+		for _, row := range rows(t, name, 4) {
+			zone, text, after, want := row[0], row[1], row[2], row[3]
+			t.Run(name+"/"+zone+"/"+text+"/"+after, func(t *testing.T) {
+				got := parse(t, text, zone).Next(instant(t, after))
+				if want == "-" {
+					if !got.IsZero() {
+						t.Errorf("Next(%s) = %v, want none", after, got)
+					}
+					return
+				}
+				if !got.Equal(instant(t, want)) || got.Location() != time.UTC {
+					t.Errorf("Next(%s) = %v, want %s in UTC", after, got, want)
+				}
+			})
+		}
+	}
+}
+
+func TestSpecThatNeverComesIsAnError(t *testing.T) {
+	_, err := schedule.ParseSpec("0 0 30 2 *", "", time.Time{})
+	var fault *schedule.SpecError
+	if !errors.As(err, &fault) || !strings.Contains(fault.Problem, "never comes") {
+		t.Errorf("ParseSpec of the 30th of February: %v, want a SpecError that says it never comes", err)
+	}
+}
