@@ -1,0 +1,272 @@
+package celery
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Task is what a row says should be sent.
+type Task struct {
+	Name  string // the Celery task's name
+	Entry string // the entry's name, for the periodic_task_name header; "" for none
+
+	// Args, Kwargs and Options are JSON texts: an array, an object, and an
+	// object of apply_async options. "" is none.
+	Args, Kwargs, Options string
+}
+
+// A Template is a task made ready: all of its message that does not change from
+// one sending to the next. It never changes and is safe to use from any
+// goroutine. What templates have in common they share, so that one costs little
+// more than its own arguments.
+type Template struct {
+	shape *shape
+
+	// own is the text that is this template's alone, its sections end to end.
+	own  []byte
+	ends [sections]uint32
+
+	expiresAt time.Time // of an absolute expires option
+}
+
+// The sections of a template's own text.
+const (
+	bodySection   = iota
+	argsSection   // argsrepr
+	kwargsSection // kwargsrepr
+	entrySection  // the entry's name
+	headerSection // the option headers, as members of an object with a comma before each
+	idSection     // the option task_id
+	sections
+)
+
+func (t *Template) section(i int) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = t.ends[i-1]
+	}
+	return t.own[start:t.ends[i]:t.ends[i]]
+}
+
+// Template checks a row strictly and makes it ready. The error is one line for
+// people; it names what is wrong but never quotes an argument.
+func (c *Config) Template(task Task) (*Template, error) {
+	t, err := c.template(task)
+	if err != nil {
+		return nil, fmt.Errorf("task %s: %w", cleanName(task.Name), err)
+	}
+	return t, nil
+}
+
+// cleanName keeps an error one line whatever a row calls its task.
+func cleanName(name string) string {
+	if name == "" {
+		return "(no name)"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' {
+			return ' '
+		}
+		return r
+	}, name)
+}
+
+func (c *Config) template(task Task) (*Template, error) {
+	if task.Name == "" {
+		return nil, errors.New("the row names no task")
+	}
+	for _, text := range []string{task.Name, task.Entry} {
+		if strings.ToValidUTF8(text, "") != text {
+			return nil, errors.New("a name is not UTF-8")
+		}
+	}
+	args, err := parseField("args", task.Args, "an array")
+	if err != nil {
+		return nil, err
+	}
+	kwargs, err := parseField("kwargs", task.Kwargs, "an object")
+	if err != nil {
+		return nil, err
+	}
+	given, err := parseField("options", task.Options, "an object")
+	if err != nil {
+		return nil, err
+	}
+	own, _ := given.(*object)
+	o, err := c.readOptions(task.Name, c.optionsOf(task.Name, own))
+	if err != nil {
+		return nil, err
+	}
+	body, shape, err := c.encode(task, args, kwargs, o)
+	if err != nil {
+		return nil, err
+	}
+	t := &Template{shape: c.shapes.intern(shape), expiresAt: o.expiresAt}
+	for i, text := range [sections]string{
+		bodySection:   string(body),
+		argsSection:   o.argsRepr,
+		kwargsSection: o.kwargsRepr,
+		entrySection:  task.Entry,
+		headerSection: headerText(o.headers),
+		idSection:     o.id,
+	} {
+		t.own = append(t.own, text...)
+		t.ends[i] = uint32(len(t.own))
+	}
+	t.own = append([]byte(nil), t.own...) // no room to spare
+	return t, nil
+}
+
+// parseField parses a column of a row; "" and null give nil.
+func parseField(column, text, kind string) (value, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	v, err := parseJSON(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", column, err)
+	}
+	switch v.(type) {
+	case nil:
+		return nil, nil
+	case []value:
+		if kind == "an array" {
+			return v, nil
+		}
+	case *object:
+		if kind == "an object" {
+			return v, nil
+		}
+	}
+	return nil, fmt.Errorf("%s must be %s", column, kind)
+}
+
+// plainEmbed is the third part of the body of a task that nothing follows.
+const plainEmbed = `{"callbacks":null,"errbacks":null,"chain":null,"chord":null}`
+
+// encode makes the body, the argument reprs where the options give none, and
+// the shape.
+func (c *Config) encode(task Task, args, kwargs value, o *options) ([]byte, *shape, error) {
+	codec, err := codecOf(o.serializer)
+	if err != nil {
+		return nil, nil, err
+	}
+	compression, err := compressionOf(o.compression)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !o.hasArgsRepr {
+		o.argsRepr = "()" // empty arguments are an empty tuple to Celery
+		if list, _ := args.([]value); len(list) > 0 {
+			o.argsRepr = repr(args, reprBudget, c.reprLevels)
+		}
+	}
+	if !o.hasKwargsRepr {
+		o.kwargsRepr = "{}"
+		if members, _ := kwargs.(*object); members.len() > 0 {
+			o.kwargsRepr = repr(kwargs, reprBudget, c.reprLevels)
+		}
+	}
+	embed := new(object)
+	embed.set("callbacks", o.callbacks)
+	embed.set("errbacks", o.errbacks)
+	embed.set("chain", o.chain)
+	embed.set("chord", o.chord)
+
+	var raw []byte
+	raw = append(append(raw, '['), textOr(task.Args, args, "[]")...)
+	raw = append(append(raw, ','), textOr(task.Kwargs, kwargs, "{}")...)
+	raw = append(appendJSON(append(raw, ','), embed), ']')
+	if args == nil {
+		args = []value{}
+	}
+	if kwargs == nil {
+		kwargs = new(object)
+	}
+	body, err := codec.encode(raw, []value{args, kwargs, embed})
+	if err != nil {
+		return nil, nil, err
+	}
+	if compression != "" {
+		body = compress(body)
+	}
+	return body, c.shapeOf(task, codec, compression, o), nil
+}
+
+// textOr is the row's own text, spliced into the body as it is: numbers, escapes
+// and doubled keys reach the worker as they were written.
+func textOr(text string, v value, otherwise string) string {
+	if v == nil {
+		return otherwise
+	}
+	return strings.TrimSpace(text)
+}
+
+// headerText is the option headers as they follow the other headers of an envelope.
+func headerText(headers *object) string {
+	if headers.len() == 0 {
+		return ""
+	}
+	var text []byte
+	for _, key := range headers.keys {
+		if replaced(key) {
+			continue
+		}
+		text = append(appendQuoted(append(text, ','), key), ':')
+		text = appendJSON(text, headers.values[key])
+	}
+	return string(text)
+}
+
+// Route is where the task's messages go.
+func (t *Template) Route() Route { return t.shape.route }
+
+// Priority is the priority of the messages, and whether one was asked for. A
+// message without one goes as 0.
+func (t *Template) Priority() (int, bool) { return int(t.shape.priority), t.shape.hasPriority }
+
+// TaskID is the id of a message: its own, unless the options fix one.
+func (t *Template) TaskID(m Message) string {
+	if fixed := t.section(idSection); len(fixed) > 0 {
+		return string(fixed)
+	}
+	return m.ID
+}
+
+// Expired reports whether an absolute expires option has passed at the instant
+// given: a worker would discard the message unread.
+func (t *Template) Expired(at time.Time) bool {
+	return t.shape.expires == absolute && at.After(t.expiresAt)
+}
+
+// Body is the body of the messages as it goes over AMQP. It must not be changed.
+func (t *Template) Body() []byte { return t.section(bodySection) }
+
+// expiry is when a message expires.
+func (t *Template) expiry(at time.Time) time.Time {
+	if t.shape.expires == relative {
+		return addSeconds(at, t.shape.expiresIn)
+	}
+	return t.expiresAt
+}
+
+// ttl is a message's expiration property in milliseconds.
+func (t *Template) ttl(at time.Time) int64 {
+	switch t.shape.expires {
+	case relative:
+		return expiration(t.shape.expiresIn)
+	case absolute:
+		return expiration(t.expiresAt.Sub(at).Seconds())
+	}
+	return expiration(t.shape.expirationIn)
+}
+
+// eta is when a worker may begin; zero for at once.
+func (t *Template) eta(at time.Time) time.Time {
+	if t.shape.countdown != 0 {
+		return addSeconds(at, t.shape.countdown)
+	}
+	return t.shape.eta
+}

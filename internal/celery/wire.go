@@ -1,0 +1,173 @@
+package celery
+
+import (
+	"encoding/base64"
+	"strconv"
+	"time"
+)
+
+// Properties are the AMQP properties of a message (AMQP 0-9-1, class basic).
+type Properties struct {
+	ContentType     string
+	ContentEncoding string
+	DeliveryMode    uint8 // 1 transient, 2 persistent
+	Priority        uint8
+	CorrelationID   string
+	ReplyTo         string
+	Expiration      string // milliseconds; "" for none
+}
+
+// Properties returns the AMQP properties of m.
+func (t *Template) Properties(m Message) Properties {
+	p := t.shape.properties
+	if p.CorrelationID == "" {
+		p.CorrelationID = t.TaskID(m)
+	}
+	if t.shape.hasExpiration {
+		p.Expiration = strconv.FormatInt(t.ttl(m.At), 10)
+	}
+	return p
+}
+
+// Headers returns the headers of m as an AMQP table: strings, bools, nil, int32
+// (int64 where it must be), float64, []any and nested map[string]any.
+func (t *Template) Headers(m Message) map[string]any {
+	headers := make(map[string]any, len(t.shape.headers))
+	for _, f := range t.shape.headers {
+		if h, isHole := f.value.(hole); isHole {
+			headers[f.key] = t.text(h, m)
+		} else {
+			headers[f.key] = table(f.value)
+		}
+	}
+	if own := t.section(headerSection); len(own) > 0 {
+		text := append([]byte{'{'}, own[1:]...)
+		v, err := parseJSON(string(append(text, '}')))
+		if err != nil {
+			panic("celery: a template's own headers: " + err.Error())
+		}
+		for key, v := range table(v).(map[string]any) {
+			headers[key] = v
+		}
+	}
+	return headers
+}
+
+// text is what fills a hole among the headers.
+func (t *Template) text(h hole, m Message) any {
+	switch h {
+	case idHole:
+		return t.TaskID(m)
+	case argsHole:
+		return string(t.section(argsSection))
+	case kwargsHole:
+		return string(t.section(kwargsSection))
+	case entryHole:
+		return string(t.section(entrySection))
+	}
+	if at := t.time(h, m); !at.IsZero() {
+		return string(appendTime(nil, at))
+	}
+	return nil
+}
+
+// time is the time that fills a hole.
+func (t *Template) time(h hole, m Message) time.Time {
+	switch h {
+	case etaHole:
+		return t.eta(m.At)
+	case expiresHole:
+		return t.expiry(m.At)
+	}
+	return m.Slot
+}
+
+// AppendEnvelope appends m as every transport but AMQP carries it: one JSON
+// object with the body in base64. The delivery tag must be new for each attempt
+// to send; workers keep unacknowledged messages by it.
+func (t *Template) AppendEnvelope(dst []byte, m Message, deliveryTag string) []byte {
+	return t.fill(dst, t.shape.envelope, &filling{Message: m, tag: deliveryTag})
+}
+
+// AppendEvent appends the body of m's task-sent event. The node is the sender's
+// name, as in the origin header; the instant is that of the sending.
+func (t *Template) AppendEvent(dst []byte, m Message, node string, pid int, at time.Time) []byte {
+	return t.fill(dst, t.shape.event, &filling{Message: m, node: node, pid: pid, at: at})
+}
+
+// A filling is what fills the holes of one message.
+type filling struct {
+	Message
+	tag  string
+	node string
+	pid  int
+	at   time.Time
+}
+
+func (t *Template) fill(dst []byte, parts []part, f *filling) []byte {
+	for i := range parts {
+		dst = append(dst, parts[i].text...)
+		switch h := parts[i].hole; h {
+		case noHole:
+		case idHole:
+			if fixed := t.section(idSection); len(fixed) > 0 {
+				dst = appendQuoted(dst, fixed)
+			} else {
+				dst = appendQuoted(dst, f.ID)
+			}
+		case argsHole:
+			dst = appendQuoted(dst, t.section(argsSection))
+		case kwargsHole:
+			dst = appendQuoted(dst, t.section(kwargsSection))
+		case entryHole:
+			dst = appendQuoted(dst, t.section(entrySection))
+		case headersHole:
+			dst = append(dst, t.section(headerSection)...)
+		case bodyHole:
+			dst = append(dst, '"')
+			dst = base64.StdEncoding.AppendEncode(dst, t.section(bodySection))
+			dst = append(dst, '"')
+		case tagHole:
+			dst = appendQuoted(dst, f.tag)
+		case nodeHole:
+			dst = appendQuoted(dst, f.node)
+		case pidHole:
+			dst = strconv.AppendInt(dst, int64(f.pid), 10)
+		case atHole:
+			dst = appendUnix(dst, f.at)
+		case ttlHole:
+			dst = append(dst, '"')
+			dst = strconv.AppendInt(dst, t.ttl(f.At), 10)
+			dst = append(dst, '"')
+		default:
+			at := t.time(h, f.Message)
+			if at.IsZero() {
+				dst = append(dst, "null"...)
+				continue
+			}
+			dst = append(dst, '"')
+			dst = appendTime(dst, at)
+			dst = append(dst, '"')
+		}
+	}
+	return dst
+}
+
+// appendUnix writes t as Python's time.time(): seconds with a fraction.
+func appendUnix(dst []byte, t time.Time) []byte {
+	dst = strconv.AppendInt(dst, t.Unix(), 10)
+	micros := strconv.Itoa(1_000_000 + t.Nanosecond()/1000)
+	return append(append(dst, '.'), micros[1:]...)
+}
+
+// AppendEventEnvelope appends an event as virtual transports carry it; on Redis it
+// is published to <prefix>/<database>.celeryev/task.sent.
+func AppendEventEnvelope(dst, event []byte, node, deliveryTag string) []byte {
+	dst = append(dst, `{"body":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, event)
+	dst = append(dst, `","content-encoding":"utf-8","content-type":"application/json","headers":{"hostname":`...)
+	dst = appendQuoted(dst, node)
+	dst = append(dst, `},"properties":{"delivery_mode":1,"delivery_info":{"exchange":"celeryev","routing_key":"task.sent"},"priority":0,"body_encoding":"base64","delivery_tag":`...)
+	dst = appendQuoted(dst, deliveryTag)
+	return append(dst, "}}"...)
+}
