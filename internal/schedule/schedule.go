@@ -12,7 +12,7 @@ package schedule
 
 import (
 	"errors"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -32,8 +32,8 @@ type Spec interface {
 // An Entry is a task and the rule that says when to send it.
 //
 // An Entry does not change once it was handed to a planner: an edit makes a new
-// one and ends the old (End), which is how a sender that still holds the old one
-// learns of the edit.
+// one and ends the old, which is how a sender that still holds the old one
+// learns of the edit (Seal).
 type Entry struct {
 	ID   ID
 	Name string // for people; need not be unique
@@ -63,19 +63,48 @@ type Entry struct {
 	// arguments, options, spec and policy; names and run state do not count.
 	Digest uint64
 
-	ended atomic.Pointer[string]
+	mu       sync.Mutex
+	ended    string
+	replaced time.Time
+	sealed   time.Time
 }
 
-// End marks e as no longer the entry's definition, for the reason given. Later
-// calls change nothing. It is safe to call from any goroutine.
-func (e *Entry) End(reason string) { e.ended.CompareAndSwap(nil, &reason) }
+// Seal is called by the sender in the moment before slot leaves. It returns ""
+// and from then on the slot is e's, or why e is no longer the entry's
+// definition: then nothing may be sent from it. Sealing a slot again is harmless.
+func (e *Entry) Seal(slot time.Time) (ended string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case !slot.After(e.sealed):
+		return ""
+	case e.ended == "":
+		e.sealed = slot
+		return ""
+	case slot.Equal(e.replaced):
+		return ReasonReplaced
+	}
+	return e.ended
+}
+
+// End marks e as no longer the entry's definition, for the reason given, unless
+// it had ended already. What comes after it answers for the slot replaced as
+// well, if that is not zero. End returns the last slot that was sealed before,
+// so that a slot belongs either to e or to what comes after it, never to both.
+func (e *Entry) End(reason string, replaced time.Time) (sealed time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ended == "" {
+		e.ended, e.replaced = reason, replaced
+	}
+	return e.sealed
+}
 
 // Ended returns why e is no longer the entry's definition, or "" while it is.
 func (e *Entry) Ended() string {
-	if reason := e.ended.Load(); reason != nil {
-		return *reason
-	}
-	return ""
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.ended
 }
 
 // The reasons that an entry's definition ends for, and that slots are skipped for.
@@ -98,20 +127,21 @@ type Policy string
 
 const (
 	Once Policy = "once" // the latest is sent, the earlier ones are coalesced into it
-	Skip Policy = "skip" // none later than the grace is sent
+	Skip Policy = "skip" // none is sent
 	All  Policy = "all"  // each is sent, within the bounds
 )
 
-// A Misfire is an entry's policy with its bounds. The zero Misfire is Once.
+// A Misfire is an entry's policy for slots that are later than its grace, with
+// its bounds. The zero Misfire is Once.
 type Misfire struct {
 	Policy Policy
-	Grace  time.Duration // Skip: a slot this late or less is sent all the same; 0 means DefaultGrace
+	Grace  time.Duration // a slot this late or less is late, not missed: it is sent; 0 means DefaultGrace
 	Count  int           // All: at most so many of the latest; 0 means DefaultCount
 	Age    time.Duration // Once, All: none older than this; 0 means no bound
 }
 
 const (
-	DefaultGrace = time.Minute
+	DefaultGrace = 5 * time.Second
 	DefaultCount = 1000
 )
 

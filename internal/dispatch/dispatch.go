@@ -1,0 +1,199 @@
+// Package dispatch turns due slots into messages, each slot once.
+//
+// A batch of slots goes through three stages, each one goroutine, joined by
+// short queues, in order of the batch's sequence number:
+//
+//	claim    one transaction: the term is still ours, and the journal names the slots
+//	publish  at the slot, never before it; fenced at the broker by term and mark
+//	record   one transaction for one or more batches: run state, ledger, journal gone
+//
+// Recover runs before them and ends what an earlier term left in the journal.
+//
+//   - A claimed slot is published, or ends in a recorded state that says why
+//     not. A broker that is down delays; it does not lose.
+//   - A part that was not acknowledged is published again, the very same part,
+//     until the broker takes it or the lease is gone. The broker's mark keeps it
+//     from doubling.
+//   - Claiming runs ahead of publishing, and publishing ahead of recording, by a
+//     bounded number of batches each.
+//   - If the process dies between any two steps, Recover finds out from the
+//     journal and the broker's mark what is left to do.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A Planner knows which slots are due.
+type Planner interface {
+	// Pull returns the slots to claim now, at least one, at most max, in order of
+	// slot. It waits for them and returns an error only when ctx ends.
+	Pull(ctx context.Context, max int) ([]schedule.Due, error)
+}
+
+// A Ledger remembers which slots were taken and what came of them. All of its
+// methods return schedule.ErrLost when the term is over, having done nothing,
+// and all may be called again after any other error.
+type Ledger interface {
+	// Claim writes the batch into the journal, durably.
+	Claim(ctx context.Context, batch schedule.Batch) error
+
+	// Record writes the ends of slots and takes the batches named by seqs out of
+	// the journal, all or nothing.
+	Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error
+}
+
+// A Publisher hands messages to the broker and keeps the mark there. One
+// goroutine calls it.
+type Publisher interface {
+	// Take makes the broker refuse lower terms and returns the mark as it stood.
+	Take(ctx context.Context, term int64) (celery.Mark, error)
+
+	// Publish returns when the broker has acknowledged the part, with the messages
+	// it took no copy of; celery.ErrFenced if a higher term publishes now; or
+	// another error, after which the same part may be published again.
+	Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error)
+}
+
+// Options tune a Dispatcher. The zero Options are the defaults.
+type Options struct {
+	Installation string           // the name that task ids are made from
+	Node         string           // recorded with each run
+	Batch        int              // the most slots that are claimed together; 1000
+	Ahead        int              // batches between two stages; 8
+	Drain        time.Duration    // how long what was claimed may take to go out after a stop; 10 s
+	Attempt      time.Duration    // the longest that one call of the ledger or the broker may take; 5 s
+	Events       bool             // tell a task-sent event of each message
+	Now          func() time.Time // this node's clock; time.Now
+	Logger       *slog.Logger     // silent
+	Metrics      *Metrics         // none
+}
+
+// A Dispatcher sends what a planner hands over. Make one with New.
+type Dispatcher struct {
+	opts      Options
+	planner   Planner
+	ledger    Ledger
+	publisher Publisher
+	log       *slog.Logger
+	metrics   *Metrics
+}
+
+// New returns a dispatcher. It works while Run does.
+func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dispatcher {
+	if opts.Batch == 0 {
+		opts.Batch = 1000
+	}
+	if opts.Ahead == 0 {
+		opts.Ahead = 8
+	}
+	if opts.Drain == 0 {
+		opts.Drain = 10 * time.Second
+	}
+	if opts.Attempt == 0 {
+		opts.Attempt = 5 * time.Second
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Metrics == nil {
+		opts.Metrics = NewMetrics()
+	}
+	return &Dispatcher{opts, planner, ledger, publisher, opts.Logger, opts.Metrics}
+}
+
+// Run dispatches under term, with sequence numbers after seq, until ctx ends;
+// then it claims nothing more, sends and records what it had claimed, for at
+// most Drain, and returns nil. When hold ends, it stops at once. It returns
+// schedule.ErrLost when the ledger or the broker says that the term is over.
+func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
+	hold, cancel := context.WithCancel(hold)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(d.opts.Drain)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-hold.Done():
+		}
+	})
+	defer stop()
+
+	claimed := make(chan schedule.Batch, d.opts.Ahead)
+	published := make(chan settled, d.opts.Ahead)
+	notes := newNotes()
+	group, hold := errgroup.WithContext(hold)
+	group.Go(func() error {
+		defer close(claimed)
+		return d.claim(ctx, hold, term, seq, claimed)
+	})
+	group.Go(func() error {
+		defer close(published)
+		return d.publish(hold, claimed, published, notes)
+	})
+	group.Go(func() error { return d.record(hold, term, published, notes) })
+	err := group.Wait()
+	if errors.Is(err, celery.ErrFenced) {
+		return schedule.ErrLost
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // the drain's bound: what is left is in the journal
+	}
+	return err
+}
+
+// persist calls do until it succeeds, the lease is gone, or hold ends, waiting
+// longer from try to try, a second at most. It logs the first failure of a row
+// of them and the end of it.
+func (d *Dispatcher) persist(hold context.Context, what string, failures func(), do func(ctx context.Context) error) error {
+	const first, longest = 25 * time.Millisecond, time.Second
+	var since time.Time
+	for wait := first; ; wait = min(2*wait, longest) {
+		ctx, cancel := context.WithTimeout(hold, d.opts.Attempt)
+		err := do(ctx)
+		cancel()
+		switch {
+		case err == nil:
+			if !since.IsZero() {
+				d.log.Info(what+" works again", "after", time.Since(since).Round(time.Millisecond))
+			}
+			return nil
+		case errors.Is(err, schedule.ErrLost), errors.Is(err, celery.ErrFenced):
+			return err
+		case hold.Err() != nil:
+			return context.Cause(hold)
+		}
+		failures()
+		if since.IsZero() {
+			since = time.Now()
+			d.log.Error(what+" fails; trying on", "err", err)
+		}
+		// Spread the tries of several nodes, but stay within a second of the return.
+		sleep(hold, wait/2+rand.N(wait/2))
+	}
+}
+
+// sleep waits for length or until ctx ends, and says whether it slept it out.
+func sleep(ctx context.Context, length time.Duration) bool {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

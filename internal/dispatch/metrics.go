@@ -1,0 +1,87 @@
+package dispatch
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// Metrics tell how dispatching goes. It is a prometheus.Collector.
+type Metrics struct {
+	lateness prometheus.Histogram
+	runs     *prometheus.CounterVec
+	open     prometheus.Gauge
+	database prometheus.Counter
+	broker   prometheus.Counter
+
+	lastSent atomic.Int64 // Unix nanoseconds; 0 if nothing was sent yet
+
+}
+
+// NewMetrics returns metrics that count from zero.
+func NewMetrics() *Metrics {
+	return &Metrics{
+		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "onebeat_lateness_seconds",
+			Help:    "Time from a slot to the broker's acknowledgement of its message.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		}),
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "onebeat_slots_total",
+			Help: "Slots by the state that they ended in.",
+		}, []string{"state"}),
+		open: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "onebeat_journal_batches",
+			Help: "Batches that are claimed and not yet recorded.",
+		}),
+		database: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "onebeat_database_errors_total",
+			Help: "Claims and records that failed and were tried again.",
+		}),
+		broker: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "onebeat_broker_errors_total",
+			Help: "Publishings that failed and were tried again.",
+		}),
+	}
+}
+
+// LastSent returns when a message was last acknowledged; zero if none was yet.
+func (m *Metrics) LastSent() time.Time {
+	if at := m.lastSent.Load(); at != 0 {
+		return time.Unix(0, at).UTC()
+	}
+	return time.Time{}
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.collectors() {
+		c.Describe(ch)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.collectors() {
+		c.Collect(ch)
+	}
+}
+
+func (m *Metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.lateness, m.runs, m.open, m.database, m.broker}
+}
+
+func (m *Metrics) databaseError() { m.database.Inc() }
+func (m *Metrics) brokerError()   { m.broker.Inc() }
+
+// ended counts one run.
+func (m *Metrics) ended(run *schedule.Run) {
+	m.runs.WithLabelValues(string(run.State)).Add(float64(run.Count))
+	if run.State == schedule.Sent {
+		m.lateness.Observe(run.SentAt.Sub(run.Slot).Seconds())
+		m.lastSent.Store(run.SentAt.UnixNano())
+	}
+}

@@ -1,0 +1,86 @@
+package dispatch
+
+import (
+	"encoding/json"
+	"strings"
+	"sync"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// failedPrefix tells in a note that the slot failed, not that it was skipped.
+const failedPrefix = "failed: "
+
+// notes names the slots of unrecorded batches that were settled without a
+// message. The broker keeps them with the mark, so that a recovery does not take
+// such slots for sent. Publishing adds to them, recording takes away.
+type notes struct {
+	mu    sync.Mutex
+	bySeq map[int64][]note
+}
+
+// A note is one such slot.
+type note struct {
+	Seq    int64  `json:"seq"`
+	Index  int    `json:"i"` // its place in the batch
+	Reason string `json:"why"`
+}
+
+func newNotes() *notes { return &notes{bySeq: map[int64][]note{}} }
+
+func (n *notes) withhold(seq int64, index int, reason string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.bySeq[seq] = append(n.bySeq[seq], note{seq, index, reason})
+}
+
+// forget drops the notes of batches that are recorded.
+func (n *notes) forget(seqs []int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, seq := range seqs {
+		delete(n.bySeq, seq)
+	}
+}
+
+// text is what goes with the mark; empty when there is nothing to say.
+func (n *notes) text() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.bySeq) == 0 {
+		return ""
+	}
+	var all []note
+	for _, notes := range n.bySeq {
+		all = append(all, notes...)
+	}
+	text, _ := json.Marshal(all) // strings and numbers always encode
+	return string(text)
+}
+
+// readNotes reads what text wrote: reasons by batch and place.
+func readNotes(text string) (map[int64]map[int]string, error) {
+	reasons := map[int64]map[int]string{}
+	if text == "" {
+		return reasons, nil
+	}
+	var all []note
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		return nil, err
+	}
+	for _, note := range all {
+		if reasons[note.Seq] == nil {
+			reasons[note.Seq] = map[int]string{}
+		}
+		reasons[note.Seq][note.Index] = note.Reason
+	}
+	return reasons, nil
+}
+
+// asNoted returns the end that a note speaks of.
+func asNoted(reason string) (schedule.State, string) {
+	if failure, ok := strings.CutPrefix(reason, failedPrefix); ok {
+		return schedule.Failed, failure
+	}
+	return schedule.Skipped, reason
+}

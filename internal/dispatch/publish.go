@@ -1,0 +1,205 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A settled batch is one that is through with publishing.
+type settled struct {
+	seq  int64
+	runs []schedule.Run
+}
+
+// publish sends batches in order, each in parts as its slots come.
+func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch, published chan<- settled, notes *notes) error {
+	for batch := range claimed {
+		runs, err := d.send(hold, batch, 0, notes)
+		if err != nil {
+			return err
+		}
+		select {
+		case published <- settled{batch.Seq, runs}:
+		case <-hold.Done():
+			return context.Cause(hold)
+		}
+	}
+	return nil
+}
+
+// send settles all slots of the batch and returns their runs. base is the place
+// in the batch of its first due: what comes before it was settled earlier.
+func (d *Dispatcher) send(hold context.Context, batch schedule.Batch, base int, notes *notes) ([]schedule.Run, error) {
+	runs := make([]schedule.Run, 0, len(batch.Dues))
+	for done := 0; done < len(batch.Dues); {
+		now, err := d.until(hold, batch.Dues[done].Slot)
+		if err != nil {
+			return nil, err
+		}
+		end := done + 1
+		for end < len(batch.Dues) && !batch.Dues[end].Slot.After(now) {
+			end++
+		}
+		part := schedule.Batch{Term: batch.Term, Seq: batch.Seq, Dues: batch.Dues[done:end]}
+		ended, err := d.part(hold, part, base+done, now, notes)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, ended...)
+		done = end
+	}
+	return runs, nil
+}
+
+// until waits for slot by this node's clock and returns the time when it woke,
+// never before the slot.
+func (d *Dispatcher) until(hold context.Context, slot time.Time) (time.Time, error) {
+	for {
+		now := d.opts.Now()
+		wait := slot.Sub(now)
+		if wait <= 0 {
+			return now, nil
+		}
+		// The clock may be set right meanwhile.
+		if !sleep(hold, min(wait, time.Second)) {
+			return now, context.Cause(hold)
+		}
+	}
+}
+
+// part publishes slots whose time has come, the first of them at place start of
+// its batch, and returns their runs.
+func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int, now time.Time, notes *notes) ([]schedule.Run, error) {
+	dues := batch.Dues
+	runs := make([]schedule.Run, 0, len(dues))
+	messages := make([]celery.Message, 0, len(dues))
+	at := make([]int, 0, len(dues)) // messages[i] is runs[at[i]]
+	for i, due := range dues {
+		run := d.run(due, batch.Term)
+		if run.State == "" {
+			run.State, run.Reason = withheld(due, now)
+			if run.Reason == schedule.ReasonReplaced {
+				notes.withhold(batch.Seq, start+i, run.Reason)
+				continue // the new definition's run stands for the slot
+			}
+			if run.State != schedule.Sent {
+				notes.withhold(batch.Seq, start+i, run.Reason)
+			}
+		}
+		if run.State == schedule.Sent {
+			template := due.Entry.Payload.(*celery.Template)
+			run.TaskID, run.Queue = d.taskID(due), template.Route().Queue
+			messages = append(messages, celery.Message{Template: template, ID: run.TaskID, Slot: due.Slot, At: now, Index: start + i})
+			at = append(at, len(runs))
+		}
+		runs = append(runs, run)
+	}
+
+	mark := celery.Mark{Term: batch.Term, Seq: batch.Seq, Done: start + len(dues), Note: notes.text()}
+	failures, err := d.push(hold, celery.Part{Mark: mark, Messages: messages, Events: d.opts.Events})
+	if err != nil {
+		return nil, err
+	}
+	acked := d.opts.Now()
+	for _, i := range at {
+		runs[i].SentAt = acked
+	}
+	d.fail(failures, messages, at, runs, batch.Seq, notes)
+	d.tell(dues, runs)
+	return runs, nil
+}
+
+// push publishes one part, the very same one again and again if need be.
+func (d *Dispatcher) push(hold context.Context, part celery.Part) (failures []celery.Failure, err error) {
+	err = d.persist(hold, "publishing", d.metrics.brokerError, func(ctx context.Context) error {
+		if err := failpoint.Here("publish.before"); err != nil {
+			return err
+		}
+		var err error
+		if failures, err = d.publisher.Publish(ctx, part); err != nil {
+			return err
+		}
+		return failpoint.Here("publish.after")
+	})
+	return failures, err
+}
+
+// fail turns the runs of messages that the broker would not take into failed ones.
+func (d *Dispatcher) fail(failures []celery.Failure, messages []celery.Message, at []int, runs []schedule.Run, seq int64, notes *notes) {
+	for _, failure := range failures {
+		for i, message := range messages {
+			if message.Index == failure.Index {
+				run := &runs[at[i]]
+				run.State, run.Reason, run.SentAt = schedule.Failed, failure.Reason, time.Time{}
+				notes.withhold(seq, failure.Index, failedPrefix+failure.Reason)
+			}
+		}
+	}
+}
+
+// withheld decides at the last moment whether due is sent, and if not, why.
+func withheld(due schedule.Due, now time.Time) (schedule.State, string) {
+	reason := due.Entry.Ended()
+	if due.Request == "" {
+		reason = due.Entry.Seal(due.Slot)
+	}
+	if reason == "" && due.Entry.Payload.(*celery.Template).Expired(now) {
+		reason = schedule.ReasonExpired
+	}
+	if reason != "" {
+		return schedule.Skipped, reason
+	}
+	return schedule.Sent, ""
+}
+
+// run is the record of due as far as it is known before publishing.
+func (d *Dispatcher) run(due schedule.Due, term int64) schedule.Run {
+	return schedule.Run{
+		Entry: due.Entry.ID, Name: due.Entry.Name, Task: due.Entry.Task,
+		Slot: due.Slot, Through: due.Through, Count: max(due.Count, 1),
+		State: due.State, Reason: due.Reason, Request: due.Request,
+		Node: d.opts.Node, Term: term,
+	}
+}
+
+// taskID names the slot's task: the same slot always has the same id.
+func (d *Dispatcher) taskID(due schedule.Due) string {
+	if due.Request != "" {
+		return celery.TaskIDOfRequest(d.opts.Installation, string(due.Entry.ID), due.Request)
+	}
+	return celery.TaskID(d.opts.Installation, string(due.Entry.ID), due.Slot)
+}
+
+// each is the number of sends of one part that are logged one by one: a herd is
+// told of in one line.
+const each = 100
+
+// tell logs and counts what became of a part.
+func (d *Dispatcher) tell(dues []schedule.Due, runs []schedule.Run) {
+	var sent int
+	var worst time.Duration
+	for i := range runs {
+		run := &runs[i]
+		d.metrics.ended(run)
+		switch {
+		case run.State == schedule.Failed:
+			d.log.Error("slot failed", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue, "err", run.Reason)
+		case run.State != schedule.Sent:
+			d.log.Info("slot ended unsent", "entry", run.Name, "task", run.Task, "slot", run.Slot, "state", run.State, "reason", run.Reason, "count", run.Count)
+		default:
+			sent++
+			lateness := run.SentAt.Sub(run.Slot)
+			worst = max(worst, lateness)
+			if len(dues) <= each {
+				d.log.Info("task sent", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "late", lateness.Round(10*time.Microsecond), "queue", run.Queue)
+			}
+		}
+	}
+	if len(dues) > each && sent > 0 {
+		d.log.Info("tasks sent", "sent", sent, "slot", dues[0].Slot, "late", worst.Round(10*time.Microsecond))
+	}
+}

@@ -1,0 +1,222 @@
+// Package lease holds the right to plan and dispatch, one node at a time.
+//
+// A lease is a row with an owner, a term that only rises, and an end judged by
+// the database's clock. Keep waits for it, does the work while it holds, and
+// renews it meanwhile.
+//
+//   - The work's context ends before the lease does: trust counts from before
+//     the request for it left, less a margin.
+//   - A node that lost the lease does not get it back by itself: Keep returns,
+//     and the caller begins again with a new term.
+//   - Whoever comes next may be at work before an old holder has noticed. It is
+//     the term, checked with each write and at the broker, that keeps the old
+//     one from doing harm.
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A Locker keeps the lease's row.
+type Locker interface {
+	// Acquire takes the lease for owner with a new term if nobody holds it. Losing
+	// to another node is no error: ok is false.
+	Acquire(ctx context.Context, owner string) (l schedule.Lease, ok bool, err error)
+
+	// Renew lengthens the lease. It returns schedule.ErrLost if the term is over.
+	Renew(ctx context.Context, term int64) (schedule.Lease, error)
+
+	// Release gives the lease up at once. Releasing a term that is over is no error.
+	Release(ctx context.Context, term int64) error
+}
+
+// A Waiter is a Locker that can tell when trying again is worth while, sooner
+// than the poll interval does.
+type Waiter interface {
+	// Wait returns when the holder may be gone, or an error when ctx has ended or
+	// nothing can be told.
+	Wait(ctx context.Context) error
+}
+
+// Options tune Keep. The zero Options are the defaults.
+type Options struct {
+	Poll   time.Duration       // between two tries to take the lease; 500 ms
+	Logger *slog.Logger        // silent
+	Clock  func(now time.Time) // told the database's clock with each answer
+}
+
+// Keep waits until owner holds the lease, runs work with a context that ends
+// when the lease can no longer be trusted, and gives the lease up when work
+// returns. When ctx ends, work is not cut off: it watches ctx itself, ends what
+// it has begun, and keeps the lease while it does. Keep returns work's error,
+// schedule.ErrLost if the lease was lost under it, or ctx's error when it ended
+// before the lease came.
+func Keep(ctx context.Context, locker Locker, owner string, opts Options, work func(hold context.Context, term int64) error) error {
+	if opts.Poll == 0 {
+		opts.Poll = 500 * time.Millisecond
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Clock == nil {
+		opts.Clock = func(time.Time) {}
+	}
+	held, until, err := wait(ctx, locker, owner, opts)
+	if err != nil {
+		return err
+	}
+	hold, lose := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer lose(nil)
+	done := make(chan error, 1)
+	go func() { done <- work(hold, held.Term) }()
+
+	err = renew(locker, held, until, opts, lose, done)
+	if !errors.Is(err, schedule.ErrLost) {
+		giveUp(locker, held.Term, opts.Logger)
+	}
+	return err
+}
+
+// trusted returns until when the lease may be relied on if asked is when the
+// request for it left: a fifth is kept back for clocks that run apart and for
+// work that is slow to notice.
+func trusted(asked time.Time, l schedule.Lease) time.Time {
+	return asked.Add(l.For - l.For/5)
+}
+
+// wait tries to take the lease until it has it or ctx ends.
+func wait(ctx context.Context, locker Locker, owner string, opts Options) (schedule.Lease, time.Time, error) {
+	told := false
+	var failed string
+	for {
+		asked := time.Now()
+		l, ok, err := locker.Acquire(ctx, owner)
+		switch {
+		case err == nil && ok:
+			opts.Clock(l.Now)
+			opts.Logger.Info("lease taken", "node", owner, "term", l.Term)
+			return l, trusted(asked, l), nil
+		case ctx.Err() != nil:
+			return schedule.Lease{}, time.Time{}, ctx.Err()
+		case err != nil && err.Error() != failed:
+			failed = err.Error()
+			opts.Logger.Error("lease cannot be taken; trying on", "node", owner, "err", err)
+		case err == nil && !told:
+			told, failed = true, ""
+			opts.Logger.Info("another node holds the lease; waiting", "node", owner)
+		}
+		pause(ctx, locker, opts.Poll)
+	}
+}
+
+// pause waits for the poll interval, or less where the locker can tell.
+func pause(ctx context.Context, locker Locker, poll time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, poll)
+	defer cancel()
+	if w, ok := locker.(Waiter); ok && w.Wait(ctx) == nil {
+		return
+	}
+	<-ctx.Done()
+}
+
+// renew keeps the lease until work is done. When the lease is lost, or can no
+// longer be trusted, it ends the work's context and waits for it.
+func renew(locker Locker, held schedule.Lease, until time.Time, opts Options, lose context.CancelCauseFunc, done <-chan error) error {
+	lost := func() error {
+		lose(schedule.ErrLost)
+		<-done
+		return schedule.ErrLost
+	}
+	every := held.For / 5
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	over := time.NewTimer(time.Until(until))
+	defer over.Stop()
+	failing := false
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-over.C:
+			opts.Logger.Error("lease not renewed in time; stopping", "term", held.Term)
+			return lost()
+		case <-ticker.C:
+		}
+		asked := time.Now()
+		// The attempt must not outlive the trust.
+		ctx, cancel := context.WithDeadline(context.Background(), earlier(until, asked.Add(2*every)))
+		l, err := attempt(ctx, locker, held.Term, done)
+		cancel()
+		switch {
+		case errors.Is(err, errDone):
+			return errors.Unwrap(err)
+		case errors.Is(err, schedule.ErrLost):
+			opts.Logger.Error("lease lost; stopping", "term", held.Term)
+			return lost()
+		case err != nil && !failing:
+			failing = true
+			opts.Logger.Warn("lease not renewed; trying on", "term", held.Term, "err", err)
+		case err == nil:
+			failing = false
+			until = trusted(asked, l)
+			over.Reset(time.Until(until))
+			opts.Clock(l.Now)
+		}
+	}
+}
+
+var errDone = errors.New("work is done")
+
+// attempt renews once. It does not wait for an answer when the work is done.
+func attempt(ctx context.Context, locker Locker, term int64, done <-chan error) (schedule.Lease, error) {
+	type answer struct {
+		lease schedule.Lease
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	answered := make(chan answer, 1)
+	go func() {
+		l, err := locker.Renew(ctx, term)
+		answered <- answer{l, err}
+	}()
+	select {
+	case a := <-answered:
+		cancel()
+		return a.lease, a.err
+	case err := <-done:
+		cancel()
+		<-answered
+		return schedule.Lease{}, doneError{err}
+	}
+}
+
+// A doneError carries what work returned while a renewal was on its way.
+type doneError struct{ err error }
+
+func (e doneError) Error() string        { return errDone.Error() }
+func (e doneError) Is(target error) bool { return target == errDone }
+func (e doneError) Unwrap() error        { return e.err }
+
+// giveUp releases the lease, so that the next node need not wait for its end.
+func giveUp(locker Locker, term int64, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if err := locker.Release(ctx, term); err != nil {
+		logger.Warn("lease not given up; it runs out by itself", "term", term, "err", fmt.Errorf("release: %w", err))
+		return
+	}
+	logger.Info("lease given up", "term", term)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

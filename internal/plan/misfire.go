@@ -1,0 +1,95 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// walked bounds how many missed slots are counted one by one: a range longer
+// than that is recorded with this count and its true ends.
+const walked = 100_000
+
+// settle judges the slots of it that are later than its grace at now, moves it on
+// to the first slot that is still owed, and appends what ended unsent to dues.
+func (a *agenda) settle(it *item, now time.Time, dues []schedule.Due) []schedule.Due {
+	e := it.entry
+	policy := e.Misfire
+	grace := policy.Grace
+	if grace == 0 {
+		grace = schedule.DefaultGrace
+	}
+	late := now.Add(-grace)
+	if it.next >= late.UnixMicro() || it.next < it.kept {
+		return dues
+	}
+	first, before := it.slot(), it.slot().Add(-time.Microsecond)
+	last := schedule.Latest(e.Spec, before, late) // of the missed ones
+
+	var keep time.Time // the first missed slot that is still owed
+	end := schedule.Coalesced
+	switch policy.Policy {
+	case schedule.Skip:
+		end = schedule.Skipped
+	case schedule.All:
+		end = schedule.Skipped
+		keep = lastOf(e.Spec, before, late, policy.Count)
+	default:
+		next := e.Spec.Next(last)
+		if next.IsZero() || next.After(now) {
+			keep = last
+		} // else that next one is late, not missed: all coalesce into it
+	}
+	if policy.Age > 0 && policy.Policy != schedule.Skip {
+		if old := now.Add(-policy.Age); last.Before(old) {
+			keep, end = time.Time{}, schedule.Skipped
+		} else if !keep.IsZero() && keep.Before(old) {
+			keep = e.Spec.Next(old.Add(-time.Microsecond))
+		}
+	}
+
+	if keep.IsZero() {
+		dues = append(dues, ended(e, first, last, end))
+		it.from = last.UnixMicro()
+		a.set(it, e.Spec.Next(last))
+		return dues
+	}
+	if keep.After(first) {
+		through := schedule.Latest(e.Spec, before, keep.Add(-time.Microsecond))
+		dues = append(dues, ended(e, first, through, end))
+		it.from = through.UnixMicro()
+	}
+	it.kept = last.UnixMicro() + 1
+	a.set(it, keep)
+	return dues
+}
+
+// ended is the due for the slots from first through last, which nothing is sent for.
+func ended(e *schedule.Entry, first, last time.Time, state schedule.State) schedule.Due {
+	n, _ := schedule.Count(e.Spec, first.Add(-time.Microsecond), last, walked)
+	return schedule.Due{Entry: e, Slot: first, State: state, Reason: schedule.ReasonMisfire, Through: last, Count: n}
+}
+
+// lastOf returns the first of the last count slots in (after, through].
+func lastOf(spec schedule.Spec, after, through time.Time, count int) time.Time {
+	if count == 0 {
+		count = schedule.DefaultCount
+	}
+	// Widen a window from its end until it holds enough, so that a long absence
+	// costs no walk through all of it.
+	from := through
+	for window := time.Minute; from.After(after); window *= 2 {
+		from = through.Add(-window)
+		if from.Before(after) {
+			from = after
+		}
+		if n, _ := schedule.Count(spec, from, through, count); n >= count {
+			break
+		}
+	}
+	var slots []time.Time
+	for slot := spec.Next(from); !slot.IsZero() && !slot.After(through); slot = spec.Next(slot) {
+		slots = append(slots, slot)
+	}
+	return slots[max(0, len(slots)-count)]
+}

@@ -1,0 +1,336 @@
+// Package plan decides when each entry is due.
+//
+// The planner keeps one agenda in memory: every enabled entry with its next
+// slot, earliest first. It hands slots over when it is asked for them (Pull), a
+// little before they come (the lead), so that claiming them is not part of
+// their lateness. Edits come in as changes and move only their own entry.
+//
+//   - Nothing is handed over more than the lead before its slot, and no slot
+//     twice for one definition of an entry. Across nodes it is the dispatcher's
+//     claim that keeps a slot single.
+//   - One entry's slots are handed over in order. Two entries' are not.
+//   - A slot that is later than its entry's grace is settled by the entry's
+//     policy: sent, or handed over as an end that names the slots it stands for.
+//   - Nothing is kept on disk. A new planner starts from each entry's After.
+//   - A step of the clock forwards is like having been away; backwards, slots
+//     that were handed over do not come again.
+package plan
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// Options tune a Planner. The zero Options are the defaults.
+type Options struct {
+	Lead   time.Duration    // how long before its slot an entry may be handed over; 250 ms
+	Now    func() time.Time // this node's clock; time.Now
+	Logger *slog.Logger     // due decisions at DEBUG; silent
+}
+
+// glance is the longest that a planner sleeps without looking at the clock
+// again, which bounds what a step of the clock can do to lateness.
+const glance = time.Second
+
+// A Planner owns the agenda. Make one with New.
+type Planner struct {
+	lead   time.Duration
+	now    func() time.Time
+	logger *slog.Logger
+
+	changes chan applying
+	submits chan schedule.Due
+	asks    chan ask
+	states  chan chan State
+	over    chan struct{} // closed when Run returns
+
+	ticked atomic.Int64 // Unix nanoseconds, this machine's clock: when the loop last went round
+
+	// Owned by Run's goroutine.
+	items  map[schedule.ID]*item
+	agenda agenda
+	urgent []schedule.Due // runs that people asked for
+}
+
+type applying struct {
+	changes []schedule.Change
+	done    chan struct{}
+}
+
+type ask struct {
+	ctx   context.Context
+	max   int
+	reply chan []schedule.Due // has room for one answer; nil if ctx ended first
+}
+
+// A State is what a planner tells of itself.
+type State struct {
+	Entries int       // with or without a next slot
+	Overdue int       // slots that have come and were not handed over
+	Next    time.Time // the earliest slot; zero if there is none
+}
+
+// New returns a planner with an empty agenda. It works while Run does.
+func New(opts Options) *Planner {
+	p := &Planner{
+		lead: opts.Lead, now: opts.Now, logger: opts.Logger,
+		changes: make(chan applying), submits: make(chan schedule.Due), asks: make(chan ask), states: make(chan chan State),
+		over:  make(chan struct{}),
+		items: map[schedule.ID]*item{},
+	}
+	if p.lead == 0 {
+		p.lead = 250 * time.Millisecond
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.logger == nil {
+		p.logger = slog.New(slog.DiscardHandler)
+	}
+	p.ticked.Store(time.Now().UnixNano())
+	return p
+}
+
+// Run keeps the agenda until ctx ends, and then returns nil. It is called once.
+func (p *Planner) Run(ctx context.Context) error {
+	timer := time.NewTimer(glance)
+	defer timer.Stop()
+	defer close(p.over)
+	var asked *ask
+	for {
+		p.ticked.Store(time.Now().UnixNano())
+		wait := glance
+		if asked != nil {
+			wait = min(wait, p.wait())
+			if wait <= 0 {
+				if dues := p.take(asked.max); len(dues) > 0 {
+					asked.reply <- dues
+					asked = nil
+				}
+				continue
+			}
+		}
+		asks, left := p.asks, (<-chan struct{})(nil)
+		if asked != nil {
+			asks, left = nil, asked.ctx.Done()
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-p.changes:
+			for i := range c.changes {
+				p.apply(c.changes[i])
+			}
+			close(c.done)
+		case due := <-p.submits:
+			p.submit(due)
+		case a := <-asks:
+			asked = &a
+		case <-left:
+			asked.reply <- nil
+			asked = nil
+		case reply := <-p.states:
+			reply <- p.state()
+		case <-timer.C:
+		}
+	}
+}
+
+// Apply takes changes over into the agenda, in order, and returns when that is
+// done or ctx has ended. What was handed over of an entry that changed, and not
+// sealed by the sender, is withdrawn.
+func (p *Planner) Apply(ctx context.Context, changes []schedule.Change) error {
+	c := applying{changes, make(chan struct{})}
+	select {
+	case p.changes <- c:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Submit adds a slot that a person asked for; due.Entry may name the entry by
+// its ID alone. It is handed over next. A request for an entry that is not
+// planned is handed over as skipped.
+func (p *Planner) Submit(ctx context.Context, due schedule.Due) error {
+	select {
+	case p.submits <- due:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Pull returns the slots to claim now, at least one and at most max, in order
+// of slot but for what people asked for, which comes first. It waits until
+// there is one, and returns an error only when ctx ends. One goroutine pulls.
+func (p *Planner) Pull(ctx context.Context, max int) ([]schedule.Due, error) {
+	a := ask{ctx, max, make(chan []schedule.Due, 1)}
+	select {
+	case p.asks <- a:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	// The planner watches ctx too: what it took from the agenda is not lost when
+	// ctx ends at the same moment.
+	select {
+	case dues := <-a.reply:
+		if dues == nil {
+			return nil, ctx.Err()
+		}
+		return dues, nil
+	case <-p.over:
+		return nil, context.Canceled
+	}
+}
+
+// State tells how the agenda stands.
+func (p *Planner) State(ctx context.Context) (State, error) {
+	reply := make(chan State, 1)
+	select {
+	case p.states <- reply:
+		return <-reply, nil
+	case <-ctx.Done():
+		return State{}, ctx.Err()
+	}
+}
+
+// Idle returns how long ago the loop last went round. It goes round at least
+// once a second while it works.
+func (p *Planner) Idle() time.Duration {
+	return time.Duration(time.Now().UnixNano() - p.ticked.Load())
+}
+
+// wait returns how long it is until something should be handed over: half the
+// lead before the first slot, so that one claim takes half a lead's slots.
+func (p *Planner) wait() time.Duration {
+	if len(p.urgent) > 0 {
+		return 0
+	}
+	first := p.agenda.first()
+	if first == nil {
+		return glance
+	}
+	return first.slot().Sub(p.now()) - p.lead/2
+}
+
+// take removes what is due within the lead from the agenda and moves its
+// entries on to their next slots.
+func (p *Planner) take(max int) []schedule.Due {
+	now := p.now()
+	var dues []schedule.Due
+	if n := min(len(p.urgent), max); n > 0 {
+		dues = append(dues, p.urgent[:n]...)
+		p.urgent = p.urgent[n:]
+	}
+	horizon := now.Add(p.lead).UnixMicro()
+	for len(dues) < max {
+		it := p.agenda.first()
+		if it == nil || it.next > horizon {
+			break
+		}
+		slot := it.next
+		dues = p.agenda.settle(it, now, dues)
+		if it.at == absent || it.next != slot {
+			continue // what was missed is settled; the rest waits for its turn
+		}
+		dues = append(dues, schedule.Due{Entry: it.entry, Slot: it.slot()})
+		p.agenda.set(it, it.entry.Spec.Next(it.slot()))
+	}
+	if len(dues) > 0 {
+		p.logger.Debug("slots are due", "slots", len(dues), "entry", dues[0].Entry.Name, "slot", dues[0].Slot)
+	}
+	return dues
+}
+
+// apply takes one change over.
+func (p *Planner) apply(c schedule.Change) {
+	it := p.items[c.ID]
+	switch {
+	case c.Entry == nil && it == nil:
+	case c.Entry == nil:
+		// The item stays, so that an entry that comes back does not get a slot
+		// again that it had before.
+		it.from = max(it.from, it.entry.End(c.Reason, time.Time{}).UnixMicro())
+		it.off = true
+		p.agenda.remove(it)
+		if c.Reason == schedule.ReasonRemoved {
+			delete(p.items, c.ID)
+		}
+	case it == nil:
+		it := &item{entry: c.Entry, at: absent, from: c.Entry.After.UnixMicro()}
+		p.items[c.ID] = it
+		p.agenda.set(it, c.Entry.Spec.Next(c.Entry.After))
+	case it.off:
+		it.entry, it.off, it.kept = c.Entry, false, 0
+		it.from = max(it.from, c.Entry.After.UnixMicro())
+		p.agenda.set(it, c.Entry.Spec.Next(time.UnixMicro(it.from)))
+	case it.entry.Digest == c.Entry.Digest && it.entry.Name == c.Entry.Name:
+		// Nothing that planning or sending looks at has changed.
+	default:
+		p.replace(it, c.Entry)
+	}
+}
+
+// replace gives it a new definition. Slots that were handed over from the old
+// one and not sealed are withdrawn; the new one answers for those it gives too.
+func (p *Planner) replace(it *item, entry *schedule.Entry) {
+	was := it.entry
+	it.entry, it.kept = entry, 0
+	from := time.UnixMicro(it.from)
+	var sealed time.Time
+	if was.Spec.String() == entry.Spec.String() {
+		sealed = was.End(schedule.ReasonReplaced, time.Time{})
+	} else {
+		// A new rule counts from its edit. Of the old rule's slots it takes over
+		// the coming one, if it gives that too; the others end with the old rule.
+		from = latest(from, entry.After)
+		it.from = from.UnixMicro()
+		var both time.Time
+		if coming := was.Spec.Next(from); coming.Equal(entry.Spec.Next(from)) {
+			both = coming
+		}
+		sealed = was.End(schedule.ReasonEdited, both)
+	}
+	p.agenda.set(it, entry.Spec.Next(latest(from, sealed)))
+}
+
+// submit readies a run that a person asked for.
+func (p *Planner) submit(due schedule.Due) {
+	if it := p.items[due.Entry.ID]; it != nil && !it.off {
+		due.Entry = it.entry
+	} else {
+		due.State, due.Reason, due.Count = schedule.Skipped, "not enabled", 1
+	}
+	p.urgent = append(p.urgent, due)
+}
+
+func (p *Planner) state() State {
+	s := State{Overdue: len(p.urgent) + p.agenda.overdue(p.now().UnixMicro())}
+	for _, it := range p.items {
+		if !it.off {
+			s.Entries++
+		}
+	}
+	if first := p.agenda.first(); first != nil {
+		s.Next = first.slot()
+	}
+	return s
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

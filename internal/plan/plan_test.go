@@ -1,0 +1,301 @@
+package plan_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/onebeat/onebeat/internal/plan"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// every is a spec for tests: a grid from the Unix epoch.
+func every(t *testing.T, text string) schedule.Spec {
+	t.Helper()
+	spec, err := schedule.ParseSpec(text, "UTC", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+// running starts a planner in the bubble and stops it with the test.
+func running(t *testing.T, opts plan.Options) *plan.Planner {
+	t.Helper()
+	p := plan.New(opts)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return p
+}
+
+func apply(t *testing.T, p *plan.Planner, changes ...schedule.Change) {
+	t.Helper()
+	if err := p.Apply(t.Context(), changes); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func present(e *schedule.Entry) schedule.Change { return schedule.Change{ID: e.ID, Entry: e} }
+
+// pull collects what is handed over during length, each as "name clock" or, for
+// an end, "name clock-clock state count".
+func pull(t *testing.T, p *plan.Planner, length time.Duration, each func(schedule.Due)) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), length)
+	defer cancel()
+	var got []string
+	for {
+		dues, err := p.Pull(ctx, 100)
+		if err != nil {
+			return got
+		}
+		for _, due := range dues {
+			text := due.Entry.Name + " " + due.Slot.Format("15:04:05")
+			if due.State != "" {
+				text += fmt.Sprintf("-%s %s %d", due.Through.Format("15:04:05"), due.State, due.Count)
+			}
+			got = append(got, text)
+			if each != nil {
+				each(due)
+			}
+		}
+	}
+}
+
+func check(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("handed over %q\nwant %q", got, want)
+	}
+}
+
+// The bubble's clock starts at 2000-01-01T00:00:00Z.
+
+func TestHandsSlotsOverWithinTheLeadAndNeverTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "report", Spec: every(t, "@every 10m"), After: time.Now()}))
+		got := pull(t, p, 35*time.Minute, func(due schedule.Due) {
+			if early := time.Until(due.Slot); early < 0 || early > 250*time.Millisecond {
+				t.Errorf("slot %v was handed over %v before it came", due.Slot, early)
+			}
+		})
+		check(t, got, "report 00:10:00", "report 00:20:00", "report 00:30:00")
+	})
+}
+
+func TestOneClaimTakesHalfALeadOfSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		var changes []schedule.Change
+		for i := range 100 { // a slot every 10 ms
+			id := schedule.ID(fmt.Sprint(i))
+			spec := every(t, "@every 1s from 2000-01-01T00:00:00."+fmt.Sprintf("%02d", i)+"Z")
+			changes = append(changes, present(&schedule.Entry{ID: id, Name: "e", Spec: spec, After: time.Now()}))
+		}
+		apply(t, p, changes...)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		pulls := 0
+		for slots := 0; slots < 900; pulls++ {
+			dues, err := p.Pull(ctx, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slots += len(dues)
+		}
+		if pulls > 9*9 { // nine seconds of slots, eight pulls a second
+			t.Errorf("%d pulls for 9 s of slots, want about 8 a second", pulls)
+		}
+	})
+}
+
+func TestMissedSlotsAreSettledByPolicy(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		misfire schedule.Misfire
+		away    time.Duration
+		want    []string
+	}{
+		{"once, one missed", schedule.Misfire{}, 15 * time.Minute, []string{"e 00:10:00"}},
+		{"once, many missed", schedule.Misfire{Policy: schedule.Once}, 45 * time.Minute, []string{"e 00:10:00-00:30:00 coalesced 3", "e 00:40:00"}},
+		{"once, the latest is only late", schedule.Misfire{}, 30*time.Minute + 2*time.Second, []string{"e 00:10:00-00:20:00 coalesced 2", "e 00:30:00"}},
+		{"once, too old", schedule.Misfire{Age: 4 * time.Minute}, 45 * time.Minute, []string{"e 00:10:00-00:40:00 skipped 4"}},
+		{"skip", schedule.Misfire{Policy: schedule.Skip}, 45 * time.Minute, []string{"e 00:10:00-00:40:00 skipped 4"}},
+		{"skip, within its grace", schedule.Misfire{Policy: schedule.Skip, Grace: 6 * time.Minute}, 45 * time.Minute, []string{"e 00:10:00-00:30:00 skipped 3", "e 00:40:00"}},
+		{"all", schedule.Misfire{Policy: schedule.All}, 45 * time.Minute, []string{"e 00:10:00", "e 00:20:00", "e 00:30:00", "e 00:40:00"}},
+		{"all, at most two", schedule.Misfire{Policy: schedule.All, Count: 2}, 45 * time.Minute, []string{"e 00:10:00-00:20:00 skipped 2", "e 00:30:00", "e 00:40:00"}},
+		{"all, none older than a quarter", schedule.Misfire{Policy: schedule.All, Age: 15 * time.Minute}, 45 * time.Minute, []string{"e 00:10:00-00:20:00 skipped 2", "e 00:30:00", "e 00:40:00"}},
+		{"all, after a year", schedule.Misfire{Policy: schedule.All, Count: 1}, 365*24*time.Hour + time.Minute, []string{"e 00:10:00-23:50:00 skipped 52559", "e 00:00:00"}},
+		{"late is not missed", schedule.Misfire{Policy: schedule.Skip}, 10*time.Minute + 4*time.Second, []string{"e 00:10:00"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := &schedule.Entry{ID: "1", Name: "e", Spec: every(t, "@every 10m"), Misfire: tt.misfire, After: time.Now()}
+				time.Sleep(tt.away)
+				p := running(t, plan.Options{})
+				apply(t, p, present(e))
+				check(t, pull(t, p, time.Minute, nil), tt.want...)
+			})
+		})
+	}
+}
+
+func TestAnEditMovesOnlyItsOwnEntryAndNeverFiresThePast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		a := &schedule.Entry{ID: "a", Name: "a", Digest: 1, Spec: every(t, "@every 10m"), After: time.Now()}
+		b := &schedule.Entry{ID: "b", Name: "b", Digest: 1, Spec: every(t, "@every 10m"), After: time.Now()}
+		apply(t, p, present(a), present(b))
+		check(t, pull(t, p, 15*time.Minute, nil), "a 00:10:00", "b 00:10:00")
+		apply(t, p, present(&schedule.Entry{ID: "b", Name: "b", Digest: 2, Spec: every(t, "@every 1m"), After: time.Now()}))
+		check(t, pull(t, p, 130*time.Second, nil), "b 00:16:00", "b 00:17:00")
+		apply(t, p, schedule.Change{ID: "b", Reason: schedule.ReasonDisabled})
+		check(t, pull(t, p, 4*time.Minute, nil), "a 00:20:00")
+	})
+}
+
+func TestAnEditInTheLeadWins(t *testing.T) {
+	type edit struct{ spec, reason string }
+	for _, tt := range []struct {
+		name   string
+		edit   edit
+		sealed bool     // the sender was faster than the edit
+		reason string   // what the old definition says of the slot
+		want   []string // what the new one gives within the next minute
+	}{
+		{"other arguments", edit{spec: "@every 10m"}, false, schedule.ReasonReplaced, []string{"e 00:10:00"}},
+		{"other arguments, too late", edit{spec: "@every 10m"}, true, "", nil},
+		{"another rule that gives the slot too", edit{spec: "@every 5m"}, false, schedule.ReasonReplaced, []string{"e 00:10:00"}},
+		{"another rule that gives the slot too, too late", edit{spec: "@every 5m"}, true, "", nil},
+		{"another rule without the slot", edit{spec: "@every 1h"}, false, schedule.ReasonEdited, nil},
+		{"disabled", edit{reason: schedule.ReasonDisabled}, false, schedule.ReasonDisabled, nil},
+		{"removed", edit{reason: schedule.ReasonRemoved}, false, schedule.ReasonRemoved, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := running(t, plan.Options{})
+				apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Digest: 1, Spec: every(t, "@every 10m"), After: time.Now()}))
+				dues, err := p.Pull(t.Context(), 10)
+				if err != nil || len(dues) != 1 {
+					t.Fatalf("Pull = %d slots, %v", len(dues), err)
+				}
+				if tt.sealed {
+					time.Sleep(time.Until(dues[0].Slot))
+					if reason := dues[0].Entry.Seal(dues[0].Slot); reason != "" {
+						t.Fatalf("Seal = %q before the edit", reason)
+					}
+				}
+				change := schedule.Change{ID: "1", Reason: tt.edit.reason}
+				if tt.edit.spec != "" {
+					change = present(&schedule.Entry{ID: "1", Name: "e", Digest: 2, Spec: every(t, tt.edit.spec), After: time.Now()})
+				}
+				apply(t, p, change)
+				if got := dues[0].Entry.Seal(dues[0].Slot); got != tt.reason {
+					t.Errorf("Seal after the edit = %q, want %q", got, tt.reason)
+				}
+				check(t, pull(t, p, time.Minute, nil), tt.want...)
+			})
+		})
+	}
+}
+
+func TestAnEntryThatComesBackDoesNotGetASlotAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		e := func() *schedule.Entry {
+			// The store's idea of where to go on lags: it is before the slot that was sent.
+			return &schedule.Entry{ID: "1", Name: "e", Digest: 1, Spec: every(t, "@every 10m"), After: time.Date(2000, 1, 1, 0, 9, 0, 0, time.UTC)}
+		}
+		apply(t, p, present(e()))
+		check(t, pull(t, p, 11*time.Minute, func(due schedule.Due) { due.Entry.Seal(due.Slot) }), "e 00:10:00")
+		apply(t, p, schedule.Change{ID: "1", Reason: schedule.ReasonDisabled}, present(e()))
+		check(t, pull(t, p, 10*time.Minute, nil), "e 00:20:00")
+	})
+}
+
+func TestAReloadOfTheSameDefinitionChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		e := func() *schedule.Entry {
+			return &schedule.Entry{ID: "1", Name: "e", Digest: 1, Spec: every(t, "@every 1m")}
+		}
+		first := e()
+		first.After = time.Now()
+		apply(t, p, present(first))
+		var got []string
+		for range 3 {
+			got = append(got, pull(t, p, time.Minute, nil)...)
+			apply(t, p, present(e()))
+		}
+		check(t, got, "e 00:01:00", "e 00:02:00", "e 00:03:00")
+		if ended := first.Ended(); ended != "" {
+			t.Errorf("the definition in use ended: %q", ended)
+		}
+	})
+}
+
+func TestRunNowComesFirstAndDoesNotMoveTheSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Spec: every(t, "@every 10m"), After: time.Now()}))
+		time.Sleep(time.Minute)
+		for id, request := range map[schedule.ID]string{"1": "r1", "2": "r2"} {
+			if err := p.Submit(t.Context(), schedule.Due{Entry: &schedule.Entry{ID: id, Name: "unknown"}, Slot: time.Now(), Request: request}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var requests []string
+		got := pull(t, p, 10*time.Minute, func(due schedule.Due) { requests = append(requests, due.Request+" "+due.Reason) })
+		if len(got) != 3 || got[2] != "e 00:10:00" {
+			t.Errorf("handed over %q, want two requests and then e 00:10:00", got)
+		}
+		slices.Sort(requests)
+		if want := []string{" ", "r1 ", "r2 not enabled"}; !slices.Equal(requests, want) {
+			t.Errorf("requests %q, want %q", requests, want)
+		}
+	})
+}
+
+func TestAClockThatStepsNeitherRepeatsNorFloods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var step time.Duration
+		p := running(t, plan.Options{Now: func() time.Time { return time.Now().Add(step) }})
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Spec: every(t, "@every 10m"), After: time.Now()}))
+		check(t, pull(t, p, 15*time.Minute, nil), "e 00:10:00")
+		synctest.Wait()
+		step = -10 * time.Minute // 00:05 by this clock
+		check(t, pull(t, p, 16*time.Minute, nil), "e 00:20:00")
+		synctest.Wait()
+		step += time.Hour // 01:21 by this clock
+		check(t, pull(t, p, 10*time.Minute, nil), "e 00:30:00-01:10:00 coalesced 5", "e 01:20:00", "e 01:30:00")
+	})
+}
+
+func TestEntriesWithoutASlotAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		past := every(t, "@at 1999-12-31T00:00:00Z")
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "done", Digest: 1, Spec: past, After: time.Now()}))
+		state, err := p.State(t.Context())
+		if err != nil || state.Entries != 1 || !state.Next.IsZero() {
+			t.Errorf("State = %+v, %v; want one entry with no next slot", state, err)
+		}
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "again", Digest: 2, Spec: every(t, "@at 2000-01-01T00:00:30Z"), After: time.Now()}))
+		check(t, pull(t, p, time.Minute, nil), "again 00:00:30")
+	})
+}

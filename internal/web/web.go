@@ -1,0 +1,91 @@
+// Package web shows how a node is: health, readiness and metrics over HTTP.
+//
+//   - Nothing here changes anything, and nothing names a task's arguments or a
+//     password, so it may be scraped; it listens where it is told to.
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// A Check is one thing that a node's health depends on.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"` // for people; what to do when not OK
+}
+
+// A Health is a node's state at one moment.
+type Health struct {
+	OK     bool    `json:"ok"`
+	Node   string  `json:"node"`
+	Leader bool    `json:"leader"`
+	Term   int64   `json:"term,omitempty"` // of the lease that the node holds
+	Checks []Check `json:"checks"`
+}
+
+// A Node is what is shown.
+type Node interface {
+	// Health looks at everything that dispatching needs. It answers within ctx.
+	Health(ctx context.Context) Health
+
+	// Ready says whether the node does its part: it leads and has its entries
+	// loaded, or it waits for the lease.
+	Ready() bool
+}
+
+// Serve answers on listener until ctx ends:
+//
+//	/healthz  200, or 503 when something that dispatching needs has failed
+//	/readyz   200 once the node does its part, else 503
+//	/metrics  Prometheus
+func Serve(ctx context.Context, listener net.Listener, node Node, metrics prometheus.Gatherer, logger *slog.Logger) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+		defer cancel()
+		health := node.Health(ctx)
+		answer(w, health.OK, health)
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, node.Ready(), map[string]bool{"ready": node.Ready()})
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+
+	server := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		stopped <- server.Shutdown(ctx)
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	<-stopped
+	return nil
+}
+
+func answer(w http.ResponseWriter, ok bool, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(body) // the client may have gone
+}
