@@ -51,16 +51,20 @@ func ParseSpec(text, zone string, anchor time.Time) (Spec, error) {
 		return nil, err
 	}
 	var spec Spec
-	switch word, argument := cutBlank(rest); word {
+	word, argument := cutBlank(rest)
+	offset := strings.Index(text, rest)
+	switch word {
 	case "@every":
+		offset += len(rest) - len(argument)
 		spec, err = parseEvery(argument, z, anchor)
 	case "@at":
+		offset += len(rest) - len(argument)
 		spec, err = parseAt(argument, z)
 	default:
 		err = &SpecError{Text: rest, Problem: unknownShorthand(word)}
 	}
 	if err != nil {
-		return nil, within(err, text, strings.Index(text, rest))
+		return nil, within(err, text, offset)
 	}
 	return spec, nil
 }

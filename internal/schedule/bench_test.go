@@ -1,0 +1,32 @@
+package schedule_test
+
+import (
+	"testing"
+	"time"
+)
+
+// BenchmarkNext takes a new instant each time, over forty years.
+func BenchmarkNext(b *testing.B) {
+	for _, bb := range []struct{ text, zone string }{
+		{"* * * * *", "UTC"},
+		{"0 9 * * 1-5", "Asia/Tokyo"},
+		{"0 9 * * 1-5", "America/New_York"},
+		{"*/15 * * * *", "Africa/Casablanca"},
+		{"30 2 * * *", "Europe/Berlin"},
+		{"0 0 13 * fri", "Australia/Lord_Howe"},
+		{"0 0 31 * *", "Europe/Dublin"},
+		{"0 0 1 1 *", "Europe/Dublin"},
+		{"0 0 29 2 *", "America/New_York"},
+		{"0 0 29 2 mon", "America/New_York"},
+		{"@every 90s", "UTC"},
+	} {
+		b.Run(bb.text+"/"+bb.zone, func(b *testing.B) {
+			spec := parse(b, bb.text, bb.zone)
+			start := time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				spec.Next(start.Add(time.Duration(i%350_000) * time.Hour))
+			}
+		})
+	}
+}
