@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
+	"github.com/onebeat/onebeat/test/harness"
 	"github.com/onebeat/onebeat/test/stack/server"
 )
 
@@ -173,7 +174,7 @@ func pythons() []string {
 	} {
 		path := os.Getenv(p.variable)
 		if path == "" {
-			root, err := moduleRoot()
+			root, err := harness.Root()
 			if err != nil {
 				continue
 			}
@@ -186,22 +187,6 @@ func pythons() []string {
 		env = append(env, p.variable+"="+path)
 	}
 	return env
-}
-
-// moduleRoot returns the folder of the go.mod that the working folder is under.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("there is no go.mod above the working folder")
-		}
-	}
 }
 
 // command runs args and returns its exit code. Signals go to its whole group,

@@ -46,6 +46,8 @@ type Process struct {
 	name string
 	log  string
 	done chan struct{}
+
+	logged int64 // the log's length before the process wrote to it
 }
 
 // Start starts the command. The caller ends it with Stop or Kill.
@@ -55,6 +57,11 @@ func Start(command Command) (*Process, error) {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer log.Close() // the child has its own copy
+
+	before, err := log.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
 
 	orphaned := command.Orphaned
 	if orphaned == 0 {
@@ -68,7 +75,7 @@ func Start(command Command) (*Process, error) {
 	if err := startForGood(cmd); err != nil {
 		return nil, err
 	}
-	p := &Process{cmd: cmd, name: filepath.Base(command.Path), log: command.Log, done: make(chan struct{})}
+	p := &Process{cmd: cmd, name: filepath.Base(command.Path), log: command.Log, logged: before.Size(), done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		_ = cmd.Wait() // how it ended is in cmd.ProcessState
@@ -170,6 +177,20 @@ func (p *Process) Await(ctx context.Context, ready func(context.Context) error) 
 		case <-poll.C:
 		}
 	}
+}
+
+// AwaitLog waits until the log holds text, as Await waits.
+func (p *Process) AwaitLog(ctx context.Context, text string) error {
+	return p.Await(ctx, func(context.Context) error {
+		log, err := os.ReadFile(p.log)
+		if err != nil {
+			return err
+		}
+		if !bytes.Contains(log[p.logged:], []byte(text)) {
+			return fmt.Errorf("its log does not say %q", text)
+		}
+		return nil
+	})
 }
 
 // Tail returns the last lines of the process's log, at most n.

@@ -33,7 +33,7 @@ func Postgres(ctx context.Context, options PostgresOptions) (*Server, error) {
 		if err != nil {
 			return err
 		}
-		port, err := freePort()
+		port, err := process.FreePort()
 		if err != nil {
 			return err
 		}

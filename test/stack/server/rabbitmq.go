@@ -27,7 +27,7 @@ func RabbitMQ(ctx context.Context) (*Server, error) {
 		}
 		var ports [3]int
 		for i := range ports {
-			if ports[i], err = freePort(); err != nil {
+			if ports[i], err = process.FreePort(); err != nil {
 				return err
 			}
 		}

@@ -28,7 +28,7 @@ func Redis(ctx context.Context, options RedisOptions) (*Server, error) {
 		if err != nil {
 			return errors.New("Redis is not installed: run `make deps`")
 		}
-		port, err := freePort()
+		port, err := process.FreePort()
 		if err != nil {
 			return err
 		}

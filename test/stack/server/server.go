@@ -15,8 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -124,18 +122,4 @@ func open(ctx context.Context, name string, prepare func(*Server) error) (*Serve
 
 func (s *Server) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
-}
-
-// freePort returns a loopback port that nobody listens on. It is below the range
-// that the kernel takes ports of outgoing connections from (32768 up), so that
-// none of those takes it while the server is down.
-func freePort() (int, error) {
-	for range 100 {
-		port := 15000 + rand.IntN(17000)
-		listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return port, listener.Close()
-		}
-	}
-	return 0, errors.New("find a free port: a hundred between 15000 and 32000 are taken")
 }

@@ -1,0 +1,73 @@
+"""Answers questions about Celery's crontabs with the installed Celery: a JSON line in, a JSON line out.
+
+{"fields": [minute, hour, day of month, month, day of week], "zone": "Asia/Tokyo", "after": [Unix seconds, ...]}
+    -> {"next": [Unix seconds, ...]}, the slots after each with Celery's clock standing there, or {"error": "..."}
+{"texts": ["*/5", ...], "size": 60, "first": 0}
+    -> {"sets": [[0, 5, ...], null, ...]}, what a field with these values reads; null where it refuses
+{"characters": true}
+    -> {"classes": "..."}, a letter for each code point: see classes
+"""
+import json
+import re
+import sys
+import unicodedata
+from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
+
+import celery
+from celery.schedules import crontab
+
+app = celery.Celery(set_as_current=True)
+
+
+def slots(fields, zone, after):
+    minute, hour, day_of_month, month, day_of_week = fields
+    clock = None
+    spec = crontab(minute, hour, day_of_week, day_of_month, month, nowfun=lambda: clock, app=app)
+    spec.tz = ZoneInfo(zone)
+    found = []
+    for second in after:
+        clock = datetime.fromtimestamp(second, timezone.utc).astimezone(spec.tz)
+        found.append(second + spec.remaining_estimate(clock).total_seconds())
+    return found
+
+
+def values(text, size, first):
+    try:
+        return sorted(crontab._expand_cronspec(text, size, first))
+    except Exception:
+        return None
+
+
+def classes():
+    """0-9: a decimal digit; w: another character of a word; s: a blank around numbers; -: none of these; n: not assigned."""
+    word = re.compile(r"\w")
+
+    def class_of(code):
+        character = chr(code)
+        if unicodedata.category(character) in ("Cn", "Cs"):
+            return "n"
+        for text in (character, character + "5"):
+            try:
+                return "s" if text != character else str(int(text)) if word.match(character) else "?"
+            except ValueError:
+                pass
+        return "w" if word.match(character) else "-"
+
+    return "".join(map(class_of, range(sys.maxunicode + 1)))
+
+
+def answer(question):
+    if "characters" in question:
+        return {"classes": classes()}
+    if "texts" in question:
+        return {"sets": [values(text, question["size"], question["first"]) for text in question["texts"]]}
+    try:
+        return {"next": slots(question["fields"], question["zone"], question["after"])}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+print(json.dumps({"celery": celery.__version__}), flush=True)
+for line in sys.stdin:
+    print(json.dumps(answer(json.loads(line))), flush=True)
