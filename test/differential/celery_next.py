@@ -43,15 +43,20 @@ def classes():
     """0-9: a decimal digit; w: another character of a word; s: a blank around numbers; -: none of these; n: not assigned."""
     word = re.compile(r"\w")
 
+    def number(text):
+        try:
+            return int(text)
+        except ValueError:
+            return None
+
     def class_of(code):
         character = chr(code)
         if unicodedata.category(character) in ("Cn", "Cs"):
             return "n"
-        for text in (character, character + "5"):
-            try:
-                return "s" if text != character else str(int(text)) if word.match(character) else "?"
-            except ValueError:
-                pass
+        if number(character) is not None:
+            return str(number(character))
+        if number(character + "5" + character) == 5:
+            return "s"
         return "w" if word.match(character) else "-"
 
     return "".join(map(class_of, range(sys.maxunicode + 1)))

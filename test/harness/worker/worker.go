@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -72,9 +73,11 @@ func Start(t testing.TB, options Options) *Worker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := json.Marshal(options.Config)
-	if err != nil {
-		t.Fatalf("worker settings: %v", err)
+	config := []byte("{}")
+	if options.Config != nil {
+		if config, err = json.Marshal(options.Config); err != nil {
+			t.Fatalf("worker settings: %v", err)
+		}
 	}
 	w := &Worker{
 		name:     fmt.Sprintf("probe%d@localhost", started.Add(1)),
@@ -104,10 +107,7 @@ func Start(t testing.TB, options Options) *Worker {
 }
 
 func (w *Worker) args(options Options) []string {
-	concurrency := max(options.Concurrency, 0)
-	if concurrency == 0 {
-		concurrency = 2
-	}
+	concurrency := cmp.Or(options.Concurrency, 2)
 	args := []string{
 		"-m", "celery", "-A", "probe", "worker", "-n", w.name, "-l", "INFO",
 		"-c", strconv.Itoa(concurrency), "--without-gossip", "--without-mingle",

@@ -1,0 +1,336 @@
+// Package differential compares onebeat's crontabs with those of the Celery
+// that is installed in the Python of ONEBEAT_TEST_PYTHON.
+//
+// ONEBEAT_DIFFERENTIAL says how many slots are compared, 20,000 unless it is set.
+package differential
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	_ "time/tzdata"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A celery is a running celery_next.py.
+type celery struct {
+	t       *testing.T
+	in      io.WriteCloser
+	out     *bufio.Reader
+	version string
+}
+
+func startCelery(t *testing.T) *celery {
+	t.Helper()
+	python := os.Getenv("ONEBEAT_TEST_PYTHON")
+	if python == "" {
+		t.Fatal("ONEBEAT_TEST_PYTHON is not set: run the tests with `make test`, or `make stack` first")
+	}
+	cmd := exec.CommandContext(t.Context(), python, "celery_next.py")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := &celery{t: t, in: in, out: bufio.NewReaderSize(out, 1<<16)}
+	t.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
+			t.Errorf("celery_next.py: %v", err)
+		}
+	})
+	var hello struct{ Celery string }
+	c.read(&hello)
+	c.version = hello.Celery
+	return c
+}
+
+func (c *celery) read(answer any) {
+	c.t.Helper()
+	line, err := c.out.ReadBytes('\n')
+	if err != nil {
+		c.t.Fatalf("celery_next.py: %v", err)
+	}
+	if err := json.Unmarshal(line, answer); err != nil {
+		c.t.Fatalf("celery_next.py said %s: %v", line, err)
+	}
+}
+
+func (c *celery) ask(question, answer any) {
+	c.t.Helper()
+	line, err := json.Marshal(question)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := c.in.Write(append(line, '\n')); err != nil {
+		c.t.Fatalf("celery_next.py: %v", err)
+	}
+	c.read(answer)
+}
+
+// comparisons returns how many slots are to be compared.
+func comparisons(t *testing.T) int {
+	text := os.Getenv("ONEBEAT_DIFFERENTIAL")
+	if text == "" {
+		return 20_000
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("ONEBEAT_DIFFERENTIAL is %q: set it to how many slots to compare", text)
+	}
+	return n
+}
+
+// A fieldKind is one of a crontab's fields, in the order of its text.
+type fieldKind struct {
+	size, first int
+	names       []string
+}
+
+var (
+	months   = []string{"jan", "feb", "mar", "Apr", "MAY", "june", "jul", "aug", "sept", "oct", "nov", "december"}
+	weekdays = []string{"sun", "mon", "Tue", "wednesday", "THU", "fri", "sat"}
+
+	fieldKinds = []fieldKind{{60, 0, nil}, {24, 0, nil}, {31, 1, nil}, {12, 1, months}, {7, 0, weekdays}}
+)
+
+// crontabField makes the text of a field that Celery accepts.
+func (f fieldKind) crontabField(r *rand.Rand, star float64) string {
+	if r.Float64() < star {
+		return "*"
+	}
+	value := func() string {
+		if f.names != nil && r.IntN(3) == 0 {
+			return f.names[r.IntN(len(f.names))]
+		}
+		return strconv.Itoa(f.first + r.IntN(f.size))
+	}
+	parts := make([]string, 1+r.IntN(1+r.IntN(3)))
+	for i := range parts {
+		switch r.IntN(6) {
+		case 0:
+			parts[i] = fmt.Sprintf("*/%d", 1+r.IntN(f.size))
+		case 1:
+			parts[i] = value() + "-" + value()
+		case 2:
+			parts[i] = fmt.Sprintf("%s-%s/%d", value(), value(), 1+r.IntN(f.size))
+		default:
+			parts[i] = value()
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// The zones of the comparison. The first never change their clocks in the years of it.
+var zones = []string{
+	"UTC", "Asia/Tokyo", "Asia/Kolkata", "Asia/Kathmandu", "America/Phoenix", "Africa/Lagos", "Pacific/Marquesas",
+	"America/New_York", "Europe/Berlin", "Europe/Dublin", "Australia/Lord_Howe", "Pacific/Chatham", "Antarctica/Troll",
+	"America/Havana", "America/Santiago", "Africa/Casablanca",
+}
+
+// TestSlotsAreCelerys compares the slot after random instants, for random crontabs in
+// random zones. Near a change of clocks the answers differ on purpose
+// (internal/schedule/testdata/slots/differences.txt), so nothing is compared within
+// two days of one.
+func TestSlotsAreCelerys(t *testing.T) {
+	const instants = 10
+	want := comparisons(t)
+	c := startCelery(t)
+	r := rand.New(rand.NewPCG(5, uint64(want)))
+	from, to := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix(), time.Date(2037, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+
+	var compared, refused, near, different int
+	for compared < want {
+		fields := []string{
+			fieldKinds[0].crontabField(r, 0.2), fieldKinds[1].crontabField(r, 0.3), fieldKinds[2].crontabField(r, 0.4),
+			fieldKinds[3].crontabField(r, 0.4), fieldKinds[4].crontabField(r, 0.4),
+		}
+		zone := zones[r.IntN(len(zones))]
+		after := make([]int64, instants)
+		for i := range after {
+			after[i] = from + r.Int64N(to-from)
+			if i > 0 && r.IntN(2) == 0 {
+				after[i] = after[i-1] + r.Int64N(4000) // close by
+			}
+		}
+		var answer struct {
+			Next  []float64
+			Error string
+		}
+		c.ask(map[string]any{"fields": fields, "zone": zone, "after": after}, &answer)
+		text := strings.Join(fields, " ")
+		spec, err := schedule.ParseSpec(text, zone, time.Time{})
+		if (err != nil) != (answer.Error != "") {
+			t.Fatalf("%q in %s: onebeat says %v, Celery %q", text, zone, err, answer.Error)
+		}
+		if err != nil {
+			refused++
+			continue
+		}
+		for i, second := range after {
+			got := spec.Next(time.Unix(second, 0))
+			celerys := time.Unix(int64(answer.Next[i]), 0).UTC()
+			if got.Equal(celerys) {
+				compared++
+				continue
+			}
+			if changesClocks(t, zone, time.Unix(second, 0)) || changesClocks(t, zone, got) {
+				near++
+				continue
+			}
+			if different++; different <= 20 {
+				t.Errorf("%q in %s after %v: %v, Celery %v", text, zone, time.Unix(second, 0).UTC(), got, celerys)
+			}
+			compared++
+		}
+	}
+	t.Logf("compared %d slots with Celery %s: %d differences; %d more near a change of clocks, %d crontabs refused by both", compared, c.version, different, near, refused)
+}
+
+// changesClocks reports whether the zone's clocks are changed within two days of at.
+func changesClocks(t *testing.T, zone string, at time.Time) bool {
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, before := at.AddDate(0, 0, -2).In(location).Zone()
+	_, after := at.AddDate(0, 0, 2).In(location).Zone()
+	return before != after
+}
+
+// TestFieldsAreCelerys compares what random texts mean, in each field, and which
+// of them are refused.
+func TestFieldsAreCelerys(t *testing.T) {
+	const batch = 500
+	want := comparisons(t)
+	c := startCelery(t)
+	r := rand.New(rand.NewPCG(7, uint64(want)))
+	var compared, accepted, different int
+	for compared < want {
+		place := r.IntN(len(fieldKinds))
+		kind := fieldKinds[place]
+		texts := make([]string, batch)
+		for i := range texts {
+			texts[i] = kind.anyText(r)
+		}
+		var answer struct{ Sets [][]int }
+		c.ask(map[string]any{"texts": texts, "size": kind.size, "first": kind.first}, &answer)
+		for i, text := range texts {
+			compared++
+			got := meaning(place, text)
+			if got != nil {
+				accepted++
+			}
+			if !slices.Equal(got, answer.Sets[i]) || (got == nil) != (answer.Sets[i] == nil) {
+				if different++; different <= 20 {
+					t.Errorf("field %d %q = %v, Celery %v", place, text, got, answer.Sets[i])
+				}
+			}
+		}
+	}
+	t.Logf("compared %d texts of fields with Celery %s: %d differences; %d were accepted", compared, c.version, different, accepted)
+}
+
+// anyText makes a text that is often nearly, and sometimes quite, what Celery accepts.
+func (f fieldKind) anyText(r *rand.Rand) string {
+	text := []rune(f.crontabField(r, 0.05))
+	pieces := []string{
+		"*", "/", "-", ",", " ", "\t", "\n", "_", "+", "#", "?", "L", "W", "H", ".", "@", "0", "1", "5", "7", "12", "31", "60", "99",
+		"jan", "MAR", "may", "mon", "sun", "ſun", "Friday", "x", "é", "٣", "５", "½", "²", "\u00a0", "\u0130", "99999999999999999999", "*/", "-0", "1-5/2",
+	}
+	for range r.IntN(4) {
+		at := r.IntN(len(text) + 1)
+		switch r.IntN(3) {
+		case 0:
+			if at < len(text) {
+				text = slices.Delete(text, at, at+1)
+			}
+		default:
+			text = slices.Insert(text, at, []rune(pieces[r.IntN(len(pieces))])...)
+		}
+	}
+	return string(text)
+}
+
+// meaning returns the values of a field, seen from the slots that it gives, or nil
+// if it is refused.
+func meaning(place int, text string) []int {
+	fields := [5]string{"0", "0", "*", "*", "*"}
+	fields[place] = text
+	from, until := time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC), [5]time.Duration{time.Hour, 24 * time.Hour, 31 * 24 * time.Hour, 365 * 24 * time.Hour, 7 * 24 * time.Hour}
+	if place == 3 {
+		fields[2] = "1"
+	}
+	spec, err := schedule.ParseCrontabFields(fields[0], fields[1], fields[4], fields[2], fields[3], "")
+	if err != nil {
+		return nil
+	}
+	values := []int{}
+	for slot := spec.Next(from.Add(-1)); slot.Before(from.Add(until[place])); slot = spec.Next(slot) {
+		values = append(values, [5]int{slot.Minute(), slot.Hour(), slot.Day(), int(slot.Month()), int(slot.Weekday())}[place])
+	}
+	slices.Sort(values)
+	return values
+}
+
+// TestCharactersArePythons compares every character that Python's Unicode knows, as
+// part of a word, as a digit and as a blank.
+func TestCharactersArePythons(t *testing.T) {
+	c := startCelery(t)
+	var answer struct{ Classes string }
+	c.ask(map[string]any{"characters": true}, &answer)
+	var compared, different int
+	for code, class := range []byte(answer.Classes) {
+		if class == 'n' {
+			continue
+		}
+		compared++
+		if got := class0(rune(code)); got != class {
+			if different++; different <= 20 {
+				t.Errorf("U+%04X is %c, in Python %c", code, got, class)
+			}
+		}
+	}
+	t.Logf("compared %d characters with Python: %d differences", compared, different)
+}
+
+// class0 finds a character's class, as celery_next.py names them, by what a minute
+// field makes of it.
+func class0(character rune) byte {
+	text := string(character)
+	first := func(text string) int {
+		if values := meaning(0, text); len(values) > 0 {
+			return values[0]
+		}
+		return -1
+	}
+	if number := first(text); number >= 0 && text != "*" {
+		return byte('0' + number)
+	}
+	switch {
+	case text == ",":
+		return '-'
+	case first(text+"5"+text) == 5:
+		return 's'
+	case first("1-2"+text) == -1: // the end of the range is another word
+		return 'w'
+	}
+	return '-'
+}
