@@ -219,7 +219,7 @@ const tooMuch = 1000
 // leading zeros, single underscores between digits, and the decimal digits of any
 // script. Numbers beyond tooMuch come out as tooMuch, with their sign.
 func parseInt(text string) (number int, ok bool) {
-	text = strings.TrimFunc(text, isSpace)
+	text = strings.TrimSpace(text)
 	negative := strings.HasPrefix(text, "-")
 	if negative || strings.HasPrefix(text, "+") {
 		text = text[1:]
@@ -278,10 +278,6 @@ func cutWord(text string) (word, rest string) {
 	}
 	return text[:i], text[i:]
 }
-
-// isSpace reports whether Python's str.isspace holds: Unicode's white space and
-// the four separators of ASCII.
-func isSpace(r rune) bool { return unicode.IsSpace(r) || '\x1c' <= r && r <= '\x1f' }
 
 // newCrontab makes a crontab of its fields, which stand in the order of
 // crontabFields. The errors' texts and offsets are those of the field at fault.

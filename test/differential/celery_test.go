@@ -302,7 +302,7 @@ func TestCharactersArePythons(t *testing.T) {
 			continue
 		}
 		compared++
-		if got := class0(rune(code)); got != class {
+		if got := classOf(rune(code)); got != class {
 			if different++; different <= 20 {
 				t.Errorf("U+%04X is %c, in Python %c", code, got, class)
 			}
@@ -311,9 +311,9 @@ func TestCharactersArePythons(t *testing.T) {
 	t.Logf("compared %d characters with Python: %d differences", compared, different)
 }
 
-// class0 finds a character's class, as celery_next.py names them, by what a minute
+// classOf finds a character's class, as celery_next.py names them, by what a minute
 // field makes of it.
-func class0(character rune) byte {
+func classOf(character rune) byte {
 	text := string(character)
 	first := func(text string) int {
 		if values := meaning(0, text); len(values) > 0 {
@@ -325,7 +325,7 @@ func class0(character rune) byte {
 		return byte('0' + number)
 	}
 	switch {
-	case text == ",":
+	case text == "," || text == "/": // these have a meaning after a range
 		return '-'
 	case first(text+"5"+text) == 5:
 		return 's'
