@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 import celery
 import kombu.transport.virtual.base as virtual
 from celery.beat import ScheduleEntry, Scheduler
-from kombu import Connection, Queue
+from kombu import Connection, Exchange, Queue
 from kombu.common import Broadcast
 from kombu.messaging import Producer
 from kombu.transport.virtual.base import Message
@@ -62,9 +62,13 @@ def queues(setting):
             continue
         exchange = options.pop("exchange", None)
         if exchange is not None:
-            exchange = celery.app.amqp.Exchange(exchange, options.pop("exchange_type", "direct"))
+            exchange = Exchange(exchange, options.pop("exchange_type", "direct"))
         made.append(Queue(name, exchange, **options))
     return made
+
+
+def anything(*args, **kwargs):
+    pass
 
 
 def make_app(conf, tasks):
@@ -75,7 +79,7 @@ def make_app(conf, tasks):
         conf["task_queues"] = queues(conf["task_queues"])
     app.conf.update(conf, enable_utc=True, timezone="UTC")
     for name in tasks:
-        app.task(name=name)(lambda *args, **kwargs: None)
+        app.task(name=name)(anything)
     app.finalize()
     return app
 
