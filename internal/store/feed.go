@@ -1,0 +1,434 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A Watcher takes what Watch finds. Its methods are called one at a time; an
+// error ends Watch, which returns it.
+type Watcher interface {
+	// Apply takes news of entries, at most a chunk of a thousand or so. News of an entry
+	// that did not change may come again.
+	Apply(ctx context.Context, changes []schedule.Change) error
+	// Loaded says that all entries of the catalog were applied once.
+	Loaded()
+	// Asked takes requests for runs that are not recorded, each once a Watch.
+	// Those claimed by a batch of the journal may be among them.
+	Asked(ctx context.Context, requests []Request) error
+}
+
+// A feed tells which rows may have changed.
+type feed interface {
+	// open connects, and takes the state of the database as the point to go on from.
+	open(ctx context.Context) error
+	close()
+	// wait returns when rows may have changed, when poked, or when the time is over.
+	wait(ctx context.Context, poke <-chan struct{}, atMost time.Duration) error
+	// hinted returns the entries that the log of changes named since it was last
+	// asked; "" among them stands for any.
+	hinted(ctx context.Context) ([]string, error)
+	// touched calls each for the rows that were written since it was last asked, and
+	// perhaps others; the first time, for all.
+	touched(ctx context.Context, each func(*row) error) error
+	// some calls each for the rows of these ids that are there.
+	some(ctx context.Context, ids []string, each func(*row) error) error
+}
+
+const (
+	chunk         = 1000             // rows that are read or applied at a time
+	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes
+	unhintedSweep = time.Second      // and where none do
+	pruneInterval = 10 * time.Minute
+)
+
+// Load tells of every entry as it is now, in chunks, with run state as the
+// database knows it. It is for a node that takes over and may have read them long
+// ago. It ends when all were told of.
+func (s *Store) Load(ctx context.Context, apply func(context.Context, []schedule.Change) error) error {
+	w := s.newWatch(loader(apply))
+	w.whole = true
+	defer w.feed.close()
+	return w.load(ctx)
+}
+
+// A loader is a Watcher of entries alone.
+type loader func(context.Context, []schedule.Change) error
+
+func (l loader) Apply(ctx context.Context, changes []schedule.Change) error { return l(ctx, changes) }
+func (l loader) Loaded()                                                    {}
+func (l loader) Asked(context.Context, []Request) error                     { return nil }
+
+// Watch tells the watcher of every entry, then of changes as they come, until ctx
+// ends; then it returns nil. It returns an error when the first load fails, or
+// when the watcher does; the caller tries again. A connection that is lost later
+// is made anew, and what was missed meanwhile is told of then.
+func (s *Store) Watch(ctx context.Context, watcher Watcher) error {
+	w := s.newWatch(watcher)
+	defer func() { w.feed.close() }()
+	waits := backoff.NewExponentialBackOff()
+	waits.InitialInterval, waits.MaxInterval = 100*time.Millisecond, 5*time.Second
+	lost := false
+	for {
+		err := w.follow(ctx, func() {
+			waits.Reset()
+			if lost {
+				s.log.InfoContext(ctx, "watching the catalog again")
+			}
+			lost = false
+		})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case w.refused != nil:
+			return w.refused
+		case !w.loaded:
+			return fmt.Errorf("load entries: %w", err)
+		}
+		if !lost {
+			s.log.WarnContext(ctx, "lost sight of the catalog; going on with the entries known", "err", err)
+		}
+		lost = true
+		w.feed.close()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(waits.NextBackOff()):
+		}
+	}
+}
+
+// A watch is one call of Watch.
+type watch struct {
+	store   *Store
+	watcher Watcher
+	feed    feed
+	reading reading
+
+	seen   map[string]uint64    // fingerprints by id, of all rows
+	paused map[string]time.Time // when pauses end by themselves
+	asked  map[string]bool      // requests that were told of
+
+	whole   bool // tell of rows that did not change too
+	loaded  bool
+	hints   bool // triggers write the log of changes
+	sweptAt time.Time
+	pruneAt time.Time
+	refused error // the watcher's
+
+	rows []row // read and not yet applied
+}
+
+func (s *Store) newWatch(watcher Watcher) *watch {
+	return &watch{
+		store: s, watcher: watcher, feed: s.newFeed(),
+		seen: map[string]uint64{}, paused: map[string]time.Time{}, asked: map[string]bool{},
+		pruneAt: time.Now().Add(pruneInterval),
+	}
+}
+
+// follow loads and then looks for changes until something fails.
+func (w *watch) follow(ctx context.Context, connected func()) error {
+	if err := w.load(ctx); err != nil {
+		return err
+	}
+	if !w.loaded {
+		w.loaded = true
+		w.watcher.Loaded()
+	}
+	connected()
+	for {
+		if err := w.look(ctx); err != nil {
+			return err
+		}
+		if err := w.feed.wait(ctx, w.store.poke, w.interval()); err != nil {
+			return err
+		}
+	}
+}
+
+// interval is how long to wait for a hint: until the next sweep, or until a pause ends.
+func (w *watch) interval() time.Duration {
+	wait := unhintedSweep
+	if w.hints {
+		wait = hintedSweep
+	}
+	for _, until := range w.paused {
+		wait = min(wait, max(time.Until(until), 0))
+	}
+	return wait
+}
+
+// load reads all rows and tells of those that differ from what was told before.
+func (w *watch) load(ctx context.Context) error {
+	w.forget()
+	if err := w.store.look(ctx); err != nil {
+		return err
+	}
+	first, err := w.store.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("read first start: %w", err)
+	}
+	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: true}
+	if err := w.feed.open(ctx); err != nil {
+		return err
+	}
+	if err := w.sweep(ctx); err != nil {
+		return err
+	}
+	if first.loading {
+		w.reading.first.loading = false
+		return w.store.begun(ctx)
+	}
+	return nil
+}
+
+// look tells of what changed since the last look.
+func (w *watch) look(ctx context.Context) error {
+	if err := failpoint.Here("feed.read.before"); err != nil {
+		return err
+	}
+	ids, err := w.feed.hinted(ctx)
+	if err != nil {
+		return fmt.Errorf("read changes: %w", err)
+	}
+	every, named := false, ids[:0]
+	for _, id := range ids {
+		if id == "" {
+			every = true
+		} else {
+			named = append(named, id)
+		}
+	}
+	now := time.Now()
+	for id, until := range w.paused {
+		if !now.Before(until) {
+			named = append(named, id)
+		}
+	}
+	if err := w.reread(ctx, named); err != nil {
+		return err
+	}
+	if every || !w.hints || now.Sub(w.sweptAt) >= hintedSweep {
+		if err := w.sweep(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.requests(ctx); err != nil {
+		return err
+	}
+	if err := w.prune(ctx); err != nil {
+		return err
+	}
+	return failpoint.Here("feed.read.after")
+}
+
+// reread reads the rows of these ids and tells of those that differ or are gone.
+func (w *watch) reread(ctx context.Context, ids []string) error {
+	for len(ids) > 0 {
+		part := ids[:min(chunk, len(ids))]
+		ids = ids[len(part):]
+		gone := make(map[string]bool, len(part))
+		for _, id := range part {
+			gone[id] = true
+		}
+		err := w.feed.some(ctx, part, func(r *row) error {
+			delete(gone, r.id)
+			return w.take(ctx, r)
+		})
+		if err != nil {
+			return fmt.Errorf("read entries: %w", err)
+		}
+		if err := w.apply(ctx); err != nil {
+			return err
+		}
+		if err := w.remove(ctx, gone); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep reads the rows that were written since the last sweep, and finds those
+// that are gone by their number.
+func (w *watch) sweep(ctx context.Context) error {
+	if err := w.feed.touched(ctx, func(r *row) error { return w.take(ctx, r) }); err != nil {
+		return fmt.Errorf("read entries: %w", err)
+	}
+	if err := w.apply(ctx); err != nil {
+		return err
+	}
+	count := 0
+	if err := w.store.db.each(ctx, "entry_count", func(row scanner) error { return row.Scan(&count) }); err != nil {
+		return fmt.Errorf("count entries: %w", err)
+	}
+	if count != len(w.seen) {
+		if err := w.compare(ctx); err != nil {
+			return err
+		}
+	}
+	triggers := 0
+	if err := w.store.db.each(ctx, "triggers", func(row scanner) error { return row.Scan(&triggers) }); err != nil {
+		return fmt.Errorf("look for triggers: %w", err)
+	}
+	w.hints = triggers >= w.store.triggers
+	w.sweptAt = time.Now()
+	return nil
+}
+
+// compare finds the rows that are gone, or that came unseen, by all ids.
+func (w *watch) compare(ctx context.Context) error {
+	gone := make(map[string]bool, len(w.seen))
+	for id := range w.seen {
+		gone[id] = true
+	}
+	var unseen []string
+	err := w.store.db.each(ctx, "entry_ids", func(row scanner) error {
+		var id string
+		if err := row.Scan(orEmpty{&id}); err != nil {
+			return err
+		}
+		if !gone[id] {
+			unseen = append(unseen, id)
+		}
+		delete(gone, id)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read ids of entries: %w", err)
+	}
+	if err := w.remove(ctx, gone); err != nil {
+		return err
+	}
+	return w.reread(ctx, unseen)
+}
+
+// take keeps the row for the next apply if it says anything new.
+func (w *watch) take(ctx context.Context, r *row) error {
+	print := r.fingerprint(r.zoneOr(w.store.options.Zone))
+	delete(w.paused, r.id)
+	if r.paused() && !r.pausedUntil.IsZero() {
+		// By this process's clock, which alone wakes it, however far off it may be.
+		w.paused[r.id] = time.Now().Add(r.pausedUntil.Sub(r.readAt))
+	}
+	if old, ok := w.seen[r.id]; ok && old == print && !w.whole {
+		return nil
+	}
+	w.seen[r.id] = print
+	w.rows = append(w.rows, *r)
+	if len(w.rows) < chunk {
+		return nil
+	}
+	return w.apply(ctx)
+}
+
+// apply tells of the rows that were taken.
+func (w *watch) apply(ctx context.Context) error {
+	if len(w.rows) == 0 {
+		return nil
+	}
+	changes, err := w.reading.changes(ctx, w.rows)
+	if err != nil {
+		w.forget()
+		return err
+	}
+	w.rows = w.rows[:0]
+	return w.tell(ctx, changes)
+}
+
+// forget makes rows that were taken and could not be applied new again.
+func (w *watch) forget() {
+	for i := range w.rows {
+		delete(w.seen, w.rows[i].id)
+	}
+	w.rows = w.rows[:0]
+}
+
+func (w *watch) remove(ctx context.Context, gone map[string]bool) error {
+	var changes []schedule.Change
+	for id := range gone {
+		if _, ok := w.seen[id]; !ok {
+			continue
+		}
+		delete(w.seen, id)
+		delete(w.paused, id)
+		changes = append(changes, schedule.Change{ID: schedule.ID(id), Reason: schedule.ReasonRemoved})
+	}
+	for len(changes) > 0 {
+		part := changes[:min(chunk, len(changes))]
+		changes = changes[len(part):]
+		if err := w.lose(ctx, part); err != nil {
+			return err
+		}
+		if err := w.tell(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lose remembers that entries have no slots: when a row of the id comes back, its
+// slots count from then.
+func (w *watch) lose(ctx context.Context, gone []schedule.Change) error {
+	if w.reading.home == HomeMemory {
+		for _, change := range gone {
+			w.store.memory.drop(change.ID)
+		}
+		return nil
+	}
+	ids := make([]string, len(gone))
+	for i, change := range gone {
+		ids[i] = string(change.ID)
+	}
+	if err := w.store.db.many(ctx, "entry_lost", ids); err != nil {
+		return fmt.Errorf("remember removed entries: %w", err)
+	}
+	return nil
+}
+
+func (w *watch) tell(ctx context.Context, changes []schedule.Change) error {
+	w.refused = w.watcher.Apply(ctx, changes)
+	return w.refused
+}
+
+// requests tells of runs that were asked for.
+func (w *watch) requests(ctx context.Context) error {
+	pending, err := w.store.Requests(ctx)
+	if err != nil {
+		return err
+	}
+	var news []Request
+	still := make(map[string]bool, len(pending))
+	for _, request := range pending {
+		still[request.ID] = true
+		if !w.asked[request.ID] {
+			news = append(news, request)
+		}
+	}
+	w.asked = still
+	if len(news) == 0 {
+		return nil
+	}
+	w.refused = w.watcher.Asked(ctx, news)
+	return w.refused
+}
+
+// prune forgets, from time to time, what nobody will ask for.
+func (w *watch) prune(ctx context.Context) error {
+	if time.Now().Before(w.pruneAt) {
+		return nil
+	}
+	w.pruneAt = time.Now().Add(pruneInterval)
+	for _, name := range []string{"changes_prune", "entries_forget"} {
+		if _, err := w.store.db.exec(ctx, name); err != nil {
+			return fmt.Errorf("prune: %w", err)
+		}
+	}
+	return nil
+}

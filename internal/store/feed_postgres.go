@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A postgresFeed is told of changes by LISTEN, and finds them by snapshots: a row
+// of the log, or of the catalog, is news if the last snapshot did not see the
+// transaction that wrote it. So a transaction that began early and committed late
+// is not missed, as it would be by a serial number.
+type postgresFeed struct {
+	p      *postgres
+	config *pgx.ConnConfig
+	conn   *pgx.Conn
+
+	hintsSince string // snapshot; empty before open
+	rowsSince  string // snapshot; empty before the first touched
+}
+
+func (f *postgresFeed) open(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, f.config.Copy())
+	if err != nil {
+		return err
+	}
+	f.conn = conn
+	if _, err := conn.Exec(ctx, "LISTEN onebeat_changes"); err != nil {
+		return err
+	}
+	f.rowsSince = ""
+	f.hintsSince, err = f.snapshot(ctx)
+	return err
+}
+
+func (f *postgresFeed) close() {
+	if f.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = f.conn.Close(ctx) // nothing is lost with it
+	f.conn = nil
+}
+
+func (f *postgresFeed) snapshot(ctx context.Context) (snapshot string, err error) {
+	err = f.p.each(ctx, "changes_start", func(row scanner) error { return row.Scan(&snapshot) })
+	return snapshot, err
+}
+
+// drainWait is how long to wait for more notices once one came: a burst of them
+// is worth one look.
+const drainWait = time.Millisecond
+
+func (f *postgresFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time.Duration) error {
+	waiting, stop := context.WithTimeout(ctx, atMost)
+	poked := make(chan struct{})
+	go func() {
+		defer close(poked)
+		select {
+		case <-poke:
+			stop()
+		case <-waiting.Done():
+		}
+	}()
+	defer func() {
+		stop()
+		<-poked
+	}()
+	if _, err := f.conn.WaitForNotification(waiting); err != nil {
+		return f.quiet(ctx, waiting, err)
+	}
+	more, cancel := context.WithTimeout(waiting, drainWait)
+	defer cancel()
+	for {
+		if _, err := f.conn.WaitForNotification(more); err != nil {
+			return f.quiet(ctx, more, err)
+		}
+	}
+}
+
+// quiet makes no error of a wait that ended without a notice.
+func (f *postgresFeed) quiet(ctx, waiting context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if waiting.Err() != nil && !f.conn.IsClosed() {
+		return nil
+	}
+	return err
+}
+
+func (f *postgresFeed) hinted(ctx context.Context) (ids []string, err error) {
+	next := f.hintsSince
+	err = f.p.each(ctx, "changes", func(row scanner) error {
+		var id *string
+		if err := row.Scan(&next, &id); err != nil {
+			return err
+		}
+		if id != nil {
+			ids = append(ids, *id)
+		}
+		return nil
+	}, f.hintsSince)
+	if err == nil {
+		f.hintsSince = next
+	}
+	return ids, err
+}
+
+func (f *postgresFeed) touched(ctx context.Context, each func(*row) error) error {
+	next, err := f.snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	if f.rowsSince == "" {
+		err = f.rows(ctx, each, "entries")
+	} else {
+		err = f.rows(ctx, each, "entries_since", f.rowsSince)
+	}
+	if err == nil {
+		f.rowsSince = next
+	}
+	return err
+}
+
+func (f *postgresFeed) some(ctx context.Context, ids []string, each func(*row) error) error {
+	return f.rows(ctx, each, "entries_by_id", ids)
+}
+
+func (f *postgresFeed) rows(ctx context.Context, each func(*row) error, name string, args ...any) error {
+	return f.p.each(ctx, name, func(from scanner) error {
+		var r row
+		if err := r.scan(from, 2); err != nil {
+			return err
+		}
+		return each(&r)
+	}, args...)
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A guard is a lock that its holder's process can't outlive, unlike a lease: it
+// tells the next node at once that the holder crashed. It is a hint alone; what
+// keeps two nodes apart is the term.
+type guard interface {
+	// try takes the lock if it is free and says whether this process has it now.
+	try(ctx context.Context) (held bool, err error)
+	// wait returns once this process has the lock or the time is over.
+	wait(ctx context.Context, atMost time.Duration) error
+	free()
+}
+
+// Acquire takes the shard's lease for the owner if it is free: if it has ended
+// by the database's clock, or if the holder's session died. False means that
+// another holds it, which is no error. Each success has a higher term.
+func (s *Store) Acquire(ctx context.Context, owner string) (schedule.Lease, bool, error) {
+	if err := failpoint.Here("lease.acquire.before"); err != nil {
+		return schedule.Lease{}, false, err
+	}
+	guarded := s.guarded(ctx)
+	lease, won, err := s.lease(ctx, "lease_acquire", s.options.Shard, owner, s.leaseFor.Microseconds(), guarded)
+	if err != nil {
+		return schedule.Lease{}, false, fmt.Errorf("acquire lease: %w", err)
+	}
+	return lease, won, failpoint.Here("lease.acquire.after")
+}
+
+// Renew lets the lease of the term last on, from now. It returns
+// schedule.ErrLost once another node has a higher term.
+func (s *Store) Renew(ctx context.Context, term int64) (schedule.Lease, error) {
+	if err := failpoint.Here("lease.renew.before"); err != nil {
+		return schedule.Lease{}, err
+	}
+	guarded := s.guarded(ctx)
+	lease, held, err := s.lease(ctx, "lease_renew", s.options.Shard, term, s.leaseFor.Microseconds(), guarded)
+	switch {
+	case err != nil:
+		return schedule.Lease{}, fmt.Errorf("renew lease: %w", err)
+	case !held:
+		return schedule.Lease{}, schedule.ErrLost
+	}
+	return lease, failpoint.Here("lease.renew.after")
+}
+
+// Release gives the lease up, so that a node that waits has it at once. It does
+// nothing when the term is over.
+func (s *Store) Release(ctx context.Context, term int64) error {
+	_, err := s.db.exec(ctx, "lease_release", s.options.Shard, term)
+	s.guard.free()
+	if err != nil {
+		return fmt.Errorf("release lease: %w", err)
+	}
+	return nil
+}
+
+// Wait returns when it is worth while to try Acquire again: when the holder's
+// session died, or its lease was released or ended, or a length of the lease has
+// passed. An error other than ctx's is one of the database.
+func (s *Store) Wait(ctx context.Context) error {
+	var left int64
+	read := func(row scanner) error { return row.Scan(&left) }
+	if err := s.db.each(ctx, "lease_left", read, s.options.Shard); err != nil {
+		return fmt.Errorf("wait for lease: %w", err)
+	}
+	if left <= 0 {
+		return ctx.Err()
+	}
+	atMost := time.Duration(left)*time.Microsecond + time.Millisecond // so that it has ended for sure
+	if err := s.guard.wait(ctx, atMost); err != nil {
+		return fmt.Errorf("wait for lease: %w", err)
+	}
+	return nil
+}
+
+// guarded says whether this process has the guard. Where there is none to be had,
+// as behind a pooler of connections, the lease's end has to do.
+func (s *Store) guarded(ctx context.Context) bool {
+	held, err := s.guard.try(ctx)
+	return held && err == nil
+}
+
+func (s *Store) lease(ctx context.Context, name string, args ...any) (lease schedule.Lease, ok bool, err error) {
+	lease.For = s.leaseFor
+	err = s.db.each(ctx, name, func(row scanner) error {
+		ok = true
+		return row.Scan(&lease.Term, instant{&lease.Now})
+	}, args...)
+	return lease, ok, err
+}

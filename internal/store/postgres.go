@@ -1,0 +1,271 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A postgres speaks PostgreSQL 13 or newer.
+type postgres struct {
+	pool   *pgxpool.Pool
+	texts  statements
+	filled atomic.Pointer[statements] // texts for the table as it is
+}
+
+// idleInTransaction is how long a transaction of ours may wait for its client
+// before the server ends it: a frozen node must not hold the lock on a row for
+// longer than its lease.
+const idleInTransaction = "2000"
+
+func (s *Store) openPostgres(ctx context.Context, url string) error {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return errors.New("the URL's parameters can't be read: check host, port, sslmode and certificates")
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "onebeat"
+	}
+	config.ConnConfig.RuntimeParams["timezone"] = "UTC" // of columns without a zone
+	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = idleInTransaction
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	p := &postgres{pool: pool, texts: loadStatements("postgres")}
+	p.fill(nil)
+	s.dialect = dialect{
+		db:       p,
+		guard:    &postgresGuard{config: config.ConnConfig, key: advisoryKey(s.options.Shard)},
+		newFeed:  func() feed { return &postgresFeed{p: p, config: config.ConnConfig} },
+		own:      p.own,
+		fill:     p.fill,
+		triggers: 4,
+		leaseFor: cmp.Or(s.options.LeaseFor, 5*time.Second),
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return err
+	}
+	return nil
+}
+
+func (p *postgres) own(ctx context.Context) error {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60)) // tries each second, for a minute
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDBFromPool(p.pool)
+	defer func() { _ = db.Close() }() // the pool stays open
+	return upgrade(ctx, db, goose.DialectPostgres, "postgres", goose.WithSessionLocker(locker))
+}
+
+func (p *postgres) fill(table shape) {
+	filled := p.texts.rendered(table)
+	p.filled.Store(&filled)
+}
+
+func (p *postgres) close() { p.pool.Close() }
+
+func (p *postgres) exec(ctx context.Context, name string, args ...any) (int64, error) {
+	return postgresOn{p, p.pool}.exec(ctx, name, args...)
+}
+
+func (p *postgres) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
+	return postgresOn{p, p.pool}.each(ctx, name, row, args...)
+}
+
+func (p *postgres) many(ctx context.Context, name string, columns ...any) error {
+	return postgresOn{p, p.pool}.many(ctx, name, columns...)
+}
+
+func (p *postgres) transact(ctx context.Context, point string, work func(transaction) error) error {
+	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		if err := work(postgresOn{p, tx}); err != nil {
+			return err
+		}
+		return failpoint.Here(point)
+	})
+}
+
+// A postgresOn runs statements on the pool, a connection or a transaction.
+type postgresOn struct {
+	p    *postgres
+	conn interface {
+		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+		CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error)
+	}
+}
+
+func (on postgresOn) exec(ctx context.Context, name string, args ...any) (int64, error) {
+	tag, err := on.conn.Exec(ctx, on.p.filled.Load().get(name), postgresArgs(args)...)
+	return tag.RowsAffected(), err
+}
+
+func (on postgresOn) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
+	rows, err := on.conn.Query(ctx, on.p.filled.Load().get(name), postgresArgs(args)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// many hands the columns over as arrays, for unnest.
+func (on postgresOn) many(ctx context.Context, name string, columns ...any) error {
+	if len(columns) == 0 || reflect.ValueOf(columns[0]).Len() == 0 {
+		return nil
+	}
+	_, err := on.exec(ctx, name, columns...)
+	return err
+}
+
+func (on postgresOn) claim(ctx context.Context, shard int, term, seq int64, dues string) (bool, error) {
+	written, err := on.exec(ctx, "claim", shard, term, seq, dues)
+	return written > 0, err
+}
+
+func (on postgresOn) relax(ctx context.Context) error {
+	_, err := on.exec(ctx, "relax")
+	return err
+}
+
+// runColumns are the columns of onebeat_runs in the order of runValues.
+var runColumns = []string{
+	"entry_id", "name", "task", "slot", "through", "count", "state", "reason",
+	"task_id", "queue", "request", "node", "term", "sent_at", "recovered",
+}
+
+func (on postgresOn) insertRuns(ctx context.Context, runs []schedule.Run) error {
+	values := make([]any, len(runColumns))
+	_, err := on.conn.CopyFrom(ctx, pgx.Identifier{"onebeat_runs"}, runColumns,
+		pgx.CopyFromSlice(len(runs), func(i int) ([]any, error) {
+			r := &runs[i]
+			copy(values, []any{
+				string(r.Entry), r.Name, r.Task, r.Slot, orNull(r.Through), int64(r.Count), string(r.State), r.Reason,
+				r.TaskID, r.Queue, r.Request, r.Node, r.Term, orNull(r.SentAt), r.Recovered,
+			})
+			return values, nil
+		}))
+	return err
+}
+
+func orNull(at time.Time) any {
+	if at.IsZero() {
+		return nil
+	}
+	return at
+}
+
+// postgresArgs makes null of zero instants.
+func postgresArgs(args []any) []any {
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case time.Time:
+			args[i] = orNull(v)
+		case []time.Time:
+			instants := make([]*time.Time, len(v))
+			for i := range v {
+				if !v[i].IsZero() {
+					instants[i] = &v[i]
+				}
+			}
+			args[i] = instants
+		}
+	}
+	return args
+}
+
+// advisoryKey is the key of the advisory lock of a shard's lease: "onebeat" in
+// ASCII and the shard.
+func advisoryKey(shard int) int64 { return 0x6f6e656265617400 + int64(shard) }
+
+// A postgresGuard is an advisory lock on a connection of its own.
+type postgresGuard struct {
+	config *pgx.ConnConfig
+	key    int64
+
+	conn *pgx.Conn
+	held bool
+}
+
+func (g *postgresGuard) connect(ctx context.Context) error {
+	if g.conn != nil && !g.conn.IsClosed() {
+		return nil
+	}
+	g.held = false
+	conn, err := pgx.ConnectConfig(ctx, g.config.Copy())
+	if err == nil {
+		g.conn = conn
+	}
+	return err
+}
+
+func (g *postgresGuard) try(ctx context.Context) (bool, error) {
+	if err := g.connect(ctx); err != nil {
+		return false, err
+	}
+	if g.held { // or so it was: the connection may have died since
+		if err := g.conn.Ping(ctx); err == nil {
+			return true, nil
+		}
+		g.free()
+		if err := g.connect(ctx); err != nil {
+			return false, err
+		}
+	}
+	err := g.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", g.key).Scan(&g.held)
+	return g.held, err
+}
+
+func (g *postgresGuard) wait(ctx context.Context, atMost time.Duration) error {
+	if err := g.connect(ctx); err != nil {
+		return err
+	}
+	if g.held {
+		return nil
+	}
+	limit := fmt.Sprint(max(atMost.Milliseconds(), 1))
+	if _, err := g.conn.Exec(ctx, "SELECT set_config('lock_timeout', $1, false)", limit); err != nil {
+		return err
+	}
+	_, err := g.conn.Exec(ctx, "SELECT pg_advisory_lock($1)", g.key)
+	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && refused.Code == "55P03" { // lock_not_available
+		return nil
+	}
+	g.held = err == nil
+	return err
+}
+
+func (g *postgresGuard) free() {
+	if g.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = g.conn.Close(ctx) // which gives the lock up, as the death of the process would
+	g.conn, g.held = nil, false
+}

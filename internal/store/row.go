@@ -1,0 +1,227 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A row is a row of the catalog as it was read, with what onebeat remembers of it.
+type row struct {
+	id, name, task, spec  string
+	enabled               bool
+	args, kwargs          string
+	createdAt             time.Time
+	options, zone         string
+	policy                string
+	graceSeconds          float64
+	maxCount              int64
+	maxAgeSeconds         float64
+	lastRunAt             time.Time
+	totalRunCount         int64
+	known                 bool // what follows was found in onebeat_entries
+	seenSpec              string
+	afterAt               time.Time
+	lastSlot              time.Time
+	sideCount             int64
+	pausedAt, pausedUntil time.Time
+	pauseReason, pausedBy string
+	readAt                time.Time // the database's clock
+}
+
+// scan reads the columns of the statement entries, in order, and leaves those
+// after them.
+func (r *row) scan(from scanner, rest int) error {
+	var createdAt, lastRunAt lenient
+	into := []any{
+		orEmpty{&r.id}, orEmpty{&r.name}, orEmpty{&r.task}, orEmpty{&r.spec}, truth{&r.enabled}, orEmpty{&r.args}, orEmpty{&r.kwargs},
+		&createdAt, &r.options, &r.zone, &r.policy, &r.graceSeconds, &r.maxCount, &r.maxAgeSeconds,
+		&lastRunAt, &r.totalRunCount, &r.known, &r.seenSpec, instant{&r.afterAt}, instant{&r.lastSlot}, &r.sideCount,
+		instant{&r.pausedAt}, instant{&r.pausedUntil}, &r.pauseReason, &r.pausedBy, instant{&r.readAt},
+	}
+	for range rest {
+		into = append(into, ignored{})
+	}
+	if err := from.Scan(into...); err != nil {
+		return err
+	}
+	r.createdAt, r.lastRunAt = createdAt.at, lastRunAt.at
+	return nil
+}
+
+// paused says whether the entry is paused at the instant the row was read.
+func (r *row) paused() bool {
+	return !r.pausedAt.IsZero() && (r.pausedUntil.IsZero() || r.readAt.Before(r.pausedUntil))
+}
+
+// specDigest tells specs apart: the text, its zone, and the row's anchor where
+// the text has none of its own.
+func (r *row) specDigest(zone string) string {
+	anchor := ""
+	if strings.Contains(r.spec, "@every") && !strings.Contains(r.spec, " from ") {
+		anchor = r.createdAt.Format(time.RFC3339Nano)
+	}
+	return fmt.Sprintf("%016x", digest(r.spec, zone, anchor))
+}
+
+// digest is a hash of texts that keeps their borders apart.
+func digest(texts ...string) uint64 {
+	sum := fnv.New64a()
+	for _, text := range texts {
+		_, _ = fmt.Fprintf(sum, "%d:", len(text))
+		_, _ = sum.Write([]byte(text))
+	}
+	return sum.Sum64()
+}
+
+// definition is the digest of all that is sent and when.
+func (r *row) definition(zone string) uint64 {
+	return digest(r.task, r.args, r.kwargs, r.options, r.specDigest(zone), r.policy,
+		fmt.Sprint(r.graceSeconds, r.maxCount, r.maxAgeSeconds))
+}
+
+// fingerprint tells apart all that a watcher is told of, so that it is told of
+// each state once. Run state does not count.
+func (r *row) fingerprint(zone string) uint64 {
+	return digest(r.name, fmt.Sprint(r.definition(zone), r.enabled, r.paused()))
+}
+
+// entry makes the entry that the row defines, but for After. An error says what
+// is wrong with the row and what to do, on one line, without arguments of tasks.
+func (r *row) entry(options *Options) (*schedule.Entry, error) {
+	if r.task == "" {
+		return nil, errors.New("task_name is empty: write the Celery task's name there")
+	}
+	zone := r.zoneOr(options.Zone)
+	spec, err := schedule.ParseSpec(r.spec, zone, r.createdAt)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(
+		isJSON("args", r.args, '[', "a list such as [1, 2]"),
+		isJSON("kwargs", r.kwargs, '{', `an object such as {"a": 1}`),
+		isJSON("options", r.options, '{', `an object such as {"queue": "priority"}`),
+	); err != nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return nil, errors.New(first)
+	}
+	misfire, err := r.misfire()
+	if err != nil {
+		return nil, err
+	}
+	e := &schedule.Entry{
+		ID: schedule.ID(r.id), Name: r.name, Task: r.task,
+		Args: r.args, Kwargs: r.kwargs, Options: r.options,
+		Spec: spec, Misfire: misfire, Digest: r.definition(zone),
+	}
+	if options.Prepare != nil {
+		if err := options.Prepare(e); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+func (r *row) zoneOr(zone string) string {
+	if r.zone != "" {
+		return r.zone
+	}
+	return zone
+}
+
+// isJSON says what is wrong with a column that should hold JSON of one kind. The
+// empty text is none.
+func isJSON(column, text string, first byte, want string) error {
+	trimmed := strings.TrimSpace(text)
+	switch {
+	case trimmed == "":
+		return nil
+	case !json.Valid([]byte(trimmed)):
+		return fmt.Errorf("%s is not JSON: write %s", column, want)
+	case trimmed[0] != first:
+		return fmt.Errorf("%s is JSON of another kind: write %s", column, want)
+	}
+	return nil
+}
+
+// maxSeconds is the longest time.Duration, in whole seconds.
+const maxSeconds = 9223372036
+
+func (r *row) misfire() (schedule.Misfire, error) {
+	m := schedule.Misfire{Policy: schedule.Policy(r.policy), Count: int(r.maxCount)}
+	switch m.Policy {
+	case "", schedule.Once, schedule.Skip, schedule.All:
+	default:
+		return m, fmt.Errorf("misfire_policy is %q: write once, skip or all", r.policy)
+	}
+	for column, seconds := range map[string]float64{"misfire_grace_seconds": r.graceSeconds, "misfire_max_age_seconds": r.maxAgeSeconds} {
+		if !(seconds >= 0 && seconds <= maxSeconds) {
+			return m, fmt.Errorf("%s is out of range: write seconds, 0 or more", column)
+		}
+	}
+	if r.maxCount < 0 {
+		return m, errors.New("misfire_max_count is below 0: write how many may be sent, or nothing")
+	}
+	m.Grace = time.Duration(r.graceSeconds * float64(time.Second))
+	m.Age = time.Duration(r.maxAgeSeconds * float64(time.Second))
+	return m, nil
+}
+
+// A lenient scans an instant of the user's table, where one that can't be read
+// is none: it must not spoil the rows read with it.
+type lenient struct{ at time.Time }
+
+// Scan implements sql.Scanner.
+func (l *lenient) Scan(value any) error {
+	if err := (instant{&l.at}).Scan(value); err != nil {
+		l.at = time.Time{}
+	}
+	return nil
+}
+
+// An orEmpty scans text that may be null, or of another kind where the database
+// holds columns to no type.
+type orEmpty struct{ into *string }
+
+// Scan implements sql.Scanner.
+func (o orEmpty) Scan(value any) error {
+	switch v := value.(type) {
+	case nil:
+		*o.into = ""
+	case string:
+		*o.into = v
+	case []byte:
+		*o.into = string(v)
+	default:
+		*o.into = fmt.Sprint(v)
+	}
+	return nil
+}
+
+// A truth scans a boolean as any program may have written it.
+type truth struct{ into *bool }
+
+// Scan implements sql.Scanner.
+func (t truth) Scan(value any) error {
+	switch v := value.(type) {
+	case bool:
+		*t.into = v
+	case int64:
+		*t.into = v != 0
+	default:
+		text := strings.ToLower(fmt.Sprint(v))
+		*t.into = text == "true" || text == "t" || text == "1"
+	}
+	return nil
+}
+
+// ignored scans a column that nobody needs.
+type ignored struct{}
+
+// Scan implements sql.Scanner.
+func (ignored) Scan(any) error { return nil }

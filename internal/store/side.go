@@ -1,0 +1,279 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A sight is what is remembered of an entry so that no past slot is planned from
+// a spec that was not there then.
+type sight struct {
+	spec  string    // digest; empty while there was nothing to plan
+	after time.Time // slots count after this
+	last  time.Time // the last slot sent
+	count int64     // slots sent
+}
+
+// A memory is the run state of entries whose home is HomeMemory.
+type memory struct {
+	mu      sync.Mutex
+	entries map[schedule.ID]sight
+	began   time.Time // when this process first read the catalog
+	loaded  bool      // it was read to its end
+}
+
+func (m *memory) get(id schedule.ID) (sight, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	seen, ok := m.entries[id]
+	return seen, ok
+}
+
+func (m *memory) put(id schedule.ID, seen sight) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.entries == nil {
+		m.entries = map[schedule.ID]sight{}
+	}
+	m.entries[id] = seen
+}
+
+func (m *memory) drop(id schedule.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.entries, id)
+}
+
+// record moves the entries that the memory holds; where it holds none, their
+// home is elsewhere.
+func (m *memory) record(ended ends) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, id := range ended.ids {
+		seen, ok := m.entries[schedule.ID(id)]
+		if !ok {
+			continue
+		}
+		seen.last = latest(seen.last, ended.sent[i])
+		seen.after = latest(seen.after, ended.unsent[i])
+		seen.count += ended.counts[i]
+		m.entries[schedule.ID(id)] = seen
+	}
+}
+
+// A beginning is what is known of the catalog's first start.
+type beginning struct {
+	at      time.Time // when onebeat first read it; in memory, when this process did
+	loading bool      // it was never yet read to its end
+}
+
+// begin learns of the first start, or makes it now.
+func (s *Store) begin(ctx context.Context) (beginning, error) {
+	now, err := s.now(ctx)
+	if err != nil {
+		return beginning{}, err
+	}
+	if s.options.Home == HomeMemory {
+		return s.beginInMemory(now), nil
+	}
+	text, err := s.meta(ctx, "first_start", func() (string, error) { return now.Format(time.RFC3339Nano), nil })
+	if err != nil {
+		return beginning{}, err
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return beginning{}, fmt.Errorf("onebeat_meta has the first_start %q: write it as %s", text, now.Format(time.RFC3339Nano))
+	}
+	loading := true
+	err = s.db.each(ctx, "meta", func(scanner) error {
+		loading = false
+		return nil
+	}, "first_load")
+	return beginning{at: at, loading: loading}, err
+}
+
+func (s *Store) beginInMemory(now time.Time) beginning {
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	if s.memory.began.IsZero() {
+		s.memory.began = now
+	}
+	return beginning{at: s.memory.began, loading: !s.memory.loaded}
+}
+
+// begun remembers that the catalog was read to its end.
+func (s *Store) begun(ctx context.Context) error {
+	if s.options.Home == HomeMemory {
+		s.memory.mu.Lock()
+		s.memory.loaded = true
+		s.memory.mu.Unlock()
+		return nil
+	}
+	now, err := s.now(ctx)
+	if err == nil {
+		_, err = s.db.exec(ctx, "meta_insert", "first_load", now.Format(time.RFC3339Nano))
+	}
+	return err
+}
+
+// A reading makes changes of rows.
+type reading struct {
+	store    *Store
+	home     string
+	first    beginning
+	remember bool // write down what is seen for the first time
+
+	ids, specs []string // to be written down
+	afters     []time.Time
+}
+
+// changes says what each row means now. What is seen for the first time is on
+// record before they are returned.
+func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, error) {
+	r.ids, r.specs, r.afters = r.ids[:0], r.specs[:0], r.afters[:0]
+	changes := make([]schedule.Change, len(rows))
+	for i := range rows {
+		changes[i] = r.change(&rows[i])
+	}
+	if !r.remember || len(r.ids) == 0 {
+		return changes, nil
+	}
+	if err := failpoint.Here("side.before"); err != nil {
+		return nil, err
+	}
+	if err := r.store.db.many(ctx, "entry_seen", r.ids, r.specs, r.afters); err != nil {
+		return nil, fmt.Errorf("remember entries: %w", err)
+	}
+	return changes, failpoint.Here("side.after")
+}
+
+func (r *reading) change(row *row) schedule.Change {
+	change := schedule.Change{ID: schedule.ID(row.id), Name: row.name}
+	entry, err := row.entry(&r.store.options)
+	switch {
+	case !row.enabled:
+		change.Reason = schedule.ReasonDisabled
+		r.settle(row, nil)
+	case err != nil:
+		change.Reason, change.Problem = schedule.ReasonBadRow, err.Error()
+		r.settle(row, nil)
+	case row.paused():
+		change.Reason = schedule.ReasonPaused
+		r.settle(row, entry)
+	default:
+		change.Entry = entry
+		r.settle(row, entry)
+	}
+	return change
+}
+
+// settle gives the entry its run state, and notes what has to be written down. A
+// nil entry has no slots: when it has some again, they count from then.
+func (r *reading) settle(row *row, entry *schedule.Entry) {
+	seen, known := r.seen(row)
+	spec := ""
+	if entry != nil {
+		spec = row.specDigest(row.zoneOr(r.store.options.Zone))
+	}
+	if spec != seen.spec && (known || entry != nil) {
+		seen.after = latest(seen.after, r.after(row, entry, known))
+		seen.spec = spec
+		r.note(row, seen)
+	}
+	if entry == nil {
+		return
+	}
+	entry.LastRunAt, entry.TotalRunCount = seen.last, seen.count
+	entry.After = latest(seen.after, seen.last)
+	if !row.pausedAt.IsZero() && !row.paused() {
+		entry.After = latest(entry.After, row.pausedUntil)
+	}
+}
+
+// after is the instant after which slots count for an entry that is new, or whose
+// spec is.
+func (r *reading) after(row *row, entry *schedule.Entry, known bool) time.Time {
+	switch {
+	case known || entry == nil:
+		return row.readAt
+	case r.first.loading && r.store.options.CatchUp && (!row.lastRunAt.IsZero() || once(entry.Spec)):
+		return latest(time.Unix(0, 0).UTC(), row.lastRunAt)
+	case r.first.loading || once(entry.Spec):
+		return r.first.at
+	}
+	return row.readAt
+}
+
+// seen is what is remembered of the row's entry, in whichever home.
+func (r *reading) seen(row *row) (seen sight, known bool) {
+	switch r.home {
+	case HomeMemory:
+		return r.store.memory.get(schedule.ID(row.id))
+	case HomeColumn:
+		return sight{
+			spec: row.seenSpec, after: row.afterAt,
+			last: latest(row.lastSlot, row.lastRunAt), count: row.totalRunCount + row.sideCount,
+		}, row.known
+	}
+	return sight{spec: row.seenSpec, after: row.afterAt, last: row.lastSlot, count: row.sideCount}, row.known
+}
+
+func (r *reading) note(row *row, seen sight) {
+	if r.home == HomeMemory {
+		if r.remember {
+			r.store.memory.put(schedule.ID(row.id), seen)
+		}
+		return
+	}
+	r.ids = append(r.ids, row.id)
+	r.specs = append(r.specs, seen.spec)
+	r.afters = append(r.afters, seen.after)
+}
+
+// once says whether the spec has one slot. It counts whenever it was written down:
+// a person who inserts a time that has just passed wants the run.
+func once(spec schedule.Spec) bool {
+	_, ok := spec.(schedule.At)
+	return ok
+}
+
+// shape is the user's table as it was last looked at.
+func (s *Store) shape() shape {
+	if table := s.table.Load(); table != nil {
+		return *table
+	}
+	return nil
+}
+
+// home is where run state lives, given the table.
+func (s *Store) home(table shape) string {
+	switch {
+	case s.options.Home != "":
+		return s.options.Home
+	case table.has("last_run_at"):
+		return HomeColumn
+	}
+	return HomeTable
+}
+
+// look finds out what the user's table is like now.
+func (s *Store) look(ctx context.Context) error {
+	table, err := readShape(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	if err := table.check(); err != nil {
+		return err
+	}
+	if s.options.Home == HomeColumn && !table.has("last_run_at") {
+		return fmt.Errorf("table %s has no column last_run_at: run `onebeat migrate` to add it, or choose another home for it", Table)
+	}
+	s.table.Store(&table)
+	s.fill(table)
+	return nil
+}

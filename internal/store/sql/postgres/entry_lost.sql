@@ -1,0 +1,3 @@
+-- Remembers that entries have nothing to plan any more.
+-- In, for each entry: id. Out: nothing.
+UPDATE onebeat_entries SET spec = '' WHERE entry_id = ANY ($1::text[])

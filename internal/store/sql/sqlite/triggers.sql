@@ -1,0 +1,4 @@
+-- How many of the triggers that write onebeat_changes are in place and enabled.
+-- In: nothing. Out: the count.
+SELECT count(*) FROM sqlite_master
+WHERE type = 'trigger' AND tbl_name = 'celery_beat_schedules' AND name LIKE 'onebeat\_%' ESCAPE '\'

@@ -1,0 +1,439 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"reflect"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"golang.org/x/sys/unix"
+	_ "modernc.org/sqlite" // the driver; it needs no cgo
+
+	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A sqlite speaks SQLite. All writes go through one connection, since SQLite has
+// one writer at a time anyway and would make a second one wait by polling.
+type sqlite struct {
+	writer, reader *sql.DB
+	texts          statements
+	filled         atomic.Pointer[statements] // texts for the table as it is
+}
+
+func (s *Store) openSQLite(ctx context.Context, file string) error {
+	fresh := false
+	if info, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		fresh = true
+	} else if err != nil {
+		return err
+	} else {
+		fresh = info.Size() == 0
+	}
+	lite := &sqlite{texts: loadStatements("sqlite")}
+	lite.fill(nil)
+	var err error
+	if lite.writer, err = connectSQLite(file, "&_txlock=immediate&_pragma=synchronous(full)"); err != nil {
+		return err
+	}
+	lite.writer.SetMaxOpenConns(1)
+	if lite.reader, err = connectSQLite(file, "&_pragma=query_only(1)"); err != nil {
+		return err
+	}
+	lite.reader.SetMaxOpenConns(4)
+	s.dialect = dialect{
+		db:       lite,
+		guard:    &fileGuard{path: file + "-onebeat-" + strconv.Itoa(s.options.Shard) + ".lock"},
+		newFeed:  func() feed { return &sqliteFeed{lite: lite} },
+		own:      func(ctx context.Context) error { return upgrade(ctx, lite.writer, goose.DialectSQLite3, "sqlite") },
+		fill:     lite.fill,
+		triggers: 3,
+		leaseFor: cmp.Or(s.options.LeaseFor, 3*time.Second),
+	}
+	if err := lite.start(ctx, fresh); err != nil {
+		lite.close()
+		return err
+	}
+	return nil
+}
+
+// connectSQLite opens the file. The name goes into a URI, so that no character
+// of a path is taken for a parameter.
+func connectSQLite(file, parameters string) (*sql.DB, error) {
+	name := (&url.URL{Scheme: "file", Opaque: url.PathEscape(file)}).String()
+	return sql.Open("sqlite", name+"?_pragma=busy_timeout(5000)"+parameters)
+}
+
+// start makes sure that the file is a database. One that was not there before is
+// made with a write-ahead log, which lets readers and the writer go on side by
+// side; the journal mode of another's file is left as it is.
+func (l *sqlite) start(ctx context.Context, fresh bool) error {
+	if fresh {
+		if _, err := l.writer.ExecContext(ctx, "PRAGMA journal_mode = wal"); err != nil {
+			return err
+		}
+	}
+	_, err := l.writer.ExecContext(ctx, "PRAGMA schema_version")
+	return err
+}
+
+func (l *sqlite) fill(table shape) {
+	filled := l.texts.rendered(table)
+	l.filled.Store(&filled)
+}
+
+func (l *sqlite) close() {
+	_ = l.reader.Close()
+	_ = l.writer.Close() // commits are durable already
+}
+
+func (l *sqlite) exec(ctx context.Context, name string, args ...any) (n int64, err error) {
+	err = l.transact(ctx, "", func(tx transaction) error {
+		n, err = tx.exec(ctx, name, args...)
+		return err
+	})
+	return n, err
+}
+
+func (l *sqlite) many(ctx context.Context, name string, columns ...any) error {
+	return l.transact(ctx, "", func(tx transaction) error { return tx.many(ctx, name, columns...) })
+}
+
+// writers are the statements that answer with rows and write.
+var writers = map[string]bool{"lease_acquire": true, "lease_renew": true}
+
+func (l *sqlite) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
+	if writers[name] {
+		return l.transact(ctx, "", func(tx transaction) error { return tx.each(ctx, name, row, args...) })
+	}
+	rows, err := l.reader.QueryContext(ctx, l.filled.Load().get(name), sqliteArgs(args)...)
+	return eachOf(rows, err, row)
+}
+
+func eachOf(rows *sql.Rows, err error, row func(scanner) error) error {
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (l *sqlite) transact(ctx context.Context, point string, work func(transaction) error) error {
+	tx, err := l.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after a commit
+	if err := work(&sqliteOn{l: l, tx: tx}); err != nil {
+		return err
+	}
+	if err := failpoint.Here(point); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// A sqliteOn is a transaction on the writer.
+type sqliteOn struct {
+	l  *sqlite
+	tx *sql.Tx
+}
+
+func (on *sqliteOn) exec(ctx context.Context, name string, args ...any) (int64, error) {
+	result, err := on.tx.ExecContext(ctx, on.l.filled.Load().get(name), sqliteArgs(args)...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (on *sqliteOn) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
+	rows, err := on.tx.QueryContext(ctx, on.l.filled.Load().get(name), sqliteArgs(args)...)
+	return eachOf(rows, err, row)
+}
+
+// many runs the statement prepared once for each index.
+func (on *sqliteOn) many(ctx context.Context, name string, columns ...any) error {
+	if len(columns) == 0 {
+		return nil
+	}
+	values := make([]reflect.Value, len(columns))
+	for i, column := range columns {
+		values[i] = reflect.ValueOf(column)
+	}
+	return on.repeat(ctx, name, values[0].Len(), func(i int, args []any) []any {
+		for _, column := range values {
+			args = append(args, sqliteArg(column.Index(i).Interface()))
+		}
+		return args
+	})
+}
+
+func (on *sqliteOn) repeat(ctx context.Context, name string, n int, args func(i int, into []any) []any) error {
+	if n == 0 {
+		return nil
+	}
+	statement, err := on.tx.PrepareContext(ctx, on.l.filled.Load().get(name))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = statement.Close() }()
+	var into []any
+	for i := range n {
+		into = args(i, into[:0])
+		if _, err := statement.ExecContext(ctx, into...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (on *sqliteOn) claim(ctx context.Context, shard int, term, seq int64, dues string) (bool, error) {
+	moved, err := on.exec(ctx, "lease_advance", shard, term, seq)
+	if err != nil || moved == 0 {
+		return false, err
+	}
+	written, err := on.exec(ctx, "claim", shard, term, seq, dues)
+	return written > 0, err
+}
+
+// relax does nothing: SQLite syncs a transaction as its connection was told to.
+func (on *sqliteOn) relax(context.Context) error { return nil }
+
+func (on *sqliteOn) insertRuns(ctx context.Context, runs []schedule.Run) error {
+	return on.repeat(ctx, "run_insert", len(runs), func(i int, into []any) []any {
+		r := &runs[i]
+		return append(into, string(r.Entry), r.Name, r.Task, sqliteArg(r.Slot), sqliteArg(r.Through), r.Count, string(r.State), r.Reason,
+			r.TaskID, r.Queue, r.Request, r.Node, r.Term, sqliteArg(r.SentAt), r.Recovered)
+	})
+}
+
+func sqliteArgs(args []any) []any {
+	for i, arg := range args {
+		args[i] = sqliteArg(arg)
+	}
+	return args
+}
+
+// sqliteArg makes microseconds of instants, null of zero ones, and JSON of slices.
+func sqliteArg(arg any) any {
+	switch v := arg.(type) {
+	case time.Time:
+		if v.IsZero() {
+			return nil
+		}
+		return v.UnixMicro()
+	case []string, []int64:
+		text, err := json.Marshal(v)
+		if err != nil {
+			panic(err) // strings and numbers always have a JSON form
+		}
+		return string(text)
+	}
+	return arg
+}
+
+// A fileGuard is a lock of the operating system on a file beside the database.
+type fileGuard struct {
+	path string
+	file *os.File
+	held bool
+}
+
+func (g *fileGuard) try(context.Context) (bool, error) {
+	if g.held {
+		return true, nil
+	}
+	if g.file == nil {
+		file, err := os.OpenFile(g.path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return false, err
+		}
+		g.file = file
+	}
+	err := unix.Flock(int(g.file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	g.held = err == nil
+	return g.held, err
+}
+
+// guardInterval is how often a waiting node tries the lock.
+const guardInterval = 50 * time.Millisecond
+
+func (g *fileGuard) wait(ctx context.Context, atMost time.Duration) error {
+	over := time.NewTimer(atMost)
+	defer over.Stop()
+	tick := time.NewTicker(guardInterval)
+	defer tick.Stop()
+	for {
+		if held, err := g.try(ctx); held || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-over.C:
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (g *fileGuard) free() {
+	if g.file != nil {
+		_ = g.file.Close() // which gives the lock up, as the death of the process would
+		g.file, g.held = nil, false
+	}
+}
+
+// A sqliteFeed polls the file's version, which every commit of another connection
+// moves, and then reads the log of changes. Commits have one order, which is that
+// of the log's serial numbers.
+type sqliteFeed struct {
+	lite    *sqlite
+	conn    *sql.Conn
+	version int64
+	since   int64 // the last serial number read
+}
+
+func (f *sqliteFeed) open(ctx context.Context) (err error) {
+	if f.conn, err = f.lite.reader.Conn(ctx); err != nil {
+		return err
+	}
+	if f.version, err = f.fileVersion(ctx); err != nil {
+		return err
+	}
+	return f.lite.each(ctx, "changes_start", func(row scanner) error { return row.Scan(&f.since) })
+}
+
+func (f *sqliteFeed) close() {
+	if f.conn != nil {
+		_ = f.conn.Close()
+		f.conn = nil
+	}
+}
+
+func (f *sqliteFeed) fileVersion(ctx context.Context) (version int64, err error) {
+	err = f.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version)
+	return version, err
+}
+
+// versionInterval is how often the file's version is read, which costs some µs.
+const versionInterval = 50 * time.Millisecond
+
+func (f *sqliteFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time.Duration) error {
+	over := time.NewTimer(atMost)
+	defer over.Stop()
+	tick := time.NewTicker(versionInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poke:
+			return nil
+		case <-over.C:
+			return nil
+		case <-tick.C:
+		}
+		version, err := f.fileVersion(ctx)
+		if err != nil {
+			return fmt.Errorf("read version of file: %w", err)
+		}
+		if version != f.version {
+			f.version = version
+			return nil
+		}
+	}
+}
+
+func (f *sqliteFeed) hinted(ctx context.Context) (ids []string, err error) {
+	next := f.since
+	err = f.lite.each(ctx, "changes", func(row scanner) error {
+		var id *string
+		if err := row.Scan(&next, &id); err != nil {
+			return err
+		}
+		if id != nil {
+			ids = append(ids, *id)
+		}
+		return nil
+	}, f.since)
+	if err == nil {
+		f.since = next
+	}
+	return ids, err
+}
+
+// touched reads all rows, a page at a time: in a file without a write-ahead log a
+// reader keeps writers waiting.
+func (f *sqliteFeed) touched(ctx context.Context, each func(*row) error) error {
+	after, more := int64(0), true
+	for more {
+		var page []row
+		err := f.lite.each(ctx, "entries_page", func(from scanner) error {
+			var r row
+			if err := r.scan(lastInto{from, &after}, 1); err != nil {
+				return err
+			}
+			page = append(page, r)
+			return nil
+		}, after, chunk)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := each(&page[i]); err != nil {
+				return err
+			}
+		}
+		more = len(page) == chunk
+	}
+	return nil
+}
+
+// A lastInto scans the last column elsewhere.
+type lastInto struct {
+	scanner
+	into any
+}
+
+func (l lastInto) Scan(into ...any) error {
+	into[len(into)-1] = l.into
+	return l.scanner.Scan(into...)
+}
+
+func (f *sqliteFeed) some(ctx context.Context, ids []string, each func(*row) error) error {
+	var found []row
+	err := f.lite.each(ctx, "entries_by_id", func(from scanner) error {
+		var r row
+		err := r.scan(from, 1)
+		found = append(found, r)
+		return err
+	}, ids)
+	if err != nil {
+		return err
+	}
+	for i := range found {
+		if err := each(&found[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

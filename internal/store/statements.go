@@ -1,0 +1,78 @@
+package store
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+//go:embed sql
+var sqlFiles embed.FS
+
+// statements are the SQL texts of one dialect by name, without their headers.
+type statements map[string]string
+
+func loadStatements(dialect string) statements {
+	texts := statements{}
+	files, err := fs.Glob(sqlFiles, path.Join("sql", dialect, "*.sql"))
+	if err != nil {
+		panic(err) // the pattern is constant
+	}
+	for _, file := range files {
+		text, err := fs.ReadFile(sqlFiles, file)
+		if err != nil {
+			panic(err) // it was just listed
+		}
+		texts[strings.TrimSuffix(path.Base(file), ".sql")] = withoutHeader(string(text))
+	}
+	return texts
+}
+
+// withoutHeader leaves out the comment lines that a file begins with.
+func withoutHeader(text string) string {
+	for strings.HasPrefix(text, "--") {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	return strings.TrimSpace(text)
+}
+
+// get returns the statement of that name. That each name in use has a file is
+// what the tests prove, so a missing one is a fault of the program.
+func (s statements) get(name string) string {
+	text, ok := s[name]
+	if !ok {
+		panic(fmt.Sprintf("no statement %q", name))
+	}
+	return text
+}
+
+// rendered returns the statements with their braces filled in for a table of
+// the shape: another statement of that name, the type of the ids, or a column,
+// which is null where the table has none.
+func (s statements) rendered(table shape) statements {
+	filled := make(statements, len(s))
+	for name, text := range s {
+		for strings.Contains(text, "{{") {
+			before, rest, _ := strings.Cut(text, "{{")
+			word, after, _ := strings.Cut(rest, "}}")
+			text = before + s.fill(word, table) + after
+		}
+		filled[name] = text
+	}
+	return filled
+}
+
+func (s statements) fill(word string, table shape) string {
+	if text, ok := s[word]; ok {
+		return text
+	}
+	if word == "id_type" {
+		return table.idType()
+	}
+	if table.has(word) {
+		return "s." + word
+	}
+	return "NULL"
+}

@@ -1,0 +1,212 @@
+// Package store remembers: the catalog of entries, the journal of claimed slots,
+// the ledger of runs, the lease, and what onebeat knows of an entry beside its row.
+//
+// The catalog is a table that belongs to its user, celery_beat_schedules, in
+// whatever shape it is found (shape.go). All else is in tables of onebeat's own,
+// onebeat_*, in the same database. PostgreSQL and SQLite are spoken through one
+// set of statements with the same names (sql/), so that what a step means is
+// written once, in Go, and how a database does it once a dialect.
+//
+//   - A claim that returned is durable. A record may be lost with the database's
+//     machine, and then its journal row is there again.
+//   - Every write of a holder of the lease carries its term and fails with
+//     schedule.ErrLost once a higher term was given out.
+//   - A row that can't be read is told of with its reason and disturbs no other.
+//   - Of the user's table only last_run_at and total_run_count are written, and
+//     only while onebeat runs an entry. Migrate and the person's own edits aside,
+//     no other column and no schema is touched.
+//   - Neither errors nor logs hold passwords or arguments of tasks.
+//
+// Not promised: that changes are seen in the order in which they were made. Each
+// entry's latest state is seen.
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/uuid/v5"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// Where the run state of entries lives: Options.Home.
+const (
+	HomeColumn = "column" // last_run_at and, where it is there, total_run_count of the user's table
+	HomeTable  = "table"  // onebeat_entries
+	HomeMemory = "memory" // this process: a restart begins anew
+)
+
+// Options are the optional settings of a Store. Their zero value is the default.
+type Options struct {
+	Shard int
+	Node  string // named in runs
+
+	// Zone is the IANA zone of crontabs that name none: CELERY_TIMEZONE. Empty is UTC.
+	Zone string
+
+	// Home is where last_run_at lives: HomeColumn, HomeTable or HomeMemory.
+	// Empty is the column where the table has one, else onebeat_entries.
+	Home string
+
+	// CatchUp makes the first start on a catalog that onebeat never ran owe the
+	// slots since each row's last_run_at too. Without it, nothing past is owed.
+	CatchUp bool
+
+	// LeaseFor is how long a lease lasts without renewal. 0 is 5 s, or 3 s on SQLite.
+	LeaseFor time.Duration
+
+	// Prepare is called with each entry that was read, before it is handed out, to
+	// fill in its Payload. An error makes the row a bad one; its text is shown.
+	Prepare func(*schedule.Entry) error
+
+	// Logger takes what a watcher survives: lost connections and their return. Nil logs nothing.
+	Logger *slog.Logger
+}
+
+// A Store is a catalog and all that onebeat remembers, in one database. Its
+// methods may be called from any goroutine.
+type Store struct {
+	options Options
+	dialect
+	log *slog.Logger
+
+	installation string
+	poke         chan struct{}
+	table        atomic.Pointer[shape]
+	memory       memory
+}
+
+// A scanner is a row of an answer.
+type scanner interface{ Scan(into ...any) error }
+
+// A querier runs statements by name. Arguments are strings, numbers, booleans,
+// instants (the zero Time is null) and slices of them.
+type querier interface {
+	// exec returns how many rows were written.
+	exec(ctx context.Context, name string, args ...any) (int64, error)
+	// each calls row for each row of the answer.
+	each(ctx context.Context, name string, row func(scanner) error, args ...any) error
+	// many runs the statement for each index of the columns, slices of one length.
+	many(ctx context.Context, name string, columns ...any) error
+}
+
+// A transaction is a querier with what claims and records alone need.
+type transaction interface {
+	querier
+	// claim moves the lease on to the sequence number and writes the journal's row,
+	// or returns false when the term is over.
+	claim(ctx context.Context, shard int, term, seq int64, dues string) (bool, error)
+	// relax lets the transaction's commit return before it is durable, if a later
+	// durable commit makes it so too.
+	relax(ctx context.Context) error
+	insertRuns(ctx context.Context, runs []schedule.Run) error
+}
+
+// A database is one dialect on one server or file.
+type database interface {
+	querier
+	// transact commits what work did, or nothing if it returned an error. The
+	// failpoint of that name lies before the commit.
+	transact(ctx context.Context, point string, work func(transaction) error) error
+	close()
+}
+
+// A dialect is all in which one kind of database differs from another.
+type dialect struct {
+	db       database
+	guard    guard
+	newFeed  func() feed
+	own      func(context.Context) error // makes or upgrades onebeat's own tables
+	fill     func(shape)                 // sets which columns statements may name
+	triggers int                         // how many there are when all are in place
+	leaseFor time.Duration               // Options.LeaseFor, or this kind's default
+}
+
+// Open connects to the database of the URL: postgres:// or postgresql:// (also
+// with SQLAlchemy's +asyncpg, +psycopg, +psycopg2), or sqlite:///relative.db,
+// sqlite:////absolute.db (also +aiosqlite). It makes and touches no table, but
+// makes a SQLite file that is not there. No error shows the URL's password.
+func Open(ctx context.Context, url string, options Options) (*Store, error) {
+	s := &Store{options: options, poke: make(chan struct{}, 1), log: options.Logger}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	switch options.Home {
+	case "", HomeColumn, HomeTable, HomeMemory:
+	default:
+		return nil, fmt.Errorf("home of last_run_at is %q: want column, table or memory", options.Home)
+	}
+	target, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	if target.file != "" {
+		err = s.openSQLite(ctx, target.file)
+	} else {
+		err = s.openPostgres(ctx, target.postgres)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return s, nil
+}
+
+// Close ends all connections. It is to be called when all other calls have returned. A lease that was not released is free at once, as
+// after a crash.
+func (s *Store) Close() {
+	s.guard.free()
+	s.db.close()
+}
+
+// Installation is the UUID of the installation that the database belongs to. It
+// is empty before EnsureOwn.
+func (s *Store) Installation() string { return s.installation }
+
+// Poke makes Watch look for changes now.
+func (s *Store) Poke() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+}
+
+// meta returns a fact of the installation, writing fresh() first if there is none.
+func (s *Store) meta(ctx context.Context, key string, fresh func() (string, error)) (string, error) {
+	var value string
+	read := func(row scanner) error { return row.Scan(&value) }
+	if err := s.db.each(ctx, "meta", read, key); err != nil || value != "" {
+		return value, err
+	}
+	made, err := fresh()
+	if err != nil {
+		return "", err
+	}
+	if _, err := s.db.exec(ctx, "meta_insert", key, made); err != nil {
+		return "", err
+	}
+	return value, s.db.each(ctx, "meta", read, key) // another node's may have come first
+}
+
+// identify learns the installation's id, or makes it.
+func (s *Store) identify(ctx context.Context) error {
+	id, err := s.meta(ctx, "installation", func() (string, error) {
+		id, err := uuid.NewV4()
+		return id.String(), err
+	})
+	if err != nil {
+		return fmt.Errorf("identify installation: %w", err)
+	}
+	s.installation = id
+	return nil
+}
+
+// now is the database's clock.
+func (s *Store) now(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	err := s.db.each(ctx, "now", func(row scanner) error { return row.Scan(instant{&now}) })
+	return now, err
+}

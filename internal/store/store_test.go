@@ -1,0 +1,95 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gofrs/uuid/v5"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/onebeat/onebeat/internal/store/storetest"
+)
+
+func TestPostgres(t *testing.T) { storetest.Run(t, freshPostgres) }
+
+func TestSQLite(t *testing.T) { storetest.Run(t, freshSQLite) }
+
+// freshPostgres makes a database on the server of ONEBEAT_TEST_POSTGRES, and drops it when the test ends.
+func freshPostgres(t testing.TB) storetest.Database {
+	t.Helper()
+	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
+	if server == "" {
+		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
+	}
+	admin := connect(t, "pgx", server)
+	name := "onebeat_store_" + uuid.Must(uuid.NewV4()).String()[:8]
+	if _, err := admin.Exec("CREATE DATABASE " + name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if _, err := admin.ExecContext(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	at, err := url.Parse(server)
+	if err != nil {
+		t.Fatal("ONEBEAT_TEST_POSTGRES is no URL")
+	}
+	at.Path = "/" + name
+	return database(connect(t, "pgx", at.String()), at.String(), true)
+}
+
+// freshSQLite names a file that is not there yet.
+func freshSQLite(t testing.TB) storetest.Database {
+	file := filepath.Join(t.TempDir(), "onebeat.db")
+	return database(connect(t, "sqlite", "file:"+file+"?_pragma=busy_timeout(5000)"), "sqlite:///"+file, false)
+}
+
+func connect(t testing.TB, driver, name string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func database(db *sql.DB, url string, postgres bool) storetest.Database {
+	return storetest.Database{
+		URL:      url,
+		Postgres: postgres,
+		Exec: func(t testing.TB, text string, args ...any) {
+			t.Helper()
+			if _, err := db.ExecContext(t.Context(), text, args...); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+		},
+		Query: func(t testing.TB, text string, args ...any) []string {
+			t.Helper()
+			rows, err := db.QueryContext(t.Context(), text, args...)
+			if err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			defer func() { _ = rows.Close() }()
+			var values []string
+			for rows.Next() {
+				var value any
+				if err := rows.Scan(&value); err != nil {
+					t.Fatal(err)
+				}
+				values = append(values, fmt.Sprint(value))
+			}
+			return values
+		},
+	}
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// A target is where a database URL points: a SQLite file or a PostgreSQL server.
+type target struct {
+	file     string
+	postgres string
+}
+
+// parseURL reads a database URL as SQLAlchemy and libpq write them. Its errors
+// quote nothing of the URL but the scheme: the rest may be a password.
+func parseURL(text string) (target, error) {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return target{}, errors.New("database URL has no scheme: write postgres://user:password@host:5432/name or sqlite:///file.db")
+	}
+	dialect, _, _ := strings.Cut(strings.ToLower(scheme), "+")
+	switch dialect {
+	case "sqlite":
+		return sqliteTarget(rest)
+	case "postgres", "postgresql":
+		return postgresTarget("postgres://" + rest)
+	}
+	return target{}, fmt.Errorf("database URL has the scheme %q: want postgres, postgresql or sqlite", scheme)
+}
+
+// sqliteTarget reads what follows sqlite://: after a host that is always empty,
+// /relative.db or //absolute.db.
+func sqliteTarget(rest string) (target, error) {
+	rest, _, _ = strings.Cut(rest, "?")
+	path, ok := strings.CutPrefix(rest, "/")
+	if !ok || path == "" || path == ":memory:" {
+		return target{}, errors.New("database URL names no file: write sqlite:///relative.db or sqlite:////absolute.db")
+	}
+	if plain, err := url.PathUnescape(path); err == nil {
+		path = plain
+	}
+	return target{file: path}, nil
+}
+
+// asyncpgOnly are the parameters that SQLAlchemy or asyncpg take from a URL and
+// that a server would not know.
+var asyncpgOnly = []string{
+	"async_fallback", "command_timeout", "prepared_statement_cache_size", "prepared_statement_name_func",
+	"statement_cache_size", "max_cached_statement_lifetime", "max_cacheable_statement_size",
+}
+
+// sslModes are asyncpg's other words for libpq's sslmode.
+var sslModes = map[string]string{"true": "require", "1": "require", "on": "require", "false": "disable", "0": "disable", "off": "disable"}
+
+func postgresTarget(text string) (target, error) {
+	parsed, err := url.Parse(text)
+	if err != nil { // its text would quote the URL
+		return target{}, errors.New("database URL can't be read: write signs such as @ : / ? # % in the password as %40 %3A %2F %3F %23 %25")
+	}
+	query := parsed.Query()
+	if ssl := query.Get("ssl"); ssl != "" && query.Get("sslmode") == "" {
+		if mode, ok := sslModes[strings.ToLower(ssl)]; ok {
+			ssl = mode
+		}
+		query.Set("sslmode", ssl)
+	}
+	query.Del("ssl")
+	if wait := query.Get("timeout"); wait != "" {
+		query.Set("connect_timeout", wait)
+	}
+	query.Del("timeout")
+	for _, name := range asyncpgOnly {
+		query.Del(name)
+	}
+	parsed.RawQuery = query.Encode()
+	return target{postgres: parsed.String()}, nil
+}
