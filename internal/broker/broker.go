@@ -1,0 +1,107 @@
+// Package broker sends task messages to the broker that the workers read.
+//
+// A Broker publishes for one shard of one installation. It sends parts, each with
+// the mark that holds once the part has arrived, and keeps that mark at the broker:
+//
+//   - All messages of a part are with the broker, for good, once Publish returned nil.
+//   - A part may be published again after an error. What had arrived is not sent
+//     again: always so on Redis; on RabbitMQ up to the last mark, of which there is
+//     one every 50 messages.
+//   - Whoever took a lower term can send nothing more after Take returned.
+//
+// Events of sent tasks are best effort and cost a Publish no time.
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/onebeat/onebeat/internal/broker/address"
+	"github.com/onebeat/onebeat/internal/broker/redis"
+	"github.com/onebeat/onebeat/internal/celery"
+)
+
+// A Broker is where a shard's messages go. One goroutine at a time calls Take and
+// Publish; Ping and String may be called beside them. Contexts bound every wait.
+type Broker interface {
+	// Take makes the broker refuse all lower terms from now on, and returns the mark
+	// as it stood, zero if there was none. ErrFenced if it has seen a higher term. It
+	// may be called again. On RabbitMQ it waits until the node that published before
+	// has let go (Release, Close, or its connection's end).
+	Take(ctx context.Context, term int64) (celery.Mark, error)
+
+	// Publish sends the messages of a part that the broker's mark does not cover, in
+	// order of Index, and moves the mark on. It returns those that the broker took no
+	// copy of, which the mark covers nevertheless. Other errors: ErrFenced, with nothing
+	// sent, and *celery.PublishError, after which the same part may be published
+	// again. A part without messages moves the mark alone.
+	Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error)
+
+	// Release lets another node take the shard at once. It is called when the work of
+	// a term has ended, however it ended; a later Take takes the shard again.
+	Release()
+
+	// Ping returns nil if the broker answers and takes messages.
+	Ping(ctx context.Context) error
+
+	// String is the URL without its password.
+	String() string
+
+	// Close releases the shard and the connections.
+	Close() error
+}
+
+// Options are what Open needs beside the URL.
+type Options struct {
+	// Installation and Shard name the fence at the broker. Two installations may
+	// share a broker.
+	Installation string
+	Shard        int
+
+	// TransportOptions are Celery's broker_transport_options, which must be those of
+	// the workers.
+	TransportOptions map[string]any
+
+	// Declare lets RabbitMQ queues that do not exist be declared, as Celery would.
+	Declare bool
+
+	// Node is the sender's name in events.
+	Node string
+
+	// Logger is told when a connection comes and goes; nil is slog.Default.
+	Logger *slog.Logger
+
+	// Dropped is told, from another goroutine, of task-sent events that were given
+	// up; it may be nil.
+	Dropped func(events int)
+}
+
+// Open picks the adapter by the URL's scheme. It does not wait for the broker: one
+// that is down does not stop the daemon. Its errors are faults of the URL or the
+// options.
+func Open(url string, options Options) (Broker, error) {
+	logger := options.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	scheme, _, _ := strings.Cut(strings.TrimSpace(url), ":")
+	switch scheme = strings.ToLower(scheme); scheme {
+	case "redis", "rediss", "redis+socket", "valkey", "valkeys":
+		return redis.Open(url, redis.Options{
+			Installation: options.Installation,
+			Shard:        options.Shard,
+			Transport:    options.TransportOptions,
+			Node:         options.Node,
+			Logger:       logger,
+			Dropped:      options.Dropped,
+		})
+	case "sentinel", "sentinels":
+		return nil, fmt.Errorf("broker: Redis Sentinel (%s://) is not supported yet: give the URL of the primary, redis:// or rediss://", scheme)
+	}
+	return nil, fmt.Errorf("broker %q is not supported: it should be redis://, rediss://, redis+socket://, amqp:// or amqps://", scheme)
+}
+
+// Redact returns a broker's URL without its password, for people to read.
+func Redact(url string) string { return address.Redact(url) }

@@ -1,0 +1,194 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/gofrs/uuid/v5"
+
+	"github.com/onebeat/onebeat/internal/celery"
+)
+
+// A push is a part made ready for the publish script.
+type push struct {
+	messages []celery.Message // those that have a destination
+	failures []celery.Failure // those that have none, or that Redis refused
+	keys     []string         // the fence, then the lists
+	lists    []load
+	channels []load
+}
+
+// A load is what goes to one list or channel.
+type load struct {
+	to      string
+	members []int // places in push.messages
+}
+
+// A destination is a list or a channel, and what the envelope says of it.
+type destination struct {
+	to        string
+	broadcast bool
+}
+
+// prepare finds out where each message goes.
+func (b *Broker) prepare(ctx context.Context, messages []celery.Message) (*push, error) {
+	p := &push{keys: []string{b.fence}}
+	routes := map[*celery.Template][]destination{}
+	lists, channels := map[string]int{}, map[string]int{}
+	for _, m := range messages {
+		destinations, known := routes[m.Template]
+		if !known {
+			var err error
+			if destinations, err = b.destinations(ctx, m.Template); err != nil {
+				return nil, err
+			}
+			routes[m.Template] = destinations
+		}
+		if len(destinations) == 0 {
+			p.failures = append(p.failures, celery.Failure{Index: m.Index, Reason: unbound(m.Template.Route())})
+			continue
+		}
+		for _, d := range destinations {
+			loads, places := &p.lists, lists
+			if d.broadcast {
+				loads, places = &p.channels, channels
+			}
+			place, known := places[d.to]
+			if !known {
+				place = len(*loads)
+				places[d.to] = place
+				*loads = append(*loads, load{to: d.to})
+			}
+			(*loads)[place].members = append((*loads)[place].members, len(p.messages))
+		}
+		p.messages = append(p.messages, m)
+	}
+	for _, l := range p.lists {
+		p.keys = append(p.keys, l.to)
+	}
+	return p, nil
+}
+
+func unbound(route celery.Route) string {
+	return fmt.Sprintf("no queue is bound to exchange %q with a key that matches %q: start the worker that reads it, or set deadletter_queue in broker_transport_options",
+		route.Exchange, route.RoutingKey)
+}
+
+// destinations is where a template's messages go: one list for AMQP's default
+// exchange, a channel for a fanout exchange, and for any other the lists that the
+// workers have bound.
+func (b *Broker) destinations(ctx context.Context, t *celery.Template) ([]destination, error) {
+	route := t.Route()
+	priority, _ := t.Priority()
+	if route.Exchange == "" {
+		return []destination{{to: b.layout.list(route.RoutingKey, priority)}}, nil
+	}
+	if route.ExchangeType == "fanout" {
+		return []destination{{to: b.layout.channel(route.Exchange, route.RoutingKey), broadcast: true}}, nil
+	}
+	members, err := b.client.Do(ctx, b.client.B().Smembers().Key(b.layout.bindings(route.Exchange)).Build()).AsStrSlice()
+	if err != nil {
+		return nil, fmt.Errorf("read bindings of exchange %s: %w", route.Exchange, err)
+	}
+	queues := b.layout.match(members, route.RoutingKey)
+	if len(queues) == 0 && b.layout.deadLetter != "" {
+		queues = []string{b.layout.deadLetter}
+	}
+	slices.Sort(queues)
+	destinations := make([]destination, len(queues))
+	for i, queue := range queues {
+		destinations[i].to = b.layout.list(queue, priority)
+	}
+	return destinations, nil
+}
+
+// arguments renders the messages, as publish.lua reads them. Every copy of a
+// message has a delivery tag of its own: workers keep what they have not
+// acknowledged under it.
+func (p *push) arguments(mark celery.Mark) ([]string, error) {
+	first := mark.Done
+	if len(p.messages) > 0 {
+		first = p.messages[0].Index
+	}
+	arguments := []string{
+		strconv.FormatInt(mark.Term, 10), strconv.FormatInt(mark.Seq, 10), strconv.Itoa(mark.Done), mark.Note,
+		strconv.Itoa(first),
+	}
+	var text []byte
+	var ends []int
+	for _, loads := range [][]load{p.lists, p.channels} {
+		for _, l := range loads {
+			for _, member := range l.members {
+				tag, err := uuid.NewV4()
+				if err != nil {
+					return nil, fmt.Errorf("make delivery tag: %w", err)
+				}
+				m := p.messages[member]
+				text = m.Template.AppendEnvelope(text, m, tag.String())
+				ends = append(ends, len(text))
+			}
+		}
+	}
+	rest, start := string(text), 0
+	next := func() string {
+		envelope := rest[start:ends[0]]
+		start, ends = ends[0], ends[1:]
+		return envelope
+	}
+	for _, l := range p.lists {
+		arguments = append(arguments, strconv.Itoa(len(l.members)))
+		for range l.members {
+			arguments = append(arguments, next())
+		}
+	}
+	for _, c := range p.channels {
+		for range c.members {
+			arguments = append(arguments, c.to, next())
+		}
+	}
+	return arguments, nil
+}
+
+// refuse reads the tail of the script's answer: numbers of lists, then of
+// publishes to channels, each with the error that Redis gave. A message that no
+// destination took is a failure.
+func (p *push) refuse(answer []string) error {
+	if len(answer) == 0 {
+		return nil
+	}
+	var publishes []load
+	for _, c := range p.channels {
+		for _, member := range c.members {
+			publishes = append(publishes, load{c.to, []int{member}})
+		}
+	}
+	all := slices.Concat(p.lists, publishes)
+	reasons := map[int]string{}
+	for pair := range slices.Chunk(answer, 2) {
+		number, err := strconv.Atoi(pair[0])
+		if err != nil || number < 1 || number > len(all) || len(pair) != 2 {
+			return notUnderstood(answer)
+		}
+		for _, member := range all[number-1].members {
+			reasons[member] = fmt.Sprintf("Redis key %q refuses messages: %s", all[number-1].to, pair[1])
+		}
+		all[number-1].members = nil
+	}
+	for _, taken := range all {
+		for _, member := range taken.members {
+			delete(reasons, member)
+		}
+	}
+	var kept []celery.Message
+	for i, m := range p.messages {
+		if reason, refused := reasons[i]; refused {
+			p.failures = append(p.failures, celery.Failure{Index: m.Index, Reason: reason})
+		} else {
+			kept = append(kept, m)
+		}
+	}
+	p.messages = kept
+	return nil
+}

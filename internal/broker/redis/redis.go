@@ -1,0 +1,201 @@
+// Package redis sends Celery's task messages to Redis, in the layout of kombu's
+// Redis transport.
+//
+// A part and its mark go in one script, so that Redis takes both or neither: the
+// script refuses a lower term, and does nothing for a part whose mark it has. That
+// makes publishing exactly once, whatever happens to the connection or the node: a
+// part that may have arrived is sent again and found there.
+//
+// The fence is one hash a shard, "onebeat:<installation>:<shard>" after the
+// global_keyprefix. It never expires; a Redis that evicts keys (any maxmemory-policy
+// of allkeys) may lose it, as it may lose the queues.
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/onebeat/onebeat/internal/broker/address"
+	"github.com/onebeat/onebeat/internal/broker/outbox"
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/failpoint"
+)
+
+// dialWait bounds a connection attempt (broker_connection_timeout of Celery).
+const dialWait = 4 * time.Second
+
+var (
+	//go:embed take.lua
+	takeText string
+	//go:embed publish.lua
+	publishText string
+
+	takeScript    = rueidis.NewLuaScript(takeText)
+	publishScript = rueidis.NewLuaScript(publishText)
+)
+
+// Options are what Open needs beside the URL.
+type Options struct {
+	Installation string
+	Shard        int
+	Transport    map[string]any // broker_transport_options
+	Node         string         // names the sender of events
+	Logger       *slog.Logger
+	Dropped      func(events int) // told of task-sent events that were given up; may be nil
+}
+
+// A Broker publishes for one shard.
+type Broker struct {
+	client rueidis.Client
+	name   string // the URL without its password
+	node   string
+	fence  string
+	layout layout
+	events *outbox.Outbox
+
+	// last is what the last part came to, if Redis took it: the answer may have
+	// been lost, or the caller may ask again.
+	last outcome
+}
+
+// An outcome is what a part came to.
+type outcome struct {
+	mark     celery.Mark
+	failures []celery.Failure
+}
+
+// Open reads the URL and the options. It tries to connect once and goes on if
+// that fails, since each call connects anew when it has to.
+func Open(rawURL string, options Options) (*Broker, error) {
+	target, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	layout, err := newLayout(options.Transport, target.db)
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{
+		name:   address.Redact(rawURL),
+		node:   options.Node,
+		fence:  fmt.Sprintf("%sonebeat:%s:%d", layout.prefix, options.Installation, options.Shard),
+		layout: layout,
+	}
+	b.client, err = rueidis.NewClient(rueidis.ClientOption{
+		InitAddress:         []string{target.address},
+		DialCtxFn:           target.dial,
+		Dialer:              net.Dialer{Timeout: dialWait},
+		Username:            target.username,
+		Password:            target.password,
+		SelectDB:            target.db,
+		ClientName:          "onebeat",
+		ClientSetInfo:       rueidis.DisableClientSetInfo,
+		ForceSingleClient:   true,
+		AlwaysRESP2:         true,
+		DisableRetry:        true,
+		DisableCache:        true,
+		PipelineMultiplex:   -1, // one connection
+		RingScaleEachConn:   8,
+		ReadBufferEachConn:  32 << 10,
+		WriteBufferEachConn: 32 << 10,
+	})
+	if b.client == nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	if err != nil {
+		options.Logger.Warn("broker cannot be reached", "broker", b.name, "err", err)
+	}
+	b.events = outbox.New(b.sendEvents, options.Dropped)
+	return b, nil
+}
+
+func (t target) dial(ctx context.Context, _ string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+	if t.tls != nil {
+		return (&tls.Dialer{NetDialer: dialer, Config: t.tls}).DialContext(ctx, t.network, t.address)
+	}
+	return dialer.DialContext(ctx, t.network, t.address)
+}
+
+// String is the URL without its password.
+func (b *Broker) String() string { return b.name }
+
+// Ping asks for an answer.
+func (b *Broker) Ping(ctx context.Context) error {
+	if err := b.client.Do(ctx, b.client.B().Ping().Build()).Error(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	return nil
+}
+
+// Release does nothing: the next Take needs nobody's leave.
+func (b *Broker) Release() {}
+
+// Close ends the connections. Events that wait are sent, for a second at most.
+func (b *Broker) Close() error {
+	b.events.Close()
+	b.client.Close()
+	return nil
+}
+
+// Take makes Redis refuse lower terms, and returns the mark as it stood.
+func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
+	if err := failpoint.Here("redis.take.before"); err != nil {
+		return celery.Mark{}, err
+	}
+	answer, err := b.run(ctx, takeScript, []string{b.fence}, []string{strconv.FormatInt(term, 10)})
+	if err == nil {
+		err = failpoint.Here("redis.take.after")
+	}
+	if err != nil {
+		return celery.Mark{}, fmt.Errorf("redis: take term: %w", err)
+	}
+	switch {
+	case answer[0] == "fenced":
+		return celery.Mark{}, celery.ErrFenced
+	case answer[0] == "taken" && len(answer) == 5:
+		return readMark(answer[1:])
+	}
+	return celery.Mark{}, fmt.Errorf("redis: take term: %w", notUnderstood(answer))
+}
+
+// readMark reads term, seq, done and note.
+func readMark(fields []string) (celery.Mark, error) {
+	term, err1 := strconv.ParseInt(fields[0], 10, 64)
+	seq, err2 := strconv.ParseInt(fields[1], 10, 64)
+	done, err3 := strconv.Atoi(fields[2])
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return celery.Mark{}, fmt.Errorf("redis: read mark: %w", err)
+	}
+	return celery.Mark{Term: term, Seq: seq, Done: done, Note: fields[3]}, nil
+}
+
+// run runs a script that may be run again: both do nothing the second time. So a
+// connection that proves dead, as an idle one may be, is replaced at once.
+func (b *Broker) run(ctx context.Context, script *rueidis.Lua, keys, args []string) ([]string, error) {
+	answer, err := script.Exec(ctx, b.client, keys, args).AsStrSlice()
+	if _, refused := rueidis.IsRedisErr(err); err != nil && !refused && ctx.Err() == nil {
+		answer, err = script.Exec(ctx, b.client, keys, args).AsStrSlice()
+	}
+	if refusal, refused := rueidis.IsRedisErr(err); refused && strings.HasPrefix(refusal.Error(), "READONLY") {
+		// It was made a replica. The name may stand for another server by now.
+		b.client.Do(ctx, b.client.B().Quit().Build())
+	}
+	if err == nil && len(answer) == 0 {
+		err = errors.New("the answer is empty")
+	}
+	return answer, err
+}
+
+func notUnderstood(answer []string) error {
+	return fmt.Errorf("the answer %.40q is not understood", answer[0])
+}

@@ -1,0 +1,83 @@
+package redis_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/redis/rueidis"
+
+	"github.com/onebeat/onebeat/internal/broker/brokertest"
+)
+
+// envelope is what a kombu consumer reads of a list's element.
+type envelope struct {
+	Body    []byte         `json:"body"` // base64
+	Headers map[string]any `json:"headers"`
+}
+
+func connect(t testing.TB, url string) rueidis.Client {
+	t.Helper()
+	option, err := rueidis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	option.DisableCache, option.ForceSingleClient, option.AlwaysRESP2 = true, true, true
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+// list is the key of a queue's list for a priority, as redis-cli would name it.
+func list(queue string, priority int) string {
+	return queue + map[int]string{0: "", 3: "\x06\x163", 6: "\x06\x166", 9: "\x06\x169"}[priority]
+}
+
+// pop takes all of a list from the end that workers BRPOP.
+func pop(t testing.TB, client rueidis.Client, key string) []brokertest.Received {
+	t.Helper()
+	var messages []brokertest.Received
+	for {
+		text, err := client.Do(t.Context(), client.B().Rpop().Key(key).Build()).AsBytes()
+		if rueidis.IsRedisNil(err) {
+			return messages
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e envelope
+		if err := json.Unmarshal(text, &e); err != nil {
+			t.Fatalf("envelope %s: %v", text, err)
+		}
+		id, _ := e.Headers["id"].(string)
+		task, _ := e.Headers["task"].(string)
+		messages = append(messages, brokertest.Received{ID: id, Task: task, Body: e.Body})
+	}
+}
+
+func server(t testing.TB, url string) brokertest.Server {
+	client := connect(t, url)
+	return brokertest.Server{
+		URL: url,
+		Queue: func(t testing.TB, name string) {
+			t.Cleanup(func() {
+				for _, priority := range []int{0, 3, 6, 9} {
+					client.Do(t.Context(), client.B().Del().Key(list(name, priority)).Build())
+				}
+			})
+		},
+		Drain: func(t testing.TB, queue string, priority int) []brokertest.Received {
+			return pop(t, client, list(queue, priority))
+		},
+	}
+}
+
+func TestBroker(t *testing.T) {
+	brokertest.Run(t, server(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS")))
+}
+
+func BenchmarkPublish(b *testing.B) {
+	brokertest.Benchmark(b, server(b, brokertest.ServerURL(b, "ONEBEAT_TEST_REDIS")))
+}
