@@ -60,10 +60,11 @@ func ParseConfig(given map[string]any) (*Config, error) {
 	if err := c.makeQueues(); err != nil {
 		faults = append(faults, fmt.Errorf("task_queues: %w", err))
 	}
-	if len(faults) == 0 { // a template of nothing tries the defaults out
-		if _, err := c.Template(Task{Name: "celery.backend_cleanup"}); err != nil {
-			faults = append(faults, err)
-		}
+	if _, err := codecOf(c.serializer); err != nil {
+		faults = append(faults, fmt.Errorf("task_serializer: %w", err))
+	}
+	if _, err := compressionOf(c.compression); err != nil {
+		faults = append(faults, fmt.Errorf("task_compression: %w", err))
 	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
@@ -121,6 +122,21 @@ func readAnnotations(v value) ([]*object, error) {
 var executionOptions = []string{
 	"queue", "routing_key", "exchange", "priority", "expires", "serializer", "delivery_mode", "compression",
 	"time_limit", "soft_time_limit", "ignore_result",
+}
+
+// setDefault makes a setting an option of every task.
+func (c *Config) setDefault(option string, v value) error {
+	if text, isText := v.(string); isText { // as the environment has it
+		if parsed, err := parseJSON(text); err == nil {
+			v = parsed
+		}
+	}
+	c.defaults.set(option, v)
+	r := &reader{o: c.defaults}
+	p := new(options)
+	p.readDelivery(c, r)
+	p.readHeaders(r)
+	return r.err
 }
 
 // optionsOf merges what the settings and annotations say of a task with the

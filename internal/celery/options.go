@@ -324,11 +324,12 @@ func (p *options) readStamps(r *reader) {
 	p.stampedHeaders = names
 }
 
-// known are the options read above.
+// known are the options read above. argsrepr, kwargsrepr and origin are not among
+// them: Celery makes headers of them and properties as well.
 var known = []string{
 	"headers", "route_name", "serializer", "compression", "delivery_mode", "priority", "task_id", "root_id", "parent_id", "shadow",
-	"group_id", "origin", "reply_to", "correlation_id", "group_index", "retries", "replaced_task_nesting", "time_limit",
-	"soft_time_limit", "ignore_result", "argsrepr", "kwargsrepr", "countdown", "eta", "expiration", "expires", "link", "link_error",
+	"group_id", "reply_to", "correlation_id", "group_index", "retries", "replaced_task_nesting", "time_limit",
+	"soft_time_limit", "ignore_result", "countdown", "eta", "expiration", "expires", "link", "link_error",
 	"chain", "chord", "stamped_headers",
 }
 

@@ -102,7 +102,11 @@ func (r *router) add(key string, v value) error {
 			options.set("queue", v)
 		}
 	case *object:
-		options = v
+		for _, name := range v.keys {
+			if name != "headers" { // since Celery 5.7 beat gives every entry headers, which hide these
+				options.set(name, v.values[name])
+			}
+		}
 	default:
 		return fmt.Errorf("for %q must be a map or the name of a queue", key)
 	}
@@ -214,6 +218,16 @@ func (c *Config) resolve(task string, o *object) (Route, error) {
 	route, err := c.route(task)
 	if err != nil {
 		return Route{}, err
+	}
+	if name, named := route.get("queue"); named { // unknown, it fails the task even where an option names another
+		if text, isText := name.(string); isText && text != "" {
+			if _, err := c.queue(text); err != nil {
+				return Route{}, err
+			}
+		}
+	}
+	if o.values["queue"] == "" {
+		o.set("queue", nil) // as no queue at all
 	}
 	for i := range route.len() {
 		if key := route.keys[i]; o.values[key] == nil && route.values[key] != nil {

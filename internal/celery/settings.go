@@ -28,11 +28,11 @@ var settings = []setting{
 	{"task_default_delivery_mode", func(c *Config, v value) (err error) { c.deliveryMode, err = readDeliveryMode(v); return }},
 	{"task_default_exchange", func(c *Config, v value) error { return readText(v, &c.defaultExchange) }},
 	{"task_default_exchange_type", func(c *Config, v value) error { return readText(v, &c.defaultExchangeType) }},
-	{"task_default_priority", func(c *Config, v value) error { c.defaults.set("priority", v); return nil }},
+	{"task_default_priority", func(c *Config, v value) error { return c.setDefault("priority", v) }},
 	{"task_default_queue", func(c *Config, v value) error { return readText(v, &c.defaultQueue) }},
 	{"task_default_queue_type", func(c *Config, v value) error { return readQueueType(v, &c.defaultQueueType) }},
 	{"task_default_routing_key", func(c *Config, v value) error { return readText(v, &c.defaultRoutingKey) }},
-	{"task_ignore_result", func(c *Config, v value) error { c.defaults.set("ignore_result", v); return nil }},
+	{"task_ignore_result", func(c *Config, v value) error { return c.setDefault("ignore_result", v) }},
 	{"task_protocol", func(_ *Config, v value) error { return readProtocol(v) }},
 	{"task_queue_max_priority", func(c *Config, v value) (err error) { c.maxPriority, err = readCount(v); return }},
 	{"task_queues", func(c *Config, v value) error { c.queueSettings = v; return nil }},
@@ -40,8 +40,8 @@ var settings = []setting{
 	{"task_routes", func(c *Config, v value) (err error) { c.routers, err = readRoutes(v); return }},
 	{"task_send_sent_event", func(c *Config, v value) error { return readBool(v, &c.SendSentEvent) }},
 	{"task_serializer", func(c *Config, v value) error { return readText(v, &c.serializer) }},
-	{"task_soft_time_limit", func(c *Config, v value) error { c.defaults.set("soft_time_limit", v); return nil }},
-	{"task_time_limit", func(c *Config, v value) error { c.defaults.set("time_limit", v); return nil }},
+	{"task_soft_time_limit", func(c *Config, v value) error { return c.setDefault("soft_time_limit", v) }},
+	{"task_time_limit", func(c *Config, v value) error { return c.setDefault("time_limit", v) }},
 }
 
 // fromGo makes a value of what a decoder of YAML or JSON, a flag or an

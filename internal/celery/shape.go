@@ -232,13 +232,20 @@ func (s *shape) eventOf() []part {
 	header := func(key string) value {
 		return s.headers[slices.IndexFunc(s.headers, func(f field) bool { return f.key == key })].value
 	}
+	var queue, key value // null for none
+	if s.route.Queue != "" {
+		queue = s.route.Queue
+	}
+	if s.route.RoutingKey != "" {
+		key = s.route.RoutingKey
+	}
 	var w writer
 	w.object([]field{
 		{"hostname", nodeHole}, {"pid", pidHole}, {"clock", number("1")},
 		{"uuid", idHole}, {"root_id", header("root_id")}, {"parent_id", header("parent_id")}, {"name", header("task")},
 		{"args", header("argsrepr")}, {"kwargs", header("kwargsrepr")}, {"retries", header("retries")},
 		{"eta", header("eta")}, {"expires", header("expires")},
-		{"queue", s.route.Queue}, {"exchange", s.route.Exchange}, {"routing_key", s.route.RoutingKey},
+		{"queue", queue}, {"exchange", s.route.Exchange}, {"routing_key", key},
 		{"timestamp", atHole}, {"type", "task-sent"},
 	})
 	w.put("}")

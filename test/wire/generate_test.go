@@ -39,6 +39,7 @@ func (g *generator) question(config string) question {
 	if strings.Contains(config, "annotations") || strings.Contains(config, "task_default_priority") ||
 		strings.Contains(config, "time_limit") || strings.Contains(config, "task_ignore_result") {
 		q.Registered = tasks
+		q.Config = strings.Replace(config, `"routing_key":"t.y","serializer":"yaml"`, `"routing_key":"t.y"`, 1)
 	}
 	options := g.options()
 	g.narrow = strings.Contains(config+options, "msgpack")
@@ -68,7 +69,6 @@ func (g *generator) config() string {
 	some(20, "task_default_exchange", `"dx"`, `"celery"`)
 	some(30, "task_default_exchange_type", `"topic"`, `"direct"`, `"fanout"`)
 	some(20, "task_default_routing_key", `"dr"`, `"dr.x"`)
-	some(10, "task_create_missing_queues", "false")
 	some(15, "task_queue_max_priority", "10")
 	some(50, "task_routes",
 		`{"proj.*":{"queue":"A","priority":7},"proj.add":"B"}`,
@@ -77,7 +77,7 @@ func (g *generator) config() string {
 		`[[["a.?.*",{"queue":"q1"}],["a.[bc].*","q2"],["*",{}]]]`,
 		`{"proj.*":{"queue":"t","routing_key":"t.y","serializer":"yaml"},"x":""}`,
 		`{"a.*":{"exchange":"E","exchange_type":"topic","routing_key":"k"},"proj.[!t]*":"bang"}`,
-		`{"x":{"queue":"A","delivery_mode":1,"headers":{"routed":true},"custom":"p"}}`,
+		`{"x":{"queue":"A","delivery_mode":1,"custom":"p"}}`,
 		`{"other.*":{"routing_key":"only"},"*":{"compression":"zlib"}}`)
 	some(45, "task_queues",
 		`{"t":{"exchange":"tex","exchange_type":"topic","routing_key":"t.def"},"d":{"exchange":"dex","routing_key":"d.rk"},"A":{}}`,
@@ -94,6 +94,7 @@ func (g *generator) config() string {
 		`[{"x":{"serializer":"yaml","soft_time_limit":2.5}},{"x":{"priority":8},"*":{"priority":1}}]`,
 		`{"a.b.c":{"ignore_result":true,"routing_key":"k","exchange":"E"}}`)
 	if g.since52() {
+		some(10, "task_create_missing_queues", "false")
 		some(10, "task_compression", `"gzip"`, `"zlib"`)
 		some(10, "task_time_limit", "60", "1.5")
 		some(10, "task_soft_time_limit", "30")

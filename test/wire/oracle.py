@@ -79,7 +79,7 @@ def make_app(conf, tasks):
         conf["task_queues"] = queues(conf["task_queues"])
     app.conf.update(conf, enable_utc=True, timezone="UTC")
     for name in tasks:
-        app.task(name=name)(anything)
+        app.task(name=name, shared=False)(anything)
     app.finalize()
     return app
 

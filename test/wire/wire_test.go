@@ -8,6 +8,9 @@
 //   - periodic_task_name and onebeat_slot are onebeat's own;
 //   - ignore_result is null where nobody asked, also for Celery before 5.6.3,
 //     which says false: later workers take a false for an order to keep results;
+//   - a message without any routing key is refused, where Celery sends it to be lost;
+//   - a task class with a soft time limit beyond its hard one is sent all the same;
+//   - a serializer in a route counts also for tasks that Celery has code of;
 //   - reply_to is empty: onebeat waits for no results;
 //   - times have six digits of fraction and +00:00, for the oldest workers;
 //   - an event has no utcoffset, by which receivers would shift its time.
@@ -208,8 +211,10 @@ func agrees(t *testing.T, python string) {
 	}, func(version string, q question, r reply) {
 		template, fault := templates[0], faults[0]
 		templates, faults = templates[1:], faults[1:]
+		lost := r.Celery != nil && r.Exchange == "" && r.RoutingKey == "" // Celery sends it, to no queue
 		if r.Error != "" || fault != nil {
-			if r.Error == "" || fault == nil {
+			refused := strings.Contains(r.Error, "soft_time_limit must be less")
+			if fault == nil && !refused || r.Error == "" && !lost {
 				t.Errorf("%s\nours %v\nCelery %s: %v", show(q), fault, version, r.Error)
 			}
 			return
@@ -256,10 +261,10 @@ func compare(version string, q question, r reply, template *celery.Template) str
 	if !strings.Contains(q.Options, `"reply_to"`) {
 		theirs.Message.Properties["reply_to"] = "''"
 	}
-	if theirs.Message.Headers["ignore_result"] == "False" && !strings.Contains(q.Options+q.Config, "ignore_result") {
+	if theirs.Message.Headers["ignore_result"] == "False" && !strings.Contains(q.Options, "ignore_result") {
 		theirs.Message.Headers["ignore_result"] = "None"
 	}
-	if !strings.Contains(q.Options, `"origin"`) {
+	if !strings.Contains(q.Options, `"origin"`) || version == "5.2" {
 		delete(ours.Message.Headers, "origin")
 		delete(theirs.Message.Headers, "origin")
 	}
