@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"fmt"
-	"math/bits"
 	"strconv"
 	"strings"
 	"unicode"
@@ -295,7 +294,7 @@ func newCrontab(texts [5]string, z *zone) (*Crontab, *SpecError) {
 		daysOfMonth: uint32(sets[2].values),
 		months:      uint16(sets[3].values),
 		daysOfWeek:  uint8(sets[4].values),
-		subDaily:    sets[1].star || bits.OnesCount64(sets[1].values) == 24,
+		subDaily:    sets[1].star || sets[1].values == everyHour,
 		zone:        z,
 	}
 	if !c.comes() {

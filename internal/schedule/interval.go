@@ -174,8 +174,17 @@ func parseAt(text string, z *zone) (At, error) {
 	return NewAt(at), err
 }
 
-// parseInstant reads an RFC 3339 time, or one without an offset, by the clocks of
-// the zone: in a gap it is the first instant after, in a fold the first pass.
+// ParseInstant reads an RFC 3339 time, or one without an offset, such as
+// "2026-11-24 09:00", by the clocks of the zone: in a gap it is the first instant
+// after, in a fold the first pass.
+func ParseInstant(text, zone string) (time.Time, error) {
+	z, err := loadZone(zone)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return parseInstant(text, z)
+}
+
 func parseInstant(text string, z *zone) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return t.UTC(), nil

@@ -29,8 +29,8 @@ type span struct {
 	start, end int64 // Unix seconds; the end is not part of it
 	offset     int64 // seconds east of UTC
 
-	// shown is the local second up to which clocks had shown every time before
-	// the span began. Below start+offset it tells of a gap, above it of a fold.
+	// shown is the local second that clocks had come to before the span began.
+	// Below start+offset it tells of a gap, above it of a fold.
 	shown int64
 }
 
@@ -61,6 +61,16 @@ func loadZone(name string) (*zone, error) {
 	return z.(*zone), nil
 }
 
+// Location returns the location of an IANA zone name; "" is UTC. Unlike
+// time.LoadLocation it keeps what it loaded and knows no local zone.
+func Location(name string) (*time.Location, error) {
+	z, err := loadZone(name)
+	if err != nil {
+		return nil, err
+	}
+	return z.location, nil
+}
+
 func newZone(name string, location *time.Location) *zone {
 	z := &zone{name: name, location: location}
 	s := z.ask(firstSecond - 2*24*60*60)
@@ -73,7 +83,7 @@ func newZone(name string, location *time.Location) *zone {
 		}
 		z.spans = append(z.spans, s)
 		next.start = s.end
-		next.shown = max(s.shown, s.end+s.offset)
+		next.shown = s.end + s.offset
 		s = next
 	}
 	z.spans = append(z.spans, s)

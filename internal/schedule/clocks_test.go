@@ -1,0 +1,213 @@
+package schedule_test
+
+import (
+	"archive/zip"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A change is an instant at which a zone's clocks are changed.
+type change struct {
+	at            int64 // Unix seconds
+	before, after int64 // offsets, seconds east of UTC
+}
+
+// TestEveryChangeOfClocks compares slots around each change in each zone, 1990 to 2045,
+// with what the clocks show minute by minute.
+func TestEveryChangeOfClocks(t *testing.T) {
+	specs := []clockSpec{
+		{"* * * * *", true, func(_, _ int64) bool { return true }},
+		{"*/15 * * * *", true, func(_, minute int64) bool { return minute%15 == 0 }},
+		{"30 * * * *", true, func(_, minute int64) bool { return minute == 30 }},
+		{"5 */2 * * *", true, func(hour, minute int64) bool { return hour%2 == 0 && minute == 5 }},
+		{"10,40 0-23 * * *", true, func(_, minute int64) bool { return minute == 10 || minute == 40 }},
+		{"*/10 0-22 * * *", false, func(hour, minute int64) bool { return hour <= 22 && minute%10 == 0 }},
+		{"30 0,1,2,3,23 * * *", false, func(hour, minute int64) bool { return (hour <= 3 || hour == 23) && minute == 30 }},
+		{"0 1-23 * * *", false, func(hour, minute int64) bool { return hour >= 1 && minute == 0 }},
+		{"5 3 * * *", false, func(hour, minute int64) bool { return hour == 3 && minute == 5 }},
+	}
+	seen := make(map[string]bool)
+	var zones, tried int
+	for _, name := range zoneNames(t) {
+		location, err := schedule.Location(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		zones++
+		changes := changesOf(location)
+		for i, c := range changes {
+			// Zones that change alike, and were changed alike a little before and after, are tried once.
+			key := fmt.Sprint(changes[max(i-1, 0):min(i+2, len(changes))])
+			if seen[key] {
+				continue
+			}
+			seen[key] = true
+			tried++
+			for _, spec := range specs {
+				spec.compare(t, name, location, c, changes)
+			}
+		}
+	}
+	if zones < 300 || tried < 2000 {
+		t.Errorf("only %d changes in %d zones were tried", tried, zones)
+	}
+	t.Logf("tried %d changes of %d zones", tried, zones)
+}
+
+type clockSpec struct {
+	text     string
+	subDaily bool
+	given    func(hour, minute int64) bool // what the fields say
+}
+
+// compare walks through a change and compares with what the clocks show.
+func (cs clockSpec) compare(t *testing.T, zone string, location *time.Location, c change, changes []change) {
+	const hour = 60 * 60
+	margin := max(c.after-c.before, c.before-c.after) + 2*hour
+	from, through := (c.at-margin)/60*60, (c.at+margin)/60*60
+	var near []change
+	for _, other := range changes {
+		if other.at >= from-48*hour && other.at <= through+48*hour {
+			near = append(near, other)
+		}
+	}
+
+	spec := parse(t, cs.text, zone)
+	given := func(local int64) bool { return cs.given(local/hour%24, local/60%60) }
+	local := func(second int64) int64 {
+		_, offset := time.Unix(second, 0).In(location).Zone()
+		return second + int64(offset)
+	}
+
+	var want []int64
+	if cs.subDaily {
+		for second := from + 1; second <= through; second++ {
+			if second += (60 - local(second)%60) % 60; second <= through && given(local(second)) {
+				want = append(want, second)
+			}
+		}
+	} else {
+		for at := (local(from) - margin) / 60 * 60; at <= local(through)+margin; at += 60 {
+			if !given(at) {
+				continue
+			}
+			if second := firstShown(at, local, near); second > from && second <= through {
+				want = append(want, second)
+			}
+		}
+		slices.Sort(want)
+		want = slices.Compact(want)
+	}
+
+	var got []int64
+	for slot := spec.Next(time.Unix(from, 0)); slot.Unix() <= through; slot = spec.Next(slot) {
+		if len(got) > 0 && slot.Unix() <= got[len(got)-1] {
+			t.Fatalf("%s in %s: %v comes after %v", cs.text, zone, slot, time.Unix(got[len(got)-1], 0).UTC())
+		}
+		got = append(got, slot.Unix())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s in %s around %v (%d to %d):\n got %v\nwant %v", cs.text, zone, time.Unix(c.at, 0).UTC(), c.before, c.after, times(got), times(want))
+	}
+	if minutes := int(through-from) / 60; cs.text == "* * * * *" && len(got) != minutes {
+		t.Errorf("%s in %s around %v: %d slots in %d minutes", cs.text, zone, time.Unix(c.at, 0).UTC(), len(got), minutes)
+	}
+}
+
+// firstShown returns the first second at which clocks show a local time, or the
+// end of the gap that it lies in.
+func firstShown(at int64, local func(int64) int64, near []change) int64 {
+	first := int64(1 << 62)
+	for _, c := range near {
+		for _, offset := range []int64{c.before, c.after} {
+			if local(at-offset) == at {
+				first = min(first, at-offset)
+			}
+		}
+		if c.at+c.before <= at && at < c.at+c.after {
+			first = min(first, c.at)
+		}
+	}
+	return first
+}
+
+func times(seconds []int64) []string {
+	var all []string
+	for _, second := range seconds {
+		all = append(all, time.Unix(second, 0).UTC().Format("02T15:04:05"))
+	}
+	return all
+}
+
+// changesOf finds a zone's changes of clocks by looking at them once a day, and then
+// closer where they differ from the day before.
+func changesOf(location *time.Location) []change {
+	const day = 24 * 60 * 60
+	from, to := time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).Unix(), time.Date(2045, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	offset := func(second int64) int64 {
+		_, offset := time.Unix(second, 0).In(location).Zone()
+		return int64(offset)
+	}
+	var all []change
+	for before := offset(from); from < to; from += day {
+		after := offset(from + day)
+		if after == before {
+			continue
+		}
+		low, high := from, from+day
+		for high-low > 1 {
+			if middle := (low + high) / 2; offset(middle) == before {
+				low = middle
+			} else {
+				high = middle
+			}
+		}
+		all = append(all, change{high, before, after})
+		before = after
+	}
+	return all
+}
+
+// zoneNames returns the zones of the time zone database that Go carries, without
+// those that are another by name only.
+func zoneNames(t *testing.T) []string {
+	t.Helper()
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatalf("go env GOROOT: %v", err)
+	}
+	archive, err := zip.OpenReader(filepath.Join(strings.TrimSpace(string(root)), "lib", "time", "zoneinfo.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	var names []string
+	seen := make(map[string]bool)
+	for _, file := range archive.File {
+		if strings.HasSuffix(file.Name, "/") {
+			continue
+		}
+		reader, err := file.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(reader)
+		reader.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !seen[string(data)] {
+			seen[string(data)] = true
+			names = append(names, file.Name)
+		}
+	}
+	return names
+}

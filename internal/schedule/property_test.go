@@ -1,0 +1,215 @@
+package schedule_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+var someZones = []string{
+	"UTC", "Asia/Tokyo", "America/New_York", "Europe/Berlin", "Europe/Dublin", "Australia/Lord_Howe", "Pacific/Chatham",
+	"Antarctica/Troll", "Africa/Casablanca", "Pacific/Apia", "America/Havana", "Asia/Beirut", "Africa/Monrovia", "Asia/Kathmandu",
+}
+
+// anySpec draws a spec of any kind and its text.
+func anySpec(t *rapid.T) schedule.Spec {
+	field := func(name string, first, last int) string {
+		value := rapid.IntRange(first, last)
+		switch rapid.IntRange(0, 4).Draw(t, name+" form") {
+		case 0:
+			return fmt.Sprintf("%d,%d", value.Draw(t, name), value.Draw(t, name))
+		case 1:
+			return fmt.Sprintf("%d-%d/%d", value.Draw(t, name), value.Draw(t, name), rapid.IntRange(1, 9).Draw(t, name))
+		case 2:
+			return fmt.Sprintf("*/%d", rapid.IntRange(1, last).Draw(t, name))
+		default:
+			return "*"
+		}
+	}
+	var text string
+	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	case 0:
+		text = fmt.Sprintf("@every %dus from %s", rapid.Int64Range(1e6, 1e15).Draw(t, "period"), anyInstant(t).Format(time.RFC3339Nano))
+	case 1:
+		text = "@at " + anyInstant(t).Format(time.RFC3339Nano)
+	default:
+		text = fmt.Sprintf("%s %s %s %s %s", field("minute", 0, 59), field("hour", 0, 23), field("day", 1, 28), field("month", 1, 12), field("weekday", 0, 6))
+	}
+	zone := rapid.SampledFrom(someZones).Draw(t, "zone")
+	spec, err := schedule.ParseSpec(text, zone, time.Time{})
+	if err != nil {
+		t.Fatalf("ParseSpec(%q, %q): %v", text, zone, err)
+	}
+	return spec
+}
+
+func anyInstant(t *rapid.T) time.Time {
+	const from, to = -2208988800, 7258118400 // 1900 to 2200
+	return time.Unix(rapid.Int64Range(from, to).Draw(t, "second"), rapid.Int64Range(0, 999_999).Draw(t, "µs")*1000).UTC()
+}
+
+func TestNextIsStrictlyLaterAndInUTC(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, at := anySpec(t), anyInstant(t)
+		for range 20 {
+			next := spec.Next(at)
+			if next.IsZero() {
+				return
+			}
+			if !next.After(at) || next.Location() != time.UTC || next.Nanosecond()%1000 != 0 {
+				t.Fatalf("%v: Next(%v) = %v", spec, at, next)
+			}
+			at = next
+		}
+	})
+}
+
+func TestNextIsTheSameUntilTheSlot(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, at := anySpec(t), anyInstant(t)
+		next := spec.Next(at)
+		if next.IsZero() {
+			return
+		}
+		between := at.Add(time.Duration(rapid.Int64Range(0, int64(next.Sub(at))-1).Draw(t, "later")))
+		for _, other := range []time.Time{between, next.Add(-1), between.Local(), between.In(time.FixedZone("", 4711))} {
+			if got := spec.Next(other); got != next {
+				t.Fatalf("%v: Next(%v) = %v, but Next(%v) = %v", spec, at, next, other, got)
+			}
+		}
+	})
+}
+
+func TestStringReadsBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec := anySpec(t)
+		again, err := schedule.ParseSpec(spec.String(), "Pacific/Fiji", time.Unix(7, 0))
+		if spec.String()[0] >= '0' && spec.String()[0] <= '9' || spec.String()[0] == '*' { // UTC, which has no prefix
+			again, err = schedule.ParseSpec(spec.String(), "", time.Unix(7, 0))
+		}
+		if err != nil || again != spec {
+			t.Fatalf("ParseSpec(%q) = %v, %v, want %v", spec, again, err, spec)
+		}
+	})
+}
+
+// The two counts agree with walking, whatever the bounds.
+func TestCountAndLatestAgreeWithNext(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spec, after := anySpec(t), anyInstant(t)
+		through := after.Add(time.Duration(rapid.Int64Range(0, int64(400*24*time.Hour)).Draw(t, "length")))
+		limit := rapid.IntRange(0, 50).Draw(t, "max")
+
+		var n int
+		var last time.Time
+		for slot := spec.Next(after); !slot.IsZero() && !slot.After(through) && n < limit; slot = spec.Next(slot) {
+			n, last = n+1, slot
+		}
+		gotN, gotLast := schedule.Count(spec, after, through, limit)
+		if gotN != n || gotLast != last {
+			t.Fatalf("Count(%v, %v, %v, %d) = %d, %v, want %d, %v", spec, after, through, limit, gotN, gotLast, n, last)
+		}
+
+		latest := schedule.Latest(spec, after, through)
+		if latest.IsZero() {
+			if slot := spec.Next(after); !slot.IsZero() && !slot.After(through) {
+				t.Fatalf("Latest(%v, %v, %v) is none, but %v is a slot", spec, after, through, slot)
+			}
+			return
+		}
+		if !latest.After(after) || latest.After(through) || spec.Next(latest.Add(-1)) != latest {
+			t.Fatalf("Latest(%v, %v, %v) = %v, which is no slot there", spec, after, through, latest)
+		}
+		if slot := spec.Next(latest); !slot.IsZero() && !slot.After(through) {
+			t.Fatalf("Latest(%v, %v, %v) = %v, but %v is later", spec, after, through, latest, slot)
+		}
+	})
+}
+
+func TestCountAndLatestOverLongTimes(t *testing.T) {
+	after, through := instant(t, "1970-01-01T00:00:00Z"), instant(t, "2970-01-01T00:00:00Z")
+	every := parse(t, "@every 1s", "")
+	const most = 1 << 40
+	// A thousand years with the leap days of 1972 to 2968, less 2100, 2200, 2300, 2500, 2600, 2700 and 2900.
+	const seconds = (1000*365 + 250 - 7) * 86400
+	if n, last := schedule.Count(every, after, through, most); n != seconds || !last.Equal(through) {
+		t.Errorf("Count = %d, %v, want %d, %v", n, last, seconds, through)
+	}
+	if n, last := schedule.Count(every, after, through, 1000); n != 1000 || !last.Equal(after.Add(1000*time.Second)) {
+		t.Errorf("Count up to 1000 = %d, %v", n, last)
+	}
+	if got := schedule.Latest(every, after, through.Add(time.Second/2)); !got.Equal(through) {
+		t.Errorf("Latest of every second = %v, want %v", got, through)
+	}
+	leap := parse(t, "0 0 29 2 *", "")
+	if got, want := schedule.Latest(leap, after, instant(t, "2104-02-28T00:00:00Z")), instant(t, "2096-02-29T00:00:00Z"); !got.Equal(want) {
+		t.Errorf("Latest of leap days = %v, want %v", got, want)
+	}
+	if got := schedule.Latest(leap, instant(t, "2096-02-29T00:00:00Z"), instant(t, "2104-02-28T00:00:00Z")); !got.IsZero() {
+		t.Errorf("Latest = %v, want none", got)
+	}
+	if got := schedule.Latest(every, through, through); !got.IsZero() {
+		t.Errorf("Latest of no time = %v, want none", got)
+	}
+}
+
+// BenchmarkLatest is a misfire after ten years away.
+func BenchmarkLatest(b *testing.B) {
+	spec := parse(b, "*/5 9-17 * * 1-5", "Europe/Berlin")
+	after, through := instant(b, "2016-11-24T00:00:00Z"), instant(b, "2026-11-22T12:00:00Z")
+	b.ReportAllocs()
+	for b.Loop() {
+		schedule.Latest(spec, after, through)
+	}
+}
+
+func TestNextDoesNotAllocate(t *testing.T) {
+	at := instant(t, "2026-11-24T00:00:00Z")
+	for _, text := range []string{"*/15 * * * *", "0 0 29 2 mon", "@every 90s", "@at 2027-01-01T00:00:00Z"} {
+		spec := parse(t, text, "America/New_York")
+		if n := testing.AllocsPerRun(100, func() { spec.Next(at) }); n != 0 {
+			t.Errorf("%s: Next allocates %v times", text, n)
+		}
+	}
+}
+
+func FuzzParseSpec(f *testing.F) {
+	for _, seed := range []string{
+		"0 9 * * 1-5", "*/15 22-4/2 28-3 nov-feb fri#2", "CRON_TZ=Asia/Tokyo 0 9 * * *", "TZ=Pacific/Apia 0 9 30 12 *",
+		"@every 1w2d3h4m5.000006s from 2026-11-24T00:00:00+09:00", "@at 2026-11-24T09:00", "@daily", "0 0 30 2 *", "0 0 29 2 sat",
+		"59-0/59 23-0/23 31-1/31 12-1/12 6-0/6", "٣ +5 0_7 \u00a01 *", "@every 999999w", "@every 1.d", "@at 9999-12-31T23:59:59Z", "-1 * * * *",
+	} {
+		f.Add(seed, "Europe/Berlin", int64(1_800_000_000))
+	}
+	f.Add("* * * * *", "", int64(-62135596801))
+	f.Add("0 0 29 2 0", "America/New_York", int64(253402300799))
+	f.Fuzz(func(t *testing.T, text, zone string, second int64) {
+		spec, err := schedule.ParseSpec(text, zone, time.Time{})
+		if err != nil {
+			if err.Error() == "" {
+				t.Errorf("ParseSpec(%q, %q) gives an error that says nothing", text, zone)
+			}
+			return
+		}
+		at := time.Unix(second%300_000_000_000, 0)
+		for range 3 {
+			next := spec.Next(at)
+			if next.IsZero() {
+				break
+			}
+			if !next.After(at) {
+				t.Fatalf("%q in %q: Next(%v) = %v", text, zone, at, next)
+			}
+			at = next
+		}
+		schedule.Describe(spec)
+		again, err := schedule.ParseSpec(spec.String(), "", time.Time{})
+		if err != nil || again != spec {
+			t.Errorf("ParseSpec(%q, %q).String() = %q, which reads as %v, %v", text, zone, spec, again, err)
+		}
+	})
+}
