@@ -119,32 +119,27 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 // most Drain, and returns nil. When hold ends, it stops at once. It returns
 // schedule.ErrLost when the ledger or the broker says that the term is over.
 func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
-	hold, cancel := context.WithCancel(hold)
+	bounded, cancel := context.WithCancel(hold)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(d.opts.Drain)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
+	defer context.AfterFunc(ctx, func() {
+		if sleep(bounded, d.opts.Drain) {
 			cancel()
-		case <-hold.Done():
 		}
-	})
-	defer stop()
+	})()
 
 	claimed := make(chan schedule.Batch, d.opts.Ahead)
 	published := make(chan settled, d.opts.Ahead)
 	notes := newNotes()
-	group, hold := errgroup.WithContext(hold)
+	group, working := errgroup.WithContext(bounded)
 	group.Go(func() error {
 		defer close(claimed)
-		return d.claim(ctx, hold, term, seq, claimed)
+		return d.claim(ctx, working, term, seq, claimed)
 	})
 	group.Go(func() error {
 		defer close(published)
-		return d.publish(hold, claimed, published, notes)
+		return d.publish(working, claimed, published, notes)
 	})
-	group.Go(func() error { return d.record(hold, term, published, notes) })
+	group.Go(func() error { return d.record(working, term, published, notes) })
 	err := group.Wait()
 	if errors.Is(err, celery.ErrFenced) {
 		return schedule.ErrLost

@@ -1,0 +1,337 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/dispatch"
+	"github.com/onebeat/onebeat/internal/plan"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const installation = "test"
+
+// A world is a database and a broker that outlive the nodes.
+type world struct {
+	t       *testing.T
+	ledger  *ledger
+	broker  *broker
+	entries map[schedule.ID]func(after time.Time) *schedule.Entry
+}
+
+func newWorld(t *testing.T, seed uint64, rate float64) *world {
+	return &world{t, &ledger{faults: newFaults(seed, rate), last: map[schedule.ID]time.Time{}}, &broker{faults: newFaults(seed, rate)}, map[schedule.ID]func(time.Time) *schedule.Entry{}}
+}
+
+// node runs one term of one node: until ctx ends (a clean stop) or hold does (a
+// crash, or a lost lease). Each calls with what the node plans with.
+func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error {
+	term, seq, journal := w.ledger.takeOver()
+	planner := plan.New(plan.Options{})
+	d := dispatch.New(planner, w.ledger, w.broker, dispatch.Options{Installation: installation, Node: "n"})
+	entries := map[schedule.ID]*schedule.Entry{}
+	w.ledger.mu.Lock()
+	for id, make := range w.entries {
+		entries[id] = make(w.ledger.last[id])
+	}
+	w.ledger.mu.Unlock()
+	seq, err := d.Recover(hold, term, seq, journal, func(id schedule.ID) *schedule.Entry { return entries[id] })
+	if err != nil {
+		return err
+	}
+	planning, stop := context.WithCancel(hold)
+	done := make(chan error, 1)
+	go func() { done <- planner.Run(planning) }()
+	defer func() { stop(); <-done }()
+	var changes []schedule.Change
+	for id, e := range entries {
+		changes = append(changes, schedule.Change{ID: id, Entry: e})
+	}
+	if err := planner.Apply(hold, changes); err != nil {
+		return err
+	}
+	if each != nil {
+		each(planner)
+	}
+	return d.Run(ctx, hold, term, seq)
+}
+
+// add makes an entry known; it is planned from its last ended slot on.
+func (w *world) add(id, spec string, policy schedule.Policy) {
+	first := time.Now()
+	w.entries[schedule.ID(id)] = func(after time.Time) *schedule.Entry {
+		if after.Before(first) {
+			after = first
+		}
+		e := entry(w.t, id, spec, after)
+		e.Misfire = schedule.Misfire{Policy: policy, Grace: time.Hour}
+		return e
+	}
+}
+
+// verify checks the promises for slots in (from, through]: each slot of each
+// entry ended once, and what was sent is at the broker once, not early.
+func (w *world) verify(from, through time.Time) {
+	w.t.Helper()
+	ends := map[string]string{}
+	for _, run := range w.ledger.runs {
+		key := fmt.Sprint(run.Entry, " ", run.Slot.Format(time.RFC3339Nano))
+		if was := ends[key]; was != "" {
+			w.t.Errorf("slot %s ended twice: %s and %s", key, was, run.State)
+		}
+		ends[key] = string(run.State)
+	}
+	arrived := map[string]int{}
+	for _, m := range w.broker.got {
+		arrived[m.id]++
+		if m.at.Before(m.slot) {
+			w.t.Errorf("slot %v went out at %v", m.slot, m.at)
+		}
+	}
+	for id, make := range w.entries {
+		spec := make(from).Spec
+		for slot := spec.Next(from); !slot.After(through); slot = spec.Next(slot) {
+			key := fmt.Sprint(id, " ", slot.Format(time.RFC3339Nano))
+			task := celery.TaskID(installation, string(id), slot)
+			if ends[key] != string(schedule.Sent) {
+				w.t.Errorf("slot %s ended as %q, want sent", key, ends[key])
+			}
+			if arrived[task] != 1 {
+				w.t.Errorf("slot %s is at the broker %d times, want once", key, arrived[task])
+			}
+		}
+	}
+}
+
+// The promises hold whatever fails and whenever a node dies: nodes crash at
+// random moments, calls fail before or after they did their work, and a node
+// that was thought dead goes on.
+func TestEachSlotOnceThroughFaultsAndCrashes(t *testing.T) {
+	seeds := 150
+	if n, err := strconv.Atoi(os.Getenv("ONEBEAT_SEEDS")); err == nil {
+		seeds = n
+	}
+	for seed := range seeds {
+		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { simulate(t, uint64(seed)) }) {
+			return // one history is enough to read
+		}
+	}
+}
+
+func simulate(t *testing.T, seed uint64) {
+	synctest.Test(t, func(t *testing.T) {
+		chance := rand.New(rand.NewPCG(seed, 2))
+		w := newWorld(t, seed, chance.Float64()*.5)
+		for i := range 5 {
+			w.add(fmt.Sprint("grid", i), fmt.Sprintf("@every %ds", 1+i), schedule.All)
+		}
+		w.add("cron", "* * * * *", schedule.All)
+		from := time.Now()
+		zombies := make(chan error, 100)
+		running := 0
+		for range 3 + chance.IntN(5) {
+			hold, crash := context.WithCancelCause(context.Background())
+			defer crash(nil)
+			ctx, stop := context.WithCancel(context.Background())
+			defer stop()
+			go func() { zombies <- w.node(ctx, hold, nil) }()
+			running++
+			time.Sleep(time.Duration(chance.IntN(20_000)) * time.Millisecond)
+			switch chance.IntN(3) {
+			case 0: // killed
+				crash(errors.New("killed"))
+			case 1: // frozen: the next takes over while this one goes on
+			case 2: // stopped
+				stop()
+			}
+		}
+		w.ledger.set(0)
+		w.broker.set(0)
+		ctx, stop := context.WithCancel(context.Background())
+		last := make(chan error, 1)
+		go func() { last <- w.node(ctx, context.Background(), nil) }()
+		time.Sleep(90 * time.Second)
+		through := time.Now().Add(-time.Second)
+		stop()
+		if err := <-last; err != nil {
+			t.Errorf("the last node: %v", err)
+		}
+		for range running {
+			select {
+			case <-zombies:
+			case <-time.After(time.Minute):
+				t.Fatal("a node did not notice that its term was over")
+			}
+		}
+		w.verify(from, through)
+	})
+}
+
+func TestNothingLeavesBeforeItsSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.add("e", "@every 10s", schedule.Once)
+		from := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Second)
+		defer cancel()
+		if err := w.node(ctx, context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		w.verify(from, from.Add(time.Minute))
+		for _, m := range w.broker.got {
+			if late := m.at.Sub(m.slot); late > 5*time.Millisecond {
+				t.Errorf("slot %v went out %v late", m.slot, late)
+			}
+		}
+	})
+}
+
+func TestABrokerThatIsAwayDelaysAndDoesNotLose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		for i := range 50 {
+			w.add(fmt.Sprint("e", i), "* * * * *", schedule.Once)
+		}
+		from := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.node(ctx, context.Background(), nil) }()
+		time.Sleep(45 * time.Second)
+		w.broker.set(1)
+		time.Sleep(30 * time.Second)
+		back := time.Now()
+		w.broker.set(0)
+		time.Sleep(10 * time.Second)
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		w.verify(from, from.Add(time.Minute))
+		for _, m := range w.broker.got {
+			if late := m.at.Sub(back); late > 2*time.Second {
+				t.Errorf("slot %v went out %v after the broker was back", m.slot, late)
+			}
+		}
+	})
+}
+
+func TestAnEditInTheLeadIsNotSentFromOldData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.add("e", "@every 10s", schedule.Once)
+		w.add("d", "@every 10s", schedule.Once)
+		from := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 11*time.Second)
+		defer cancel()
+		err := w.node(ctx, context.Background(), func(p *plan.Planner) {
+			time.AfterFunc(10*time.Second-50*time.Millisecond, func() {
+				edited := w.entries["e"](from)
+				edited.Digest = 2
+				withTask(t, edited, `{"queue": "other"}`)
+				_ = p.Apply(t.Context(), []schedule.Change{{ID: "e", Entry: edited}, {ID: "d", Reason: schedule.ReasonDisabled}})
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[schedule.ID]schedule.Run{}
+		for _, run := range w.ledger.runs {
+			if was, ok := got[run.Entry]; ok {
+				t.Errorf("%s ended twice: %+v and %+v", run.Entry, was, run)
+			}
+			got[run.Entry] = run
+		}
+		if run := got["e"]; run.State != schedule.Sent || run.Queue != "other" {
+			t.Errorf("the edited entry's slot: %+v, want it sent to the new queue", run)
+		}
+		if run := got["d"]; run.State != schedule.Skipped || run.Reason != schedule.ReasonDisabled {
+			t.Errorf("the disabled entry's slot: %+v, want it skipped", run)
+		}
+	})
+}
+
+// What was settled without a message is not taken for sent by a recovery.
+func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.broker.missing = map[string]bool{"gone": true}
+		past := time.Now()
+		w.ledger.term, w.ledger.seq = 1, 1
+		claimed := schedule.Claimed{Term: 1, Seq: 1}
+		for _, id := range []string{"sent", "edited", "failed", "left", "changed", "removed"} {
+			claimed.Dues = append(claimed.Dues, schedule.ClaimedDue{Entry: schedule.ID(id), Slot: past, Digest: 1})
+			if id != "removed" {
+				w.add(id, "@every 1h", schedule.Once)
+			}
+		}
+		w.entries["changed"] = func(after time.Time) *schedule.Entry {
+			e := entry(t, "changed", "@every 1h", after)
+			e.Digest = 2
+			return e
+		}
+		w.ledger.journal = []schedule.Claimed{claimed}
+		w.broker.mark = celery.Mark{Term: 1, Seq: 1, Done: 3, Note: `[{"seq":1,"i":1,"why":"edited"},{"seq":1,"i":2,"why":"failed: no such queue"}]`}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.node(ctx, context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		got := map[schedule.ID]string{}
+		for _, run := range w.ledger.runs {
+			got[run.Entry] = string(run.State) + " " + run.Reason
+		}
+		want := map[schedule.ID]string{
+			"sent": "sent ", "edited": "skipped edited", "failed": "failed no such queue",
+			"left": "sent ", "changed": "skipped edited", "removed": "skipped removed",
+		}
+		for id, end := range want {
+			if got[id] != end {
+				t.Errorf("%s ended as %q, want %q", id, got[id], end)
+			}
+		}
+		if len(w.broker.got) != 1 || len(w.ledger.journal) != 0 {
+			t.Errorf("%d messages and %d open batches, want 1 and 0", len(w.broker.got), len(w.ledger.journal))
+		}
+	})
+}
+
+func TestAStopWhileTheBrokerIsAwayIsBoundedAndLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.add("e", "@every 10s", schedule.Once)
+		from := time.Now()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.node(ctx, context.Background(), nil) }()
+		time.Sleep(5 * time.Second)
+		w.broker.set(1)
+		time.Sleep(6 * time.Second)
+		stop()
+		stopped := time.Now()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+		if took := time.Since(stopped); took > 11*time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+		w.broker.set(0)
+		ctx, stop = context.WithTimeout(t.Context(), 2*time.Second)
+		defer stop()
+		if err := w.node(ctx, context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		w.verify(from, from.Add(20*time.Second))
+	})
+}
