@@ -148,7 +148,7 @@ func simulate(t *testing.T, seed uint64) {
 			defer stop()
 			go func() { zombies <- w.node(ctx, hold, nil) }()
 			running++
-			time.Sleep(time.Duration(chance.IntN(20_000)) * time.Millisecond)
+			time.Sleep(time.Duration(10+chance.IntN(20_000)) * time.Millisecond)
 			switch chance.IntN(3) {
 			case 0: // killed
 				crash(errors.New("killed"))
