@@ -91,7 +91,7 @@ log.console.level = info
 func (s *Server) startEpmd(ctx context.Context, port int) error {
 	bin, err := exec.LookPath("epmd")
 	if err != nil {
-		return errors.New("Erlang's epmd is not installed: run `make deps`")
+		return errors.New("epmd, a part of Erlang, is not installed: run `make deps`")
 	}
 	s.besides, err = process.Start(process.Command{
 		Path: bin, Args: []string{"-address", "127.0.0.1", "-port", strconv.Itoa(port)}, Log: s.path("epmd.log"), Dir: s.dir,
@@ -120,7 +120,7 @@ func rabbitmqBin() (string, error) {
 	}
 	script, err := exec.LookPath("rabbitmq-server")
 	if err != nil {
-		return "", errors.New("RabbitMQ is not installed: run `make deps`")
+		return "", errors.New("rabbitmq-server is not installed: run `make deps`")
 	}
 	return script, nil
 }

@@ -26,7 +26,7 @@ func Redis(ctx context.Context, options RedisOptions) (*Server, error) {
 	return open(ctx, "redis", func(s *Server) error {
 		bin, err := exec.LookPath("redis-server")
 		if err != nil {
-			return errors.New("Redis is not installed: run `make deps`")
+			return errors.New("redis-server is not installed: run `make deps`")
 		}
 		port, err := process.FreePort()
 		if err != nil {
