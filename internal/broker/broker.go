@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/onebeat/onebeat/internal/broker/address"
+	"github.com/onebeat/onebeat/internal/broker/amqp"
 	"github.com/onebeat/onebeat/internal/broker/redis"
 	"github.com/onebeat/onebeat/internal/celery"
 )
@@ -93,6 +94,15 @@ func Open(url string, options Options) (Broker, error) {
 			Installation: options.Installation,
 			Shard:        options.Shard,
 			Transport:    options.TransportOptions,
+			Node:         options.Node,
+			Logger:       logger,
+			Dropped:      options.Dropped,
+		})
+	case "amqp", "amqps", "pyamqp":
+		return amqp.Open(url, amqp.Options{
+			Installation: options.Installation,
+			Shard:        options.Shard,
+			Declare:      options.Declare,
 			Node:         options.Node,
 			Logger:       logger,
 			Dropped:      options.Dropped,

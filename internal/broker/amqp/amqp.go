@@ -1,0 +1,359 @@
+// Package amqp sends Celery's task messages to RabbitMQ.
+//
+// Three things keep a message from being lost or doubled:
+//
+//   - An exclusive queue, "onebeat.<installation>.<shard>", is held by the connection
+//     that publishes for the shard. RabbitMQ gives it to one connection, and takes it
+//     back with the connection's end: a node that lost it cannot publish.
+//   - Every message is persistent, mandatory and confirmed.
+//   - Marks go down the same channel: one every 50 messages and one at the end of a
+//     part. Who comes next, or comes back, goes on from the last one.
+//
+// So a connection that breaks costs at most 50 messages of one part a second sending,
+// with the same ids. A crash of RabbitMQ costs that of what it had not confirmed.
+//
+// Nothing of the workers is declared unless told to: a queue whose arguments were
+// guessed would refuse the worker.
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/onebeat/onebeat/internal/broker/address"
+	"github.com/onebeat/onebeat/internal/broker/outbox"
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/failpoint"
+)
+
+// Options are what Open needs beside the URL.
+type Options struct {
+	Installation string
+	Shard        int
+	Declare      bool   // whether missing queues are declared, as Celery would
+	Node         string // names the sender of events
+	Logger       *slog.Logger
+	Dropped      func(events int) // told of task-sent events that were given up; may be nil
+}
+
+// A Broker publishes for one shard.
+type Broker struct {
+	target  target
+	options Options
+	name    string // the URL without its password
+	lock    string // the exclusive queue
+	queues  markQueues
+	events  *outbox.Outbox
+
+	// turn is held by whoever uses or replaces the link; what follows is theirs.
+	turn chan struct{}
+	term int64       // the term that was taken; 0 for none
+	mark celery.Mark // the broker's mark, as of the link's hold and what was sent since
+	sent progress
+
+	mu   sync.Mutex // guards link, which Ping and events read beside its user
+	link *link
+
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// Open reads the URL and starts to keep a connection, without waiting for it.
+func Open(rawURL string, options Options) (*Broker, error) {
+	target, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("onebeat.%s.%d", options.Installation, options.Shard)
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &Broker{
+		target:  target,
+		options: options,
+		name:    address.Redact(rawURL),
+		lock:    name,
+		queues:  markQueues{steps: name + ".steps", marks: name + ".mark"},
+		turn:    make(chan struct{}, 1),
+		cancel:  cancel,
+	}
+	b.events = outbox.New(b.sendEvents, options.Dropped)
+	b.done.Go(func() { b.keep(ctx) })
+	return b, nil
+}
+
+// String is the URL without its password.
+func (b *Broker) String() string { return b.name }
+
+// acquire waits for the turn.
+func (b *Broker) acquire(ctx context.Context) error {
+	select {
+	case b.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *Broker) yield() { <-b.turn }
+
+// current is the link, nil if there is none that works.
+func (b *Broker) current() *link {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.link == nil || !b.link.alive() {
+		return nil
+	}
+	return b.link
+}
+
+// connect returns the link, a new one if the old one broke. The turn must be held.
+func (b *Broker) connect(ctx context.Context) (*link, error) {
+	if l := b.current(); l != nil {
+		return l, nil
+	}
+	b.disconnect()
+	l, err := b.target.link(ctx, b.options.Node)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.link = l
+	return l, nil
+}
+
+// disconnect gives the link up. The turn must be held.
+func (b *Broker) disconnect() {
+	b.mu.Lock()
+	l := b.link
+	b.link = nil
+	b.mu.Unlock()
+	if l != nil {
+		l.close()
+	}
+}
+
+// hold returns a link that holds the shard for a term, and knows its mark. If the
+// mark is of a higher term it lets go of the shard. The turn must be held.
+func (b *Broker) hold(ctx context.Context, term int64) (*link, error) {
+	l, err := b.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !l.held {
+		stop := context.AfterFunc(ctx, l.cut)
+		defer stop()
+		if b.mark, err = b.claim(ctx, l, term); err != nil {
+			b.disconnect()
+			return nil, err
+		}
+	}
+	if b.mark.Term > term {
+		b.term = 0
+		b.disconnect()
+		return nil, celery.ErrFenced
+	}
+	return l, nil
+}
+
+// claim makes the shard the link's, and returns the mark that stands, which the
+// marks queue then has for good. It changes nothing if the mark is of a higher term.
+func (b *Broker) claim(ctx context.Context, l *link, term int64) (celery.Mark, error) {
+	if err := l.hold(ctx, b.lock); err != nil {
+		return celery.Mark{}, err
+	}
+	if err := b.queues.ensure(l); err != nil {
+		return celery.Mark{}, err
+	}
+	mark, err := b.queues.read(l)
+	if err != nil || mark.Term > term {
+		return mark, err
+	}
+	if mark != (celery.Mark{}) {
+		if err := b.settle(ctx, l, mark); err != nil {
+			return celery.Mark{}, err
+		}
+	}
+	return mark, b.queues.renew(l)
+}
+
+// settle writes a mark to the marks queue and waits for its confirm.
+func (b *Broker) settle(ctx context.Context, l *link, mark celery.Mark) error {
+	f := &flight{link: l, base: l.published}
+	if err := f.write(b.queues.marks, mark, amqp091.Persistent); err != nil {
+		return err
+	}
+	return f.await(ctx, 0)
+}
+
+// Take holds the shard and writes the term, so that lower ones find it.
+func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
+	if err := b.acquire(ctx); err != nil {
+		return celery.Mark{}, fmt.Errorf("rabbitmq: take term: %w", err)
+	}
+	defer b.yield()
+	err := failpoint.Here("amqp.take.before")
+	var before celery.Mark
+	if err == nil {
+		before, err = b.take(ctx, term)
+	}
+	if err == nil {
+		err = failpoint.Here("amqp.take.after")
+	}
+	if errors.Is(err, celery.ErrFenced) {
+		return celery.Mark{}, err
+	}
+	if err != nil {
+		return celery.Mark{}, fmt.Errorf("rabbitmq: take term: %w", reason(ctx, err))
+	}
+	return before, nil
+}
+
+func (b *Broker) take(ctx context.Context, term int64) (celery.Mark, error) {
+	l, err := b.hold(ctx, term)
+	if err != nil {
+		return celery.Mark{}, err
+	}
+	stop := context.AfterFunc(ctx, l.cut)
+	defer stop()
+	before := b.mark
+	after := before
+	after.Term = term
+	if err := b.settle(ctx, l, after); err != nil {
+		b.disconnect()
+		return celery.Mark{}, err
+	}
+	b.term, b.mark, b.sent = term, after, progress{}
+	return before, nil
+}
+
+// keep replaces a link that broke, and holds the shard again if it was held, so that
+// the next Publish finds it ready.
+func (b *Broker) keep(ctx context.Context) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 50*time.Millisecond, 2*time.Second
+	down := false
+	for {
+		broken, err := b.ready(ctx)
+		if err == nil {
+			if down {
+				b.options.Logger.Info("broker is connected again", "broker", b.name)
+			}
+			wait.Reset()
+			down = false
+			select {
+			case <-broken:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		if !down && ctx.Err() == nil {
+			b.options.Logger.Warn("broker is not ready", "broker", b.name, "err", err)
+			down = true
+		}
+		select {
+		case <-time.After(wait.NextBackOff()):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// readyWait bounds one attempt of keep.
+const readyWait = 10 * time.Second
+
+func (b *Broker) ready(ctx context.Context) (broken <-chan struct{}, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readyWait)
+	defer cancel()
+	if err := b.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer b.yield()
+	l, err := b.connect(ctx)
+	if err == nil && b.term > 0 {
+		l, err = b.hold(ctx, b.term)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l.broken, nil
+}
+
+// Ping asks for an answer, and whether messages are taken.
+func (b *Broker) Ping(ctx context.Context) error {
+	l, err := b.reached(ctx)
+	if err != nil {
+		return fmt.Errorf("rabbitmq: %w", reason(ctx, err))
+	}
+	if blocked := l.blocked.Load(); blocked != nil {
+		return fmt.Errorf("rabbitmq: it takes no messages now: %s", *blocked)
+	}
+	answer := make(chan error, 1)
+	b.done.Go(func() { // ends with the connection, if not before
+		_, err := l.try(func(*amqp091.Channel) error { return nil })
+		answer <- err
+	})
+	select {
+	case err := <-answer:
+		if err != nil {
+			return fmt.Errorf("rabbitmq: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("rabbitmq: no answer: %w", ctx.Err())
+	}
+}
+
+// reached returns the link, and waits for one if there is none.
+func (b *Broker) reached(ctx context.Context) (*link, error) {
+	if l := b.current(); l != nil {
+		return l, nil
+	}
+	if err := b.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer b.yield()
+	return b.connect(ctx)
+}
+
+// releaseWait bounds how long Release waits for a call under way.
+const releaseWait = 5 * time.Second
+
+// Release ends the connection, and with it the hold on the shard.
+func (b *Broker) Release() {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseWait)
+	defer cancel()
+	if b.acquire(ctx) != nil {
+		if l := b.current(); l != nil {
+			l.cut()
+		}
+		return
+	}
+	defer b.yield()
+	b.term = 0
+	b.disconnect()
+}
+
+// Close ends everything. Events that wait are sent, for a second at most.
+func (b *Broker) Close() error {
+	b.cancel()
+	b.events.Close()
+	b.Release()
+	b.done.Wait()
+	return nil
+}
+
+// reason is the context's end rather than the cut connection that it left.
+func reason(ctx context.Context, err error) error {
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("%w (%w)", ctx.Err(), err)
+	}
+	return err
+}

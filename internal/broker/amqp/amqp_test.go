@@ -1,0 +1,95 @@
+package amqp_test
+
+import (
+	"net/url"
+	"testing"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/onebeat/onebeat/internal/broker/brokertest"
+)
+
+// serverURL is the test server's URL with a heartbeat that lets tests of lost
+// nodes be short.
+func serverURL(t testing.TB) string {
+	t.Helper()
+	u, err := url.Parse(brokertest.ServerURL(t, "ONEBEAT_TEST_RABBITMQ"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.RawQuery = "heartbeat=1"
+	return u.String()
+}
+
+func connect(t testing.TB, url string) *amqp091.Channel {
+	t.Helper()
+	connection, err := amqp091.Dial(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	channel, err := connection.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return channel
+}
+
+// get takes all messages of a queue, with what a worker reads of them.
+func get(t testing.TB, channel *amqp091.Channel, queue string) []amqp091.Delivery {
+	t.Helper()
+	var deliveries []amqp091.Delivery
+	for {
+		delivery, some, err := channel.Get(queue, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !some {
+			return deliveries
+		}
+		deliveries = append(deliveries, delivery)
+	}
+}
+
+func server(t testing.TB) brokertest.Server {
+	url := serverURL(t)
+	channel := connect(t, url)
+	waiting := map[string][]amqp091.Delivery{} // taken from a queue, of another priority
+	return brokertest.Server{
+		URL:     url,
+		Repeats: 50,
+		Queue: func(t testing.TB, name string) {
+			if _, err := channel.QueueDeclare(name, true, false, false, false, amqp091.Table{"x-max-priority": int32(9)}); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if _, err := channel.QueueDelete(name, false, false, false); err != nil {
+					t.Errorf("delete queue: %v", err)
+				}
+			})
+		},
+		Drain: func(t testing.TB, queue string, priority int) []brokertest.Received {
+			var messages []brokertest.Received
+			var others []amqp091.Delivery
+			for _, d := range append(waiting[queue], get(t, channel, queue)...) {
+				if int(d.Priority) != priority {
+					others = append(others, d)
+					continue
+				}
+				id, _ := d.Headers["id"].(string)
+				task, _ := d.Headers["task"].(string)
+				messages = append(messages, brokertest.Received{ID: id, Task: task, Body: d.Body})
+			}
+			waiting[queue] = others
+			return messages
+		},
+	}
+}
+
+func TestBroker(t *testing.T) {
+	brokertest.Run(t, server(t))
+}
+
+func BenchmarkPublish(b *testing.B) {
+	brokertest.Benchmark(b, server(b))
+}

@@ -1,0 +1,169 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+)
+
+// window is how many messages may wait for their confirms. The buffers below are
+// larger, so that what the reader of the connection hands over never waits for us.
+const window = 1024
+
+// A link is one connection to RabbitMQ, used until it breaks.
+type link struct {
+	connection *amqp091.Connection
+	socket     net.Conn
+	channel    *amqp091.Channel // publishes, and confirms
+	confirms   chan amqp091.Confirmation
+	returns    chan amqp091.Return
+	published  uint64 // delivery tag of the last message
+
+	held  bool            // whether the shard's exclusive queue is this connection's
+	known map[string]bool // destinations that were seen to exist
+
+	events *amqp091.Channel // of the outbox's goroutine; nil until the first event
+
+	blocked atomic.Pointer[string] // why RabbitMQ takes no messages; nil if it does
+	broken  chan struct{}          // closed when the connection or the channel ended
+	cause   error                  // why; set before broken is closed
+	watched sync.WaitGroup
+}
+
+func (t target) link(ctx context.Context, name string) (*link, error) {
+	connection, socket, err := t.dial(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{
+		connection: connection,
+		socket:     socket,
+		confirms:   make(chan amqp091.Confirmation, 4*window),
+		returns:    make(chan amqp091.Return, 4*window),
+		known:      map[string]bool{},
+		broken:     make(chan struct{}),
+	}
+	stop := context.AfterFunc(ctx, l.cut)
+	defer stop()
+	if l.channel, err = connection.Channel(); err == nil {
+		err = l.channel.Confirm(false)
+	}
+	if err != nil {
+		l.cut()
+		return nil, err
+	}
+	l.channel.NotifyPublish(l.confirms)
+	l.channel.NotifyReturn(l.returns)
+	l.watch()
+	return l, nil
+}
+
+// watch follows what RabbitMQ says of the connection, until it ends.
+func (l *link) watch() {
+	blocks := l.connection.NotifyBlocked(make(chan amqp091.Blocking, 8))
+	closed := l.connection.NotifyClose(make(chan *amqp091.Error, 1))
+	ended := l.channel.NotifyClose(make(chan *amqp091.Error, 1))
+	l.watched.Go(func() {
+		defer close(l.broken)
+		l.cause = errors.New("the connection to RabbitMQ is closed")
+		for {
+			select {
+			case b, open := <-blocks:
+				switch {
+				case !open:
+					blocks = nil
+				case b.Active:
+					l.blocked.Store(&b.Reason)
+				default:
+					l.blocked.Store(nil)
+				}
+			case cause := <-ended:
+				if cause != nil {
+					l.cause = cause
+				}
+				return
+			case cause := <-closed:
+				if cause != nil {
+					l.cause = cause
+				}
+				return
+			}
+		}
+	})
+}
+
+// alive reports whether the link was not seen to break.
+func (l *link) alive() bool {
+	select {
+	case <-l.broken:
+		return false
+	default:
+		return true
+	}
+}
+
+// cut ends the connection at once.
+func (l *link) cut() { l.socket.Close() }
+
+// close ends the connection after what was written, within a bound.
+func (l *link) close() {
+	bound := time.AfterFunc(time.Second, l.cut)
+	defer bound.Stop()
+	_ = l.connection.Close() // what could not be told is what a cut would leave
+	l.cut()
+	l.watched.Wait()
+}
+
+// try runs f on a channel of its own, which an error of RabbitMQ closes alone. It
+// returns that error as refusal; err is any other, after which the link is no good.
+func (l *link) try(f func(*amqp091.Channel) error) (refusal *amqp091.Error, err error) {
+	channel, err := l.connection.Channel()
+	if err != nil {
+		return nil, err
+	}
+	err = f(channel)
+	if errors.As(err, &refusal) && refusal.Server && !l.connection.IsClosed() {
+		return refusal, nil
+	}
+	return nil, errors.Join(err, channel.Close())
+}
+
+// classic makes the queues of onebeat classic ones, whatever the virtual host's
+// default is.
+const classic = "classic"
+
+// hold makes the shard's exclusive queue this connection's. While another
+// connection has it, another node publishes: hold waits for that to end.
+func (l *link) hold(ctx context.Context, queue string) error {
+	for again := time.NewTimer(0); ; again.Reset(holdInterval) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("another node holds the queue %s: %w", queue, ctx.Err())
+		case <-l.broken:
+			return l.cause
+		case <-again.C:
+		}
+		refusal, err := l.try(func(channel *amqp091.Channel) error {
+			_, err := channel.QueueDeclare(queue, false, false, true, false, amqp091.Table{"x-queue-type": classic})
+			return err
+		})
+		switch {
+		case err != nil:
+			return err
+		case refusal == nil:
+			l.held = true
+			return nil
+		case refusal.Code != amqp091.ResourceLocked:
+			return refusal
+		}
+	}
+}
+
+// holdInterval is how often hold asks again.
+const holdInterval = 50 * time.Millisecond

@@ -1,0 +1,497 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/onebeat/onebeat/internal/broker/outbox"
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/failpoint"
+)
+
+// stepMessages is how many messages go between two marks.
+const stepMessages = 50
+
+// progress is what this process knows of the messages of one batch, beyond the
+// broker's mark.
+type progress struct {
+	seq   int64
+	fates map[int]fate // by Message.Index
+
+	last     celery.Mark // the last part that went out whole
+	failures []celery.Failure
+}
+
+// A fate is what became of a message that was sent.
+type fate int
+
+const (
+	unknown  fate = iota // not sent, or its connection broke before the confirm
+	taken                // confirmed
+	refused              // certainly not taken: sent again, whatever the mark says
+	hopeless             // a Failure
+)
+
+// Publish sends the messages that the mark does not cover, and marks between them.
+func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error) {
+	if err := b.acquire(ctx); err != nil {
+		return nil, unpublished(ctx, err)
+	}
+	defer b.yield()
+	if err := failpoint.Here("amqp.publish.before"); err != nil {
+		return nil, unpublished(ctx, err)
+	}
+	if b.sent.fates == nil || b.sent.seq != part.Mark.Seq {
+		b.sent = progress{seq: part.Mark.Seq, fates: map[int]fate{}}
+	}
+	attempt := &attempt{Broker: b, part: part, reasons: map[int]string{}}
+	for {
+		err := attempt.run(ctx)
+		if err == nil {
+			return attempt.finish(), nil
+		}
+		if errors.Is(err, celery.ErrFenced) {
+			return nil, celery.ErrFenced
+		}
+		if !attempt.blame(err) {
+			return nil, unpublished(ctx, err)
+		}
+	}
+}
+
+func unpublished(ctx context.Context, err error) error {
+	var lost *lostError
+	return &celery.PublishError{
+		Unsure: errors.As(err, &lost) && lost.unconfirmed > 0,
+		Err:    fmt.Errorf("rabbitmq: %w", reason(ctx, err)),
+	}
+}
+
+// An attempt is one call of Publish.
+type attempt struct {
+	*Broker
+	part    celery.Part
+	reasons map[int]string // of messages that are hopeless, by Message.Index
+	fresh   []celery.Message
+
+	// careful sends one message at a time, to find out which one RabbitMQ closes the
+	// channel for; suspect is the one under way then.
+	careful bool
+	suspect *celery.Message
+}
+
+// run sends what is left of the part over one link.
+func (a *attempt) run(ctx context.Context) error {
+	l, err := a.hold(ctx, a.part.Mark.Term)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, l.cut)
+	defer stop()
+	if blocked := l.blocked.Load(); blocked != nil {
+		return fmt.Errorf("it takes no messages now: %s", *blocked)
+	}
+	todo, err := a.left(l)
+	if err != nil {
+		return err
+	}
+	if len(todo) == 0 && a.mark.Covers(a.part.Mark.Seq, a.part.Mark.Done) {
+		return nil
+	}
+	f := &flight{link: l, base: l.published}
+	if err := a.send(ctx, f, todo); err != nil {
+		return err
+	}
+	if returned := f.returned; len(returned) > 0 {
+		if err := a.sendReturned(ctx, f, returned); err != nil {
+			return err
+		}
+	}
+	if err := a.refusal(ctx, f); err != nil {
+		return err
+	}
+	a.mark = a.part.Mark
+	// What the channel was told is enough for Publish; this is for a crash of
+	// RabbitMQ, and its confirm is not waited for.
+	return l.write(a.queues.marks, a.part.Mark, amqp091.Persistent)
+}
+
+// left is the messages that have to be sent: neither with the broker, nor hopeless.
+func (a *attempt) left(l *link) ([]celery.Message, error) {
+	var todo []celery.Message
+	for _, m := range a.part.Messages {
+		if a.arrived(m.Index) || a.reasons[m.Index] != "" {
+			continue
+		}
+		reason, err := a.reach(l, m.Template.Route())
+		if err != nil {
+			return nil, err
+		}
+		if reason != "" {
+			a.fail(m, reason)
+			continue
+		}
+		todo = append(todo, m)
+	}
+	return todo, nil
+}
+
+// arrived reports whether the broker has a message: as its confirm said, else as
+// the mark does.
+func (a *attempt) arrived(index int) bool {
+	switch a.sent.fates[index] {
+	case taken:
+		return true
+	case refused, hopeless:
+		return false
+	}
+	return a.mark.Covers(a.part.Mark.Seq, index+1)
+}
+
+func (a *attempt) fail(m celery.Message, reason string) {
+	a.sent.fates[m.Index] = hopeless
+	a.reasons[m.Index] = reason
+}
+
+// send writes messages and marks, and waits for all confirms.
+func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) error {
+	for i, m := range todo {
+		if i == len(todo)/2 && i > 0 {
+			if err := failpoint.Here("amqp.publish.middle"); err != nil {
+				return a.lost(f, err)
+			}
+		}
+		if i > 0 && i%stepMessages == 0 {
+			step := a.part.Mark
+			step.Done = m.Index
+			if err := f.write(a.queues.steps, step, amqp091.Transient); err != nil {
+				return a.lost(f, err)
+			}
+		}
+		if a.careful {
+			a.suspect = &m
+		}
+		if err := f.publish(m); err != nil {
+			return a.lost(f, err)
+		}
+		limit := window
+		if a.careful {
+			limit = 0
+		}
+		if err := f.await(ctx, limit); err != nil {
+			return a.lost(f, err)
+		}
+		a.suspect = nil
+	}
+	if err := failpoint.Here("amqp.mark.before"); err != nil {
+		return a.lost(f, err)
+	}
+	if err := f.write(a.queues.steps, a.part.Mark, amqp091.Transient); err != nil {
+		return a.lost(f, err)
+	}
+	if err := failpoint.Here("amqp.confirm.before"); err != nil {
+		return a.lost(f, err)
+	}
+	if err := f.await(ctx, 0); err != nil {
+		return a.lost(f, err)
+	}
+	a.note(f)
+	if err := failpoint.Here("amqp.confirm.after"); err != nil {
+		return a.lost(f, err)
+	}
+	return nil
+}
+
+// note keeps the fates of a flight's messages, and forgets the flight's.
+func (a *attempt) note(f *flight) {
+	for i := range f.messages {
+		m := &f.messages[i]
+		if m.fate == unknown {
+			continue
+		}
+		a.sent.fates[m.message.Index] = m.fate
+		if m.fate == taken {
+			a.fresh = append(a.fresh, m.message)
+		}
+	}
+	f.messages = nil
+}
+
+// lost gives up the link after an error, and keeps what was confirmed before.
+func (a *attempt) lost(f *flight, err error) error {
+	unconfirmed := f.outstanding()
+	a.note(f)
+	a.disconnect()
+	var told *amqp091.Error
+	if errors.As(f.link.cause, &told) && told.Server {
+		err = told // rather than what the client made of it
+	}
+	return &lostError{unconfirmed, err}
+}
+
+// A lostError is a link that was lost with messages unconfirmed.
+type lostError struct {
+	unconfirmed int
+	err         error
+}
+
+func (e *lostError) Error() string { return e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+// sendReturned sends messages again that no queue took though it exists, after
+// declaring what Celery would, if that is wanted.
+func (a *attempt) sendReturned(ctx context.Context, f *flight, returned []celery.Message) error {
+	if err := a.stepBack(f); err != nil {
+		return err
+	}
+	var again []celery.Message
+	for _, m := range returned {
+		route := m.Template.Route()
+		delete(f.link.known, route.Exchange+"\x00"+route.RoutingKey)
+		reason, err := a.declare(f.link, route)
+		if err != nil {
+			return a.lost(f, err)
+		}
+		if reason != "" {
+			a.fail(m, reason)
+			continue
+		}
+		again = append(again, m)
+	}
+	f.returned = nil
+	if err := a.send(ctx, f, again); err != nil {
+		return err
+	}
+	for _, m := range f.returned {
+		a.fail(m, missing(m.Template.Route()))
+	}
+	return nil
+}
+
+// refusal is an error if a message was not taken that may be later.
+func (a *attempt) refusal(ctx context.Context, f *flight) error {
+	var queues []string
+	for _, m := range a.part.Messages {
+		if a.sent.fates[m.Index] == refused && a.reasons[m.Index] == "" {
+			queues = append(queues, m.Template.Route().Queue)
+		}
+	}
+	if queues == nil {
+		return nil
+	}
+	if err := a.stepBack(f); err != nil {
+		return err
+	}
+	if err := f.await(ctx, 0); err != nil {
+		return a.lost(f, err)
+	}
+	slices.Sort(queues)
+	return fmt.Errorf("%d messages were refused by %q: a queue is full", len(queues), slices.Compact(queues))
+}
+
+// stepBack takes the mark back to before the first message that was not taken:
+// marks go out before confirms are in.
+func (a *attempt) stepBack(f *flight) error {
+	step := a.part.Mark
+	for _, m := range a.part.Messages {
+		if a.sent.fates[m.Index] == refused && a.reasons[m.Index] == "" {
+			step.Done = m.Index
+			break
+		}
+	}
+	if err := f.write(a.queues.steps, step, amqp091.Transient); err != nil {
+		return a.lost(f, err)
+	}
+	return nil
+}
+
+// finish ends a part that went out, and returns what it could not send.
+func (a *attempt) finish() []celery.Failure {
+	if a.sent.last == a.part.Mark && len(a.fresh) == 0 && len(a.reasons) == 0 {
+		return a.sent.failures
+	}
+	var failures []celery.Failure
+	for _, m := range a.part.Messages {
+		if reason := a.reasons[m.Index]; reason != "" {
+			failures = append(failures, celery.Failure{Index: m.Index, Reason: reason})
+		}
+	}
+	a.sent.last, a.sent.failures = a.part.Mark, failures
+	if a.part.Events {
+		a.events.Put(a.fresh, time.Now())
+	}
+	return failures
+}
+
+// blame finds out whether a message made RabbitMQ close the channel, so that the
+// others of the part can go without it. It reports whether to run again.
+func (a *attempt) blame(err error) bool {
+	var closed *amqp091.Error
+	if !errors.As(err, new(*lostError)) || !errors.As(err, &closed) || !closed.Server {
+		return false
+	}
+	switch closed.Code {
+	case amqp091.ContentTooLarge, amqp091.AccessRefused, amqp091.NotFound, amqp091.PreconditionFailed, amqp091.FrameError, amqp091.SyntaxError:
+	default:
+		return false
+	}
+	if !a.careful {
+		a.careful = true
+		return true
+	}
+	if a.suspect == nil {
+		return false
+	}
+	a.fail(*a.suspect, closed.Reason)
+	a.suspect = nil
+	return true
+}
+
+// A flight is messages on their way over a link.
+type flight struct {
+	link     *link
+	base     uint64 // delivery tag before the first of messages
+	messages []flying
+	answered int // how many of messages have their confirm
+	returned []celery.Message
+}
+
+// A flying message has been written. Marks fly too.
+type flying struct {
+	message celery.Message
+	mark    bool
+	fate    fate
+}
+
+func (f *flight) outstanding() int { return len(f.messages) - f.answered }
+
+func (f *flight) add(m flying) {
+	if len(f.messages) == 0 {
+		f.base, f.answered = f.link.published, 0
+	}
+	f.messages = append(f.messages, m)
+}
+
+func (f *flight) write(queue string, mark celery.Mark, mode uint8) error {
+	f.add(flying{mark: true})
+	return f.link.write(queue, mark, mode)
+}
+
+func (f *flight) publish(m celery.Message) error {
+	f.add(flying{message: m})
+	route, p := m.Template.Route(), m.Template.Properties(m)
+	return f.link.publish(route.Exchange, route.RoutingKey, amqp091.Publishing{
+		Headers:         table(m.Template.Headers(m)),
+		ContentType:     p.ContentType,
+		ContentEncoding: p.ContentEncoding,
+		DeliveryMode:    p.DeliveryMode,
+		Priority:        p.Priority,
+		CorrelationId:   p.CorrelationID,
+		ReplyTo:         p.ReplyTo,
+		Expiration:      p.Expiration,
+		MessageId:       m.ID, // finds the message that was returned
+		Body:            m.Template.Body(),
+	})
+}
+
+// await waits until no more than limit messages lack their confirm.
+func (f *flight) await(ctx context.Context, limit int) error {
+	for f.outstanding() > limit {
+		select {
+		case confirm, open := <-f.link.confirms:
+			if !open {
+				<-f.link.broken
+				return f.link.cause
+			}
+			if err := f.settle(confirm); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			f.link.cut()
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// settle takes a confirm. A return comes before the confirm of its message.
+func (f *flight) settle(confirm amqp091.Confirmation) error {
+	if confirm.DeliveryTag <= f.base {
+		return nil // of the last part's lasting mark
+	}
+	if err := f.takeReturns(); err != nil {
+		return err
+	}
+	m := &f.messages[confirm.DeliveryTag-f.base-1]
+	f.answered++
+	switch {
+	case !confirm.Ack && m.mark:
+		return errors.New("onebeat's own queue refused a mark")
+	case !confirm.Ack:
+		m.fate = refused
+	case m.fate == unknown:
+		m.fate = taken
+	}
+	return nil
+}
+
+// takeReturns reads the returns that are there. A return comes before the confirm
+// of its message, which is an ack all the same.
+func (f *flight) takeReturns() error {
+	for {
+		select {
+		case returned := <-f.link.returns:
+			if returned.MessageId == markID {
+				return errors.New("onebeat's own queue was deleted")
+			}
+			for i := range f.messages {
+				if m := &f.messages[i]; m.message.ID == returned.MessageId && m.fate == unknown {
+					m.fate = refused
+					f.returned = append(f.returned, m.message)
+				}
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// sendEvents publishes a task-sent event of each message, on a channel of its own.
+func (b *Broker) sendEvents(ctx context.Context, sent outbox.Sent) error {
+	if err := failpoint.Here("event.before"); err != nil {
+		return err
+	}
+	l := b.current()
+	if l == nil || l.blocked.Load() != nil {
+		return errors.New("not connected")
+	}
+	if l.events == nil {
+		channel, err := l.connection.Channel()
+		if err != nil {
+			return err
+		}
+		l.events = channel
+		if err := channel.ExchangeDeclare("celeryev", "topic", true, false, false, false, nil); err != nil {
+			return err
+		}
+	}
+	for _, m := range sent.Messages {
+		err := l.events.Publish("celeryev", "task.sent", false, false, amqp091.Publishing{
+			Headers:         amqp091.Table{"hostname": b.options.Node},
+			ContentType:     "application/json",
+			ContentEncoding: "utf-8",
+			DeliveryMode:    amqp091.Transient,
+			Body:            m.Template.AppendEvent(nil, m, b.options.Node, os.Getpid(), sent.At),
+		})
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+	}
+	return failpoint.Here("event.after")
+}
