@@ -143,9 +143,6 @@ func parseField(column, text, kind string) (value, error) {
 	return nil, fmt.Errorf("%s must be %s", column, kind)
 }
 
-// plainEmbed is the third part of the body of a task that nothing follows.
-const plainEmbed = `{"callbacks":null,"errbacks":null,"chain":null,"chord":null}`
-
 // encode makes the body, the argument reprs where the options give none, and
 // the shape.
 func (c *Config) encode(task Task, args, kwargs value, o *options) ([]byte, *shape, error) {
@@ -258,7 +255,7 @@ func (t *Template) ttl(at time.Time) int64 {
 	case relative:
 		return expiration(t.shape.expiresIn)
 	case absolute:
-		return expiration(t.expiresAt.Sub(at).Seconds())
+		return expiration(t.expiresAt.Sub(at.Truncate(time.Microsecond)).Seconds())
 	}
 	return expiration(t.shape.expirationIn)
 }

@@ -222,7 +222,7 @@ func (p *parser) string() (string, error) {
 			p.pos++
 			return p.text[start : p.pos-1], nil
 		case c == '\\':
-			return p.escaped([]byte(p.text[start:p.pos]))
+			return p.unescape([]byte(p.text[start:p.pos]))
 		case c < ' ':
 			return "", p.wrong("a control character in a string")
 		}
@@ -231,7 +231,7 @@ func (p *parser) string() (string, error) {
 	return "", p.wrong("no end of string")
 }
 
-func (p *parser) escaped(s []byte) (string, error) {
+func (p *parser) unescape(s []byte) (string, error) {
 	for p.pos < len(p.text) {
 		c := p.text[p.pos]
 		p.pos++
@@ -374,7 +374,7 @@ func appendQuoted[text string | []byte](dst []byte, s text) []byte {
 	from := 0
 	for i := range len(s) {
 		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' {
+		if !escaped[c] {
 			continue
 		}
 		dst = append(dst, s[from:i]...)
@@ -392,5 +392,14 @@ func appendQuoted[text string | []byte](dst []byte, s text) []byte {
 	}
 	return append(append(dst, s[from:]...), '"')
 }
+
+// escaped are the bytes that a JSON string cannot hold as they are.
+var escaped = func() (table [256]bool) {
+	for c := range ' ' {
+		table[c] = true
+	}
+	table['"'], table['\\'] = true, true
+	return table
+}()
 
 const hexDigits = "0123456789abcdef"

@@ -65,14 +65,14 @@ func (t *Template) text(h hole, m Message) any {
 	case entryHole:
 		return string(t.section(entrySection))
 	}
-	if at := t.time(h, m); !at.IsZero() {
+	if at := t.time(h, &m); !at.IsZero() {
 		return string(appendTime(nil, at))
 	}
 	return nil
 }
 
 // time is the time that fills a hole.
-func (t *Template) time(h hole, m Message) time.Time {
+func (t *Template) time(h hole, m *Message) time.Time {
 	switch h {
 	case etaHole:
 		return t.eta(m.At)
@@ -105,16 +105,23 @@ type filling struct {
 }
 
 func (t *Template) fill(dst []byte, parts []part, f *filling) []byte {
+	var id [2]int // where the id, which comes three times, was first written
 	for i := range parts {
 		dst = append(dst, parts[i].text...)
 		switch h := parts[i].hole; h {
 		case noHole:
 		case idHole:
+			if id[1] > 0 {
+				dst = append(dst, dst[id[0]:id[1]]...)
+				continue
+			}
+			id[0] = len(dst)
 			if fixed := t.section(idSection); len(fixed) > 0 {
 				dst = appendQuoted(dst, fixed)
 			} else {
 				dst = appendQuoted(dst, f.ID)
 			}
+			id[1] = len(dst)
 		case argsHole:
 			dst = appendQuoted(dst, t.section(argsSection))
 		case kwargsHole:
@@ -140,7 +147,7 @@ func (t *Template) fill(dst []byte, parts []part, f *filling) []byte {
 			dst = strconv.AppendInt(dst, t.ttl(f.At), 10)
 			dst = append(dst, '"')
 		default:
-			at := t.time(h, f.Message)
+			at := t.time(h, &f.Message)
 			if at.IsZero() {
 				dst = append(dst, "null"...)
 				continue
@@ -156,8 +163,7 @@ func (t *Template) fill(dst []byte, parts []part, f *filling) []byte {
 // appendUnix writes t as Python's time.time(): seconds with a fraction.
 func appendUnix(dst []byte, t time.Time) []byte {
 	dst = strconv.AppendInt(dst, t.Unix(), 10)
-	micros := strconv.Itoa(1_000_000 + t.Nanosecond()/1000)
-	return append(append(dst, '.'), micros[1:]...)
+	return appendMicros(append(dst, '.'), t)
 }
 
 // AppendEventEnvelope appends an event as virtual transports carry it; on Redis it

@@ -1,0 +1,59 @@
+package celery
+
+import (
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+)
+
+func config(t testing.TB, settings map[string]any) *Config {
+	t.Helper()
+	c, err := ParseConfig(settings)
+	if err != nil {
+		t.Fatalf("ParseConfig(%v): %v", settings, err)
+	}
+	return c
+}
+
+func TestParseConfigReportsAllFaults(t *testing.T) {
+	_, err := ParseConfig(map[string]any{
+		"task_rotes": "{}", "task_protocol": 1, "task_serializer": "pickle", "task_compression": "zstd",
+		"task_default_priority": "high", "task_routes": "proj.router", "task_queues": `{"q":{"exchange_typ":"topic"}}`,
+	})
+	if err == nil {
+		t.Fatal("ParseConfig: no error")
+	}
+	for _, want := range []string{
+		"nearest is task_routes", "task_protocol must be 2", "never sent", "use zlib", "priority must be", "routers in code", "nearest is exchange_type",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseConfig: no %q in:\n%v", want, err)
+		}
+	}
+}
+
+// The same settings, as a decoder of JSON gives them, as text, and as YAML nodes.
+func TestParseConfigForms(t *testing.T) {
+	var node yaml.Node
+	if err := yaml.Unmarshal([]byte("x*: {queue: P}\n'*': Q\n"), &node); err != nil {
+		t.Fatal(err)
+	}
+	for name, settings := range map[string]map[string]any{
+		"text":        {"task_routes": `{"x*":{"queue":"P"},"*":"Q"}`, "task_default_priority": "3"},
+		"YAML text":   {"task_routes": "x*: {queue: P}\n'*': Q", "task_default_priority": 3},
+		"YAML node":   {"task_routes": &node, "task_default_priority": 3.0},
+		"list":        {"task_routes": []any{map[string]any{"x*": map[string]any{"queue": "P"}}, map[string]any{"*": "Q"}}, "task_default_priority": int64(3)},
+		"order saved": {"task_routes": map[string]any{"x*": "P", "y*": "Q"}, "task_annotations": map[string]any{"x1": map[string]any{"priority": 3}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			template, err := config(t, settings).Template(Task{Name: "x1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if priority, given := template.Priority(); template.Route().Queue != "P" || priority != 3 || !given {
+				t.Errorf("goes to %s with priority %d, %v, want P, 3, true", template.Route().Queue, priority, given)
+			}
+		})
+	}
+}
