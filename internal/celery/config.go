@@ -36,6 +36,8 @@ type Config struct {
 
 	mu     sync.Mutex
 	queues map[string]*Queue
+	recent map[recentKey]*prepared
+
 	shapes shapes
 }
 

@@ -90,6 +90,60 @@ func (c *Config) template(task Task) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := c.prepare(task)
+	if err != nil {
+		return nil, err
+	}
+	body, err := p.body(task, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	t := &Template{shape: p.shape, expiresAt: p.expiresAt}
+	texts := [sections]string{
+		bodySection:   string(body),
+		argsSection:   p.argsRepr,
+		kwargsSection: p.kwargsRepr,
+		entrySection:  task.Entry,
+		headerSection: p.headerText,
+		idSection:     p.id,
+	}
+	if list, _ := args.([]value); !p.hasArgsRepr && len(list) > 0 {
+		texts[argsSection] = repr(args, reprBudget, c.reprLevels)
+	}
+	if o, _ := kwargs.(*object); !p.hasKwargsRepr && o.len() > 0 {
+		texts[kwargsSection] = repr(kwargs, reprBudget, c.reprLevels)
+	}
+	t.own = []byte(strings.Join(texts[:], ""))
+	end := 0
+	for i, text := range texts {
+		end += len(text)
+		t.ends[i] = uint32(end)
+	}
+	return t, nil
+}
+
+// A prepared is what entries of the same task with the same options have in common.
+type prepared struct {
+	*options
+	shape      *shape
+	codec      codec
+	compressed bool
+	embed      *object // the third part of the body
+	headerText string
+}
+
+// maxRecent is how many prepared are kept at hand while rows are read: rows of
+// one table are mostly of a few tasks, with options that repeat.
+const maxRecent = 256
+
+func (c *Config) prepare(task Task) (*prepared, error) {
+	key := recentKey{task.Name, task.Options, task.Entry != ""}
+	c.mu.Lock()
+	p := c.recent[key]
+	c.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
 	given, err := parseField("options", task.Options, "an object")
 	if err != nil {
 		return nil, err
@@ -99,24 +153,43 @@ func (c *Config) template(task Task) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, shape, err := c.encode(task, args, kwargs, o)
+	codec, err := codecOf(o.serializer)
 	if err != nil {
 		return nil, err
 	}
-	t := &Template{shape: c.shapes.intern(shape), expiresAt: o.expiresAt}
-	for i, text := range [sections]string{
-		bodySection:   string(body),
-		argsSection:   o.argsRepr,
-		kwargsSection: o.kwargsRepr,
-		entrySection:  task.Entry,
-		headerSection: headerText(o.headers),
-		idSection:     o.id,
-	} {
-		t.own = append(t.own, text...)
-		t.ends[i] = uint32(len(t.own))
+	compression, err := compressionOf(o.compression)
+	if err != nil {
+		return nil, err
 	}
-	t.own = append([]byte(nil), t.own...) // no room to spare
-	return t, nil
+	if !o.hasArgsRepr {
+		o.argsRepr = "()" // empty arguments are an empty tuple to Celery
+	}
+	if !o.hasKwargsRepr {
+		o.kwargsRepr = "{}"
+	}
+	p = &prepared{options: o, codec: codec, compressed: compression != "", embed: new(object), headerText: headerText(o.headers)}
+	p.embed.set("callbacks", o.callbacks)
+	p.embed.set("errbacks", o.errbacks)
+	p.embed.set("chain", o.chain)
+	p.embed.set("chord", o.chord)
+	p.shape = c.shapes.intern(c.shapeOf(task, codec, compression, o))
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.recent) >= maxRecent {
+		clear(c.recent)
+	}
+	if c.recent == nil {
+		c.recent = make(map[recentKey]*prepared)
+	}
+	c.recent[key] = p
+	return p, nil
+}
+
+// A recentKey is all of a task that a prepared depends on.
+type recentKey struct {
+	name, options string
+	hasEntry      bool
 }
 
 // parseField parses a column of a row; "" and null give nil.
@@ -143,53 +216,23 @@ func parseField(column, text, kind string) (value, error) {
 	return nil, fmt.Errorf("%s must be %s", column, kind)
 }
 
-// encode makes the body, the argument reprs where the options give none, and
-// the shape.
-func (c *Config) encode(task Task, args, kwargs value, o *options) ([]byte, *shape, error) {
-	codec, err := codecOf(o.serializer)
-	if err != nil {
-		return nil, nil, err
-	}
-	compression, err := compressionOf(o.compression)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !o.hasArgsRepr {
-		o.argsRepr = "()" // empty arguments are an empty tuple to Celery
-		if list, _ := args.([]value); len(list) > 0 {
-			o.argsRepr = repr(args, reprBudget, c.reprLevels)
-		}
-	}
-	if !o.hasKwargsRepr {
-		o.kwargsRepr = "{}"
-		if members, _ := kwargs.(*object); members.len() > 0 {
-			o.kwargsRepr = repr(kwargs, reprBudget, c.reprLevels)
-		}
-	}
-	embed := new(object)
-	embed.set("callbacks", o.callbacks)
-	embed.set("errbacks", o.errbacks)
-	embed.set("chain", o.chain)
-	embed.set("chord", o.chord)
-
+// body makes the body of the messages.
+func (p *prepared) body(task Task, args, kwargs value) ([]byte, error) {
 	var raw []byte
 	raw = append(append(raw, '['), textOr(task.Args, args, "[]")...)
 	raw = append(append(raw, ','), textOr(task.Kwargs, kwargs, "{}")...)
-	raw = append(appendJSON(append(raw, ','), embed), ']')
+	raw = append(appendJSON(append(raw, ','), p.embed), ']')
 	if args == nil {
 		args = []value{}
 	}
 	if kwargs == nil {
 		kwargs = new(object)
 	}
-	body, err := codec.encode(raw, []value{args, kwargs, embed})
-	if err != nil {
-		return nil, nil, err
-	}
-	if compression != "" {
+	body, err := p.codec.encode(raw, []value{args, kwargs, p.embed})
+	if err == nil && p.compressed {
 		body = compress(body)
 	}
-	return body, c.shapeOf(task, codec, compression, o), nil
+	return body, err
 }
 
 // textOr is the row's own text, spliced into the body as it is: numbers, escapes
