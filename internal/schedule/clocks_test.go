@@ -24,15 +24,15 @@ type change struct {
 // with what the clocks show minute by minute.
 func TestEveryChangeOfClocks(t *testing.T) {
 	specs := []clockSpec{
-		{"* * * * *", true, func(_, _ int64) bool { return true }},
-		{"*/15 * * * *", true, func(_, minute int64) bool { return minute%15 == 0 }},
-		{"30 * * * *", true, func(_, minute int64) bool { return minute == 30 }},
-		{"5 */2 * * *", true, func(hour, minute int64) bool { return hour%2 == 0 && minute == 5 }},
-		{"10,40 0-23 * * *", true, func(_, minute int64) bool { return minute == 10 || minute == 40 }},
-		{"*/10 0-22 * * *", false, func(hour, minute int64) bool { return hour <= 22 && minute%10 == 0 }},
-		{"30 0,1,2,3,23 * * *", false, func(hour, minute int64) bool { return (hour <= 3 || hour == 23) && minute == 30 }},
-		{"0 1-23 * * *", false, func(hour, minute int64) bool { return hour >= 1 && minute == 0 }},
-		{"5 3 * * *", false, func(hour, minute int64) bool { return hour == 3 && minute == 5 }},
+		{"* * * * *", true, true, func(_, _ int64) bool { return true }},
+		{"*/15 * * * *", true, true, func(_, minute int64) bool { return minute%15 == 0 }},
+		{"30 * * * *", true, true, func(_, minute int64) bool { return minute == 30 }},
+		{"5 */2 * * *", true, false, func(hour, minute int64) bool { return hour%2 == 0 && minute == 5 }},
+		{"10,40 0-23 * * *", true, true, func(_, minute int64) bool { return minute == 10 || minute == 40 }},
+		{"*/10 0-22 * * *", false, false, func(hour, minute int64) bool { return hour <= 22 && minute%10 == 0 }},
+		{"30 0,1,2,3,23 * * *", false, false, func(hour, minute int64) bool { return (hour <= 3 || hour == 23) && minute == 30 }},
+		{"0 1-23 * * *", false, false, func(hour, minute int64) bool { return hour >= 1 && minute == 0 }},
+		{"5 3 * * *", false, false, func(hour, minute int64) bool { return hour == 3 && minute == 5 }},
 	}
 	seen := make(map[string]bool)
 	var zones, tried int
@@ -63,9 +63,10 @@ func TestEveryChangeOfClocks(t *testing.T) {
 }
 
 type clockSpec struct {
-	text     string
-	subDaily bool
-	given    func(hour, minute int64) bool // what the fields say
+	text      string
+	subDaily  bool                          // repeated in a fold
+	everyHour bool                          // not moved out of a gap
+	given     func(hour, minute int64) bool // what the fields say
 }
 
 // compare walks through a change and compares with what the clocks show.
@@ -88,24 +89,22 @@ func (cs clockSpec) compare(t *testing.T, zone string, location *time.Location, 
 	}
 
 	var want []int64
-	if cs.subDaily {
-		for second := from + 1; second <= through; second++ {
-			if second += (60 - local(second)%60) % 60; second <= through && given(local(second)) {
-				want = append(want, second)
-			}
+	for second := from + 1; second <= through; second++ {
+		second += (60 - local(second)%60) % 60
+		shown := local(second)
+		if second <= through && given(shown) && (cs.subDaily || !shownBefore(second, shown, local, near)) {
+			want = append(want, second)
 		}
-	} else {
-		for at := (local(from) - margin) / 60 * 60; at <= local(through)+margin; at += 60 {
-			if !given(at) {
-				continue
-			}
-			if second := firstShown(at, local, near); second > from && second <= through {
-				want = append(want, second)
-			}
-		}
-		slices.Sort(want)
-		want = slices.Compact(want)
 	}
+	for _, other := range near {
+		for at := other.at + other.before; at < other.at+other.after && !cs.everyHour; at++ {
+			if at%60 == 0 && given(at) && from < other.at && other.at <= through {
+				want = append(want, other.at)
+			}
+		}
+	}
+	slices.Sort(want)
+	want = slices.Compact(want)
 
 	var got []int64
 	for slot := spec.Next(time.Unix(from, 0)); slot.Unix() <= through; slot = spec.Next(slot) {
@@ -122,21 +121,11 @@ func (cs clockSpec) compare(t *testing.T, zone string, location *time.Location, 
 	}
 }
 
-// firstShown returns the first second at which clocks show a local time, or the
-// end of the gap that it lies in.
-func firstShown(at int64, local func(int64) int64, near []change) int64 {
-	first := int64(1 << 62)
-	for _, c := range near {
-		for _, offset := range []int64{c.before, c.after} {
-			if local(at-offset) == at {
-				first = min(first, at-offset)
-			}
-		}
-		if c.at+c.before <= at && at < c.at+c.after {
-			first = min(first, c.at)
-		}
-	}
-	return first
+// shownBefore reports whether clocks showed a local time at an earlier second too.
+func shownBefore(second, shown int64, local func(int64) int64, near []change) bool {
+	return slices.ContainsFunc(near, func(c change) bool {
+		return shown-c.before < second && local(shown-c.before) == shown
+	})
 }
 
 func times(seconds []int64) []string {

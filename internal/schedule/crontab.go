@@ -12,17 +12,19 @@ import (
 //
 // The fields speak of the clocks of the crontab's zone. Where those are changed:
 //
-//   - A crontab is sub-daily when its hour field covers every hour, or has a part
-//     that begins with "*", such as "*/2". It has a slot whenever the clock shows a
-//     time that its fields give: none in a gap, and both passes of a fold. So
-//     "*/15 * * * *" runs every fifteen real minutes all year.
-//   - Any other crontab has fixed times of the day. A time that falls in a gap
-//     becomes the first instant after the gap (several of them, and a slot at that
-//     very instant, become one), and a time in a fold is a slot in the first pass only.
-//     So "30 2 * * *" runs once every day of the year.
+//   - In a fold, a time that the clocks show twice is a slot twice if the crontab is
+//     sub-daily: if its hour field covers every hour, or has a part that begins with
+//     "*", such as "*/2". Any other crontab has fixed times of the day, and a slot in
+//     the first pass only.
+//   - In a gap, a time that the clocks never show becomes the first instant after the
+//     gap; several of them, and a slot at that very instant, become one. Where the hour
+//     field covers every hour it is no slot: the same minutes come right after the gap.
 //
-// Celery 5.7 sends neither the second pass of a sub-daily crontab nor the slots
-// of a gap on the first instant after it: testdata/slots/differences.txt.
+// So "*/15 * * * *" runs every fifteen real minutes all year, and "30 2 * * *"
+// once every day of the year.
+//
+// Celery 5.7 leaves out second passes, and sends as long after a gap as the time
+// lies in it: testdata/slots/differences.txt.
 type Crontab struct {
 	// Bit n of a set stands for the value n.
 	minutes     uint64
@@ -62,15 +64,14 @@ func (c *Crontab) Next(t time.Time) time.Time {
 		s, i = c.zone.following(s, i)
 		first := s.start + s.offset
 		switch {
-		case !c.subDaily:
-			// What lies before the end of the last span was passed over, so a
-			// time before the first of this one is in the gap between them.
-			if local < first {
+		case local < first: // a gap swallowed it
+			if c.hours != everyHour {
 				return time.Unix(s.start, 0).UTC()
 			}
-		case first < from || local < first:
+			local = c.local(first)
+		case first < from && c.subDaily: // a fold shows again what was passed
 			from = first
-			local = c.local(from)
+			local = c.local(first)
 		}
 	}
 	if local-s.offset > lastSecond {

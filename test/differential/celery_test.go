@@ -85,6 +85,21 @@ func (c *celery) ask(question, answer any) {
 	c.read(answer)
 }
 
+// Slots are Celery's answer for one crontab.
+type slots struct {
+	Next  []float64 // Unix seconds
+	Error string
+}
+
+func (s slots) next(i int) time.Time { return time.UnixMicro(int64(s.Next[i] * 1e6)).UTC() }
+
+func (c *celery) slots(fields []string, zone string, after []float64) slots {
+	c.t.Helper()
+	var answer slots
+	c.ask(map[string]any{"fields": fields, "zone": zone, "after": after}, &answer)
+	return answer
+}
+
 // comparisons returns how many slots are to be compared.
 func comparisons(t *testing.T) int {
 	text := os.Getenv("ONEBEAT_DIFFERENTIAL")
@@ -145,10 +160,44 @@ var zones = []string{
 	"America/Havana", "America/Santiago", "Africa/Casablanca",
 }
 
+// TestTablesAreCelerys asks Celery for the slots that internal/schedule's tables
+// say are its own.
+func TestTablesAreCelerys(t *testing.T) {
+	c := startCelery(t)
+	for _, table := range []struct {
+		name   string
+		celery int // the field that has Celery's slot
+	}{{"celery.txt", 3}, {"differences.txt", 4}} {
+		text, err := os.ReadFile("../../internal/schedule/testdata/slots/" + table.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+				continue
+			}
+			row := strings.Split(line, "|")
+			zone, after, want := strings.TrimSpace(row[0]), instant(t, row[2]), instant(t, row[table.celery])
+			answer := c.slots(strings.Fields(row[1]), zone, []float64{float64(after.UnixMicro()) / 1e6})
+			if answer.Error != "" || answer.next(0).Sub(want).Abs() > 10*time.Microsecond { // a float's precision
+				t.Errorf("%s: %s: Celery %s gives %v %s", table.name, line, c.version, answer.Next, answer.Error)
+			}
+		}
+	}
+}
+
+func instant(t *testing.T, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
 // TestSlotsAreCelerys compares the slot after random instants, for random crontabs in
-// random zones. Near a change of clocks the answers differ on purpose
-// (internal/schedule/testdata/slots/differences.txt), so nothing is compared within
-// two days of one.
+// random zones. Where the answers differ, it must be for one of the reasons in
+// internal/schedule/testdata/slots/differences.txt.
 func TestSlotsAreCelerys(t *testing.T) {
 	const instants = 10
 	want := comparisons(t)
@@ -156,25 +205,36 @@ func TestSlotsAreCelerys(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, uint64(want)))
 	from, to := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix(), time.Date(2037, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
-	var compared, refused, near, different int
+	var compared, refused, different int
+	listed := make(map[string]int)
 	for compared < want {
+		anyDay := 0.4
+		if r.IntN(2) == 0 {
+			anyDay = 1
+		}
 		fields := []string{
-			fieldKinds[0].crontabField(r, 0.2), fieldKinds[1].crontabField(r, 0.3), fieldKinds[2].crontabField(r, 0.4),
-			fieldKinds[3].crontabField(r, 0.4), fieldKinds[4].crontabField(r, 0.4),
+			fieldKinds[0].crontabField(r, 0.2), fieldKinds[1].crontabField(r, 0.3), fieldKinds[2].crontabField(r, anyDay),
+			fieldKinds[3].crontabField(r, anyDay), fieldKinds[4].crontabField(r, anyDay),
 		}
 		zone := zones[r.IntN(len(zones))]
-		after := make([]int64, instants)
+		location, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := make([]float64, instants)
 		for i := range after {
-			after[i] = from + r.Int64N(to-from)
-			if i > 0 && r.IntN(2) == 0 {
-				after[i] = after[i-1] + r.Int64N(4000) // close by
+			second := from + r.Int64N(to-from)
+			switch {
+			case i > 0 && r.IntN(2) == 0: // close by
+				second = int64(after[i-1]) + r.Int64N(4000)
+			case r.IntN(3) == 0: // shortly before a change of clocks, if there is one
+				if _, end := time.Unix(second, 0).In(location).ZoneBounds(); !end.IsZero() {
+					second = end.Unix() - 30*60*60 + r.Int64N(36*60*60)
+				}
 			}
+			after[i] = float64(second)
 		}
-		var answer struct {
-			Next  []float64
-			Error string
-		}
-		c.ask(map[string]any{"fields": fields, "zone": zone, "after": after}, &answer)
+		answer := c.slots(fields, zone, after)
 		text := strings.Join(fields, " ")
 		spec, err := schedule.ParseSpec(text, zone, time.Time{})
 		if (err != nil) != (answer.Error != "") {
@@ -185,34 +245,46 @@ func TestSlotsAreCelerys(t *testing.T) {
 			continue
 		}
 		for i, second := range after {
-			got := spec.Next(time.Unix(second, 0))
-			celerys := time.Unix(int64(answer.Next[i]), 0).UTC()
+			compared++
+			at, celerys := time.Unix(int64(second), 0).In(location), answer.next(i).In(location)
+			got := spec.Next(at).In(location)
 			if got.Equal(celerys) {
-				compared++
 				continue
 			}
-			if changesClocks(t, zone, time.Unix(second, 0)) || changesClocks(t, zone, got) {
-				near++
+			if reason := difference(at, got, celerys); reason != "" {
+				listed[reason]++
 				continue
 			}
 			if different++; different <= 20 {
-				t.Errorf("%q in %s after %v: %v, Celery %v", text, zone, time.Unix(second, 0).UTC(), got, celerys)
+				t.Errorf("%q in %s after %v: %v, Celery %v", text, zone, at, got, celerys)
 			}
-			compared++
 		}
 	}
-	t.Logf("compared %d slots with Celery %s: %d differences; %d more near a change of clocks, %d crontabs refused by both", compared, c.version, different, near, refused)
+	t.Logf("compared %d slots with Celery %s: %d differences; besides, listed ones: %v; %d crontabs refused by both", compared, c.version, different, listed, refused)
 }
 
-// changesClocks reports whether the zone's clocks are changed within two days of at.
-func changesClocks(t *testing.T, zone string, at time.Time) bool {
-	location, err := time.LoadLocation(zone)
-	if err != nil {
-		t.Fatal(err)
+// difference names the listed reason for which two slots after at differ, if there is one.
+func difference(at, got, celerys time.Time) string {
+	switch {
+	case offset(got.Add(-1)) < offset(got):
+		return "the first instant after a gap"
+	case celerys.After(got) && repeats(got):
+		return "the second pass of a fold"
+	case repeats(at) && !celerys.After(at):
+		return "a slot of the first pass after an instant of the second"
 	}
-	_, before := at.AddDate(0, 0, -2).In(location).Zone()
-	_, after := at.AddDate(0, 0, 2).In(location).Zone()
-	return before != after
+	return ""
+}
+
+func offset(t time.Time) int {
+	_, seconds := t.Zone()
+	return seconds
+}
+
+// repeats reports whether the clocks showed the time of t once before.
+func repeats(t time.Time) bool {
+	start, _ := t.ZoneBounds()
+	return !start.IsZero() && t.Sub(start) < time.Duration(offset(start.Add(-1))-offset(start))*time.Second
 }
 
 // TestFieldsAreCelerys compares what random texts mean, in each field, and which
