@@ -21,7 +21,7 @@ func (d *Dispatcher) claim(ctx, hold context.Context, term, seq int64, claimed c
 		if err != nil {
 			return err
 		}
-		d.metrics.open.Inc()
+		d.metrics.progress(1)
 		select {
 		case claimed <- batch:
 		case <-hold.Done():

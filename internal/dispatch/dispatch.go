@@ -141,11 +141,12 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 	})
 	group.Go(func() error { return d.record(working, term, published, notes) })
 	err := group.Wait()
+	d.metrics.progress(-int(d.metrics.batches.Load())) // what is left is in the journal
 	if errors.Is(err, celery.ErrFenced) {
 		return schedule.ErrLost
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil // the drain's bound: what is left is in the journal
+		return nil // the drain's bound
 	}
 	return err
 }

@@ -56,7 +56,11 @@ func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error 
 	go func() { done <- planner.Run(planning) }()
 	defer func() { stop(); <-done }()
 	var changes []schedule.Change
+	settled := dispatch.Settled(journal)
 	for id, e := range entries {
+		if settled[id].After(e.After) {
+			e.After = settled[id]
+		}
 		changes = append(changes, schedule.Change{ID: id, Entry: e})
 	}
 	if err := planner.Apply(hold, changes); err != nil {

@@ -18,7 +18,8 @@ type Metrics struct {
 	broker   prometheus.Counter
 
 	lastSent atomic.Int64 // Unix nanoseconds; 0 if nothing was sent yet
-
+	batches  atomic.Int64 // as open
+	moved    atomic.Int64 // Unix nanoseconds: when a stage last got on
 }
 
 // NewMetrics returns metrics that count from zero.
@@ -72,6 +73,22 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 
 func (m *Metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.lateness, m.runs, m.open, m.database, m.broker}
+}
+
+// Stalled returns for how long batches have been waiting in the stages without
+// any of them getting on: 0 while there is none or work goes on.
+func (m *Metrics) Stalled() time.Duration {
+	if m.batches.Load() == 0 {
+		return 0
+	}
+	return time.Duration(time.Now().UnixNano() - m.moved.Load())
+}
+
+// progress counts batches that came into the stages, or went out of them, or 0
+// for a step between.
+func (m *Metrics) progress(batches int) {
+	m.moved.Store(time.Now().UnixNano())
+	m.open.Set(float64(m.batches.Add(int64(batches))))
 }
 
 func (m *Metrics) databaseError() { m.database.Inc() }

@@ -92,8 +92,9 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 		}
 		if run.State == schedule.Sent {
 			template := due.Entry.Payload.(*celery.Template)
-			run.TaskID, run.Queue = d.taskID(due), template.Route().Queue
-			messages = append(messages, celery.Message{Template: template, ID: run.TaskID, Slot: due.Slot, At: now, Index: start + i})
+			message := celery.Message{Template: template, ID: d.taskID(due), Slot: due.Slot, At: now, Index: start + i}
+			run.TaskID, run.Queue = template.TaskID(message), template.Route().Queue
+			messages = append(messages, message)
 			at = append(at, len(runs))
 		}
 		runs = append(runs, run)
@@ -105,6 +106,7 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 		return nil, err
 	}
 	acked := d.opts.Now()
+	d.metrics.progress(0)
 	for _, i := range at {
 		runs[i].SentAt = acked
 	}

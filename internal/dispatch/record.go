@@ -31,7 +31,7 @@ func (d *Dispatcher) record(hold context.Context, term int64, published <-chan s
 			return err
 		}
 		notes.forget(seqs)
-		d.metrics.open.Sub(float64(len(seqs)))
+		d.metrics.progress(-len(seqs))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -15,8 +16,7 @@ import (
 // them, else recorded as skipped. It must run before Run in each term.
 //
 // journal is what was claimed and not recorded, in order; entry returns an
-// entry's present definition, or nil, and is told by each recovered slot's run
-// what to plan on from: Recover sets the entry's After.
+// entry's present definition, or nil. Planning goes on after what Settled says.
 //
 // It returns the last sequence number that is known, at least seq.
 func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []schedule.Claimed, entry func(schedule.ID) *schedule.Entry) (int64, error) {
@@ -43,6 +43,22 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []sc
 	return seq, nil
 }
 
+// Settled returns the last slot of each entry that the journal names: recovery
+// ends it, so planning must go on after it.
+func Settled(journal []schedule.Claimed) map[schedule.ID]time.Time {
+	last := map[schedule.ID]time.Time{}
+	for _, claimed := range journal {
+		for _, due := range claimed.Dues {
+			for _, slot := range []time.Time{due.Slot, due.Through} {
+				if due.Request == "" && slot.After(last[due.Entry]) {
+					last[due.Entry] = slot
+				}
+			}
+		}
+	}
+	return last
+}
+
 // fenced says in the ledger's words that the term is over.
 func fenced(err error) error {
 	if errors.Is(err, celery.ErrFenced) {
@@ -66,15 +82,6 @@ func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed sche
 		default: // from the first such slot on, all are
 			base = min(base, i)
 			left.Dues = append(left.Dues, d.owed(due, present))
-		}
-		if present != nil && due.Request == "" {
-			through := due.Slot
-			if due.Through.After(through) {
-				through = due.Through
-			}
-			if through.After(present.After) {
-				present.After = through
-			}
 		}
 	}
 	if len(left.Dues) > 0 {
@@ -108,10 +115,8 @@ func (d *Dispatcher) known(due schedule.ClaimedDue, present *schedule.Entry, ter
 	default:
 		run.State = schedule.Sent
 		run.TaskID = d.taskID(asDue(due, present))
-		if present != nil {
-			if template, ok := present.Payload.(*celery.Template); ok {
-				run.Queue = template.Route().Queue
-			}
+		if present != nil && present.Digest == due.Digest {
+			run.Queue = present.Payload.(*celery.Template).Route().Queue
 		}
 	}
 	return run, true
