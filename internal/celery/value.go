@@ -372,9 +372,9 @@ func appendJSON(dst []byte, v value) []byte {
 func appendQuoted[text string | []byte](dst []byte, s text) []byte {
 	dst = append(dst, '"')
 	from := 0
-	for i := range len(s) {
+	for i := plain(s); i < len(s); i++ {
 		c := s[i]
-		if !escaped[c] {
+		if c >= ' ' && c != '"' && c != '\\' {
 			continue
 		}
 		dst = append(dst, s[from:i]...)
@@ -393,13 +393,22 @@ func appendQuoted[text string | []byte](dst []byte, s text) []byte {
 	return append(append(dst, s[from:]...), '"')
 }
 
-// escaped are the bytes that a JSON string cannot hold as they are.
-var escaped = func() (table [256]bool) {
-	for c := range ' ' {
-		table[c] = true
+// plain is how many bytes from the start of s need no escape, looked at eight at
+// a time: near all of them, mostly.
+func plain[text string | []byte](s text) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		b := s[i : i+8]
+		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		quote, slash := w^('"'*ones), w^('\\'*ones)
+		// A byte below n makes (w - n*ones) &^ w have its high bit.
+		if ((w-' '*ones)&^w|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0 {
+			break
+		}
 	}
-	table['"'], table['\\'] = true, true
-	return table
-}()
+	return i
+}
 
 const hexDigits = "0123456789abcdef"
