@@ -212,7 +212,7 @@ func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) er
 func (a *attempt) note(f *flight) {
 	for i := range f.messages {
 		m := &f.messages[i]
-		if m.fate == unknown {
+		if m.mark || m.fate == unknown {
 			continue
 		}
 		a.sent.fates[m.message.Index] = m.fate
