@@ -11,9 +11,9 @@ import (
 // through it in chosen ways.
 type Proxy struct {
 	listener net.Listener
-	server   string
 
 	mu     sync.Mutex
+	server string
 	links  map[net.Conn]net.Conn // of the client, to the server
 	refuse bool
 	mute   bool
@@ -72,6 +72,13 @@ func (p *Proxy) Up() {
 	p.refuse, p.mute = false, false
 }
 
+// Lead takes new connections to another server.
+func (p *Proxy) Lead(server string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.server = server
+}
+
 // Mute goes on forwarding what clients send and swallows what the server says. The
 // channel is closed once it has swallowed something.
 func (p *Proxy) Mute() <-chan struct{} {
@@ -125,13 +132,13 @@ func (p *Proxy) accept() {
 			return
 		}
 		p.mu.Lock()
-		refuse := p.refuse
+		refuse, address := p.refuse, p.server
 		p.mu.Unlock()
 		if refuse {
 			client.Close()
 			continue
 		}
-		server, err := net.Dial("tcp", p.server)
+		server, err := net.Dial("tcp", address)
 		if err != nil {
 			client.Close()
 			continue
