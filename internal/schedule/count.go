@@ -52,17 +52,18 @@ func Latest(spec Spec, after, through time.Time) time.Time {
 		return time.Time{}
 	}
 	// Step back from through, further each time, until a slot is left behind.
-	early := through
-	for step := time.Minute; ; step *= 2 {
-		if early = through.Add(-step); !early.After(after) || step > 1<<61 {
-			early = after
+	early := after
+	for step := time.Minute; step < 1<<61; step *= 2 {
+		back := through.Add(-step)
+		if !back.After(after) {
 			break
 		}
-		if passed(early) {
+		if passed(back) {
+			early = back
 			break
 		}
 	}
-	// The slot is in (early, late]. Next(early) is one, if not the last.
+	// The last slot is in [slot, through].
 	slot := spec.Next(early)
 	for late := through; ; {
 		middle := slot.Add(late.Sub(slot) / 2)

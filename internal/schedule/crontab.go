@@ -18,7 +18,7 @@ import (
 //     the first pass only.
 //   - In a gap, a time that the clocks never show becomes the first instant after the
 //     gap; several of them, and a slot at that very instant, become one. Where the hour
-//     field covers every hour it is no slot: the same minutes come right after the gap.
+//     field covers every hour it is no slot, as the next hour has the same minutes.
 //
 // So "*/15 * * * *" runs every fifteen real minutes all year, and "30 2 * * *"
 // once every day of the year.
@@ -38,8 +38,9 @@ type Crontab struct {
 	text string // as String returns it
 }
 
-// String returns the crontab with its fields as they were understood: names as
-// numbers, and nothing of what Celery's grammar passes over.
+// String implements Spec: with a CRON_TZ prefix, or for UTC without one. The
+// fields are as they were understood, with names as numbers and without what
+// Celery's grammar passes over, so that they show what a sloppy text means.
 func (c *Crontab) String() string { return c.text }
 
 // Location returns the zone whose clocks the fields speak of.

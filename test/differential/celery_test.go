@@ -6,6 +6,7 @@ package differential
 
 import (
 	"bufio"
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,6 +23,9 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
+//go:embed celery_next.py
+var celeryNext string
+
 // A celery is a running celery_next.py.
 type celery struct {
 	t       *testing.T
@@ -36,7 +40,7 @@ func startCelery(t *testing.T) *celery {
 	if python == "" {
 		t.Fatal("ONEBEAT_TEST_PYTHON is not set: run the tests with `make test`, or `make stack` first")
 	}
-	cmd := exec.CommandContext(t.Context(), python, "celery_next.py")
+	cmd := exec.CommandContext(t.Context(), python, "-c", celeryNext)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -268,6 +272,8 @@ func difference(at, got, celerys time.Time) string {
 	switch {
 	case offset(got.Add(-1)) < offset(got):
 		return "the first instant after a gap"
+	case inGap(celerys):
+		return "as long after a gap as a time lies in it"
 	case celerys.After(got) && repeats(got):
 		return "the second pass of a fold"
 	case repeats(at) && !celerys.After(at):
@@ -279,6 +285,13 @@ func difference(at, got, celerys time.Time) string {
 func offset(t time.Time) int {
 	_, seconds := t.Zone()
 	return seconds
+}
+
+// inGap reports whether the time of t follows on a gap by less than its length, so
+// that it may have been meant for a time in the gap.
+func inGap(t time.Time) bool {
+	start, _ := t.ZoneBounds()
+	return !start.IsZero() && t.Sub(start) < time.Duration(offset(start)-offset(start.Add(-1)))*time.Second
 }
 
 // repeats reports whether the clocks showed the time of t once before.
