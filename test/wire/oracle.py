@@ -6,20 +6,21 @@ the last step, the transport's delivery, is caught instead of done.
 """
 
 import json
+import logging
 import sys
 import warnings
 from datetime import datetime, timezone
 
 import celery
 import kombu.transport.virtual.base as virtual
+import msgpack  # noqa: F401, kombu's serializers need it and PyYAML
+import yaml  # noqa: F401
 from celery.beat import ScheduleEntry, Scheduler
 from kombu import Connection, Exchange, Queue
 from kombu.common import Broadcast
 from kombu.messaging import Producer
 from kombu.transport.virtual.base import Message
 from kombu.utils.json import dumps, loads
-
-import logging
 
 logging.disable(logging.CRITICAL)
 warnings.simplefilter("ignore")

@@ -20,6 +20,7 @@ import (
 	"bufio"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -175,7 +176,7 @@ func settings(t *testing.T, config string) map[string]any {
 const (
 	taskID = "5d6f1a2b-3c4d-4e5f-8a9b-0c1d2e3f4a5b"
 	tag    = "0d0a0e13-9c51-4522-93d3-ef1737f3e79b"
-	cases  = 4000
+	cases  = 3000
 )
 
 var at = time.Date(2026, 11, 23, 8, 29, 37, 760389000, time.UTC)
@@ -184,6 +185,7 @@ func TestNewestCeleryAgrees(t *testing.T) { agrees(t, python(t, "ONEBEAT_TEST_PY
 func TestOldestCeleryAgrees(t *testing.T) { agrees(t, python(t, "ONEBEAT_TEST_PYTHON52")) }
 
 func agrees(t *testing.T, python string) {
+	compared := 0
 	var templates []*celery.Template
 	var faults []error
 	ask(t, python, func(version string) []question {
@@ -204,6 +206,7 @@ func agrees(t *testing.T, python string) {
 			if err == nil {
 				m := celery.Message{Template: template, ID: taskID, Slot: at, At: at}
 				q.Ours = string(template.AppendEnvelope(nil, m, tag))
+				checkTable(t, *q, template.Headers(m))
 				q.Event = string(template.AppendEvent(nil, m, "onebeat@host", 1, at))
 			}
 		}
@@ -219,10 +222,32 @@ func agrees(t *testing.T, python string) {
 			}
 			return
 		}
+		compared++
 		if diff := compare(version, q, r, template); diff != "" {
 			t.Errorf("%s\n(-Celery %s +ours)\n%s", show(q), version, diff)
 		}
 	})
+	if compared < cases*9/10 {
+		t.Errorf("only %d of %d entries were sent by both", compared, cases)
+	}
+}
+
+// checkTable holds the headers for AMQP against those of the envelope.
+func checkTable(t *testing.T, q question, table map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(table)
+	if err != nil {
+		t.Errorf("%s\nHeaders: %v", show(q), err)
+		return
+	}
+	var got map[string]any
+	var want struct{ Headers map[string]any }
+	if err := errors.Join(json.Unmarshal(text, &got), json.Unmarshal([]byte(q.Ours), &want)); err != nil {
+		t.Errorf("%s\n%v", show(q), err)
+	}
+	if diff := cmp.Diff(want.Headers, got); diff != "" {
+		t.Errorf("%s\n(-envelope +AMQP)\n%s", show(q), diff)
+	}
 }
 
 func show(q question) string {
