@@ -54,8 +54,10 @@ const (
 func (s *Store) Load(ctx context.Context, apply func(context.Context, []schedule.Change) error) error {
 	w := s.newWatch(loader(apply))
 	w.whole = true
-	defer w.feed.close()
-	return w.load(ctx)
+	if err := w.load(ctx); err != nil {
+		return fmt.Errorf("load entries: %w", err)
+	}
+	return nil
 }
 
 // A loader is a Watcher of entries alone.
@@ -135,6 +137,9 @@ func (s *Store) newWatch(watcher Watcher) *watch {
 
 // follow loads and then looks for changes until something fails.
 func (w *watch) follow(ctx context.Context, connected func()) error {
+	if err := w.feed.open(ctx); err != nil { // first, so that no change falls in between
+		return err
+	}
 	if err := w.load(ctx); err != nil {
 		return err
 	}
@@ -165,7 +170,7 @@ func (w *watch) interval() time.Duration {
 	return wait
 }
 
-// load reads all rows and tells of those that differ from what was told before.
+// load reads all rows, for the first touched reads all, and tells of those that differ from what was told before.
 func (w *watch) load(ctx context.Context) error {
 	w.forget()
 	if err := w.store.look(ctx); err != nil {
@@ -176,9 +181,6 @@ func (w *watch) load(ctx context.Context) error {
 		return fmt.Errorf("read first start: %w", err)
 	}
 	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: true}
-	if err := w.feed.open(ctx); err != nil {
-		return err
-	}
 	if err := w.sweep(ctx); err != nil {
 		return err
 	}

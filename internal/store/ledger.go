@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -65,48 +66,129 @@ func (s *Store) Record(ctx context.Context, term int64, seqs []int64, runs []sch
 	if err := failpoint.Here("record.before"); err != nil {
 		return err
 	}
-	ended := fold(runs)
-	again := false
-	err := s.db.transact(ctx, "record.commit.before", func(tx transaction) (err error) {
-		again, err = s.record(ctx, tx, term, seqs, runs, ended)
-		return err
-	})
+	if s.shape() == nil { // a recovery may come before the first load
+		if err := s.look(ctx); err != nil {
+			return fmt.Errorf("record: %w", err)
+		}
+	}
+	work := recording{store: s, term: term, seqs: seqs, runs: runs, ended: fold(runs)}
+	err := s.db.transact(ctx, "record.commit.before", func(tx transaction) error { return work.do(ctx, tx) })
+	if errors.Is(err, errHeld) {
+		work.around = true
+		err = s.db.transact(ctx, "record.commit.before", func(tx transaction) error { return work.do(ctx, tx) })
+	}
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	if !again {
-		s.memory.record(ended)
+	if !work.again {
+		s.memory.record(work.ended)
 	}
 	return failpoint.Here("record.after")
 }
 
-func (s *Store) record(ctx context.Context, tx transaction, term int64, seqs []int64, runs []schedule.Run, ended ends) (again bool, err error) {
+// errHeld is a transaction that gave up waiting for a row that another program holds.
+var errHeld = errors.New("another program holds a row that is to be written: end its open transaction")
+
+// A recording is one call of Record.
+type recording struct {
+	store *Store
+	term  int64
+	seqs  []int64
+	runs  []schedule.Run
+	ended ends
+
+	around bool // leave out rows that another program holds
+	again  bool // all was recorded before
+}
+
+func (r *recording) do(ctx context.Context, tx transaction) error {
 	if err := tx.relax(ctx); err != nil {
-		return false, err
+		return err
 	}
-	if len(seqs) > 0 {
-		gone, err := tx.exec(ctx, "journal_delete", s.options.Shard, seqs)
-		switch {
-		case err != nil:
-			return false, err
-		case gone == 0:
-			return true, s.holds(ctx, tx, term)
-		case gone != int64(len(seqs)):
-			return false, fmt.Errorf("%d of %d batches are not in the journal", int64(len(seqs))-gone, len(seqs))
+	if err := r.close(ctx, tx); err != nil {
+		return err
+	}
+	if r.again {
+		return r.store.holds(ctx, tx, r.term)
+	}
+	if err := r.move(ctx, tx); err != nil {
+		return err
+	}
+	if len(r.ended.requests) > 0 {
+		if _, err := tx.exec(ctx, "requests_delete", r.ended.requests); err != nil {
+			return err
 		}
 	}
-	if err := s.move(ctx, tx, ended); err != nil {
-		return false, err
+	if err := tx.insertRuns(ctx, r.runs); err != nil {
+		return err
 	}
-	if len(ended.requests) > 0 {
-		if _, err := tx.exec(ctx, "requests_delete", ended.requests); err != nil {
-			return false, err
+	return r.store.holds(ctx, tx, r.term)
+}
+
+// close takes the batches out of the journal, which tells too whether they were
+// recorded before.
+func (r *recording) close(ctx context.Context, tx transaction) error {
+	if len(r.seqs) == 0 {
+		return nil
+	}
+	gone, err := tx.exec(ctx, "journal_delete", r.store.options.Shard, r.seqs)
+	if err != nil {
+		return err
+	}
+	r.again = gone == 0
+	if gone != 0 && gone != int64(len(r.seqs)) {
+		return fmt.Errorf("%d of %d batches are not in the journal", int64(len(r.seqs))-gone, len(r.seqs))
+	}
+	return nil
+}
+
+// move writes the state of entries in its home. What can't be written in a row
+// now is remembered beside it, and counts as if it were there.
+func (r *recording) move(ctx context.Context, tx transaction) error {
+	table := r.store.shape()
+	beside := r.ended
+	switch r.store.home(table) {
+	case HomeMemory:
+		return nil
+	case HomeColumn:
+		name, counted := "row_ended", table.has("total_run_count")
+		if counted {
+			name = "row_ended_counted"
+		}
+		free, held := r.ended, ends{}
+		if r.around {
+			var err error
+			if free, held, err = r.free(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if err := tx.many(ctx, name, free.ids, free.sent, free.counts); err != nil {
+			return err
+		}
+		if counted {
+			beside = free.unsentOnly().and(held)
 		}
 	}
-	if err := tx.insertRuns(ctx, runs); err != nil {
-		return false, err
+	return tx.many(ctx, "entry_ended", beside.ids, beside.sent, beside.unsent, beside.counts)
+}
+
+// free locks the rows that can be had, and parts the ends by that.
+func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, err error) {
+	got := map[string]bool{}
+	err = tx.each(ctx, "rows_free", func(row scanner) error {
+		var id string
+		err := row.Scan(&id)
+		got[id] = true
+		return err
+	}, r.ended.ids)
+	for i, id := range r.ended.ids {
+		if got[id] {
+			free.add(id, r.ended.sent[i], r.ended.unsent[i], r.ended.counts[i])
+		} else {
+			held.add(id, r.ended.sent[i], r.ended.unsent[i], r.ended.counts[i])
+		}
 	}
-	return false, s.holds(ctx, tx, term)
+	return free, held, err
 }
 
 // holds fails unless the term holds the lease, and keeps the lease as it is until
@@ -143,10 +225,7 @@ func fold(runs []schedule.Run) ends {
 		if !ok {
 			k = len(all.ids)
 			at[run.Entry] = k
-			all.ids = append(all.ids, string(run.Entry))
-			all.sent = append(all.sent, time.Time{})
-			all.unsent = append(all.unsent, time.Time{})
-			all.counts = append(all.counts, 0)
+			all.add(string(run.Entry), time.Time{}, time.Time{}, 0)
 		}
 		if run.State == schedule.Sent {
 			all.counts[k] += int64(max(run.Count, 1))
@@ -164,24 +243,19 @@ func fold(runs []schedule.Run) ends {
 	return all
 }
 
-// move writes the state of entries in its home.
-func (s *Store) move(ctx context.Context, tx transaction, ended ends) error {
-	table := s.shape()
-	beside := ended
-	switch s.home(table) {
-	case HomeMemory:
-		return nil
-	case HomeColumn:
-		name := "row_ended"
-		if table.has("total_run_count") {
-			name = "row_ended_counted"
-			beside = ended.unsentOnly()
-		}
-		if err := tx.many(ctx, name, ended.ids, ended.sent, ended.counts); err != nil {
-			return err
-		}
+func (all *ends) add(id string, sent, unsent time.Time, count int64) {
+	all.ids = append(all.ids, id)
+	all.sent = append(all.sent, sent)
+	all.unsent = append(all.unsent, unsent)
+	all.counts = append(all.counts, count)
+}
+
+// and is the ends of both, which are of different entries.
+func (all ends) and(others ends) ends {
+	for i, id := range others.ids {
+		all.add(id, others.sent[i], others.unsent[i], others.counts[i])
 	}
-	return tx.many(ctx, "entry_ended", beside.ids, beside.sent, beside.unsent, beside.counts)
+	return all
 }
 
 // unsentOnly is what is left to remember once the rows hold what was sent.
@@ -189,10 +263,7 @@ func (all ends) unsentOnly() ends {
 	var rest ends
 	for i, at := range all.unsent {
 		if !at.IsZero() {
-			rest.ids = append(rest.ids, all.ids[i])
-			rest.sent = append(rest.sent, time.Time{})
-			rest.unsent = append(rest.unsent, at)
-			rest.counts = append(rest.counts, 0)
+			rest.add(all.ids[i], time.Time{}, at, 0)
 		}
 	}
 	return rest

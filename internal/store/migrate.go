@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
 	"github.com/pressly/goose/v3"
 	versions "github.com/pressly/goose/v3/database"
@@ -20,30 +21,133 @@ const ownVersion = "onebeat_schema"
 
 // EnsureOwn makes or upgrades the tables of onebeat's own, and no other.
 func (s *Store) EnsureOwn(ctx context.Context) error {
-	if err := s.own(ctx); err != nil {
+	provider, done, err := s.provider()
+	if err != nil {
+		return fmt.Errorf("make onebeat's own tables: %w", err)
+	}
+	defer done()
+	pending, err := provider.HasPending(ctx)
+	if err == nil && pending { // else nothing is locked: most starts find all in place
+		_, err = provider.Up(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("make onebeat's own tables: %w", err)
 	}
 	return s.identify(ctx)
 }
 
-// upgrade makes the migrations that the database lacks.
-func upgrade(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder string, options ...goose.ProviderOption) error {
+// newProvider makes a provider of the migrations in the dialect's folder.
+func newProvider(db *sql.DB, dialect goose.Dialect, folder string, options ...goose.ProviderOption) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, path.Join("migrations", folder))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	kept, err := versions.NewStore(dialect, ownVersion)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	options = append(options, goose.WithStore(kept), goose.WithDisableGlobalRegistry(true))
-	provider, err := goose.NewProvider("", db, files, options...)
-	if err != nil {
+	return goose.NewProvider("", db, files, options...)
+}
+
+// Migrate makes or upgrades onebeat's own tables and then the user's: it makes
+// the table in its full shape, or adds the columns it lacks, each with a default, so that
+// older programs read and write it as before, and installs the triggers that tell
+// of changes. It may be called again; what is there stays.
+func (s *Store) Migrate(ctx context.Context) error {
+	if err := s.EnsureOwn(ctx); err != nil {
 		return err
 	}
-	if pending, err := provider.HasPending(ctx); err != nil || !pending {
-		return err // and nothing was locked: most starts find all in place
+	names, table, err := s.steps(ctx)
+	if err != nil || len(names) == 0 {
+		return err
 	}
-	_, err = provider.Up(ctx)
-	return err
+	s.fill(table)
+	err = s.db.transact(ctx, "", func(tx transaction) error {
+		for _, name := range names {
+			if _, err := tx.exec(ctx, name); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", Table, err)
+	}
+	return s.look(ctx)
+}
+
+// Pending returns the SQL that Migrate would run, in order, and changes nothing.
+func (s *Store) Pending(ctx context.Context) ([]string, error) {
+	pending, err := s.pendingOwn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names, table, err := s.steps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	filled := s.texts.rendered(table, "")
+	for _, name := range names {
+		pending = append(pending, filled.get(name)+";")
+	}
+	return pending, nil
+}
+
+// pendingOwn returns the texts of onebeat's own migrations that were not made.
+func (s *Store) pendingOwn(ctx context.Context) (pending []string, err error) {
+	provider, done, err := s.provider()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var tables int
+	var last int64
+	err = s.db.each(ctx, "own_tables", func(row scanner) error { return row.Scan(&tables) })
+	if err == nil && tables > 0 {
+		err = s.db.each(ctx, "own_version", func(row scanner) error { return row.Scan(&last) })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read version of onebeat's own tables: %w", err)
+	}
+	for _, source := range provider.ListSources() {
+		if source.Version <= last {
+			continue
+		}
+		text, err := fs.ReadFile(migrations, path.Join("migrations", s.name, path.Base(source.Path)))
+		if err != nil {
+			return nil, err
+		}
+		pending = append(pending, string(text))
+	}
+	return pending, nil
+}
+
+// steps returns the names of the statements that the user's table needs, in
+// order, and its shape once they ran.
+func (s *Store) steps(ctx context.Context) (names []string, table shape, err error) {
+	if table, err = readShape(ctx, s.db); err != nil {
+		return nil, nil, err
+	}
+	triggers := 0
+	if err := s.db.each(ctx, "triggers", func(row scanner) error { return row.Scan(&triggers) }); err != nil {
+		return nil, nil, fmt.Errorf("look for triggers: %w", err)
+	}
+	if len(table) == 0 {
+		names = []string{"table_create"}
+		for _, column := range slices.Concat(required, updated, added) {
+			table[column] = "any"
+		}
+	}
+	if err := table.check(); err != nil {
+		return nil, nil, err
+	}
+	for _, column := range table.without(added) {
+		names = append(names, "add_"+column)
+		table[column] = "any"
+	}
+	if len(names) > 0 || triggers < s.triggers {
+		names = slices.Concat(s.patience, names, s.install)
+	}
+	return names, table, nil
 }

@@ -52,13 +52,21 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	p := &postgres{pool: pool, texts: loadStatements("postgres")}
 	p.fill(nil)
 	s.dialect = dialect{
+		name:     "postgres",
 		db:       p,
 		guard:    &postgresGuard{config: config.ConnConfig, key: advisoryKey(s.options.Shard)},
 		newFeed:  func() feed { return &postgresFeed{p: p, config: config.ConnConfig} },
-		own:      p.own,
-		fill:     p.fill,
-		triggers: 4,
 		leaseFor: cmp.Or(s.options.LeaseFor, 5*time.Second),
+		texts:    p.texts,
+		fill:     p.fill,
+		provider: p.provider,
+		patience: []string{"migrate_patience"},
+		install: []string{
+			"trigger_function",
+			"drop_trigger_insert", "drop_trigger_update", "drop_trigger_delete", "drop_trigger_truncate",
+			"trigger_insert", "trigger_update", "trigger_delete", "trigger_truncate",
+		},
+		triggers: 4,
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
@@ -67,18 +75,18 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	return nil
 }
 
-func (p *postgres) own(ctx context.Context) error {
+func (p *postgres) provider() (*goose.Provider, func(), error) {
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 60)) // tries each second, for a minute
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	db := stdlib.OpenDBFromPool(p.pool)
-	defer func() { _ = db.Close() }() // the pool stays open
-	return upgrade(ctx, db, goose.DialectPostgres, "postgres", goose.WithSessionLocker(locker))
+	provider, err := newProvider(db, goose.DialectPostgres, "postgres", goose.WithSessionLocker(locker))
+	return provider, func() { _ = db.Close() }, err // the pool stays open
 }
 
 func (p *postgres) fill(table shape) {
-	filled := p.texts.rendered(table)
+	filled := p.texts.rendered(table, "$")
 	p.filled.Store(&filled)
 }
 
@@ -97,12 +105,22 @@ func (p *postgres) many(ctx context.Context, name string, columns ...any) error 
 }
 
 func (p *postgres) transact(ctx context.Context, point string, work func(transaction) error) error {
-	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		if err := work(postgresOn{p, tx}); err != nil {
 			return err
 		}
 		return failpoint.Here(point)
 	})
+	if lockedOut(err) {
+		return errHeld
+	}
+	return err
+}
+
+// lockedOut says whether a statement gave up waiting for a lock.
+func lockedOut(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "55P03" // lock_not_available
 }
 
 // A postgresOn runs statements on the pool, a connection or a transaction.
@@ -253,7 +271,7 @@ func (g *postgresGuard) wait(ctx context.Context, atMost time.Duration) error {
 		return err
 	}
 	_, err := g.conn.Exec(ctx, "SELECT pg_advisory_lock($1)", g.key)
-	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && refused.Code == "55P03" { // lock_not_available
+	if lockedOut(err) {
 		return nil
 	}
 	g.held = err == nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -17,21 +18,84 @@ type shape map[string]string
 
 func (t shape) has(column string) bool { return t[column] != "" }
 
-func (t shape) idType() string { return cmp.Or(t["id"], "text") }
+var (
+	// required are the columns without which a table can't be read.
+	required = []string{"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at"}
 
-// required are the columns without which a table can't be read.
-var required = []string{"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at"}
+	// added are the columns that Migrate adds where they are missing.
+	added = []string{
+		"last_run_at", "total_run_count", "options", "timezone",
+		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds",
+	}
+
+	// updated are the columns that an edit writes, and inserted those of a new row:
+	// of some shapes a program is to fill in columns that mean nothing to onebeat.
+	updated = []string{
+		"name", "task_name", "cron_expression", "enabled", "args", "kwargs", "description", "options", "timezone",
+		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds", "updated_at",
+	}
+	inserted = append([]string{"id", "created_at", "tags", "execution_policy", "auto_generated_name"}, updated...)
+
+	// watched are the columns whose change is a change of the entry.
+	watched = []string{
+		"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at", "options", "timezone",
+		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds",
+	}
+)
+
+// of returns those of the columns that the table has.
+func (t shape) of(columns []string) []string {
+	return slices.DeleteFunc(slices.Clone(columns), func(name string) bool { return !t.has(name) })
+}
+
+// without returns those of the columns that the table has not.
+func (t shape) without(columns []string) []string {
+	return slices.DeleteFunc(slices.Clone(columns), t.has)
+}
+
+// inserting returns the columns of a new row. An id that is a number is the
+// database's to give.
+func (t shape) inserting() []string {
+	names := t.of(inserted)
+	if strings.Contains(t["id"], "int") {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "id" })
+	}
+	return names
+}
 
 // check says what the table lacks, as an error with what to do.
 func (t shape) check() error {
 	if len(t) == 0 {
 		return fmt.Errorf("there is no table %s: run `onebeat migrate` to make it", Table)
 	}
-	missing := slices.DeleteFunc(slices.Clone(required), t.has)
-	if len(missing) > 0 {
-		return fmt.Errorf("table %s has no column %s: run `onebeat migrate` to add it", Table, strings.Join(missing, ", "))
+	if missing := t.without(required); len(missing) > 0 {
+		return fmt.Errorf("table %s has no column %s: it is not a table of schedules that onebeat knows", Table, strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// lists are the words in braces that stand for several columns, or for a type.
+func (t shape) lists(mark string) map[string]string {
+	watching, inserting, updating := t.of(watched), t.inserting(), t.of(updated)
+	return map[string]string{
+		"id_type":         cmp.Or(t["id"], "text"),
+		"watched":         join(watching, func(_ int, name string) string { return name }),
+		"old_watched":     join(watching, func(_ int, name string) string { return "old." + name }),
+		"new_watched":     join(watching, func(_ int, name string) string { return "new." + name }),
+		"inserted":        join(inserting, func(_ int, name string) string { return name }),
+		"inserted_values": join(inserting, func(i int, _ string) string { return mark + strconv.Itoa(i+1) }),
+		"updated":         join(updating, func(_ int, name string) string { return name }),
+		"updated_values":  join(updating, func(i int, _ string) string { return mark + strconv.Itoa(i+1) }),
+		"updated_id":      mark + strconv.Itoa(len(updating)+1),
+	}
+}
+
+func join(names []string, each func(i int, name string) string) string {
+	parts := make([]string, len(names))
+	for i, name := range names {
+		parts[i] = each(i, name)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // readShape finds out which columns the user's table has.

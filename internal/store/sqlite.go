@@ -51,13 +51,19 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	}
 	lite.reader.SetMaxOpenConns(4)
 	s.dialect = dialect{
+		name:     "sqlite",
 		db:       lite,
 		guard:    &fileGuard{path: file + "-onebeat-" + strconv.Itoa(s.options.Shard) + ".lock"},
 		newFeed:  func() feed { return &sqliteFeed{lite: lite} },
-		own:      func(ctx context.Context) error { return upgrade(ctx, lite.writer, goose.DialectSQLite3, "sqlite") },
-		fill:     lite.fill,
-		triggers: 3,
 		leaseFor: cmp.Or(s.options.LeaseFor, 3*time.Second),
+		texts:    lite.texts,
+		fill:     lite.fill,
+		provider: lite.provider,
+		install: []string{
+			"drop_trigger_insert", "drop_trigger_update", "drop_trigger_delete",
+			"trigger_insert", "trigger_update", "trigger_delete",
+		},
+		triggers: 3,
 	}
 	if err := lite.start(ctx, fresh); err != nil {
 		lite.close()
@@ -86,8 +92,13 @@ func (l *sqlite) start(ctx context.Context, fresh bool) error {
 	return err
 }
 
+func (l *sqlite) provider() (*goose.Provider, func(), error) {
+	provider, err := newProvider(l.writer, goose.DialectSQLite3, "sqlite")
+	return provider, func() {}, err
+}
+
 func (l *sqlite) fill(table shape) {
-	filled := l.texts.rendered(table)
+	filled := l.texts.rendered(table, "?")
 	l.filled.Store(&filled)
 }
 

@@ -49,27 +49,29 @@ func (s statements) get(name string) string {
 }
 
 // rendered returns the statements with their braces filled in for a table of
-// the shape: another statement of that name, the type of the ids, or a column,
-// which is null where the table has none.
-func (s statements) rendered(table shape) statements {
+// the shape: another statement of that name, a list of columns (shape.go), or a
+// column, which is null where the table has none. Mark is what a parameter's
+// number follows.
+func (s statements) rendered(table shape, mark string) statements {
+	lists := table.lists(mark)
 	filled := make(statements, len(s))
 	for name, text := range s {
 		for strings.Contains(text, "{{") {
 			before, rest, _ := strings.Cut(text, "{{")
 			word, after, _ := strings.Cut(rest, "}}")
-			text = before + s.fill(word, table) + after
+			text = before + s.fill(word, table, lists) + after
 		}
 		filled[name] = text
 	}
 	return filled
 }
 
-func (s statements) fill(word string, table shape) string {
+func (s statements) fill(word string, table shape, lists map[string]string) string {
 	if text, ok := s[word]; ok {
 		return text
 	}
-	if word == "id_type" {
-		return table.idType()
+	if text, ok := lists[word]; ok {
+		return text
 	}
 	if table.has(word) {
 		return "s." + word

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/gofrs/uuid/v5"
+	"github.com/pressly/goose/v3"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -117,13 +118,18 @@ type database interface {
 
 // A dialect is all in which one kind of database differs from another.
 type dialect struct {
+	name     string // of the folder of its statements and migrations
 	db       database
 	guard    guard
 	newFeed  func() feed
-	own      func(context.Context) error // makes or upgrades onebeat's own tables
-	fill     func(shape)                 // sets which columns statements may name
-	triggers int                         // how many there are when all are in place
-	leaseFor time.Duration               // Options.LeaseFor, or this kind's default
+	leaseFor time.Duration // Options.LeaseFor, or this kind's default
+
+	texts    statements
+	fill     func(shape)                             // sets which columns statements may name
+	provider func() (*goose.Provider, func(), error) // of migrations, and what ends it
+	patience []string                                // statements before a change of the user's table
+	install  []string                                // and those that install the triggers
+	triggers int                                     // how many there are then
 }
 
 // Open connects to the database of the URL: postgres:// or postgresql:// (also

@@ -74,6 +74,25 @@ func database(db *sql.DB, url string, postgres bool) storetest.Database {
 				t.Fatalf("%s: %v", text, err)
 			}
 		},
+		Begin: func(t testing.TB) (func(string), func()) {
+			t.Helper()
+			tx, err := db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			exec := func(text string) {
+				t.Helper()
+				if _, err := tx.ExecContext(t.Context(), text); err != nil {
+					t.Fatalf("%s: %v", text, err)
+				}
+			}
+			return exec, func() {
+				t.Helper()
+				if err := tx.Commit(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
 		Query: func(t testing.TB, text string, args ...any) []string {
 			t.Helper()
 			rows, err := db.QueryContext(t.Context(), text, args...)

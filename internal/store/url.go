@@ -13,6 +13,12 @@ type target struct {
 	postgres string
 }
 
+// CheckURL returns what is wrong with a database URL, nil if Open can read it.
+func CheckURL(url string) error {
+	_, err := parseURL(url)
+	return err
+}
+
 // parseURL reads a database URL as SQLAlchemy and libpq write them. Its errors
 // quote nothing of the URL but the scheme: the rest may be a password.
 func parseURL(text string) (target, error) {

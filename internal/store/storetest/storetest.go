@@ -4,23 +4,20 @@ package storetest
 import (
 	"context"
 	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
 // A Database is an empty database of its own for one test, and how another
-// program writes to it.
+// program uses it.
 type Database struct {
-	URL string
+	URL      string
+	Postgres bool
 
 	// Exec runs plain SQL as another program would, on a connection of its own.
 	Exec func(t testing.TB, sql string, args ...any)
@@ -28,7 +25,8 @@ type Database struct {
 	// Query returns the first column of each row as text.
 	Query func(t testing.TB, sql string, args ...any) []string
 
-	Postgres bool
+	// Begin opens a transaction: exec runs in it, and commit ends it.
+	Begin func(t testing.TB) (exec func(sql string), commit func())
 }
 
 // Run runs the suite. Each call of fresh makes a new database.
@@ -37,12 +35,60 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		name string
 		run  func(*testing.T, Database)
 	}{
-		{"Ledger", testLedger},
-		{"Lease", testLease},
-		{"Feed", testFeed},
+		{"a claim is in the journal until its record", testClaimAndRecord},
+		{"a claim repeated after an error is one claim", testClaimAgain},
+		{"a record repeated after an error is one record", testRecordAgain},
+		{"a term that is over claims and records nothing", testFencing},
+		{"claims that race with a take-over never both succeed", testFencingRace},
+		{"a run on request is counted but is no slot", testRequestIsNoSlot},
+		{"slots that ended unsent are not owed again", testUnsentSlots},
+		{"a row held by another program holds up nothing", testHeldRow},
+		{"runs are found by entry, state and slot", testRuns},
+
+		{"of nodes that race one has the lease", testLeaseRace},
+		{"a released lease is free at once", testLeaseRelease},
+		{"a dead holder's lease is free at once", testLeaseDeath},
+		{"a frozen holder's lease ends", testLeaseExpiry},
+
+		{"bad rows are told of and disturb no other", testBadRows},
+		{"the first start owes nothing", testFirstStart},
+		{"the first start owes what is asked for", testCatchUp},
+		{"an edited spec counts from the edit", testSpecEdit},
+		{"an enabled entry counts from then", testEnable},
+		{"a time inserted when it had passed is due", testOneOff},
+		{"a load after runs knows them", testLoad},
+
+		{"changes are seen with triggers", func(t *testing.T, db Database) { testChanges(t, db, shapeNamed("full"), 100*time.Millisecond) }},
+		{"changes are seen without triggers", func(t *testing.T, db Database) { testChanges(t, db, shapeNamed("D"), 2*time.Second) }},
+		{"changes that commit out of order are seen", testCommitOrder},
+		{"a hundred thousand rows at once are seen", testBulk},
+		{"own records are no changes", testOwnRecords},
+		{"an emptied table is seen", testEmptied},
+		{"a watcher goes on after its connections died", testReconnect},
+		{"requests are told of", testRequests},
+		{"pauses hold and end", testPauses},
+
+		{"entries are added, edited, found and removed", testEntries},
+		{"what can't be planned is not stored", testBadInput},
+		{"migrate adds what is missing and no more", testMigrate},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, fresh(t)) })
 	}
+	for _, shape := range shapes {
+		for _, home := range []string{"", store.HomeColumn, store.HomeTable, store.HomeMemory} {
+			if home == store.HomeColumn && !shape.lastRunAt {
+				continue
+			}
+			t.Run("shape "+shape.name+" with last_run_at in "+orDefault(home), func(t *testing.T) { testShape(t, fresh(t), shape, home) })
+		}
+	}
+}
+
+func orDefault(home string) string {
+	if home == "" {
+		return "its default home"
+	}
+	return home
 }
 
 // open opens the store and makes onebeat's own tables.
@@ -59,118 +105,143 @@ func open(t testing.TB, db Database, options store.Options) *store.Store {
 	return s
 }
 
-var (
-	_ = context.Canceled
-	_ = errors.New
-	_ = fmt.Sprint
-	_ = filepath.Join
-	_ = slices.Sort[[]int]
-	_ sync.Mutex
-	_ = cmp.Diff
-)
-
-func testLedger(t *testing.T, db Database) {
-	createTable(t, db, shapeFull)
-	s := open(t, db, store.Options{})
-	lease, won, err := s.Acquire(t.Context(), "a")
+// acquire takes the lease, which must be free.
+func acquire(t testing.TB, s *store.Store) schedule.Lease {
+	t.Helper()
+	lease, won, err := s.Acquire(t.Context(), t.Name())
 	if err != nil || !won {
-		t.Fatal(lease, won, err)
+		t.Fatalf("Acquire = %+v, %v, %v; want the lease", lease, won, err)
 	}
-	batch := schedule.Batch{Term: lease.Term, Seq: 1}
-	for i := range 3 {
-		e := &schedule.Entry{ID: schedule.ID(fmt.Sprintf("%08d-0000-0000-0000-000000000000", i)), Digest: 1<<63 + 5}
-		batch.Dues = append(batch.Dues, schedule.Due{Entry: e, Slot: time.Unix(60, 0).UTC()})
-	}
-	for range 2 {
-		if err := s.Claim(t.Context(), batch); err != nil {
-			t.Fatal(err)
+	return lease
+}
+
+// load returns all entries as Load tells of them.
+func load(t testing.TB, s *store.Store) map[schedule.ID]schedule.Change {
+	t.Helper()
+	all := map[schedule.ID]schedule.Change{}
+	err := s.Load(t.Context(), func(_ context.Context, changes []schedule.Change) error {
+		for _, change := range changes {
+			all[change.ID] = change
 		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	journal, err := s.Journal(t.Context())
-	if err != nil || len(journal) != 1 || len(journal[0].Dues) != 3 {
-		t.Fatal(journal, err)
+	return all
+}
+
+// entry returns the entry of the id, which must have one.
+func entry(t testing.TB, s *store.Store, id schedule.ID) *schedule.Entry {
+	t.Helper()
+	change, ok := load(t, s)[id]
+	if !ok || change.Entry == nil {
+		t.Fatalf("entry %s = %+v, want one to plan", id, change)
 	}
-	var runs []schedule.Run
-	for _, due := range batch.Dues {
-		runs = append(runs, schedule.Run{Entry: due.Entry.ID, Slot: due.Slot, Count: 1, State: schedule.Sent, SentAt: time.Now()})
-	}
-	for range 2 {
-		if err := s.Record(t.Context(), lease.Term, []int64{1}, runs); err != nil {
-			t.Fatal(err)
+	return change.Entry
+}
+
+// bound is how long a test waits for what must come.
+const bound = 20 * time.Second
+
+// A watching is a Watch that runs beside a test, and all that it told of.
+type watching struct {
+	t    testing.TB
+	news chan struct{}
+
+	mu      sync.Mutex
+	loaded  bool
+	log     []schedule.Change
+	now     map[schedule.ID]schedule.Change
+	largest int // changes in one call
+	asked   []store.Request
+}
+
+// watch runs Watch until the test ends, and returns once it has loaded.
+func watch(t testing.TB, s *store.Store) *watching {
+	t.Helper()
+	w := &watching{t: t, news: make(chan struct{}, 1), now: map[schedule.ID]schedule.Change{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Watch(ctx, w) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("Watch: %v", err)
+			}
+		case <-time.After(bound):
+			t.Error("Watch goes on after its context ended")
 		}
-	}
-	if err := s.Record(t.Context(), lease.Term+1, []int64{1}, runs); !errors.Is(err, schedule.ErrLost) {
-		t.Fatal(err)
-	}
-	batch.Term++
-	if err := s.Claim(t.Context(), batch); !errors.Is(err, schedule.ErrLost) {
-		t.Fatal(err)
-	}
-	t.Log(db.Query(t, "SELECT count(*) FROM onebeat_runs"))
+	})
+	w.await("the first load", func() bool { return w.loaded })
+	return w
 }
 
-func testLease(t *testing.T, db Database) {
-	a, b := open(t, db, store.Options{}), open(t, db, store.Options{})
-	la, won, err := a.Acquire(t.Context(), "a")
-	if err != nil || !won {
-		t.Fatal(la, won, err)
-	}
-	if _, won, err := b.Acquire(t.Context(), "b"); won || err != nil {
-		t.Fatal(won, err)
-	}
-	go func() { _ = a.Release(t.Context(), la.Term) }()
-	if err := b.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	lb, won, err := b.Acquire(t.Context(), "b")
-	if err != nil || !won || lb.Term != la.Term+1 {
-		t.Fatal(lb, won, err)
-	}
-}
-
-type printer struct {
-	t  *testing.T
-	ch chan schedule.Change
-}
-
-func (p printer) Apply(_ context.Context, cs []schedule.Change) error {
-	for _, c := range cs {
-		p.ch <- c
-	}
+func (w *watching) Apply(_ context.Context, changes []schedule.Change) error {
+	w.tell(func() {
+		w.log = append(w.log, changes...)
+		w.largest = max(w.largest, len(changes))
+		for _, change := range changes {
+			w.now[change.ID] = change
+		}
+	})
 	return nil
 }
-func (p printer) Loaded()                                          { p.ch <- schedule.Change{} }
-func (p printer) Asked(_ context.Context, r []store.Request) error { p.t.Log("asked", r); return nil }
 
-func testFeed(t *testing.T, db Database) {
-	createTable(t, db, shapeFull)
-	s := open(t, db, store.Options{})
-	insert := "INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression, enabled, args, kwargs, created_at, updated_at) VALUES ('%08d-0000-0000-0000-000000000000', 'n', 't', '* * * * *', true, '[]', '{}', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
-	db.Exec(t, fmt.Sprintf(insert, 1))
-	ch := make(chan schedule.Change, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Watch(ctx, printer{t, ch}) }()
-	next := func() schedule.Change {
-		select {
-		case c := <-ch:
-			return c
-		case err := <-done:
-			t.Fatal(err)
-		case <-time.After(5 * time.Second):
-			t.Fatal("nothing came")
-		}
-		panic("")
-	}
-	t.Log(next(), next())
-	start := time.Now()
-	db.Exec(t, fmt.Sprintf(insert, 2))
-	t.Log(next(), time.Since(start))
-	start = time.Now()
-	db.Exec(t, "DELETE FROM celery_beat_schedules WHERE id='00000001-0000-0000-0000-000000000000'")
-	t.Log(next(), time.Since(start))
-	cancel()
-	if err := <-done; err != nil {
-		t.Fatal(err)
+func (w *watching) Loaded() { w.tell(func() { w.loaded = true }) }
+
+func (w *watching) Asked(_ context.Context, requests []store.Request) error {
+	w.tell(func() { w.asked = append(w.asked, requests...) })
+	return nil
+}
+
+func (w *watching) tell(news func()) {
+	w.mu.Lock()
+	news()
+	w.mu.Unlock()
+	select {
+	case w.news <- struct{}{}:
+	default:
 	}
 }
+
+// await returns how long it took until what was wanted was told of.
+func (w *watching) await(what string, there func() bool) time.Duration {
+	w.t.Helper()
+	started, over := time.Now(), time.After(bound)
+	for {
+		w.mu.Lock()
+		ok := there()
+		w.mu.Unlock()
+		if ok {
+			return time.Since(started)
+		}
+		select {
+		case <-w.news:
+		case <-over:
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.t.Fatalf("%s did not come in %v; the last news were %+v", what, bound, w.log[max(0, len(w.log)-5):])
+		}
+	}
+}
+
+// told returns the news since the count of news that was passed.
+func (w *watching) told(since int) []schedule.Change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.log[since:])
+}
+
+// lost fails the test unless the error is schedule.ErrLost.
+func lost(t testing.TB, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, schedule.ErrLost) {
+		t.Errorf("%s = %v, want ErrLost", what, err)
+	}
+}
+
+// at is an instant of the tests' day, in UTC.
+func at(hour, minute int) time.Time { return time.Date(2030, 1, 1, hour, minute, 0, 0, time.UTC) }

@@ -1,0 +1,394 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gofrs/uuid/v5"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A Definition is what a person writes of an entry.
+type Definition struct {
+	Name        string           `json:"name"`
+	Task        string           `json:"task"`
+	Spec        string           `json:"spec"` // as schedule.ParseSpec reads it
+	Zone        string           `json:"zone,omitempty"`
+	Enabled     bool             `json:"enabled"`
+	Args        string           `json:"args"` // JSON texts; empty is none
+	Kwargs      string           `json:"kwargs"`
+	Options     string           `json:"options,omitempty"`
+	Description string           `json:"description,omitempty"` // read by Find alone
+	Misfire     schedule.Misfire `json:"misfire"`
+}
+
+// A Pause is a person's word that an entry shall not run.
+type Pause struct {
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until,omitzero"` // zero: until resumed
+	Reason string    `json:"reason"`
+	By     string    `json:"by"`
+}
+
+// Active is the state of a Row that is planned. The others are reasons:
+// schedule.ReasonDisabled, ReasonPaused, ReasonBadRow.
+const Active = "active"
+
+// A Row is an entry as the catalog has it, also if it can't be read.
+type Row struct {
+	ID schedule.ID `json:"id"`
+	Definition
+	State         string    `json:"state"`
+	Problem       string    `json:"problem,omitempty"` // of a bad row: what is wrong and what to do
+	Paused        *Pause    `json:"paused,omitempty"`
+	LastRunAt     time.Time `json:"last_run_at,omitzero"`
+	TotalRunCount int64     `json:"total_run_count"`
+
+	// Entry is nil where State is not Active. Its next slot is Spec.Next(After).
+	Entry *schedule.Entry `json:"-"`
+}
+
+var (
+	// ErrNoEntry says that no entry has the id or name.
+	ErrNoEntry = errors.New("no entry has this id or name: see `onebeat entries list`")
+
+	// ErrNotPaused says that there is no pause to end.
+	ErrNotPaused = errors.New("the entry is not paused")
+)
+
+// An InputError is a definition that can't be stored as it is: nothing was
+// changed.
+type InputError struct{ Problem string }
+
+func (e *InputError) Error() string { return e.Problem }
+
+// List returns all entries, good and bad, and changes nothing.
+func (s *Store) List(ctx context.Context) ([]Row, error) {
+	if err := s.look(ctx); err != nil {
+		return nil, err
+	}
+	var rows []Row
+	reading, err := s.onlyReading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = s.newFeed().touched(ctx, func(r *row) error {
+		rows = append(rows, reading.row(r))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read entries: %w", err)
+	}
+	return rows, nil
+}
+
+// Find returns the entry of the id, or else the one of the name. A name that
+// several have is an error that lists their ids.
+func (s *Store) Find(ctx context.Context, idOrName string) (Row, error) {
+	if err := s.look(ctx); err != nil {
+		return Row{}, err
+	}
+	var ids []string
+	err := s.db.each(ctx, "entry_find", func(row scanner) error {
+		var id string
+		var exact bool
+		if err := row.Scan(&id, &exact); err != nil {
+			return err
+		}
+		if exact {
+			ids = []string{id}
+		} else {
+			ids = append(ids, id)
+		}
+		return nil
+	}, idOrName)
+	switch {
+	case err != nil:
+		return Row{}, fmt.Errorf("find entry: %w", err)
+	case len(ids) == 0:
+		return Row{}, ErrNoEntry
+	case len(ids) > 1:
+		return Row{}, &InputError{fmt.Sprintf("%d entries have the name %q: use an id, %s", len(ids), idOrName, some(ids, 10))}
+	}
+	return s.get(ctx, ids[0])
+}
+
+func some(ids []string, most int) string {
+	if len(ids) > most {
+		return strings.Join(ids[:most], ", ") + " …"
+	}
+	return strings.Join(ids, ", ")
+}
+
+// get returns the entry of the id with its description.
+func (s *Store) get(ctx context.Context, id string) (Row, error) {
+	reading, err := s.onlyReading(ctx)
+	if err != nil {
+		return Row{}, err
+	}
+	found := false
+	var entry Row
+	err = s.newFeed().some(ctx, []string{id}, func(r *row) error {
+		found = true
+		entry = reading.row(r)
+		return nil
+	})
+	if err == nil && found {
+		err = s.db.each(ctx, "entry_description", func(row scanner) error { return row.Scan(&entry.Description) }, id)
+	}
+	switch {
+	case err != nil:
+		return Row{}, fmt.Errorf("read entry: %w", err)
+	case !found:
+		return Row{}, ErrNoEntry
+	}
+	return entry, nil
+}
+
+// onlyReading is a reading that remembers nothing.
+func (s *Store) onlyReading(ctx context.Context) (*reading, error) {
+	now, err := s.now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &reading{store: s, home: s.home(s.shape()), first: beginning{at: now}}, nil
+}
+
+// row makes the row that people see.
+func (r *reading) row(from *row) Row {
+	change := r.change(from)
+	seen, _ := r.seen(from)
+	misfire, _ := from.misfire() // what is wrong with it is the row's Problem
+	row := Row{
+		ID: change.ID, Entry: change.Entry, State: change.Reason, Problem: change.Problem,
+		Definition: Definition{
+			Name: from.name, Task: from.task, Spec: from.spec, Zone: from.zone, Enabled: from.enabled,
+			Args: from.args, Kwargs: from.kwargs, Options: from.options, Misfire: misfire,
+		},
+		LastRunAt: seen.last, TotalRunCount: seen.count,
+	}
+	if row.Entry != nil {
+		row.State = Active
+	}
+	if from.paused() {
+		row.Paused = &Pause{At: from.pausedAt, Until: from.pausedUntil, Reason: from.pauseReason, By: from.pausedBy}
+	}
+	return row
+}
+
+// Add stores a new entry and returns its id. A definition that could not be
+// planned is an *InputError.
+func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, error) {
+	if err := s.look(ctx); err != nil {
+		return "", err
+	}
+	now, err := s.now(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := s.validate(definition, now); err != nil {
+		return "", err
+	}
+	values := definition.values(now)
+	table := s.shape()
+	if err := s.fits(definition, table); err != nil {
+		return "", err
+	}
+	fresh, err := uuid.NewV4()
+	if err != nil {
+		return "", fmt.Errorf("add entry: %w", err)
+	}
+	values["id"] = fresh.String()
+	var id string
+	err = s.db.transact(ctx, "", func(tx transaction) error {
+		err := tx.each(ctx, "entry_insert", func(row scanner) error { return row.Scan(&id) }, pick(values, table.inserting())...)
+		if err != nil {
+			return err
+		}
+		return hint(ctx, tx, schedule.ID(id))
+	})
+	if err != nil {
+		return "", fmt.Errorf("add entry: %w", err)
+	}
+	return schedule.ID(id), nil
+}
+
+// Edit changes an entry's definition: change is called with what the row holds
+// now, and no other program's edit comes in between. What could not be planned is
+// an *InputError.
+func (s *Store) Edit(ctx context.Context, id schedule.ID, change func(*Definition)) error {
+	if err := s.look(ctx); err != nil {
+		return err
+	}
+	now, err := s.now(ctx)
+	if err != nil {
+		return err
+	}
+	err = s.db.transact(ctx, "", func(tx transaction) error { return s.edit(ctx, tx, id, now, change) })
+	if err != nil {
+		return fmt.Errorf("edit entry: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) edit(ctx context.Context, tx transaction, id schedule.ID, now time.Time, change func(*Definition)) error {
+	description, found := "", false
+	err := tx.each(ctx, "entry_lock", func(row scanner) error {
+		found = true
+		return row.Scan(&description)
+	}, string(id))
+	if err != nil {
+		return err
+	}
+	if !found {
+		return ErrNoEntry
+	}
+	entry, err := s.get(ctx, string(id)) // locked, so that what another connection sees is what there is
+	if err != nil {
+		return err
+	}
+	entry.Description = description
+	change(&entry.Definition)
+	table := s.shape()
+	if err := errors.Join(s.validate(entry.Definition, now), s.fits(entry.Definition, table)); err != nil {
+		return err
+	}
+	args := append(pick(entry.values(now), table.of(updated)), string(id))
+	if _, err := tx.exec(ctx, "entry_update", args...); err != nil {
+		return err
+	}
+	return hint(ctx, tx, id)
+}
+
+// Remove deletes the entry's row.
+func (s *Store) Remove(ctx context.Context, id schedule.ID) error {
+	if err := s.look(ctx); err != nil {
+		return err
+	}
+	return s.write(ctx, "remove entry", id, "entry_delete", ErrNoEntry, string(id))
+}
+
+// Pause keeps the entry from being planned until the instant, or until Resume if
+// that is zero. A pause that ends leaves nothing to catch up.
+func (s *Store) Pause(ctx context.Context, id schedule.ID, until time.Time, reason, by string) error {
+	now, err := s.now(ctx)
+	if err != nil {
+		return fmt.Errorf("pause entry: %w", err)
+	}
+	if !until.IsZero() && !until.After(now) {
+		return &InputError{"the pause would end before it began: name a later instant"}
+	}
+	return s.write(ctx, "pause entry", id, "entry_pause", nil, string(id), until, reason, by)
+}
+
+// Resume ends the entry's pause. Its slots count from now.
+func (s *Store) Resume(ctx context.Context, id schedule.ID) error {
+	return s.write(ctx, "resume entry", id, "entry_resume", ErrNotPaused, string(id))
+}
+
+// write runs the statement and hints that the entry changed. Where it wrote
+// nothing, the error is none.
+func (s *Store) write(ctx context.Context, what string, id schedule.ID, name string, none error, args ...any) error {
+	err := s.db.transact(ctx, "", func(tx transaction) error {
+		written, err := tx.exec(ctx, name, args...)
+		if err != nil {
+			return err
+		}
+		if written == 0 {
+			return none
+		}
+		return hint(ctx, tx, id)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// validate says why the definition could not be planned, as an *InputError.
+func (s *Store) validate(definition Definition, now time.Time) error {
+	r := row{
+		name: definition.Name, task: definition.Task, spec: definition.Spec, zone: definition.Zone, createdAt: now,
+		args: definition.Args, kwargs: definition.Kwargs, options: definition.Options,
+		policy: string(definition.Misfire.Policy), graceSeconds: definition.Misfire.Grace.Seconds(),
+		maxCount: int64(definition.Misfire.Count), maxAgeSeconds: definition.Misfire.Age.Seconds(),
+	}
+	if r.name == "" {
+		return &InputError{"the entry has no name: give it one"}
+	}
+	if _, err := r.entry(&s.options); err != nil {
+		return &InputError{err.Error()}
+	}
+	return nil
+}
+
+// fits says which column the table lacks for the definition.
+func (s *Store) fits(definition Definition, table shape) error {
+	for _, need := range []struct {
+		column string
+		needed bool
+	}{
+		{"timezone", definition.Zone != ""},
+		{"options", definition.Options != "" && definition.Options != "{}"},
+		{"misfire_policy", definition.Misfire.Policy != "" && definition.Misfire.Policy != schedule.Once},
+		{"misfire_grace_seconds", definition.Misfire.Grace != 0},
+		{"misfire_max_count", definition.Misfire.Count != 0},
+		{"misfire_max_age_seconds", definition.Misfire.Age != 0},
+		{"description", definition.Description != ""},
+	} {
+		if need.needed && !table.has(need.column) {
+			return &InputError{fmt.Sprintf("table %s has no column %s: run `onebeat migrate` to add it", Table, need.column)}
+		}
+	}
+	return nil
+}
+
+// values are the columns of a row with this definition, but for the id. Instants
+// are written as all kinds of database read them.
+func (d Definition) values(now time.Time) map[string]any {
+	at := now.UTC().Format("2006-01-02 15:04:05.000000")
+	return map[string]any{
+		"name": d.Name, "task_name": d.Task, "cron_expression": d.Spec, "enabled": d.Enabled,
+		"args": orJSON(d.Args, "[]"), "kwargs": orJSON(d.Kwargs, "{}"), "options": orJSON(d.Options, "{}"),
+		"description": d.Description, "timezone": d.Zone,
+		"misfire_policy":        string(orPolicy(d.Misfire.Policy)),
+		"misfire_grace_seconds": orNone(d.Misfire.Grace.Seconds()), "misfire_max_age_seconds": orNone(d.Misfire.Age.Seconds()),
+		"misfire_max_count": orNone(d.Misfire.Count),
+		"created_at":        at, "updated_at": at,
+		"tags": "[]", "execution_policy": "allow", "auto_generated_name": false,
+	}
+}
+
+func orJSON(text, empty string) string {
+	if strings.TrimSpace(text) == "" {
+		return empty
+	}
+	return text
+}
+
+func orPolicy(policy schedule.Policy) schedule.Policy {
+	if policy == "" {
+		return schedule.Once
+	}
+	return policy
+}
+
+// orNone is null for zero, which stands for the default.
+func orNone[N int | float64](n N) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+func pick(values map[string]any, names []string) []any {
+	picked := make([]any, len(names))
+	for i, name := range names {
+		picked[i] = values[name]
+	}
+	return picked
+}

@@ -1,0 +1,155 @@
+package storetest
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+func testEntries(t *testing.T, db Database) {
+	createTable(t, db, shapeNamed("full"))
+	s := open(t, db, store.Options{})
+	w := watch(t, s)
+	want := store.Definition{
+		Name: "report", Task: "tasks.report", Spec: "0 9 * * 1-5", Zone: "Asia/Tokyo", Enabled: true,
+		Args: `[1.50, "x"]`, Kwargs: `{"a":null}`, Options: `{"queue": "priority"}`, Description: "for the boss",
+		Misfire: schedule.Misfire{Policy: schedule.All, Count: 3, Age: time.Hour},
+	}
+	added, err := s.Add(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.await("the new entry", func() bool { return w.now[added].Entry != nil })
+	row, err := s.Find(t.Context(), "report")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(store.Row{ID: added, Definition: want, State: store.Active}, row, cmpopts.IgnoreFields(store.Row{}, "Entry")); diff != "" {
+		t.Errorf("Find of what was added (-want +got):\n%s", diff)
+	}
+	if row.Entry == nil || row.Entry.Misfire != want.Misfire || row.Entry.Options != want.Options {
+		t.Errorf("its entry = %+v", row.Entry)
+	}
+
+	want.Kwargs, want.Enabled, want.Zone = "{}", false, ""
+	if err := s.Edit(t.Context(), added, func(d *store.Definition) { d.Kwargs, d.Enabled, d.Zone = "", false, "" }); err != nil {
+		t.Fatal(err)
+	}
+	w.await("the edit", func() bool { return w.now[added].Reason == schedule.ReasonDisabled })
+	if row, err = s.Find(t.Context(), string(added)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(store.Row{ID: added, Definition: want, State: schedule.ReasonDisabled}, row); diff != "" {
+		t.Errorf("Find of what was edited (-want +got):\n%s", diff)
+	}
+
+	twin, err := s.Add(t.Context(), store.Definition{Name: "report", Task: "t", Spec: "@every 90s", Enabled: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Find(t.Context(), "report"); err == nil || !strings.Contains(err.Error(), string(added)) || !strings.Contains(err.Error(), string(twin)) {
+		t.Errorf("Find of a name that two have = %v, want both ids", err)
+	}
+	insert(t, db, shapeNamed("full"), 1, line{name: "bad", spec: "x"})
+	rows, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]int{}
+	for _, row := range rows {
+		states[row.State]++
+	}
+	if diff := cmp.Diff(map[string]int{store.Active: 1, schedule.ReasonDisabled: 1, schedule.ReasonBadRow: 1}, states); diff != "" {
+		t.Errorf("states of List (-want +got):\n%s", diff)
+	}
+
+	if err := s.Remove(t.Context(), added); err != nil {
+		t.Fatal(err)
+	}
+	w.await("the end", func() bool { return w.now[added].Reason == schedule.ReasonRemoved })
+	if _, err := s.Find(t.Context(), string(added)); !errors.Is(err, store.ErrNoEntry) {
+		t.Errorf("Find of what was removed = %v, want ErrNoEntry", err)
+	}
+	for what, err := range map[string]error{
+		"Remove": s.Remove(t.Context(), added), "Edit": s.Edit(t.Context(), added, func(*store.Definition) {}),
+	} {
+		if !errors.Is(err, store.ErrNoEntry) {
+			t.Errorf("%s of what was removed = %v, want ErrNoEntry", what, err)
+		}
+	}
+	if err := s.Resume(t.Context(), twin); !errors.Is(err, store.ErrNotPaused) {
+		t.Errorf("Resume of what is not paused = %v, want ErrNotPaused", err)
+	}
+}
+
+func testBadInput(t *testing.T, db Database) {
+	createTable(t, db, shapeNamed("ORM"))
+	insert(t, db, shapeNamed("ORM"), 1, line{})
+	s := open(t, db, store.Options{})
+	good := store.Definition{Name: "n", Task: "t", Spec: "0 9 * * *", Enabled: true}
+	for name, spoil := range map[string]func(*store.Definition){
+		"spec":                     func(d *store.Definition) { d.Spec = "0 9 * *" },
+		"no name":                  func(d *store.Definition) { d.Name = "" },
+		"no task":                  func(d *store.Definition) { d.Task = "" },
+		"args":                     func(d *store.Definition) { d.Args = "{}" },
+		"kwargs":                   func(d *store.Definition) { d.Kwargs = "nope" },
+		"a column that is missing": func(d *store.Definition) { d.Options = `{"queue": "q"}` },
+	} {
+		bad := good
+		spoil(&bad)
+		var input *store.InputError
+		if _, err := s.Add(t.Context(), bad); !errors.As(err, &input) {
+			t.Errorf("Add with %s = %v, want an InputError", name, err)
+		}
+		if err := s.Edit(t.Context(), id(1), spoil); !errors.As(err, &input) {
+			t.Errorf("Edit with %s = %v, want an InputError", name, err)
+		}
+	}
+	var input *store.InputError
+	if err := s.Pause(t.Context(), id(1), time.Unix(0, 0), "", ""); !errors.As(err, &input) {
+		t.Errorf("Pause until long ago = %v, want an InputError", err)
+	}
+	if got := db.Query(t, "SELECT name FROM celery_beat_schedules"); len(got) != 1 || got[0] != "entry" {
+		t.Errorf("the table has %v, want what it had", got)
+	}
+	if _, err := s.Add(t.Context(), good); err != nil { // columns that an ORM fills in are filled in
+		t.Errorf("Add = %v", err)
+	}
+}
+
+func testMigrate(t *testing.T, db Database) {
+	for _, shape := range shapes {
+		createTable(t, db, shape)
+		insert(t, db, shape, 1, line{})
+		s := open(t, db, store.Options{})
+		pending, err := s.Pending(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(pending) > 0; got != (shape.statement != nil) {
+			t.Errorf("shape %s: Pending = %q", shape.name, pending)
+		}
+		migrate(t, db)
+		if pending, err = s.Pending(t.Context()); err != nil || len(pending) != 0 {
+			t.Errorf("shape %s: Pending after Migrate = %q, %v; want none", shape.name, pending, err)
+		}
+		migrate(t, db)
+		insert(t, db, shape, 2, line{name: "by an older program"})
+		db.Exec(t, "UPDATE celery_beat_schedules SET enabled = false WHERE name = 'entry'")
+		all := load(t, s)
+		if all[id(1)].Reason != schedule.ReasonDisabled || all[id(2)].Entry == nil {
+			t.Errorf("shape %s: after Migrate the rows are %+v", shape.name, all)
+		}
+		if all[id(2)].Entry.Misfire.Policy != schedule.Once {
+			t.Errorf("shape %s: misfire policy %q, want once", shape.name, all[id(2)].Entry.Misfire.Policy)
+		}
+		db.Exec(t, "DROP TABLE celery_beat_schedules")
+	}
+}

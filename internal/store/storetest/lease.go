@@ -1,0 +1,111 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+func testLeaseRace(t *testing.T, db Database) {
+	var nodes []*store.Store
+	for range 4 {
+		nodes = append(nodes, open(t, db, store.Options{}))
+	}
+	var wins atomic.Int64
+	var wg sync.WaitGroup
+	for n, node := range nodes {
+		wg.Go(func() {
+			_, won, err := node.Acquire(t.Context(), fmt.Sprint(n))
+			if err != nil {
+				t.Error(err)
+			}
+			if won {
+				wins.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if wins.Load() != 1 {
+		t.Errorf("%d nodes have the lease, want 1", wins.Load())
+	}
+}
+
+func testLeaseRelease(t *testing.T, db Database) {
+	const length = time.Minute
+	holder, waiter := open(t, db, store.Options{LeaseFor: length}), open(t, db, store.Options{LeaseFor: length})
+	first := acquire(t, holder)
+	if first.For != length || first.Now.IsZero() {
+		t.Errorf("lease = %+v, want it for %v with the database's clock", first, length)
+	}
+	if _, won, err := waiter.Acquire(t.Context(), "waiter"); won || err != nil {
+		t.Fatalf("Acquire of a lease that is held = %v, %v", won, err)
+	}
+	next := awaitLease(t, waiter, func() {
+		if err := holder.Release(t.Context(), first.Term); err != nil {
+			t.Error(err)
+		}
+	})
+	if next <= first.Term {
+		t.Errorf("the next term is %d after %d, want it higher", next, first.Term)
+	}
+}
+
+func testLeaseDeath(t *testing.T, db Database) {
+	const length = time.Minute
+	holder, err := store.Open(t.Context(), db.URL, store.Options{LeaseFor: length})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waiter := open(t, db, store.Options{LeaseFor: length})
+	first := acquire(t, holder)
+	if _, err := holder.Renew(t.Context(), first.Term); err != nil {
+		t.Fatal(err)
+	}
+	awaitLease(t, waiter, holder.Close) // as its death would: nothing is released
+}
+
+func testLeaseExpiry(t *testing.T, db Database) {
+	const length = 300 * time.Millisecond
+	frozen, waiter := open(t, db, store.Options{LeaseFor: length}), open(t, db, store.Options{LeaseFor: length})
+	first := acquire(t, frozen) // and is never heard of again, though its session lives
+	awaitLease(t, waiter, func() {})
+	_, err := frozen.Renew(t.Context(), first.Term)
+	lost(t, "Renew by the one that was frozen", err)
+}
+
+// awaitLease waits for the lease, and lets the holder end once the waiter waits.
+func awaitLease(t *testing.T, waiter *store.Store, end func()) (term int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	defer cancel()
+	started := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		<-started
+		end()
+	})
+	defer wg.Wait()
+	began := time.Now()
+	close(started)
+	for {
+		if err := waiter.Wait(ctx); err != nil {
+			t.Fatalf("Wait: %v", err)
+		}
+		lease, won, err := waiter.Acquire(ctx, "waiter")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if won {
+			t.Logf("took over after %v", time.Since(began))
+			return lease.Term
+		}
+	}
+}

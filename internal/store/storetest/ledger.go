@@ -1,0 +1,327 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// batch is a batch of one slot an entry.
+func batch(term, seq int64, slot time.Time, entries ...schedule.ID) schedule.Batch {
+	b := schedule.Batch{Term: term, Seq: seq}
+	for _, id := range entries {
+		b.Dues = append(b.Dues, schedule.Due{Entry: &schedule.Entry{ID: id, Digest: 1<<63 + 7}, Slot: slot})
+	}
+	return b
+}
+
+// sent are the runs of a batch of which all was sent.
+func sent(b schedule.Batch) []schedule.Run {
+	var runs []schedule.Run
+	for _, due := range b.Dues {
+		runs = append(runs, schedule.Run{
+			Entry: due.Entry.ID, Name: "n", Task: "t", Slot: due.Slot, Count: 1, State: schedule.Sent,
+			TaskID: "id of " + string(due.Entry.ID), Queue: "celery", Node: "node", Term: b.Term, SentAt: due.Slot.Add(time.Millisecond), Request: due.Request,
+		})
+	}
+	return runs
+}
+
+func claim(t testing.TB, s *store.Store, b schedule.Batch) {
+	t.Helper()
+	if err := s.Claim(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func record(t testing.TB, s *store.Store, term int64, seqs []int64, runs []schedule.Run) {
+	t.Helper()
+	if err := s.Record(t.Context(), term, seqs, runs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func journal(t testing.TB, s *store.Store) []schedule.Claimed {
+	t.Helper()
+	open, err := s.Journal(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return open
+}
+
+// full opens a store on the full shape with two entries.
+func full(t testing.TB, db Database) *store.Store {
+	t.Helper()
+	createTable(t, db, shapeNamed("full"))
+	for n := range 2 {
+		insert(t, db, shapeNamed("full"), n, line{})
+	}
+	s := open(t, db, store.Options{})
+	load(t, s)
+	return s
+}
+
+func testClaimAndRecord(t *testing.T, db Database) {
+	s := full(t, db)
+	lease := acquire(t, s)
+	b := batch(lease.Term, 1, at(9, 0), id(0), id(1))
+	b.Dues[1] = schedule.Due{
+		Entry: b.Dues[1].Entry, Slot: at(7, 0), Through: at(8, 0), Count: 2, State: schedule.Coalesced, Reason: schedule.ReasonMisfire,
+	}
+	b.Dues[0].Request = "asked"
+	claim(t, s, b)
+	claim(t, s, batch(lease.Term, 2, at(10, 0), id(0)))
+
+	open := journal(t, s)
+	want := []schedule.Claimed{
+		{Term: lease.Term, Seq: 1, Dues: []schedule.ClaimedDue{
+			{Entry: id(0), Slot: at(9, 0), Digest: 1<<63 + 7, Request: "asked"},
+			{Entry: id(1), Slot: at(7, 0), Digest: 1<<63 + 7, Through: at(8, 0), Count: 2, State: schedule.Coalesced, Reason: schedule.ReasonMisfire},
+		}},
+		{Term: lease.Term, Seq: 2, Dues: []schedule.ClaimedDue{{Entry: id(0), Slot: at(10, 0), Digest: 1<<63 + 7}}},
+	}
+	for i := range open {
+		if open[i].At.IsZero() {
+			t.Errorf("batch %d has no instant of its claim", open[i].Seq)
+		}
+		open[i].At = time.Time{}
+	}
+	if diff := cmp.Diff(want, open); diff != "" {
+		t.Errorf("Journal (-want +got):\n%s", diff)
+	}
+	if seq, err := s.LastSeq(t.Context()); seq != 2 || err != nil {
+		t.Errorf("LastSeq = %d, %v; want 2", seq, err)
+	}
+
+	record(t, s, lease.Term, []int64{1, 2}, sent(batch(lease.Term, 2, at(10, 0), id(0))))
+	if open := journal(t, s); len(open) != 0 {
+		t.Errorf("Journal after Record = %+v, want none", open)
+	}
+	if got := entry(t, s, id(0)); !got.After.Equal(at(10, 0)) || !got.LastRunAt.Equal(at(10, 0)) || got.TotalRunCount != 1 {
+		t.Errorf("after Record: after %v, last run %v, %d runs; want 10:00 and 1", got.After, got.LastRunAt, got.TotalRunCount)
+	}
+	record(t, s, lease.Term, nil, sent(batch(lease.Term, 0, at(9, 30), id(0))))
+	if got := entry(t, s, id(0)); !got.LastRunAt.Equal(at(10, 0)) || got.TotalRunCount != 2 {
+		t.Errorf("after an earlier slot: last run %v, %d runs; want 10:00, never backwards, and 2", got.LastRunAt, got.TotalRunCount)
+	}
+	if seq, err := s.LastSeq(t.Context()); seq != 2 || err != nil {
+		t.Errorf("LastSeq = %d, %v; want 2 though the journal is empty", seq, err)
+	}
+}
+
+func testClaimAgain(t *testing.T, db Database) {
+	s := full(t, db)
+	lease := acquire(t, s)
+	for range 3 {
+		claim(t, s, batch(lease.Term, 1, at(9, 0), id(0)))
+	}
+	if open := journal(t, s); len(open) != 1 || len(open[0].Dues) != 1 {
+		t.Errorf("Journal = %+v, want one batch", open)
+	}
+}
+
+func testRecordAgain(t *testing.T, db Database) {
+	s := full(t, db)
+	lease := acquire(t, s)
+	first, second := batch(lease.Term, 1, at(9, 0), id(0), id(1)), batch(lease.Term, 2, at(9, 1), id(0))
+	claim(t, s, first)
+	claim(t, s, second)
+	for range 3 {
+		record(t, s, lease.Term, []int64{1, 2}, append(sent(first), sent(second)...))
+	}
+	if got := entry(t, s, id(0)).TotalRunCount; got != 2 {
+		t.Errorf("TotalRunCount = %d, want 2", got)
+	}
+	if got := db.Query(t, "SELECT count(*) FROM onebeat_runs"); got[0] != "3" {
+		t.Errorf("%s runs in the ledger, want 3", got)
+	}
+}
+
+func testFencing(t *testing.T, db Database) {
+	old := full(t, db)
+	lease := acquire(t, old)
+	b := batch(lease.Term, 1, at(9, 0), id(0))
+	claim(t, old, b)
+	if err := old.Release(t.Context(), lease.Term); err != nil {
+		t.Fatal(err)
+	}
+	later := open(t, db, store.Options{})
+	next := acquire(t, later)
+	if next.Term <= lease.Term {
+		t.Errorf("the next term is %d after %d, want it higher", next.Term, lease.Term)
+	}
+
+	lost(t, "Claim", old.Claim(t.Context(), batch(lease.Term, 2, at(10, 0), id(0))))
+	lost(t, "Record", old.Record(t.Context(), lease.Term, []int64{1}, sent(b)))
+	_, err := old.Renew(t.Context(), lease.Term)
+	lost(t, "Renew", err)
+	if err := old.Release(t.Context(), lease.Term); err != nil {
+		t.Errorf("Release of a term that is over = %v, want nothing done", err)
+	}
+	if _, err := later.Renew(t.Context(), next.Term); err != nil {
+		t.Errorf("Renew of the new term = %v", err)
+	}
+	if open := journal(t, later); len(open) != 1 || open[0].Term != lease.Term {
+		t.Errorf("Journal = %+v, want the old term's batch", open)
+	}
+	record(t, later, next.Term, []int64{1}, sent(b))
+	lost(t, "Record of what is recorded", old.Record(t.Context(), lease.Term, []int64{1}, sent(b)))
+}
+
+// Whoever claims a sequence number, and however the take-over falls between, each
+// number is one term's, and no claim of the old term succeeds after one of the new.
+func testFencingRace(t *testing.T, db Database) {
+	s := full(t, db)
+	nodes := []*store.Store{s, open(t, db, store.Options{LeaseFor: time.Millisecond})}
+	term := acquire(t, nodes[1]).Term
+	var current atomic.Int64
+	current.Store(term)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	wg.Add(1)
+	go func() { // takes the lease over and over
+		defer wg.Done()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			lease, won, err := nodes[1].Acquire(t.Context(), "thief")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if won {
+				current.Store(lease.Term)
+			}
+		}
+	}()
+	won := 0
+	for seq := int64(1); seq <= 300; seq++ {
+		term := current.Load()
+		err := s.Claim(t.Context(), batch(term, seq, at(9, 0), id(0)))
+		switch {
+		case err == nil:
+			won++
+			if now := db.Query(t, fmt.Sprintf("SELECT term FROM onebeat_journal WHERE seq = %d", seq)); len(now) != 1 || now[0] != fmt.Sprint(term) {
+				t.Fatalf("batch %d in the journal has the terms %v, want %d", seq, now, term)
+			}
+		case !errors.Is(err, schedule.ErrLost):
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	terms := map[int64]bool{}
+	last := int64(0)
+	for _, claimed := range journal(t, s) {
+		if claimed.Term < last {
+			t.Errorf("batch %d is of term %d, after one of term %d", claimed.Seq, claimed.Term, last)
+		}
+		last = claimed.Term
+		terms[claimed.Term] = true
+	}
+	if got := len(journal(t, s)); got != won {
+		t.Errorf("%d batches are in the journal, %d claims succeeded", got, won)
+	}
+	t.Logf("%d of 300 claims over %d terms", won, len(terms))
+}
+
+func testRequestIsNoSlot(t *testing.T, db Database) {
+	s := full(t, db)
+	lease := acquire(t, s)
+	before := entry(t, s, id(0))
+	request, err := s.Ask(t.Context(), id(0), "somebody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := batch(lease.Term, 1, at(9, 0), id(0))
+	b.Dues[0].Request = request
+	claim(t, s, b)
+	record(t, s, lease.Term, []int64{1}, sent(b))
+	got := entry(t, s, id(0))
+	if !got.After.Equal(before.After) || !got.LastRunAt.IsZero() || got.TotalRunCount != 1 {
+		t.Errorf("after %v, last run %v, %d runs; want after %v, none and 1", got.After, got.LastRunAt, got.TotalRunCount, before.After)
+	}
+	if pending, err := s.Requests(t.Context()); err != nil || len(pending) != 0 {
+		t.Errorf("Requests = %+v, %v; want none once recorded", pending, err)
+	}
+}
+
+func testUnsentSlots(t *testing.T, db Database) {
+	s := full(t, db)
+	lease := acquire(t, s)
+	b := batch(lease.Term, 1, at(9, 0), id(0))
+	claim(t, s, b)
+	record(t, s, lease.Term, []int64{1}, []schedule.Run{
+		{Entry: id(0), Slot: at(9, 0), Through: at(11, 0), Count: 3, State: schedule.Skipped, Reason: schedule.ReasonMisfire},
+	})
+	got := entry(t, s, id(0))
+	if !got.After.Equal(at(11, 0)) || !got.LastRunAt.IsZero() || got.TotalRunCount != 0 {
+		t.Errorf("after %v, last run %v, %d runs; want after 11:00, none and 0", got.After, got.LastRunAt, got.TotalRunCount)
+	}
+}
+
+func testHeldRow(t *testing.T, db Database) {
+	if !db.Postgres {
+		return // SQLite has no locks on rows: a writer waits for the other's whole transaction
+	}
+	s := full(t, db)
+	lease := acquire(t, s)
+	b := batch(lease.Term, 1, at(9, 0), id(0), id(1))
+	claim(t, s, b)
+	exec, commit := db.Begin(t)
+	exec(fmt.Sprintf("UPDATE celery_beat_schedules SET description = 'held' WHERE id = '%s'", id(0)))
+	record(t, s, lease.Term, []int64{1}, sent(b))
+	commit()
+	for n := range 2 {
+		if got := entry(t, s, id(n)); !got.LastRunAt.Equal(at(9, 0)) || got.TotalRunCount != 1 {
+			t.Errorf("entry %d: last run %v, %d runs; want 9:00 and 1", n, got.LastRunAt, got.TotalRunCount)
+		}
+	}
+}
+
+func testRuns(t *testing.T, db Database) {
+	s := full(t, db)
+	lease := acquire(t, s)
+	want := []schedule.Run{
+		{
+			Entry: id(1), Name: "n", Task: "t", Slot: at(9, 0), Through: at(11, 0), Count: 3, State: schedule.Skipped,
+			Reason: schedule.ReasonMisfire, Node: "node", Term: lease.Term,
+		},
+		{
+			Entry: id(0), Name: "n", Task: "t", Slot: at(8, 0).Add(time.Microsecond), Count: 1, State: schedule.Sent, TaskID: "task",
+			Queue: "q", Request: "r", Node: "node", Term: lease.Term, SentAt: at(8, 1), Recovered: true,
+		},
+	}
+	record(t, s, lease.Term, nil, want)
+	for _, tt := range []struct {
+		name   string
+		filter store.Filter
+		want   []schedule.Run
+	}{
+		{"all, the latest first", store.Filter{}, want},
+		{"of an entry", store.Filter{Entry: id(0)}, want[1:]},
+		{"of a state", store.Filter{State: schedule.Skipped}, want[:1]},
+		{"since a slot", store.Filter{Since: at(9, 0)}, want[:1]},
+		{"at most one", store.Filter{Limit: 1}, want[:1]},
+	} {
+		got, err := s.Runs(t.Context(), tt.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("Runs %s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
