@@ -11,7 +11,8 @@ import (
 // The database's clock, which all nodes share, sets it right when the two are
 // further apart than tolerance.
 type clock struct {
-	logger *slog.Logger
+	logger  *slog.Logger
+	started time.Time
 
 	mu sync.Mutex
 	at time.Time // with a monotonic reading
@@ -24,7 +25,7 @@ const tolerance = 500 * time.Millisecond
 
 func newClock(logger *slog.Logger) *clock {
 	now := time.Now()
-	return &clock{logger: logger, at: now, as: now.Round(0)}
+	return &clock{logger: logger, started: now.UTC(), at: now, as: now.Round(0)}
 }
 
 // Now returns the time, in UTC, without a monotonic reading.

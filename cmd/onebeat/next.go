@@ -1,0 +1,278 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// maxCount is the most slots that one answer may have.
+const maxCount = 100_000
+
+// nextCommand shows the coming slots of a spec.
+func nextCommand() *cobra.Command {
+	var ask question
+	var asJSON, batch bool
+	cmd := &cobra.Command{
+		Use:   "next SPEC",
+		Short: "Show the coming slots of a spec",
+		Long: `Show the coming slots of a spec, in its zone and in UTC.
+
+A spec is five crontab fields (minute, hour, day of month, month, day of week)
+in Celery's grammar, @every LENGTH [from TIME], or @at TIME; CRON_TZ=ZONE before it
+names its zone. @every without "from" counts from --from, as an entry does that is
+first seen then.
+
+With --batch, standard input has a JSON object a line, and each is answered by one:
+
+  {"id", "kind": "crontab", "expr", "zone", "after", "count"}
+  {"id", "kind": "crontab", "minute", "hour", "day_of_week", "day_of_month", "month_of_year", "zone", "after", "count"}
+  {"id", "kind": "interval", "every" (seconds), "anchor", "after", "count"}
+  {"id", "kind": "clocked", "at", "zone", "after", "count"}
+
+  {"id", "next": [times in UTC]} or {"id", "error"}
+
+Fields left out are "*", the zone UTC, the time now, the count 1, the anchor the time.`,
+		Example: `  onebeat next "0 9 * * 1-5" --zone Asia/Tokyo
+  onebeat next "*/15 * * * *" --from 2026-11-24T00:00:00Z --count 3 --json
+  onebeat next "@every 90s from 2026-11-24T00:00:00Z"
+  onebeat next --batch < questions.jsonl > answers.jsonl`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case batch && len(args) > 0:
+				return usage("next --batch reads its specs from standard input: leave %q out", args[0])
+			case !batch && len(args) != 1:
+				return usage(`next takes one spec in quotes, as in onebeat next "0 9 * * 1-5", not %d arguments`, len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if batch {
+				return answerAll(cmd.InOrStdin(), cmd.OutOrStdout(), time.Now())
+			}
+			ask.Kind, ask.Expr = "crontab", args[0]
+			found, err := ask.answer(time.Now())
+			if err != nil {
+				return usage("%v", err)
+			}
+			if asJSON {
+				return found.writeJSON(cmd.OutOrStdout())
+			}
+			return found.write(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&ask.Zone, "zone", "UTC", "IANA zone of the spec, such as Europe/Berlin")
+	cmd.Flags().StringVar(&ask.After, "from", "", "show slots after this time (default now)")
+	cmd.Flags().IntVar(&ask.Count, "count", 10, "how many slots to show")
+	cmd.Flags().StringVar(&ask.Dialect, "dialect", "celery", "grammar of the crontab fields: celery")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&batch, "batch", false, "answer the JSON lines of standard input")
+	return cmd
+}
+
+// A question asks for slots: the arguments of next, or a line of its batch.
+type question struct {
+	ID      json.RawMessage `json:"id"`
+	Kind    string          `json:"kind"`
+	Dialect string          `json:"dialect"`
+	DST     string          `json:"dst"`
+
+	Expr        string `json:"expr"`
+	Minute      *part  `json:"minute"`
+	Hour        *part  `json:"hour"`
+	DayOfWeek   *part  `json:"day_of_week"`
+	DayOfMonth  *part  `json:"day_of_month"`
+	MonthOfYear *part  `json:"month_of_year"`
+
+	Every  float64 `json:"every"` // seconds
+	Anchor string  `json:"anchor"`
+
+	At string `json:"at"`
+
+	Zone  string `json:"zone"`
+	After string `json:"after"`
+	Count int    `json:"count"`
+}
+
+// A part is the text of a crontab's field. In JSON it may be a whole number, as
+// Celery takes it.
+type part string
+
+func (p *part) UnmarshalJSON(data []byte) error {
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		*p = part(text)
+		return nil
+	}
+	if _, err := strconv.Atoi(string(data)); err != nil {
+		return fmt.Errorf("%s is no crontab field: use a string or a whole number", data)
+	}
+	*p = part(data)
+	return nil
+}
+
+func (p *part) orStar() string {
+	if p == nil {
+		return "*"
+	}
+	return string(*p)
+}
+
+// The slots that a question found.
+type slots struct {
+	spec     schedule.Spec
+	location *time.Location // to show them in
+	next     []time.Time
+}
+
+func (q question) answer(now time.Time) (slots, error) {
+	if q.Dialect != "" && q.Dialect != "celery" {
+		return slots{}, fmt.Errorf("dialect %q is not known: use celery", q.Dialect)
+	}
+	if q.DST != "" && q.DST != "real" {
+		return slots{}, fmt.Errorf("dst %q is not known: use real", q.DST)
+	}
+	if q.Count < 1 || q.Count > maxCount {
+		return slots{}, fmt.Errorf("count %d is out of range: use 1 to %d", q.Count, maxCount)
+	}
+	after := now
+	if q.After != "" {
+		var err error
+		if after, err = schedule.ParseInstant(q.After, q.Zone); err != nil {
+			return slots{}, err
+		}
+	}
+	spec, err := q.spec(after)
+	if err != nil {
+		return slots{}, err
+	}
+	found := slots{spec: spec}
+	if crontab, ok := spec.(*schedule.Crontab); ok {
+		found.location = crontab.Location() // its text may name another zone
+	} else if found.location, err = schedule.Location(q.Zone); err != nil {
+		return slots{}, err
+	}
+	for slot := spec.Next(after); !slot.IsZero() && len(found.next) < q.Count; slot = spec.Next(slot) {
+		found.next = append(found.next, slot)
+	}
+	return found, nil
+}
+
+func (q question) spec(anchor time.Time) (schedule.Spec, error) {
+	switch q.Kind {
+	case "crontab":
+		if q.Expr != "" {
+			return schedule.ParseSpec(q.Expr, q.Zone, anchor)
+		}
+		return schedule.ParseCrontabFields(q.Minute.orStar(), q.Hour.orStar(), q.DayOfWeek.orStar(), q.DayOfMonth.orStar(), q.MonthOfYear.orStar(), q.Zone)
+	case "interval":
+		if q.Anchor != "" {
+			var err error
+			if anchor, err = schedule.ParseInstant(q.Anchor, q.Zone); err != nil {
+				return nil, err
+			}
+		}
+		const longest = float64(1<<63-1) / float64(time.Second)
+		if q.Every >= longest {
+			return nil, errors.New("every is too long: an interval ends at 292 years")
+		}
+		return schedule.NewEvery(time.Duration(math.Round(q.Every*1e6))*time.Microsecond, anchor)
+	case "clocked":
+		at, err := schedule.ParseInstant(q.At, q.Zone)
+		return schedule.NewAt(at), err
+	}
+	return nil, fmt.Errorf("kind %q is not known: use crontab, interval or clocked", q.Kind)
+}
+
+// write prints slots for people: a line in words, then a line a slot.
+func (s slots) write(out io.Writer) error {
+	fmt.Fprintf(out, "%s (%s)\n", schedule.Describe(s.spec), s.location)
+	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	for _, slot := range s.next {
+		local := slot.In(s.location)
+		fmt.Fprintf(table, "%s\t%s%s\n", local.Format("Mon 2006-01-02 15:04:05.999999 -07:00"), slot.Format(time.RFC3339Nano), clockChange(local))
+	}
+	if len(s.next) == 0 {
+		fmt.Fprintln(table, "no slot comes any more")
+	}
+	return table.Flush()
+}
+
+// clockChange is a column that says how the clocks are changed on the local day
+// of a slot, or nothing.
+func clockChange(local time.Time) string {
+	year, month, day := local.Date()
+	_, before := time.Date(year, month, day, 0, 0, 0, 0, local.Location()).Add(-time.Second).Zone()
+	_, after := time.Date(year, month, day+1, 0, 0, 0, 0, local.Location()).Zone()
+	switch minutes := (after - before) / 60; {
+	case minutes > 0:
+		return fmt.Sprintf("\tclocks go forward by %d minutes", minutes)
+	case minutes < 0:
+		return fmt.Sprintf("\tclocks go back by %d minutes", -minutes)
+	}
+	return ""
+}
+
+func (s slots) writeJSON(out io.Writer) error {
+	return json.NewEncoder(out).Encode(struct {
+		Spec        string      `json:"spec"`
+		Zone        string      `json:"zone"`
+		Description string      `json:"description"`
+		Next        []time.Time `json:"next"`
+	}{s.spec.String(), s.location.String(), schedule.Describe(s.spec), append([]time.Time{}, s.next...)})
+}
+
+// answerAll answers a batch: a JSON line out for each in, in order. Blank lines
+// are passed over.
+func answerAll(in io.Reader, out io.Writer, now time.Time) error {
+	const longestLine = 1 << 20
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, longestLine)
+	buffered := bufio.NewWriterSize(out, 1<<16)
+	encoder := json.NewEncoder(buffered)
+	encoder.SetEscapeHTML(false)
+	for lines.Scan() {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		if err := encoder.Encode(answerLine(line, now)); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read the batch: %w", err)
+	}
+	return buffered.Flush()
+}
+
+// A reply is a line of a batch's answers.
+type reply struct {
+	ID    json.RawMessage `json:"id"`
+	Next  *[]time.Time    `json:"next,omitempty"` // an empty list is an answer
+	Error string          `json:"error,omitempty"`
+}
+
+func answerLine(line []byte, now time.Time) reply {
+	ask := question{Count: 1}
+	if err := json.Unmarshal(line, &ask); err != nil {
+		return reply{ID: ask.ID, Error: fmt.Sprintf("the line is no question: %v", err)}
+	}
+	found, err := ask.answer(now)
+	if err != nil {
+		return reply{ID: ask.ID, Error: err.Error()}
+	}
+	next := append([]time.Time{}, found.next...)
+	return reply{ID: ask.ID, Next: &next}
+}

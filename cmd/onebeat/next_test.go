@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	_ "time/tzdata"
+)
+
+// runNext carries out onebeat next and returns what it printed.
+func runNext(t *testing.T, stdin string, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := nextCommand()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(args)
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&out)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+func TestNextPrintsSlotsInTheZoneAndInUTC(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"0 9 * * 1-5", "--zone", "Asia/Tokyo", "--from", "2026-11-20 09:00", "--count", "2"}, `at 09:00 on Monday to Friday (Asia/Tokyo)
+Mon 2026-11-23 09:00:00 +09:00   2026-11-23T00:00:00Z
+Tue 2026-11-24 09:00:00 +09:00   2026-11-24T00:00:00Z
+`},
+		{[]string{"30 2 * * *", "--zone", "Europe/Berlin", "--from", "2025-03-29T12:00:00Z", "--count", "2"}, `at 02:30 every day (Europe/Berlin)
+Sun 2025-03-30 03:00:00 +02:00   2025-03-30T01:00:00Z   clocks go forward by 60 minutes
+Mon 2025-03-31 02:30:00 +02:00   2025-03-31T00:30:00Z
+`},
+		{[]string{"@every 90s", "--from", "2026-11-24T00:00:00.5Z", "--count", "1"}, `every 1m30s from 2026-11-24T00:00:00.5Z (UTC)
+Tue 2026-11-24 00:01:30.5 +00:00   2026-11-24T00:01:30.5Z
+`},
+		{[]string{"@at 2026-11-24T09:00:00", "--zone", "Asia/Tokyo", "--from", "2026-11-25T00:00:00Z"}, `once at 2026-11-24T00:00:00Z (Asia/Tokyo)
+no slot comes any more
+`},
+		{[]string{"CRON_TZ=Asia/Tokyo */20 9,10 1 */3 *", "--from", "2026-11-24T00:00:00Z", "--count", "1", "--json"}, `{"spec":"CRON_TZ=Asia/Tokyo */20 9,10 1 */3 *","zone":"Asia/Tokyo","description":"at 09:00, 09:20, 09:40, 10:00, 10:20 and 10:40 on day 1 of the month in January, April, July and October","next":["2027-01-01T00:00:00Z"]}
+`},
+	} {
+		got, err := runNext(t, "", tt.args...)
+		if err != nil || got != tt.want {
+			t.Errorf("onebeat next %q printed (error %v):\n%s\nwant:\n%s", tt.args, err, got, tt.want)
+		}
+	}
+}
+
+func TestNextRefusesInOneLine(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"0 9 * * 7"}, `day of week 7 is not a day for Celery: use 0 for Sunday (at character 9 of "0 9 * * 7")`},
+		{[]string{"0 9 * * *", "--zone", "Mars/Olympus"}, `zone "Mars/Olympus" is not known: use an IANA name such as Europe/Berlin`},
+		{[]string{"0 9 * * *", "--count", "0"}, "count 0 is out of range: use 1 to 100000"},
+		{[]string{"0 9 * * *", "--dialect", "standard"}, `dialect "standard" is not known: use celery`},
+		{[]string{"0 9 * * *", "--from", "noon"}, `"noon" is not a time: write it as 2026-11-24T09:00:00Z or 2026-11-24T09:00:00+09:00`},
+		{[]string{"0", "9", "*", "*", "*"}, `next takes one spec in quotes, as in onebeat next "0 9 * * 1-5", not 5 arguments`},
+		{[]string{"0 9 * * *", "--batch"}, `next --batch reads its specs from standard input: leave "0 9 * * *" out`},
+	} {
+		out, err := runNext(t, "", tt.args...)
+		var exit exitError
+		if !errors.As(err, &exit) || exit.code != exitUsage || exit.msg != tt.want || out != "" {
+			t.Errorf("onebeat next %q: error %#v and output %q, want code 2 and %q", tt.args, err, out, tt.want)
+		}
+	}
+}
+
+func TestNextAnswersABatchLineByLine(t *testing.T) {
+	for _, tt := range []struct{ line, want string }{
+		{`{"id":"a","kind":"crontab","expr":"0 9 * * 1-5","zone":"Asia/Tokyo","after":"2026-11-20T00:00:00Z","count":2}`, `{"id":"a","next":["2026-11-23T00:00:00Z","2026-11-24T00:00:00Z"]}`},
+		{`{"id":2,"kind":"crontab","dialect":"celery","dst":"real","minute":30,"hour":"1","day_of_week":"*","day_of_month":"*","month_of_year":"*","zone":"America/New_York","after":"2025-11-02T05:30:00Z"}`, `{"id":2,"next":["2025-11-03T06:30:00Z"]}`},
+		{`{"id":3,"kind":"crontab","day_of_week":7}`, `{"id":3,"error":"day of week 7 is not a day for Celery: use 0 for Sunday"}`},
+		{`{"id":4,"kind":"interval","every":1.5,"after":"2026-01-01T00:00:00Z","count":2}`, `{"id":4,"next":["2026-01-01T00:00:01.5Z","2026-01-01T00:00:03Z"]}`},
+		{`{"id":5,"kind":"interval","every":3600,"anchor":"2026-01-01T00:20:00Z","after":"2026-01-02T00:00:00Z"}`, `{"id":5,"next":["2026-01-02T00:20:00Z"]}`},
+		{`{"id":6,"kind":"interval","every":0}`, `{"id":6,"error":"an interval of 0s is too short: use 1s or more"}`},
+		{`{"id":6,"kind":"interval","every":1e300}`, `{"id":6,"error":"every is too long: an interval ends at 292 years"}`},
+		{`{"id":7,"kind":"clocked","at":"2026-11-24T09:00:00+09:00","after":"2026-01-01T00:00:00Z","count":9}`, `{"id":7,"next":["2026-11-24T00:00:00Z"]}`},
+		{`{"id":8,"kind":"clocked","at":"2020-01-01T00:00:00Z","after":"2026-01-01T00:00:00Z"}`, `{"id":8,"next":[]}`},
+		{`{"id":9,"kind":"solar","event":"sunset","lat":0,"lon":0}`, `{"id":9,"error":"kind \"solar\" is not known: use crontab, interval or clocked"}`},
+		{`{"id":10,"kind":"crontab","expr":"0 9 * * *","dst":"celery"}`, `{"id":10,"error":"dst \"celery\" is not known: use real"}`},
+		{`{"id":11,"kind":"crontab","minute":[1]}`, `{"id":11,"error":"the line is no question: [1] is no crontab field: use a string or a whole number"}`},
+		{`{"id":12,`, `{"id":null,"error":"the line is no question: unexpected end of JSON input"}`},
+	} {
+		got, err := runNext(t, "\n"+tt.line+"\n", "--batch")
+		if err != nil || got != tt.want+"\n" {
+			t.Errorf("onebeat next --batch with %s\nprinted %swant    %s (error %v)", tt.line, got, tt.want, err)
+		}
+	}
+}
+
+// A hundred thousand lines are to take under five seconds; these are a fifth of
+// them, as the race detector takes several times as long.
+func TestNextAnswersALongBatchInTime(t *testing.T) {
+	const count = 20_000
+	var lines strings.Builder
+	for i := range count {
+		fmt.Fprintf(&lines, `{"id":%d,"kind":"crontab","minute":"%d","hour":"*/%d","day_of_month":"1-%d","zone":"America/New_York","after":"2026-01-01T00:00:00Z","count":5}`+"\n", i, i%60, 1+i%11, 1+i%28)
+	}
+	start := time.Now()
+	out, err := runNext(t, lines.String(), "--batch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if elapsed, limit := time.Since(start), 5*time.Second; elapsed > limit {
+		t.Errorf("a batch of %d lines took %v, want under %v", count, elapsed, limit)
+	}
+	i := 0
+	for line := range strings.Lines(out) {
+		var answer struct {
+			ID   int
+			Next []time.Time
+		}
+		if err := json.Unmarshal([]byte(line), &answer); err != nil || answer.ID != i || len(answer.Next) != 5 {
+			t.Fatalf("answer %d is %s (%v)", i, line, err)
+		}
+		i++
+	}
+	if i != count {
+		t.Errorf("%d answers, want %d", i, count)
+	}
+}

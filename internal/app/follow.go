@@ -1,0 +1,206 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/dispatch"
+	"github.com/onebeat/onebeat/internal/plan"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// A follower takes what the catalog tells of to the planner. Until begin it
+// keeps everything back: what an earlier term left is ended first, from the
+// entries as they are now.
+type follower struct {
+	planner *plan.Planner
+	metrics *metrics
+	log     *slog.Logger
+	settled map[schedule.ID]time.Time // what recovery ends
+	claimed map[string]bool           // requests in the journal: recovery's
+
+	loaded chan struct{} // closed when all entries were told of once
+
+	mu      sync.Mutex
+	begun   bool
+	full    bool
+	started time.Time
+	latest  map[schedule.ID]schedule.Change // kept back
+	asked   []store.Request                 // kept back
+
+	bad      map[schedule.ID]string // the problems that were logged
+	disabled map[schedule.ID]bool
+}
+
+func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *metrics, log *slog.Logger) *follower {
+	claimed := map[string]bool{}
+	for _, batch := range journal {
+		for _, due := range batch.Dues {
+			if due.Request != "" {
+				claimed[due.Request] = true
+			}
+		}
+	}
+	return &follower{
+		planner: planner, metrics: metrics, log: log,
+		settled: dispatch.Settled(journal), claimed: claimed,
+		loaded: make(chan struct{}), started: time.Now(),
+		latest: map[schedule.ID]schedule.Change{},
+		bad:    map[schedule.ID]string{}, disabled: map[schedule.ID]bool{},
+	}
+}
+
+// run watches the catalog until ctx ends.
+func (f *follower) run(ctx context.Context, catalog *store.Store) error {
+	for failed := ""; ; {
+		err := catalog.Watch(ctx, f)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && err.Error() != failed {
+			failed = err.Error()
+			f.log.Error("entries cannot be read; trying on", "err", err)
+			f.metrics.reloadErrors.Inc()
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// wait returns true once all entries were told of, false when a context ended first.
+func (f *follower) wait(ctx, hold context.Context) bool {
+	select {
+	case <-f.loaded:
+		return true
+	case <-ctx.Done():
+	case <-hold.Done():
+	}
+	return false
+}
+
+// entry returns an entry's present definition, nil if it has none.
+func (f *follower) entry(id schedule.ID) *schedule.Entry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.latest[id].Entry
+}
+
+// begin hands what was kept back to the planner, and from then on everything as
+// it comes.
+func (f *follower) begin(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	changes := make([]schedule.Change, 0, len(f.latest))
+	for id, change := range f.latest {
+		if e := change.Entry; e != nil && f.settled[id].After(e.After) {
+			e.After = f.settled[id]
+		}
+		changes = append(changes, change)
+	}
+	f.latest = nil
+	f.begun = true
+	if err := f.planner.Apply(ctx, changes); err != nil {
+		return err
+	}
+	asked := f.asked
+	f.asked = nil
+	return f.submit(ctx, asked)
+}
+
+// Apply implements store.Watcher.
+func (f *follower) Apply(ctx context.Context, changes []schedule.Change) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tell(changes)
+	if f.begun {
+		return f.planner.Apply(ctx, changes)
+	}
+	for _, change := range changes {
+		f.latest[change.ID] = change
+	}
+	return nil
+}
+
+// Loaded implements store.Watcher.
+func (f *follower) Loaded() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.full {
+		return // Watch began again
+	}
+	f.full = true
+	close(f.loaded)
+	f.log.Info("entries loaded", "entries", len(f.latest)-len(f.bad)-len(f.disabled), "disabled", len(f.disabled), "bad", len(f.bad),
+		"after", time.Since(f.started).Round(time.Millisecond))
+}
+
+// Asked implements store.Watcher.
+func (f *follower) Asked(ctx context.Context, requests []store.Request) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.begun {
+		f.asked = append(f.asked, requests...)
+		return nil
+	}
+	return f.submit(ctx, requests)
+}
+
+// submit hands requests over, but for those that an earlier term had claimed.
+func (f *follower) submit(ctx context.Context, requests []store.Request) error {
+	for _, r := range requests {
+		if f.claimed[r.ID] {
+			continue
+		}
+		f.log.Info("run asked for", "entry_id", r.Entry, "request", r.ID, "by", r.By)
+		due := schedule.Due{Entry: &schedule.Entry{ID: r.Entry}, Slot: r.At, Request: r.ID}
+		if err := f.planner.Submit(ctx, due); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tell logs and counts changes: a bad row once, until it changes.
+func (f *follower) tell(changes []schedule.Change) {
+	var active, ended, bad int
+	for _, change := range changes {
+		problem := ""
+		if change.Reason == schedule.ReasonBadRow && change.Entry == nil {
+			problem = change.Problem
+		}
+		switch {
+		case problem != "":
+			bad++
+			if f.bad[change.ID] != problem {
+				f.log.Error("entry set aside: its row cannot be used", "entry", change.Name, "entry_id", change.ID, "err", problem)
+			}
+		case change.Entry != nil:
+			active++
+		default:
+			ended++
+		}
+		set(f.bad, change.ID, problem, problem != "")
+		off := change.Entry == nil && problem == "" && change.Reason != schedule.ReasonRemoved
+		set(f.disabled, change.ID, true, off)
+	}
+	f.metrics.badRows.Set(float64(len(f.bad)))
+	if f.full && len(changes) > 0 {
+		f.metrics.reloads.Inc()
+		f.log.Info("entries changed", "changed", active, "ended", ended, "bad", bad)
+	}
+}
+
+// set puts or takes a key.
+func set[K comparable, V any](m map[K]V, key K, value V, in bool) {
+	if in {
+		m[key] = value
+	} else {
+		delete(m, key)
+	}
+}

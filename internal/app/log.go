@@ -1,0 +1,47 @@
+package app
+
+import (
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/lmittmann/tint"
+	"golang.org/x/term"
+)
+
+// NewLogger returns the logger that the settings ask for: text with colours
+// where out is a terminal, json, or logfmt. Times are in UTC.
+func NewLogger(config Config, out io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(config.String("log-level"))) // checked by Load
+	utc := func(groups []string, a slog.Attr) slog.Attr {
+		switch a.Value.Kind() {
+		case slog.KindTime:
+			return slog.String(a.Key, a.Value.Time().UTC().Format("2006-01-02T15:04:05.000000Z"))
+		case slog.KindDuration:
+			return slog.String(a.Key, a.Value.Duration().String())
+		}
+		return a
+	}
+	switch config.String("log-format") {
+	case "json":
+		return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: utc}))
+	case "logfmt":
+		return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: utc}))
+	}
+	file, ok := out.(*os.File)
+	colours := ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
+	return slog.New(tint.NewHandler(out, &tint.Options{
+		Level:   level,
+		NoColor: !colours,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey && len(groups) == 0 {
+				return slog.String(a.Key, a.Value.Time().UTC().Format("15:04:05.000"))
+			}
+			if a.Value.Kind() == slog.KindTime {
+				return slog.String(a.Key, a.Value.Time().UTC().Format("2006-01-02T15:04:05.999999Z"))
+			}
+			return a
+		},
+	}))
+}

@@ -1,0 +1,311 @@
+// Package app wires a node together: settings, database, broker, the lease, and
+// the steps that work under it.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onebeat/onebeat/internal/broker"
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/dispatch"
+	"github.com/onebeat/onebeat/internal/lease"
+	"github.com/onebeat/onebeat/internal/plan"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+	"github.com/onebeat/onebeat/internal/web"
+)
+
+// A node is one running process.
+type node struct {
+	config Config
+	log    *slog.Logger
+	name   string
+	clock  *clock
+	celery *celery.Config
+	store  *store.Store
+	broker broker.Broker
+
+	dispatching *dispatch.Metrics
+	metrics     *metrics
+
+	mu      sync.Mutex
+	open    bool          // the database has answered
+	term    int64         // of the lease that is held; 0 while waiting
+	planner *plan.Planner // of that term
+	loaded  bool          // that planner has its entries
+}
+
+// Run is the daemon: it serves until ctx ends, and then returns nil once what it
+// had claimed is sent and recorded. A database or a broker that is down is
+// waited for; an error is a fault of the settings.
+func Run(ctx context.Context, config Config, log *slog.Logger) error {
+	n := &node{config: config, log: log, clock: newClock(log), name: NodeName(config), dispatching: dispatch.NewMetrics()}
+	n.metrics = newMetrics(n)
+	var err error
+	if n.celery, err = CelerySettings(config); err != nil {
+		return err
+	}
+	if err := CheckURLs(config); err != nil {
+		return err // before the database is waited for
+	}
+	log.Info("onebeat starts", "version", Version(), "node", n.name, "database", broker.Redact(config.String("database")),
+		"broker", broker.Redact(config.String("broker")), "zone", config.String("zone"), "listen", config.String("listen"))
+
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	group, serving := errgroup.WithContext(serving)
+	if address := config.String("listen"); address != "off" {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return fmt.Errorf("listen: %w; choose another address with --listen", err)
+		}
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(n.dispatching, n.metrics)
+		group.Go(func() error { return web.Serve(serving, listener, n, registry, log) })
+	}
+	group.Go(func() error {
+		defer stopServing()
+		if err := n.connect(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
+		defer n.store.Close()
+		defer func() { _ = n.broker.Close() }()
+		nudges, stop := context.WithCancel(ctx)
+		defer stop()
+		if url := config.String("redis-url"); url != "" && config.String("redis-channel") != "none" {
+			group.Go(func() error { return listenToRedis(nudges, url, config.String("redis-channel"), n.store.Poke, log) })
+		}
+		return n.work(ctx)
+	})
+	err = group.Wait()
+	if err == nil {
+		log.Info("onebeat has stopped", "node", n.name)
+	}
+	return err
+}
+
+// connect opens the database, waiting for it if it is down, and the broker.
+func (n *node) connect(ctx context.Context) error {
+	failed := ""
+	for {
+		err := n.openStore(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err.Error() != failed {
+			failed = err.Error()
+			n.log.Error("the database cannot be used; trying on", "err", err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	var err error
+	transport, _ := n.config.Celery()[transportOptions].(map[string]any)
+	n.broker, err = broker.Open(n.config.String("broker"), broker.Options{
+		Installation:     n.store.Installation(),
+		TransportOptions: transport,
+		Declare:          n.config.Bool("declare"),
+		Node:             n.celery.Origin,
+		Logger:           n.log,
+		Dropped:          func(events int) { n.metrics.droppedEvents.Add(float64(events)) },
+	})
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.open = true
+	return nil
+}
+
+// openStore opens the database and makes sure of onebeat's own tables.
+func (n *node) openStore(ctx context.Context) error {
+	s, err := OpenStore(ctx, n.config, n.celery, n.name, n.log)
+	if err != nil {
+		return err
+	}
+	if err := s.EnsureOwn(ctx); err != nil {
+		s.Close()
+		return fmt.Errorf("%w; `onebeat migrate` makes the tables, with a user who may", err)
+	}
+	n.store = s
+	return nil
+}
+
+// CheckURLs returns what is wrong with the URLs of the database and the broker.
+func CheckURLs(config Config) error {
+	if config.String("database") == "" {
+		return errors.New("no database is set: give --database, or DATABASE_URL in the environment")
+	}
+	if err := store.CheckURL(config.String("database")); err != nil {
+		return err
+	}
+	if config.String("broker") == "" {
+		return errors.New("no broker is set: give --broker, or CELERY_BROKER_URL in the environment")
+	}
+	b, err := broker.Open(config.String("broker"), broker.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+// OpenStore opens the database that the settings name. Payloads are message templates.
+func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, name string, log *slog.Logger) (*store.Store, error) {
+	home := config.String("home")
+	if home == "auto" {
+		home = ""
+	}
+	return store.Open(ctx, config.String("database"), store.Options{
+		Node:     name,
+		Zone:     config.String("zone"),
+		Home:     home,
+		CatchUp:  config.Bool("catch-up"),
+		LeaseFor: config.Length("lease"),
+		Prepare:  prepare(celeryConfig),
+		Logger:   log,
+	})
+}
+
+// prepare makes an entry's message template, and lets go of what it was made from.
+func prepare(config *celery.Config) func(*schedule.Entry) error {
+	return func(e *schedule.Entry) error {
+		template, err := config.Template(celery.Task{Name: e.Task, Entry: e.Name, Args: e.Args, Kwargs: e.Kwargs, Options: e.Options})
+		if err != nil {
+			return err
+		}
+		e.Payload, e.Args, e.Kwargs, e.Options = template, "", "", ""
+		return nil
+	}
+}
+
+// transportOptions is Celery's setting that the broker's adapter reads.
+const transportOptions = "broker_transport_options"
+
+// CelerySettings reads the settings under Celery's own names.
+func CelerySettings(config Config) (*celery.Config, error) {
+	given := map[string]any{}
+	for name, value := range config.Celery() {
+		if name != transportOptions {
+			given[name] = value
+		}
+	}
+	c, err := celery.ParseConfig(given)
+	if err != nil {
+		return nil, fmt.Errorf("Celery's settings: %w", err)
+	}
+	c.Origin = "onebeat@" + host()
+	return c, nil
+}
+
+// NodeName is the node's name by the settings, or the host's name and the process id.
+func NodeName(config Config) string {
+	if name := config.String("node"); name != "" {
+		return name
+	}
+	return fmt.Sprintf("%s:%d", host(), os.Getpid())
+}
+
+func host() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}
+
+// work leads whenever the lease comes to this node, until ctx ends.
+func (n *node) work(ctx context.Context) error {
+	for {
+		opts := lease.Options{Logger: n.log, Clock: n.clock.Set}
+		err := lease.Keep(ctx, n.store, n.name, opts, func(hold context.Context, term int64) error { return n.lead(ctx, hold, term) })
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !errors.Is(err, schedule.ErrLost) {
+			n.log.Error("dispatching has stopped; beginning again", "err", err)
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// lead plans and dispatches for one term.
+func (n *node) lead(ctx, hold context.Context, term int64) error {
+	defer n.broker.Release()
+	planner := plan.New(plan.Options{Lead: n.config.Length("lead"), Now: n.clock.Now, Logger: n.log})
+	n.leads(term, planner)
+	defer n.leads(0, nil)
+
+	journal, err := n.store.Journal(hold)
+	if err != nil {
+		return err
+	}
+	seq, err := n.store.LastSeq(hold)
+	if err != nil {
+		return err
+	}
+	dispatcher := dispatch.New(planner, n.store, n.broker, dispatch.Options{
+		Installation: n.store.Installation(),
+		Node:         n.name,
+		Batch:        n.config.Int("batch"),
+		Drain:        n.config.Length("drain"),
+		Events:       n.celery.SendSentEvent,
+		Now:          n.clock.Now,
+		Logger:       n.log,
+		Metrics:      n.dispatching,
+	})
+	follower := newFollower(planner, journal, n.metrics, n.log)
+	group, working := errgroup.WithContext(hold)
+	working, done := context.WithCancel(working)
+	group.Go(func() error { return planner.Run(working) })
+	group.Go(func() error { return follower.run(working, n.store) })
+	group.Go(func() error {
+		defer done()
+		if !follower.wait(ctx, working) {
+			return context.Cause(hold)
+		}
+		seq, err := dispatcher.Recover(working, term, seq, journal, follower.entry)
+		if err != nil {
+			return err
+		}
+		if err := follower.begin(working); err != nil {
+			return err
+		}
+		n.ready()
+		return dispatcher.Run(ctx, working, term, seq)
+	})
+	return group.Wait()
+}
+
+// leads notes that this node holds the lease of term, or none.
+func (n *node) leads(term int64, planner *plan.Planner) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.term, n.planner, n.loaded = term, planner, false
+}
+
+func (n *node) ready() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loaded = true
+}
