@@ -26,9 +26,6 @@ var codecs = map[string]codec{
 	"msgpack": {"application/x-msgpack", "binary", encodeMsgpack},
 }
 
-// aliases are kombu's other names for serializers: their content types.
-var codecAliases = map[string]string{"application/json": "json", "application/x-yaml": "yaml", "application/x-msgpack": "msgpack"}
-
 func codecOf(name string) (codec, error) {
 	if c, known := codecs[name]; known {
 		return c, nil

@@ -117,7 +117,7 @@ func (c *Config) addQueue(name string, options *object, named bool) error {
 	e := &Exchange{Type: "direct", Durable: true}
 	var bindingKey string
 	var durable, autoDelete value
-	var argument = map[string]any{}
+	argument := map[string]any{}
 	for _, key := range options.keys {
 		v := options.values[key]
 		if v == nil {
@@ -169,8 +169,10 @@ func (c *Config) addQueue(name string, options *object, named bool) error {
 		general value
 		to      *bool
 	}{
-		{"exchange_durable", durable, &e.Durable}, {"queue_durable", durable, &q.Durable},
-		{"exchange_auto_delete", autoDelete, &e.AutoDelete}, {"queue_auto_delete", autoDelete, &q.AutoDelete},
+		{"exchange_durable", durable, &e.Durable},
+		{"queue_durable", durable, &q.Durable},
+		{"exchange_auto_delete", autoDelete, &e.AutoDelete},
+		{"queue_auto_delete", autoDelete, &q.AutoDelete},
 	} {
 		v, _ := options.get(flag.key)
 		if v == nil {

@@ -30,11 +30,13 @@ func TestRoute(t *testing.T) {
 		{"queue on a direct exchange", `{"queue":"d"}`, map[string]any{"task_queues": tq}, "", "d", "d"},
 		{
 			"topic default exchange, unknown queue", `{"queue":"new"}`,
-			map[string]any{"task_default_exchange": "dx", "task_default_exchange_type": "topic"}, "", "new", "new",
+			map[string]any{"task_default_exchange": "dx", "task_default_exchange_type": "topic"},
+			"", "new", "new",
 		},
 		{
 			"topic default exchange, nothing", `{}`,
-			map[string]any{"task_default_exchange": "dx", "task_default_exchange_type": "topic", "task_default_routing_key": "dr"}, "dx", "dr", "celery",
+			map[string]any{"task_default_exchange": "dx", "task_default_exchange_type": "topic", "task_default_routing_key": "dr"},
+			"dx", "dr", "celery",
 		},
 		{"route's queue A, option queue B", `{"queue":"B"}`, map[string]any{"task_routes": `{"x":"A"}`}, "", "B", "B"},
 		{"route's queue A", `{"priority":3}`, map[string]any{"task_routes": `{"x":{"queue":"A","priority":7}}`}, "", "A", "A"},
@@ -42,7 +44,8 @@ func TestRoute(t *testing.T) {
 		{"route's key only, direct", `{}`, map[string]any{"task_routes": `{"x":{"routing_key":"R"}}`}, "", "celery", "celery"},
 		{
 			"route's key only, topic default exchange", `{}`,
-			map[string]any{"task_routes": `{"x":{"routing_key":"R"}}`, "task_default_exchange": "dx", "task_default_exchange_type": "topic"}, "dx", "R", "celery",
+			map[string]any{"task_routes": `{"x":{"routing_key":"R"}}`, "task_default_exchange": "dx", "task_default_exchange_type": "topic"},
+			"dx", "R", "celery",
 		},
 		{"exchange of a type, no key", `{"exchange":"E","exchange_type":"topic"}`, nil, "E", "", "celery"},
 		{"empty queue", `{"queue":""}`, nil, "", "celery", "celery"},
@@ -98,7 +101,8 @@ func TestRouteRefused(t *testing.T) {
 		{"unknown queue", map[string]any{"task_routes": `{"x":"q"}`, "task_create_missing_queues": false}, "not in task_queues"},
 		{
 			"patterns that lost their order",
-			map[string]any{"task_routes": map[string]any{"x*": "P", "*": "Q"}}, "order was lost",
+			map[string]any{"task_routes": map[string]any{"x*": "P", "*": "Q"}},
+			"order was lost",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

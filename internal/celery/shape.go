@@ -241,12 +241,23 @@ func (s *shape) eventOf() []part {
 	}
 	var w writer
 	w.object([]field{
-		{"hostname", nodeHole}, {"pid", pidHole}, {"clock", number("1")},
-		{"uuid", idHole}, {"root_id", header("root_id")}, {"parent_id", header("parent_id")}, {"name", header("task")},
-		{"args", header("argsrepr")}, {"kwargs", header("kwargsrepr")}, {"retries", header("retries")},
-		{"eta", header("eta")}, {"expires", header("expires")},
-		{"queue", queue}, {"exchange", s.route.Exchange}, {"routing_key", key},
-		{"timestamp", atHole}, {"type", "task-sent"},
+		{"hostname", nodeHole},
+		{"pid", pidHole},
+		{"clock", number("1")},
+		{"uuid", idHole},
+		{"root_id", header("root_id")},
+		{"parent_id", header("parent_id")},
+		{"name", header("task")},
+		{"args", header("argsrepr")},
+		{"kwargs", header("kwargsrepr")},
+		{"retries", header("retries")},
+		{"eta", header("eta")},
+		{"expires", header("expires")},
+		{"queue", queue},
+		{"exchange", s.route.Exchange},
+		{"routing_key", key},
+		{"timestamp", atHole},
+		{"type", "task-sent"},
 	})
 	w.put("}")
 	w.hole(noHole)

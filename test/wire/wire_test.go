@@ -332,9 +332,6 @@ func instant(key, v string) string {
 		return v
 	}
 	text := strings.Trim(v, "'")
-	if strings.Contains(text, " ") {
-		text = strings.Replace(text, " ", "T", 1)
-	}
 	for _, layout := range []string{"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05", "2006-01-02"} {
 		if t, err := time.Parse(layout, text); err == nil {
 			return t.UTC().Format(time.RFC3339Nano)
