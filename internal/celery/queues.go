@@ -1,6 +1,7 @@
 package celery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -113,69 +114,109 @@ func queueItem(item value) (string, *object, error) {
 // its name as one (Queues.add_compat); in a list, where Python has kombu.Queue
 // objects, the default routing key.
 func (c *Config) addQueue(name string, options *object, named bool) error {
-	q := &Queue{Name: name, Durable: true}
-	e := &Exchange{Type: "direct", Durable: true}
-	var bindingKey string
-	var durable, autoDelete value
-	argument := map[string]any{}
+	r := queueReader{
+		queue:    &Queue{Name: name, Durable: true, Exchange: &Exchange{Type: "direct", Durable: true}},
+		rabbit:   make(map[string]any),
+		specific: make(map[string]value),
+	}
 	for _, key := range options.keys {
-		v := options.values[key]
-		if v == nil {
-			continue
-		}
-		var err error
-		switch key {
-		case "name", "alias", "no_ack", "no_declare", "consumer_arguments", "passive":
-		case "exchange":
-			if nested, isObject := v.(*object); isObject {
-				err = readExchange(nested, e)
-			} else {
-				err = readText(v, &e.Name)
+		if v := options.values[key]; v != nil {
+			if err := r.read(key, v); err != nil {
+				return fmt.Errorf("%s %w", key, err)
 			}
-		case "exchange_type":
-			err = readText(v, &e.Type)
-		case "routing_key":
-			err = readText(v, &q.RoutingKey)
-		case "binding_key":
-			err = readText(v, &bindingKey)
-		case "durable":
-			durable = v
-		case "auto_delete":
-			autoDelete = v
-		case "exclusive":
-			err = readBool(v, &q.Exclusive)
-		case "broadcast":
-			err = readBool(v, &q.Broadcast)
-		case "delivery_mode":
-			e.deliveryMode, err = readDeliveryMode(v)
-		case "exchange_durable", "queue_durable", "exchange_auto_delete", "queue_auto_delete": // below: they win
-		case "queue_arguments":
-			q.Arguments, err = asTable(v)
-		case "exchange_arguments":
-			e.Arguments, err = asTable(v)
-		case "binding_arguments":
-			q.Binding, err = asTable(v)
-		case "expires", "message_ttl", "max_length", "max_length_bytes", "max_priority":
-			err = rabbitArgument(argument, key, v)
-		default:
-			err = fmt.Errorf("is not known; nearest is %s", nearest(key, queueOptions))
-		}
-		if err != nil {
-			return fmt.Errorf("%s %w", key, err)
 		}
 	}
+	if err := r.settleFlags(); err != nil {
+		return err
+	}
+	q := r.queue
+	if named {
+		q.RoutingKey = cmp.Or(r.bindingKey, q.RoutingKey, name)
+	}
+	if q.Broadcast {
+		q.Exchange.Name = cmp.Or(q.Exchange.Name, name)
+		q.Exchange.Type = "fanout"
+	}
+	if len(r.rabbit) > 0 {
+		q.Arguments = merged(q.Arguments, r.rabbit)
+	}
+	c.putQueue(name, q)
+	return nil
+}
+
+// merged is a new table of a and, winning, b.
+func merged(a, b map[string]any) map[string]any {
+	both := make(map[string]any, len(a)+len(b))
+	maps.Copy(both, a)
+	maps.Copy(both, b)
+	return both
+}
+
+// A queueReader reads the options of one queue.
+type queueReader struct {
+	queue      *Queue
+	bindingKey string
+	rabbit     map[string]any // RabbitMQ arguments that have options of their own
+
+	durable, autoDelete value            // of both queue and exchange
+	specific            map[string]value // exchange_durable and the like, which win
+}
+
+func (r *queueReader) read(key string, v value) (err error) {
+	q := r.queue
+	switch key {
+	case "name", "alias", "no_ack", "no_declare", "consumer_arguments", "passive": // nothing to a sender
+	case "exchange":
+		if nested, isObject := v.(*object); isObject {
+			return readExchange(nested, q.Exchange)
+		}
+		return readText(v, &q.Exchange.Name)
+	case "exchange_type":
+		return readText(v, &q.Exchange.Type)
+	case "routing_key":
+		return readText(v, &q.RoutingKey)
+	case "binding_key":
+		return readText(v, &r.bindingKey)
+	case "durable":
+		r.durable = v
+	case "auto_delete":
+		r.autoDelete = v
+	case "exchange_durable", "queue_durable", "exchange_auto_delete", "queue_auto_delete":
+		r.specific[key] = v
+	case "exclusive":
+		return readBool(v, &q.Exclusive)
+	case "broadcast":
+		return readBool(v, &q.Broadcast)
+	case "delivery_mode":
+		q.Exchange.deliveryMode, err = readDeliveryMode(v)
+	case "queue_arguments":
+		q.Arguments, err = asTable(v)
+	case "exchange_arguments":
+		q.Exchange.Arguments, err = asTable(v)
+	case "binding_arguments":
+		q.Binding, err = asTable(v)
+	case "expires", "message_ttl", "max_length", "max_length_bytes", "max_priority":
+		return rabbitArgument(r.rabbit, key, v)
+	default:
+		return fmt.Errorf("is not known; nearest is %s", nearest(key, queueOptions))
+	}
+	return err
+}
+
+func (r *queueReader) settleFlags() error {
+	q := r.queue
 	for _, flag := range []struct {
 		key     string
 		general value
 		to      *bool
 	}{
-		{"exchange_durable", durable, &e.Durable},
-		{"queue_durable", durable, &q.Durable},
-		{"exchange_auto_delete", autoDelete, &e.AutoDelete},
-		{"queue_auto_delete", autoDelete, &q.AutoDelete},
+		{"exchange_durable", r.durable, &q.Exchange.Durable},
+		{"queue_durable", r.durable, &q.Durable},
+		{"exchange_auto_delete", r.autoDelete, &q.Exchange.AutoDelete},
+		{"queue_auto_delete", r.autoDelete, &q.AutoDelete},
 	} {
-		v, _ := options.get(flag.key)
-		if v == nil {
+		v, given := r.specific[flag.key]
+		if !given {
 			v = flag.general
 		}
 		if err := readBool(v, flag.to); err != nil {
@@ -185,29 +226,6 @@ func (c *Config) addQueue(name string, options *object, named bool) error {
 	if q.Exclusive {
 		q.AutoDelete = true
 	}
-	if named {
-		if q.RoutingKey == "" {
-			q.RoutingKey = name
-		}
-		if bindingKey != "" {
-			q.RoutingKey = bindingKey
-		}
-	}
-	q.Exchange = e
-	if q.Broadcast {
-		if e.Name == "" {
-			e.Name = name
-		}
-		e.Type = "fanout"
-	}
-	if len(argument) > 0 {
-		q.Arguments = maps.Clone(q.Arguments)
-		if q.Arguments == nil {
-			q.Arguments = argument
-		}
-		maps.Copy(q.Arguments, argument)
-	}
-	c.putQueue(name, q)
 	return nil
 }
 
@@ -274,11 +292,7 @@ func (c *Config) putQueue(name string, q *Queue) {
 		q.RoutingKey = c.defaultRoutingKey
 	}
 	if _, has := q.Arguments["x-max-priority"]; c.maxPriority > 0 && !has {
-		q.Arguments = maps.Clone(q.Arguments)
-		if q.Arguments == nil {
-			q.Arguments = make(map[string]any)
-		}
-		q.Arguments["x-max-priority"] = int32(c.maxPriority)
+		q.Arguments = merged(q.Arguments, map[string]any{"x-max-priority": int32(c.maxPriority)})
 	}
 	c.queues[name] = q
 }
