@@ -1,0 +1,37 @@
+package broker_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/onebeat/onebeat/internal/broker"
+)
+
+func TestOpenNamesWhatIsSupported(t *testing.T) {
+	for url, want := range map[string]string{
+		"sqs://":                          "redis://, rediss://, redis+socket://, amqp:// or amqps://",
+		"":                                "redis://",
+		"sentinel://:secret@h:26379/0":    "Sentinel",
+		"redis://:secret@h/x":             "number of a database",
+		"amqp://me:secret@h/?heartbeat=x": "heartbeat",
+		"amqp://me:secret@h;amqp://i":     "give one URL",
+	} {
+		if _, err := broker.Open(url, broker.Options{}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("Open(%s): %v, want %q and no password", url, err, want)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	for url, want := range map[string]string{
+		"redis://:secret@h:6379/0":             "redis://:xxxxx@h:6379/0",
+		"amqp://me:secret@h/v":                 "amqp://me:xxxxx@h/v",
+		"redis://h/0":                          "redis://h/0",
+		"rediss://h/0?ssl_keyfile_password=pw": "rediss://h/0?ssl_keyfile_password=xxxxx",
+		"redis://:sec%ret@h":                   "(unreadable URL)",
+	} {
+		if got := broker.Redact(url); got != want {
+			t.Errorf("Redact(%s) = %s, want %s", url, got, want)
+		}
+	}
+}
