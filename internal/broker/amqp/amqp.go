@@ -323,22 +323,26 @@ func (b *Broker) reached(ctx context.Context) (*link, error) {
 	return b.connect(ctx)
 }
 
-// releaseWait bounds how long Release waits for a call under way.
-const releaseWait = 5 * time.Second
+// releaseWait bounds how long Release waits for a call under way before it cuts the
+// connection under it.
+const releaseWait = 2 * time.Second
 
 // Release ends the connection, and with it the hold on the shard.
 func (b *Broker) Release() {
-	ctx, cancel := context.WithTimeout(context.Background(), releaseWait)
-	defer cancel()
-	if b.acquire(ctx) != nil {
+	for range 2 {
+		ctx, cancel := context.WithTimeout(context.Background(), releaseWait)
+		err := b.acquire(ctx)
+		cancel()
+		if err == nil {
+			b.term = 0
+			b.disconnect()
+			b.yield()
+			return
+		}
 		if l := b.current(); l != nil {
 			l.cut()
 		}
-		return
 	}
-	defer b.yield()
-	b.term = 0
-	b.disconnect()
 }
 
 // Close ends everything. Events that wait are sent, for a second at most.

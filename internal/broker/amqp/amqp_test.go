@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+	"go.uber.org/goleak"
 
 	"github.com/onebeat/onebeat/internal/broker/brokertest"
 )
@@ -85,6 +86,8 @@ func server(t testing.TB) brokertest.Server {
 		},
 	}
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestBroker(t *testing.T) {
 	brokertest.Run(t, server(t))

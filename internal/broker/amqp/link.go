@@ -141,7 +141,8 @@ const classic = "classic"
 // hold makes the shard's exclusive queue this connection's. While another
 // connection has it, another node publishes: hold waits for that to end.
 func (l *link) hold(ctx context.Context, queue string) error {
-	for again := time.NewTimer(0); ; again.Reset(holdInterval) {
+	again := time.NewTimer(0)
+	for wait := holdWait; ; wait = min(2*wait, holdWaitMax) {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("another node holds the queue %s: %w", queue, ctx.Err())
@@ -162,8 +163,13 @@ func (l *link) hold(ctx context.Context, queue string) error {
 		case refusal.Code != amqp091.ResourceLocked:
 			return refusal
 		}
+		again.Reset(wait)
 	}
 }
 
-// holdInterval is how often hold asks again.
-const holdInterval = 50 * time.Millisecond
+// hold asks again after holdWait, then at growing intervals: RabbitMQ logs each
+// refusal.
+const (
+	holdWait    = 25 * time.Millisecond
+	holdWaitMax = time.Second
+)

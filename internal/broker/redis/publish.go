@@ -69,7 +69,8 @@ func unpublished(err error) error {
 
 // send runs the publish script.
 func (b *Broker) send(ctx context.Context, p *push, mark celery.Mark) ([]string, error) {
-	arguments, err := p.arguments(mark)
+	arguments, buffer, err := p.arguments(mark, b.buffer)
+	b.buffer = buffer
 	if err != nil {
 		return nil, err
 	}

@@ -106,24 +106,24 @@ func (b *Broker) destinations(ctx context.Context, t *celery.Template) ([]destin
 
 // arguments renders the messages, as publish.lua reads them. Every copy of a
 // message has a delivery tag of its own: workers keep what they have not
-// acknowledged under it.
-func (p *push) arguments(mark celery.Mark) ([]string, error) {
+// acknowledged under it. It renders into a buffer, which it returns for the next.
+func (p *push) arguments(mark celery.Mark, buffer []byte) (arguments []string, _ []byte, err error) {
 	first := mark.Done
 	if len(p.messages) > 0 {
 		first = p.messages[0].Index
 	}
-	arguments := []string{
+	arguments = []string{
 		strconv.FormatInt(mark.Term, 10), strconv.FormatInt(mark.Seq, 10), strconv.Itoa(mark.Done), mark.Note,
 		strconv.Itoa(first),
 	}
-	var text []byte
+	text := buffer[:0]
 	var ends []int
 	for _, loads := range [][]load{p.lists, p.channels} {
 		for _, l := range loads {
 			for _, member := range l.members {
 				tag, err := uuid.NewV4()
 				if err != nil {
-					return nil, fmt.Errorf("make delivery tag: %w", err)
+					return nil, buffer, fmt.Errorf("make delivery tag: %w", err)
 				}
 				m := p.messages[member]
 				text = m.Template.AppendEnvelope(text, m, tag.String())
@@ -148,7 +148,7 @@ func (p *push) arguments(mark celery.Mark) ([]string, error) {
 			arguments = append(arguments, c.to, next())
 		}
 	}
-	return arguments, nil
+	return arguments, text, nil
 }
 
 // refuse reads the tail of the script's answer: numbers of lists, then of

@@ -63,6 +63,8 @@ type Broker struct {
 	layout layout
 	events *outbox.Outbox
 
+	buffer []byte // envelopes are rendered here
+
 	// last is what the last part came to, if Redis took it: the answer may have
 	// been lost, or the caller may ask again.
 	last outcome

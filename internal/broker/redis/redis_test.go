@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/redis/rueidis"
+	"go.uber.org/goleak"
 
 	"github.com/onebeat/onebeat/internal/broker/brokertest"
 )
@@ -73,6 +74,8 @@ func server(t testing.TB, url string) brokertest.Server {
 		},
 	}
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestBroker(t *testing.T) {
 	brokertest.Run(t, server(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS")))
