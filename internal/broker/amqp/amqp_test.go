@@ -59,6 +59,11 @@ func server(t testing.TB) brokertest.Server {
 	return brokertest.Server{
 		URL:     url,
 		Repeats: 50,
+		Points: []string{
+			"amqp.take.before", "amqp.take.after", "amqp.publish.before", "amqp.publish.middle",
+			"amqp.mark.before", "amqp.confirm.before", "amqp.confirm.after",
+			"event.before", "event.after",
+		},
 		Queue: func(t testing.TB, name string) {
 			if _, err := channel.QueueDeclare(name, true, false, false, false, amqp091.Table{"x-max-priority": int32(9)}); err != nil {
 				t.Fatal(err)

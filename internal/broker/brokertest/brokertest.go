@@ -37,6 +37,9 @@ type Server struct {
 	// Repeats is how many messages of a part may arrive twice when a connection
 	// breaks in the middle of it.
 	Repeats int
+
+	// Points are the failpoints of the adapter.
+	Points []string
 }
 
 // A Received message is what a worker would see.
@@ -59,8 +62,13 @@ func ServerURL(t testing.TB, variable string) string {
 // wait bounds whatever a test waits for.
 const wait = 20 * time.Second
 
-// Run runs the suite.
+// Run runs the suite. It must be called by a test named TestBroker, which a node that
+// crashes runs again.
 func Run(t *testing.T, server Server) {
+	if os.Getenv(installationEnv) != "" {
+		crash(t, server)
+		return
+	}
 	for _, test := range []struct {
 		name string
 		run  func(t *testing.T, s *site)
@@ -81,6 +89,7 @@ func Run(t *testing.T, server Server) {
 		{"opens before its server is up", testLateServer},
 		{"waits no longer than the context", testContext},
 		{"hands the shard over", testRelease},
+		{"goes on after a crash", testCrash},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.run(t, newSite(t, server))
@@ -99,13 +108,19 @@ type site struct {
 
 func newSite(t *testing.T, server Server) *site {
 	t.Helper()
+	s := &site{t: t, server: server, installation: unique(), queue: "brokertest-" + unique(), config: settings(t)}
+	server.Queue(t, s.queue)
+	return s
+}
+
+// settings are Celery's defaults.
+func settings(t testing.TB) *celery.Config {
+	t.Helper()
 	config, err := celery.ParseConfig(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, server: server, installation: unique(), queue: "brokertest-" + unique(), config: config}
-	server.Queue(t, s.queue)
-	return s
+	return config
 }
 
 func unique() string { return uuid.Must(uuid.NewV4()).String() }
@@ -560,13 +575,9 @@ func testRelease(t *testing.T, s *site) {
 // Benchmark publishes parts of 1000 messages of about 700 bytes to one queue and
 // reports messages a second.
 func Benchmark(b *testing.B, server Server) {
-	config, err := celery.ParseConfig(nil)
-	if err != nil {
-		b.Fatal(err)
-	}
 	queue := "brokertest-" + unique()
 	server.Queue(b, queue)
-	template, err := config.Template(celery.Task{Name: "proj.tasks.add", Args: `[1, 2]`, Options: fmt.Sprintf(`{"queue": %q}`, queue)})
+	template, err := settings(b).Template(celery.Task{Name: "proj.tasks.add", Args: `[1, 2]`, Options: fmt.Sprintf(`{"queue": %q}`, queue)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -61,7 +61,8 @@ func pop(t testing.TB, client rueidis.Client, key string) []brokertest.Received 
 func server(t testing.TB, url string) brokertest.Server {
 	client := connect(t, url)
 	return brokertest.Server{
-		URL: url,
+		URL:    url,
+		Points: []string{"redis.take.before", "redis.take.after", "redis.publish.before", "redis.publish.after", "event.before", "event.after"},
 		Queue: func(t testing.TB, name string) {
 			t.Cleanup(func() {
 				for _, priority := range []int{0, 3, 6, 9} {
