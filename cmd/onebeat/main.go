@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) int {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v: see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(serveCommand(), nextCommand())
+	root.AddCommand(devCommand(), serveCommand(), checkCommand(), migrateCommand(), entriesCommand(), runsCommand(), healthCommand(), nextCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

@@ -151,7 +151,7 @@ func (s *Store) get(ctx context.Context, id string) (Row, error) {
 
 // onlyReading is a reading that remembers nothing.
 func (s *Store) onlyReading(ctx context.Context) (*reading, error) {
-	now, err := s.now(ctx)
+	now, err := s.Now(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, er
 	if err := s.look(ctx); err != nil {
 		return "", err
 	}
-	now, err := s.now(ctx)
+	now, err := s.Now(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -224,7 +224,7 @@ func (s *Store) Edit(ctx context.Context, id schedule.ID, change func(*Definitio
 	if err := s.look(ctx); err != nil {
 		return err
 	}
-	now, err := s.now(ctx)
+	now, err := s.Now(ctx)
 	if err != nil {
 		return err
 	}
@@ -275,7 +275,7 @@ func (s *Store) Remove(ctx context.Context, id schedule.ID) error {
 // Pause keeps the entry from being planned until the instant, or until Resume if
 // that is zero. A pause that ends leaves nothing to catch up.
 func (s *Store) Pause(ctx context.Context, id schedule.ID, until time.Time, reason, by string) error {
-	now, err := s.now(ctx)
+	now, err := s.Now(ctx)
 	if err != nil {
 		return fmt.Errorf("pause entry: %w", err)
 	}

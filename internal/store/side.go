@@ -74,7 +74,7 @@ type beginning struct {
 
 // begin learns of the first start, or makes it now.
 func (s *Store) begin(ctx context.Context) (beginning, error) {
-	now, err := s.now(ctx)
+	now, err := s.Now(ctx)
 	if err != nil {
 		return beginning{}, err
 	}
@@ -114,7 +114,7 @@ func (s *Store) begun(ctx context.Context) error {
 		s.memory.mu.Unlock()
 		return nil
 	}
-	now, err := s.now(ctx)
+	now, err := s.Now(ctx)
 	if err == nil {
 		_, err = s.db.exec(ctx, "meta_insert", "first_load", now.Format(time.RFC3339Nano))
 	}

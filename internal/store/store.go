@@ -210,8 +210,8 @@ func (s *Store) identify(ctx context.Context) error {
 	return nil
 }
 
-// now is the database's clock.
-func (s *Store) now(ctx context.Context) (time.Time, error) {
+// Now is the database's clock.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	var now time.Time
 	err := s.db.each(ctx, "now", func(row scanner) error { return row.Scan(instant{&now}) })
 	return now, err

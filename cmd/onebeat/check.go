@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/broker"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// A finding is one thing that check looked at.
+type finding struct {
+	What string `json:"what"`
+	OK   bool   `json:"ok"`
+	Note string `json:"note,omitempty"` // what is wrong and what to do, or worth knowing
+}
+
+func checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Look at settings, database, broker, clock and every row, and say what to do",
+		Long: `Look at the settings, the connections, the clock and every row, and say what to do.
+It changes nothing. Exit code 0: all is well. 3: something is not.`,
+		Example: "  onebeat check\n  onebeat check --database sqlite:///schedules.db --broker redis://localhost:6379/1 --json",
+		Args:    noArguments,
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		config, err := settings(cmd)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), 2*patience)
+		defer cancel()
+		findings := look(ctx, config)
+		ok := true
+		for _, f := range findings {
+			ok = ok && f.OK
+		}
+		if *asJSON {
+			if err := printJSON(cmd.OutOrStdout(), map[string]any{"ok": ok, "findings": findings}); err != nil {
+				return err
+			}
+		} else {
+			printFindings(cmd, findings)
+		}
+		if !ok {
+			return exitError{code: exitNo}
+		}
+		return nil
+	}
+	settingFlags(cmd, true)
+	return cmd
+}
+
+// look finds out all that it can.
+func look(ctx context.Context, config app.Config) []finding {
+	var findings []finding
+	add := func(what, note string, err error) bool {
+		if err != nil {
+			note = oneLine(err)
+		}
+		findings = append(findings, finding{what, err == nil, note})
+		return err == nil
+	}
+	celery, err := app.CelerySettings(config)
+	add("Celery's settings", "", err)
+	if add("URLs", "", app.CheckURLs(config)) {
+		findings = append(findings, lookAtBroker(ctx, config))
+	}
+	if celery == nil || store.CheckURL(config.String("database")) != nil {
+		return findings
+	}
+	s, err := app.OpenStore(ctx, config, celery, app.NodeName(config), slog.New(slog.DiscardHandler))
+	if !add("database", broker.Redact(config.String("database")), err) {
+		return findings
+	}
+	defer s.Close()
+
+	pending, err := s.Pending(ctx)
+	note := "all tables, columns and triggers are in place"
+	if len(pending) > 0 {
+		note = fmt.Sprintf("`onebeat migrate` would run %d statements (--print shows them); without it edits are seen within 2 s, not at once", len(pending))
+	}
+	add("tables", note, err)
+	if now, err := s.Now(ctx); add("clock", "", err) {
+		f := &findings[len(findings)-1]
+		apart := time.Until(now).Round(time.Millisecond)
+		f.OK = apart.Abs() < 2*time.Second
+		f.Note = fmt.Sprintf("the database's clock is %v apart from this machine's", apart.Abs())
+		if !f.OK {
+			f.Note += ": set both by NTP; onebeat follows the database's"
+		}
+	}
+	rows, err := s.List(ctx)
+	if !add("rows", "", err) {
+		return findings
+	}
+	bad := 0
+	for _, row := range rows {
+		if row.State == schedule.ReasonBadRow {
+			bad++
+			findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
+		}
+	}
+	for i := range findings {
+		if findings[i].What == "rows" {
+			findings[i].Note = fmt.Sprintf("%d entries, %d of them set aside", len(rows), bad)
+		}
+	}
+	return findings
+}
+
+func lookAtBroker(ctx context.Context, config app.Config) finding {
+	f := finding{What: "broker", OK: true, Note: broker.Redact(config.String("broker"))}
+	b, err := broker.Open(config.String("broker"), broker.Options{Installation: "check", Logger: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		defer func() { _ = b.Close() }()
+		err = b.Ping(ctx)
+	}
+	if err != nil {
+		f.OK, f.Note = false, oneLine(err)
+	}
+	return f
+}
+
+func printFindings(cmd *cobra.Command, findings []finding) {
+	for _, f := range findings {
+		mark := "ok    "
+		if !f.OK {
+			mark = "WRONG "
+		}
+		line := mark + f.What
+		if f.Note != "" {
+			line += ": " + f.Note
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), line)
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// patience is how long a verb waits for its database.
+const patience = 10 * time.Second
+
+// withStore opens the database that the settings name and calls do with it. What
+// a person got wrong ends with the code for wrong usage.
+func withStore(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
+	config, err := settings(cmd)
+	if err != nil {
+		return err
+	}
+	celery, err := app.CelerySettings(config)
+	if err != nil {
+		return usage("%s", oneLine(err))
+	}
+	if config.String("database") == "" {
+		return usage("no database is set: give --database, or DATABASE_URL in the environment")
+	}
+	if err := store.CheckURL(config.String("database")); err != nil {
+		return usage("%s", oneLine(err))
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+	defer cancel()
+	s, err := app.OpenStore(ctx, config, celery, app.NodeName(config), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	err = do(ctx, s, config)
+	var input *store.InputError
+	if errors.As(err, &input) || errors.Is(err, store.ErrNoEntry) || errors.Is(err, store.ErrNotPaused) {
+		return usage("%s", oneLine(err))
+	}
+	return err
+}
+
+// jsonFlag gives cmd the flag --json and returns where it is read.
+func jsonFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("json", false, "print JSON")
+}
+
+// printJSON prints value as indented JSON.
+func printJSON(out io.Writer, value any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(value)
+}
+
+// when prints an instant in zone and in UTC, as people read it; "-" for none.
+func when(t time.Time, zone string) string {
+	if t.IsZero() {
+		return "-"
+	}
+	utc := t.UTC().Format("2006-01-02 15:04:05Z")
+	location, err := time.LoadLocation(zone)
+	if err != nil || location == time.UTC {
+		return utc
+	}
+	return t.In(location).Format("2006-01-02 15:04:05 -0700") + " (" + utc + ")"
+}
+
+// who names the person at the keyboard, for the record of what people did.
+func who() string {
+	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
+		if user := os.Getenv(name); user != "" {
+			return user
+		}
+	}
+	return "unknown"
+}
+
+// oneArgument refuses anything but one argument, which is called what.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usage("%s takes one argument, %s: see %s --help", cmd.CommandPath(), what, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// verbOf is a command that only holds others.
+func verbOf(use, short, example string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Example: example,
+		Args: func(cmd *cobra.Command, args []string) error {
+			names := make([]string, len(verbs))
+			for i, verb := range verbs {
+				names[i] = verb.Name()
+			}
+			return usage("%s needs one of %s: see %s --help", cmd.CommandPath(), strings.Join(names, ", "), cmd.CommandPath())
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	cmd.AddCommand(verbs...)
+	return cmd
+}

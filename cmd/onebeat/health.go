@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/web"
+)
+
+func healthCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask the daemon on this machine whether it is well: for probes",
+		Long: `Ask the daemon on this machine whether it is well, for probes that run a command.
+Exit code 0: it is. 3: it is not, or does not answer.`,
+		Example: "  onebeat health\n  onebeat health --listen 127.0.0.1:8080 --json",
+		Args:    noArguments,
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		config, err := settings(cmd)
+		if err != nil {
+			return err
+		}
+		address, err := probeAddress(config.String("listen"))
+		if err != nil {
+			return err
+		}
+		client := http.Client{Timeout: 5 * time.Second}
+		response, err := client.Get("http://" + address + "/healthz")
+		if err != nil {
+			return exitError{exitNo, fmt.Sprintf("no daemon answers at %s: is it running, and with this --listen?", address)}
+		}
+		defer response.Body.Close()
+		var health web.Health
+		if err := json.NewDecoder(response.Body).Decode(&health); err != nil {
+			return exitError{exitNo, fmt.Sprintf("what answers at %s is not onebeat", address)}
+		}
+		if *asJSON {
+			if err := printJSON(cmd.OutOrStdout(), health); err != nil {
+				return err
+			}
+		} else {
+			printHealth(cmd, health)
+		}
+		if !health.OK {
+			return exitError{code: exitNo}
+		}
+		return nil
+	}
+	settingFlags(cmd, true)
+	return cmd
+}
+
+// probeAddress is where a daemon that listens at address is reached from its own machine.
+func probeAddress(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", usage("--listen %s: give host:port of the daemon", address)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+func printHealth(cmd *cobra.Command, health web.Health) {
+	role := "waits for the lease"
+	if health.Leader {
+		role = fmt.Sprintf("dispatches, term %d", health.Term)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", health.Node, role)
+	for _, check := range health.Checks {
+		mark := "ok"
+		if !check.OK {
+			mark = "FAILED"
+		}
+		if check.Detail != "" {
+			mark += ": " + check.Detail
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "  %-10s %s\n", check.Name, mark)
+	}
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+func runsCommand() *cobra.Command {
+	return verbOf("runs", "Show what became of slots: the ledger",
+		"  onebeat runs list --entry nightly --since 24h\n  onebeat runs list --state failed --json", runsList())
+}
+
+func runsList() *cobra.Command {
+	var entry, since, state string
+	var limit int
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List runs, the latest slot first",
+		Example: "  onebeat runs list --entry nightly\n  onebeat runs list --since 1h --state skipped",
+		Args:    noArguments,
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.Flags().StringVar(&entry, "entry", "", "only of this entry, by id or name")
+	cmd.Flags().StringVar(&since, "since", "", "only slots since then: a length (24h) or an instant (RFC 3339)")
+	cmd.Flags().StringVar(&state, "state", "", "only slots that ended so: sent, coalesced, skipped or failed")
+	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch schedule.State(state) {
+		case "", schedule.Sent, schedule.Coalesced, schedule.Skipped, schedule.Failed:
+		default:
+			return usage("--state %s: choose sent, coalesced, skipped or failed", state)
+		}
+		if limit < 1 {
+			return usage("--limit %d: give a number from 1", limit)
+		}
+		from, err := sinceInstant(since, time.Now())
+		if err != nil {
+			return err
+		}
+		return withStore(cmd, func(ctx context.Context, s *store.Store, config app.Config) error {
+			filter := store.Filter{Since: from, State: schedule.State(state), Limit: limit}
+			if entry != "" {
+				row, err := s.Find(ctx, entry)
+				switch {
+				case err == nil:
+					filter.Entry = row.ID
+				default: // it may be gone, and its runs still here
+					filter.Entry = schedule.ID(entry)
+				}
+			}
+			runs, err := s.Runs(ctx, filter)
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				if runs == nil {
+					runs = []schedule.Run{}
+				}
+				return printJSON(cmd.OutOrStdout(), runs)
+			}
+			return printRuns(cmd, runs, config.String("zone"))
+		})
+	}
+	settingFlags(cmd, false)
+	return cmd
+}
+
+// sinceInstant reads an instant, or a length back from now.
+func sinceInstant(text string, now time.Time) (time.Time, error) {
+	if length, err := time.ParseDuration(text); err == nil {
+		return now.Add(-length), nil
+	}
+	return instantOrLength(text, now)
+}
+
+func printRuns(cmd *cobra.Command, runs []schedule.Run, zone string) error {
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SLOT\tENTRY\tSTATE\tLATE\tQUEUE\tTASK ID\tWHY")
+	for _, run := range runs {
+		late := "-"
+		if !run.SentAt.IsZero() {
+			late = run.SentAt.Sub(run.Slot).Round(100 * time.Microsecond).String()
+		}
+		why := run.Reason
+		switch {
+		case run.Count > 1:
+			why = fmt.Sprintf("%s; %d slots until %s", why, run.Count, when(run.Through, zone))
+		case run.Request != "":
+			why = "asked for"
+		case run.Recovered:
+			why = "recovered after a crash"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", when(run.Slot, zone), run.Name, run.State, late, orDash(run.Queue), orDash(run.TaskID), why)
+	}
+	return w.Flush()
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
