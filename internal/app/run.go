@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.yaml.in/yaml/v4"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onebeat/onebeat/internal/broker"
@@ -53,6 +54,9 @@ func Run(ctx context.Context, config Config, log *slog.Logger) error {
 	n.metrics = newMetrics(n)
 	var err error
 	if n.celery, err = CelerySettings(config); err != nil {
+		return err
+	}
+	if _, err := TransportOptions(config); err != nil {
 		return err
 	}
 	if err := CheckURLs(config); err != nil {
@@ -115,8 +119,10 @@ func (n *node) connect(ctx context.Context) error {
 			return nil
 		}
 	}
-	var err error
-	transport, _ := n.config.Celery()[transportOptions].(map[string]any)
+	transport, err := TransportOptions(n.config)
+	if err != nil {
+		return err
+	}
 	n.broker, err = broker.Open(n.config.String("broker"), broker.Options{
 		Installation:     n.store.Installation(),
 		TransportOptions: transport,
@@ -197,6 +203,20 @@ func prepare(config *celery.Config) func(*schedule.Entry) error {
 
 // transportOptions is Celery's setting that the broker's adapter reads.
 const transportOptions = "broker_transport_options"
+
+// TransportOptions reads Celery's broker_transport_options.
+func TransportOptions(config Config) (options map[string]any, err error) {
+	switch given := config.Celery()[transportOptions].(type) {
+	case *yaml.Node:
+		err = given.Decode(&options)
+	case string:
+		err = yaml.Unmarshal([]byte(given), &options)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s must be a map of options", transportOptions)
+	}
+	return options, nil
+}
 
 // CelerySettings reads the settings under Celery's own names.
 func CelerySettings(config Config) (*celery.Config, error) {

@@ -156,31 +156,35 @@ func readFile(name string) (file, celery map[string]any, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("settings file: %w", err)
 	}
-	if err := yaml.Unmarshal(text, &file); err != nil {
+	var nodes map[string]yaml.Node
+	if err := yaml.Unmarshal(text, &nodes); err != nil {
 		return nil, nil, fmt.Errorf("settings file %s: %w", name, err)
 	}
-	for key, value := range file {
+	for key, node := range nodes {
 		if key == celerySection {
-			section, ok := value.(map[string]any)
-			if !ok && value != nil {
+			// Nodes keep the order of the patterns in task_routes.
+			var section map[string]yaml.Node
+			if err := node.Decode(&section); err != nil {
 				return nil, nil, fmt.Errorf("settings file %s: %q must hold Celery's settings by name", name, key)
 			}
 			for k, v := range section {
-				celery[k] = v
+				celery[k] = &v
 			}
-			delete(file, key)
 			continue
 		}
 		if !slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == key }) {
 			return nil, nil, fmt.Errorf("settings file %s: no setting is called %q; `onebeat serve --help` lists them", name, key)
 		}
-		file[key] = fmt.Sprint(value)
+		if node.Kind != yaml.ScalarNode {
+			return nil, nil, fmt.Errorf("settings file %s: %q must be one value", name, key)
+		}
+		file[key] = node.Value
 	}
 	return file, celery, nil
 }
 
-// celeryEnvironment collects CELERY_TASK_ROUTES and its like, by Celery's names.
-// Values that read as JSON or YAML are taken as that.
+// celeryEnvironment collects CELERY_TASK_ROUTES and its like, by Celery's names,
+// as the texts they are.
 func celeryEnvironment(environ []string) map[string]any {
 	found := map[string]any{}
 	for _, pair := range environ {
@@ -189,11 +193,7 @@ func celeryEnvironment(environ []string) map[string]any {
 		if !ok || value == "" || rest == "SEND_SENT_EVENT" {
 			continue
 		}
-		var read any
-		if yaml.Unmarshal([]byte(value), &read) != nil {
-			read = value
-		}
-		found["task_"+strings.ToLower(rest)] = read
+		found["task_"+strings.ToLower(rest)] = value
 	}
 	return found
 }
