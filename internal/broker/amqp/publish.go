@@ -92,6 +92,9 @@ func (a *attempt) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if a.sent.last == a.part.Mark {
+		return nil
+	}
 	stop := context.AfterFunc(ctx, l.cut)
 	defer stop()
 	if blocked := l.blocked.Load(); blocked != nil {
@@ -175,7 +178,7 @@ func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) er
 			}
 		}
 		if a.careful {
-			a.suspect = &m
+			a.suspect = &todo[i]
 		}
 		if err := f.publish(m); err != nil {
 			return a.lost(f, err)
@@ -313,7 +316,7 @@ func (a *attempt) stepBack(f *flight) error {
 
 // finish ends a part that went out, and returns what it could not send.
 func (a *attempt) finish() []celery.Failure {
-	if a.sent.last == a.part.Mark && len(a.fresh) == 0 && len(a.reasons) == 0 {
+	if a.sent.last == a.part.Mark {
 		return a.sent.failures
 	}
 	var failures []celery.Failure
