@@ -100,10 +100,19 @@ func TestTopic(t *testing.T) {
 		binding, key string
 		want         bool
 	}{
-		{"a.#", "a.b", true}, {"a.#", "a.b.c", true}, {"a.#", "a", false}, {"a.#", "ab", false},
-		{"*.b", "a.b", true}, {"*.b", "a.c.b", false}, {"*.b", ".b", false},
-		{"#", "", true}, {"#", "a.b", true}, {"a+b", "a+b", true}, {"a+b", "aab", false},
-		{"a.*.c", "a.b.c", true}, {"a.*.c", "a.c", false},
+		{"a.#", "a.b", true},
+		{"a.#", "a.b.c", true},
+		{"a.#", "a", false},
+		{"a.#", "ab", false},
+		{"*.b", "a.b", true},
+		{"*.b", "a.c.b", false},
+		{"*.b", ".b", false},
+		{"#", "", true},
+		{"#", "a.b", true},
+		{"a+b", "a+b", true},
+		{"a+b", "aab", false},
+		{"a.*.c", "a.b.c", true},
+		{"a.*.c", "a.c", false},
 	} {
 		if got := topic(tt.binding).MatchString(tt.key); got != tt.want {
 			t.Errorf("topic(%q) matches %q: %v, want %v", tt.binding, tt.key, got, tt.want)
