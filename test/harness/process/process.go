@@ -111,6 +111,9 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// State says how the process ended, once Done is closed.
+func (p *Process) State() *os.ProcessState { return p.cmd.ProcessState }
+
 // Signal sends sig to the process alone.
 func (p *Process) Signal(sig syscall.Signal) error { return p.cmd.Process.Signal(sig) }
 
