@@ -1,0 +1,98 @@
+// Package e2e runs the command that users run, against real servers and real
+// Celery workers, and counts what came of every slot.
+//
+// A site is a database, queues of a broker, and the settings of one user. Nodes
+// are processes of onebeat on it, to be stopped, killed and frozen. What should
+// have happened is worked out here, from whole seconds and minutes alone, and
+// compared with what workers ran or what lies in the queues, and with the ledger.
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/test/harness"
+)
+
+// binary is the command under test, built once.
+var binary string
+
+// long makes the tests that watch the clock watch it for longer.
+var long = os.Getenv("ONEBEAT_LONG") != ""
+
+// together is how many tests run at a time. They wait for slots for the most
+// part, so that it is more than there are processors.
+const together = "6"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", together) // a number for a flag that takes one
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "onebeat-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	root, err := harness.Root()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	binary = filepath.Join(dir, "onebeat")
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/onebeat")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build onebeat: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// eventually waits until done returns nil, and fails the test with its last
+// error if that takes longer than wait.
+func eventually(t *testing.T, wait time.Duration, done func() error) {
+	t.Helper()
+	over := time.After(wait)
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		err := done()
+		if err == nil {
+			return
+		}
+		select {
+		case <-over:
+			t.Fatalf("after %v: %v", wait, err)
+		case <-poll.C:
+		}
+	}
+}
+
+// passed returns nil once the instant has come: for eventually.
+func passed(at time.Time) func() error {
+	return func() error {
+		if left := time.Until(at); left > 0 {
+			return fmt.Errorf("%v is still %v away", at, left)
+		}
+		return nil
+	}
+}
+
+// until waits for an instant: for slots to come while a test only watches.
+func until(t *testing.T, at time.Time) {
+	t.Helper()
+	eventually(t, max(time.Until(at), 0)+time.Second, passed(at))
+}
