@@ -204,7 +204,7 @@ func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, er
 	}
 	values["id"] = fresh.String()
 	var id string
-	err = s.db.transact(ctx, "", func(tx transaction) error {
+	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
 		err := tx.each(ctx, "entry_insert", func(row scanner) error { return row.Scan(&id) }, pick(values, table.inserting())...)
 		if err != nil {
 			return err
@@ -228,7 +228,7 @@ func (s *Store) Edit(ctx context.Context, id schedule.ID, change func(*Definitio
 	if err != nil {
 		return err
 	}
-	err = s.db.transact(ctx, "", func(tx transaction) error { return s.edit(ctx, tx, id, now, change) })
+	err = s.db.transact(ctx, mode{}, func(tx transaction) error { return s.edit(ctx, tx, id, now, change) })
 	if err != nil {
 		return fmt.Errorf("edit entry: %w", err)
 	}
@@ -293,7 +293,7 @@ func (s *Store) Resume(ctx context.Context, id schedule.ID) error {
 // write runs the statement and hints that the entry changed. Where it wrote
 // nothing, the error is none.
 func (s *Store) write(ctx context.Context, what string, id schedule.ID, name string, none error, args ...any) error {
-	err := s.db.transact(ctx, "", func(tx transaction) error {
+	err := s.db.transact(ctx, mode{}, func(tx transaction) error {
 		written, err := tx.exec(ctx, name, args...)
 		if err != nil {
 			return err

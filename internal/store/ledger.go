@@ -42,7 +42,7 @@ func (s *Store) Claim(ctx context.Context, batch schedule.Batch) error {
 	if err := failpoint.Here("claim.before"); err != nil {
 		return err
 	}
-	err = s.db.transact(ctx, "claim.commit.before", func(tx transaction) error {
+	err = s.db.transact(ctx, mode{point: "claim.commit.before"}, func(tx transaction) error {
 		held, err := tx.claim(ctx, s.options.Shard, batch.Term, batch.Seq, string(text))
 		if err == nil && !held {
 			err = schedule.ErrLost
@@ -71,11 +71,12 @@ func (s *Store) Record(ctx context.Context, term int64, seqs []int64, runs []sch
 			return fmt.Errorf("record: %w", err)
 		}
 	}
+	how := mode{relaxed: true, point: "record.commit.before"}
 	work := recording{store: s, term: term, seqs: seqs, runs: runs, ended: fold(runs)}
-	err := s.db.transact(ctx, "record.commit.before", func(tx transaction) error { return work.do(ctx, tx) })
+	err := s.db.transact(ctx, how, func(tx transaction) error { return work.do(ctx, tx) })
 	if errors.Is(err, errHeld) {
 		work.around = true
-		err = s.db.transact(ctx, "record.commit.before", func(tx transaction) error { return work.do(ctx, tx) })
+		err = s.db.transact(ctx, how, func(tx transaction) error { return work.do(ctx, tx) })
 	}
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
@@ -102,9 +103,6 @@ type recording struct {
 }
 
 func (r *recording) do(ctx context.Context, tx transaction) error {
-	if err := tx.relax(ctx); err != nil {
-		return err
-	}
 	if err := r.close(ctx, tx); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		return err
 	}
 	s.fill(table)
-	err = s.db.transact(ctx, "", func(tx transaction) error {
+	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
 		for _, name := range names {
 			if _, err := tx.exec(ctx, name); err != nil {
 				return fmt.Errorf("%s: %w", name, err)

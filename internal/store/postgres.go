@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -70,7 +71,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return err
+		return errors.New(strings.Join(strings.Fields(err.Error()), " ")) // on one line, for pgx uses several
 	}
 	return nil
 }
@@ -104,12 +105,18 @@ func (p *postgres) many(ctx context.Context, name string, columns ...any) error 
 	return postgresOn{p, p.pool}.many(ctx, name, columns...)
 }
 
-func (p *postgres) transact(ctx context.Context, point string, work func(transaction) error) error {
+func (p *postgres) transact(ctx context.Context, how mode, work func(transaction) error) error {
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
-		if err := work(postgresOn{p, tx}); err != nil {
+		on := postgresOn{p, tx}
+		if how.relaxed {
+			if _, err := on.exec(ctx, "relax"); err != nil {
+				return err
+			}
+		}
+		if err := work(on); err != nil {
 			return err
 		}
-		return failpoint.Here(point)
+		return failpoint.Here(how.point)
 	})
 	if lockedOut(err) {
 		return errHeld
@@ -164,11 +171,6 @@ func (on postgresOn) many(ctx context.Context, name string, columns ...any) erro
 func (on postgresOn) claim(ctx context.Context, shard int, term, seq int64, dues string) (bool, error) {
 	written, err := on.exec(ctx, "claim", shard, term, seq, dues)
 	return written > 0, err
-}
-
-func (on postgresOn) relax(ctx context.Context) error {
-	_, err := on.exec(ctx, "relax")
-	return err
 }
 
 // runColumns are the columns of onebeat_runs in the order of runValues.

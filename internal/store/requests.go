@@ -25,7 +25,7 @@ func (s *Store) Ask(ctx context.Context, entry schedule.ID, by string) (string, 
 	if err != nil {
 		return "", fmt.Errorf("ask for run: %w", err)
 	}
-	err = s.db.transact(ctx, "", func(tx transaction) error {
+	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
 		if _, err := tx.exec(ctx, "request_insert", id.String(), string(entry), by); err != nil {
 			return err
 		}

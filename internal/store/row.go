@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"math"
 	"strings"
 	"time"
 
@@ -61,34 +61,54 @@ func (r *row) paused() bool {
 
 // specDigest tells specs apart: the text, its zone, and the row's anchor where
 // the text has none of its own.
-func (r *row) specDigest(zone string) string {
-	anchor := ""
+func (r *row) specDigest(zone string) uint64 {
+	sum := empty.text(r.spec).text(zone)
 	if strings.Contains(r.spec, "@every") && !strings.Contains(r.spec, " from ") {
-		anchor = r.createdAt.Format(time.RFC3339Nano)
+		sum = sum.number(uint64(r.createdAt.UnixMicro()))
 	}
-	return fmt.Sprintf("%016x", digest(r.spec, zone, anchor))
-}
-
-// digest is a hash of texts that keeps their borders apart.
-func digest(texts ...string) uint64 {
-	sum := fnv.New64a()
-	for _, text := range texts {
-		_, _ = fmt.Fprintf(sum, "%d:", len(text))
-		_, _ = sum.Write([]byte(text))
-	}
-	return sum.Sum64()
+	return uint64(sum)
 }
 
 // definition is the digest of all that is sent and when.
 func (r *row) definition(zone string) uint64 {
-	return digest(r.task, r.args, r.kwargs, r.options, r.specDigest(zone), r.policy,
-		fmt.Sprint(r.graceSeconds, r.maxCount, r.maxAgeSeconds))
+	return uint64(empty.text(r.task).text(r.args).text(r.kwargs).text(r.options).number(r.specDigest(zone)).text(r.policy).
+		number(math.Float64bits(r.graceSeconds)).number(uint64(r.maxCount)).number(math.Float64bits(r.maxAgeSeconds)))
 }
 
 // fingerprint tells apart all that a watcher is told of, so that it is told of
 // each state once. Run state does not count.
 func (r *row) fingerprint(zone string) uint64 {
-	return digest(r.name, fmt.Sprint(r.definition(zone), r.enabled, r.paused()))
+	sum := empty.text(r.name).number(r.definition(zone))
+	for _, is := range []bool{r.enabled, r.paused()} {
+		if is {
+			sum = sum.number(1)
+		} else {
+			sum = sum.number(0)
+		}
+	}
+	return uint64(sum)
+}
+
+// A digest is a hash, FNV-1a, of texts and numbers in order, that keeps their
+// borders apart. It is kept in databases: it must stay as it is.
+type digest uint64
+
+const empty digest = 14695981039346656037
+
+func (d digest) text(text string) digest {
+	d = d.number(uint64(len(text)))
+	for i := range len(text) {
+		d = (d ^ digest(text[i])) * 1099511628211
+	}
+	return d
+}
+
+func (d digest) number(n uint64) digest {
+	for range 8 {
+		d = (d ^ digest(n&0xff)) * 1099511628211
+		n >>= 8
+	}
+	return d
 }
 
 // entry makes the entry that the row defines, but for After. An error says what

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -178,7 +179,7 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	seen, known := r.seen(row)
 	spec := ""
 	if entry != nil {
-		spec = row.specDigest(row.zoneOr(r.store.options.Zone))
+		spec = strconv.FormatUint(row.specDigest(row.zoneOr(r.store.options.Zone)), 16)
 	}
 	if spec != seen.spec && (known || entry != nil) {
 		seen.after = latest(seen.after, r.after(row, entry, known))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +30,7 @@ type sqlite struct {
 	writer, reader *sql.DB
 	texts          statements
 	filled         atomic.Pointer[statements] // texts for the table as it is
+	wal            bool                       // the file has a write-ahead log
 }
 
 func (s *Store) openSQLite(ctx context.Context, file string) error {
@@ -88,7 +91,9 @@ func (l *sqlite) start(ctx context.Context, fresh bool) error {
 			return err
 		}
 	}
-	_, err := l.writer.ExecContext(ctx, "PRAGMA schema_version")
+	var journal string
+	err := l.writer.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&journal)
+	l.wal = journal == "wal"
 	return err
 }
 
@@ -108,7 +113,7 @@ func (l *sqlite) close() {
 }
 
 func (l *sqlite) exec(ctx context.Context, name string, args ...any) (n int64, err error) {
-	err = l.transact(ctx, "", func(tx transaction) error {
+	err = l.transact(ctx, mode{}, func(tx transaction) error {
 		n, err = tx.exec(ctx, name, args...)
 		return err
 	})
@@ -116,7 +121,7 @@ func (l *sqlite) exec(ctx context.Context, name string, args ...any) (n int64, e
 }
 
 func (l *sqlite) many(ctx context.Context, name string, columns ...any) error {
-	return l.transact(ctx, "", func(tx transaction) error { return tx.many(ctx, name, columns...) })
+	return l.transact(ctx, mode{}, func(tx transaction) error { return tx.many(ctx, name, columns...) })
 }
 
 // writers are the statements that answer with rows and write.
@@ -124,7 +129,7 @@ var writers = map[string]bool{"lease_acquire": true, "lease_renew": true}
 
 func (l *sqlite) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
 	if writers[name] {
-		return l.transact(ctx, "", func(tx transaction) error { return tx.each(ctx, name, row, args...) })
+		return l.transact(ctx, mode{}, func(tx transaction) error { return tx.each(ctx, name, row, args...) })
 	}
 	rows, err := l.reader.QueryContext(ctx, l.filled.Load().get(name), sqliteArgs(args)...)
 	return eachOf(rows, err, row)
@@ -143,8 +148,23 @@ func eachOf(rows *sql.Rows, err error, row func(scanner) error) error {
 	return rows.Err()
 }
 
-func (l *sqlite) transact(ctx context.Context, point string, work func(transaction) error) error {
-	tx, err := l.writer.BeginTx(ctx, nil)
+func (l *sqlite) transact(ctx context.Context, how mode, work func(transaction) error) error {
+	conn, err := l.writer.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // gives it back
+	if how.relaxed && l.wal {
+		if _, err := conn.ExecContext(ctx, "PRAGMA synchronous = normal"); err != nil {
+			return err
+		}
+		defer func() {
+			if _, err := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = full"); err != nil {
+				_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // a connection that stayed relaxed must not claim
+			}
+		}()
+	}
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -152,7 +172,7 @@ func (l *sqlite) transact(ctx context.Context, point string, work func(transacti
 	if err := work(&sqliteOn{l: l, tx: tx}); err != nil {
 		return err
 	}
-	if err := failpoint.Here(point); err != nil {
+	if err := failpoint.Here(how.point); err != nil {
 		return err
 	}
 	return tx.Commit()
@@ -186,7 +206,7 @@ func (on *sqliteOn) many(ctx context.Context, name string, columns ...any) error
 	for i, column := range columns {
 		values[i] = reflect.ValueOf(column)
 	}
-	return on.repeat(ctx, name, values[0].Len(), func(i int, args []any) []any {
+	return on.repeat(ctx, on.l.filled.Load().get(name), values[0].Len(), func(i int, args []any) []any {
 		for _, column := range values {
 			args = append(args, sqliteArg(column.Index(i).Interface()))
 		}
@@ -194,11 +214,12 @@ func (on *sqliteOn) many(ctx context.Context, name string, columns ...any) error
 	})
 }
 
-func (on *sqliteOn) repeat(ctx context.Context, name string, n int, args func(i int, into []any) []any) error {
+// repeat prepares the text and runs it n times.
+func (on *sqliteOn) repeat(ctx context.Context, text string, n int, args func(i int, into []any) []any) error {
 	if n == 0 {
 		return nil
 	}
-	statement, err := on.tx.PrepareContext(ctx, on.l.filled.Load().get(name))
+	statement, err := on.tx.PrepareContext(ctx, text)
 	if err != nil {
 		return err
 	}
@@ -222,15 +243,29 @@ func (on *sqliteOn) claim(ctx context.Context, shard int, term, seq int64, dues 
 	return written > 0, err
 }
 
-// relax does nothing: SQLite syncs a transaction as its connection was told to.
-func (on *sqliteOn) relax(context.Context) error { return nil }
+// runsAtOnce is how many runs one statement writes: the fewer statements, the
+// less a run costs, up to about so many.
+const runsAtOnce = 50
 
 func (on *sqliteOn) insertRuns(ctx context.Context, runs []schedule.Run) error {
-	return on.repeat(ctx, "run_insert", len(runs), func(i int, into []any) []any {
-		r := &runs[i]
-		return append(into, string(r.Entry), r.Name, r.Task, sqliteArg(r.Slot), sqliteArg(r.Through), r.Count, string(r.State), r.Reason,
-			r.TaskID, r.Queue, r.Request, r.Node, r.Term, sqliteArg(r.SentAt), r.Recovered)
+	one := on.l.filled.Load().get("run_insert")
+	several := one + strings.Repeat(","+one[strings.LastIndex(one, "\n"):], runsAtOnce-1)
+	full := len(runs) / runsAtOnce * runsAtOnce
+	err := on.repeat(ctx, several, full/runsAtOnce, func(i int, into []any) []any {
+		for k := range runsAtOnce {
+			into = appendRun(into, &runs[i*runsAtOnce+k])
+		}
+		return into
 	})
+	if err != nil {
+		return err
+	}
+	return on.repeat(ctx, one, len(runs)-full, func(i int, into []any) []any { return appendRun(into, &runs[full+i]) })
+}
+
+func appendRun(into []any, r *schedule.Run) []any {
+	return append(into, string(r.Entry), r.Name, r.Task, sqliteArg(r.Slot), sqliteArg(r.Through), r.Count, string(r.State), r.Reason,
+		r.TaskID, r.Queue, r.Request, r.Node, r.Term, sqliteArg(r.SentAt), r.Recovered)
 }
 
 func sqliteArgs(args []any) []any {

@@ -101,18 +101,22 @@ type transaction interface {
 	// claim moves the lease on to the sequence number and writes the journal's row,
 	// or returns false when the term is over.
 	claim(ctx context.Context, shard int, term, seq int64, dues string) (bool, error)
-	// relax lets the transaction's commit return before it is durable, if a later
-	// durable commit makes it so too.
-	relax(ctx context.Context) error
 	insertRuns(ctx context.Context, runs []schedule.Run) error
+}
+
+// A mode is what is special about a transaction.
+type mode struct {
+	// relaxed: the commit may return before it is durable, if a later durable one
+	// makes it so too, and what is written to the catalog is run state.
+	relaxed bool
+	point   string // the failpoint before the commit
 }
 
 // A database is one dialect on one server or file.
 type database interface {
 	querier
-	// transact commits what work did, or nothing if it returned an error. The
-	// failpoint of that name lies before the commit.
-	transact(ctx context.Context, point string, work func(transaction) error) error
+	// transact commits what work did, or nothing if it returned an error.
+	transact(ctx context.Context, how mode, work func(transaction) error) error
 	close()
 }
 

@@ -1,0 +1,202 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	_ "github.com/jackc/pgx/v5/stdlib"
+)
+
+// oneSided are the statements that one dialect alone has, and why.
+var oneSided = map[string]string{
+	"entries":               "SQLite reads all rows in pages",
+	"entries_page":          "PostgreSQL streams them",
+	"entries_since":         "SQLite does not tell which transaction wrote a row",
+	"lease_advance":         "PostgreSQL claims with one statement",
+	"run_insert":            "PostgreSQL copies runs",
+	"relax":                 "of SQLite the connection says how it syncs",
+	"migrate_patience":      "SQLite locks files, not tables",
+	"trigger_function":      "of SQLite a trigger holds its own statements",
+	"trigger_truncate":      "SQLite has no TRUNCATE",
+	"drop_trigger_truncate": "SQLite has no TRUNCATE",
+}
+
+func TestDialectsHaveTheSameStatements(t *testing.T) {
+	postgres, lite := loadStatements("postgres"), loadStatements("sqlite")
+	for _, pair := range []struct{ some, others statements }{{postgres, lite}, {lite, postgres}} {
+		for name := range pair.some {
+			if _, ok := pair.others[name]; !ok && oneSided[name] == "" {
+				t.Errorf("statement %s is in one dialect alone", name)
+			}
+		}
+	}
+	for _, dialect := range []string{"postgres", "sqlite"} {
+		files, err := filepath.Glob(filepath.Join("sql", dialect, "*.sql"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(string(text), "-- ") || !strings.Contains(string(text), "\n-- In") && !strings.Contains(string(text), "Out: ") {
+				t.Errorf("%s does not begin with what it does, takes and gives", file)
+			}
+		}
+	}
+}
+
+// made are the statements that change the schema: Migrate runs them in the suite,
+// and a database prepares them only where they would succeed.
+func made(name string) bool {
+	return name == "table_create" || name == "migrate_patience" || slices.ContainsFunc([]string{"add_", "trigger_", "drop_trigger_"}, func(prefix string) bool {
+		return strings.HasPrefix(name, prefix)
+	})
+}
+
+func TestStatementsPrepareOnPostgres(t *testing.T) {
+	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
+	if server == "" {
+		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
+	}
+	conn, err := pgx.Connect(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	const schema = "onebeat_prepare"
+	for _, text := range []string{"DROP SCHEMA IF EXISTS " + schema + " CASCADE", "CREATE SCHEMA " + schema} {
+		if _, err := conn.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() { _, _ = conn.Exec(context.Background(), "DROP SCHEMA "+schema+" CASCADE") }()
+	at, err := url.Parse(server)
+	if err != nil {
+		t.Fatal("ONEBEAT_TEST_POSTGRES is no URL")
+	}
+	query := at.Query()
+	query.Set("search_path", schema)
+	at.RawQuery = query.Encode()
+	if _, err := conn.Exec(t.Context(), "SET search_path = "+schema); err != nil {
+		t.Fatal(err)
+	}
+	prepareAll(t, at.String(), func(text string) error {
+		_, err := conn.Prepare(t.Context(), "", text)
+		return err
+	}, func(text string) error {
+		_, err := conn.Exec(t.Context(), text)
+		return err
+	})
+}
+
+func TestStatementsPrepareOnSQLite(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "onebeat.db")
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	prepareAll(t, "sqlite:///"+file, func(text string) error {
+		statement, err := db.PrepareContext(t.Context(), text)
+		if err == nil {
+			err = statement.Close()
+		}
+		return err
+	}, func(text string) error {
+		_, err := db.ExecContext(t.Context(), text)
+		return err
+	})
+}
+
+// prepareAll prepares each statement for the barest table that can be read and
+// for the full one.
+func prepareAll(t *testing.T, url string, prepare, exec func(string) error) {
+	s, err := Open(t.Context(), url, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	bare := "CREATE TABLE celery_beat_schedules (id text PRIMARY KEY, name text, task_name text, cron_expression text, " +
+		"enabled boolean, args text, kwargs text, created_at timestamp)"
+	if err := exec(bare); err != nil {
+		t.Fatal(err)
+	}
+	mark := map[string]string{"postgres": "$", "sqlite": "?"}[s.name]
+	for _, kind := range []string{"bare", "full"} {
+		if kind == "full" {
+			if err := exec("DROP TABLE celery_beat_schedules"); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		table, err := readShape(t.Context(), s.db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range s.texts.rendered(table, mark) {
+			runState := kind == "bare" && strings.HasPrefix(name, "row_ended") // run where the columns are
+			if made(name) || runState {
+				continue
+			}
+			if err := prepare(text); err != nil {
+				t.Errorf("%s for the %s table: %v\n%s", name, kind, err, text)
+			}
+		}
+	}
+}
+
+func TestParseURL(t *testing.T) {
+	for _, tt := range []struct {
+		url  string
+		want target
+	}{
+		{"sqlite:///relative.db", target{file: "relative.db"}},
+		{"sqlite:////srv/absolute.db", target{file: "/srv/absolute.db"}},
+		{"sqlite+aiosqlite:///a%20b.db?timeout=5", target{file: "a b.db"}},
+		{"postgres://u:p@h:5433/d", target{postgres: "postgres://u:p@h:5433/d"}},
+		{"postgresql://u@h/d?sslmode=require", target{postgres: "postgres://u@h/d?sslmode=require"}},
+		{"postgresql+asyncpg://u:p@h/d?ssl=true", target{postgres: "postgres://u:p@h/d?sslmode=require"}},
+		{"postgresql+asyncpg://u:p@h/d?ssl=verify-full", target{postgres: "postgres://u:p@h/d?sslmode=verify-full"}},
+		{"postgresql+asyncpg://u:p@h/d?prepared_statement_cache_size=0&timeout=3", target{postgres: "postgres://u:p@h/d?connect_timeout=3"}},
+		{"postgresql+psycopg2://u:p%40x@h/d", target{postgres: "postgres://u:p%40x@h/d"}},
+		{"postgresql+psycopg://u@/d?host=/run/postgresql", target{postgres: "postgres://u@/d?host=%2Frun%2Fpostgresql"}},
+	} {
+		got, err := parseURL(tt.url)
+		if err != nil {
+			t.Errorf("parseURL(%s): %v", tt.url, err)
+		}
+		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(target{})); diff != "" {
+			t.Errorf("parseURL(%s) (-want +got):\n%s", tt.url, diff)
+		}
+	}
+}
+
+func TestNoErrorShowsThePassword(t *testing.T) {
+	for _, text := range []string{
+		"postgres://u:s3cret@h:port/d", "postgres://u:s3cret%zz@h/d", "u:s3cret@h", "mysql://u:s3cret@h/d",
+		"postgres://u:s3cret@127.0.0.1:1/d?connect_timeout=1", "postgres://u:s3cret@h/d?sslmode=never", "sqlite://s3cret",
+	} {
+		s, err := Open(t.Context(), text, Options{})
+		if err == nil {
+			s.Close()
+			t.Errorf("Open(%s) succeeded", text)
+		} else if strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("Open = %v, want one line without the password", err)
+		}
+	}
+}
