@@ -57,6 +57,7 @@ type Broker struct {
 	term int64       // the term that was taken; 0 for none
 	mark celery.Mark // the broker's mark, as of the link's hold and what was sent since
 	sent progress
+	full map[string]time.Time // queues that refuse messages, and since when
 
 	mu   sync.Mutex // guards link, which Ping and events read beside its user
 	link *link
@@ -80,6 +81,7 @@ func Open(rawURL string, options Options) (*Broker, error) {
 		lock:    name,
 		queues:  markQueues{steps: name + ".steps", marks: name + ".mark"},
 		turn:    make(chan struct{}, 1),
+		full:    map[string]time.Time{},
 		cancel:  cancel,
 	}
 	b.events = outbox.New(b.sendEvents, options.Dropped)

@@ -15,6 +15,11 @@ import (
 	"github.com/onebeat/onebeat/internal/failpoint"
 )
 
+// fullPatience is how long a queue that refuses messages may keep what comes
+// after them waiting. From then on they fail, until it takes one again: one full
+// queue must not stop the others.
+const fullPatience = 2 * time.Second
+
 // stepMessages is how many messages go between two marks.
 const stepMessages = 50
 
@@ -221,6 +226,7 @@ func (a *attempt) note(f *flight) {
 		a.sent.fates[m.message.Index] = m.fate
 		if m.fate == taken {
 			a.fresh = append(a.fresh, m.message)
+			delete(a.full, m.message.Template.Route().Queue)
 		}
 	}
 	f.messages = nil
@@ -277,13 +283,22 @@ func (a *attempt) sendReturned(ctx context.Context, f *flight, returned []celery
 	return nil
 }
 
-// refusal is an error if a message was not taken that may be later.
+// refusal is an error if a message was not taken that may be soon.
 func (a *attempt) refusal(ctx context.Context, f *flight) error {
 	var queues []string
 	for _, m := range a.part.Messages {
-		if a.sent.fates[m.Index] == refused && a.reasons[m.Index] == "" {
-			queues = append(queues, m.Template.Route().Queue)
+		if a.sent.fates[m.Index] != refused || a.reasons[m.Index] != "" {
+			continue
 		}
+		queue := m.Template.Route().Queue
+		if a.full[queue].IsZero() {
+			a.full[queue] = time.Now()
+		}
+		if time.Since(a.full[queue]) > fullPatience {
+			a.fail(m, fmt.Sprintf("queue %q is full and refuses messages", queue))
+			continue
+		}
+		queues = append(queues, queue)
 	}
 	if queues == nil {
 		return nil

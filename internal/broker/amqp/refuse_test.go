@@ -176,6 +176,38 @@ func TestPublishKeepsWhatAFullQueueRefused(t *testing.T) {
 	}
 }
 
+// A queue that stays full keeps the others waiting for a moment only.
+func TestAQueueThatStaysFullDoesNotStopTheOthers(t *testing.T) {
+	channel := connect(t, serverURL(t))
+	full := queue(t, channel, amqp091.Table{"x-max-length": int32(1), "x-overflow": "reject-publish"})
+	other := queue(t, channel, nil)
+	if err := channel.Publish("", full, false, false, amqp091.Publishing{MessageId: "someone else's"}); err != nil {
+		t.Fatal(err)
+	}
+	part := batch(t, nil, to(full), to(full), to(full), to(full), to(other))
+	b := open(t, broker.Options{})
+	failures, err := publish(t, b, part)
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	for err != nil && ctx.Err() == nil {
+		failures, err = b.Publish(ctx, part)
+	}
+	if err != nil || len(failures) == 0 || !strings.Contains(failures[0].Reason, "full") {
+		t.Fatalf("Publish in the end = %+v, %v, want failures that say the queue is full", failures, err)
+	}
+	if got := len(get(t, channel, other)); got != 1 {
+		t.Errorf("%d messages in the other queue, want 1", got)
+	}
+	next := batch(t, nil, to(full), to(full), to(full), to(other))
+	next.Mark.Seq = part.Mark.Seq + 1
+	if failures, err = b.Publish(ctx, next); err != nil || len(failures) == 0 {
+		t.Errorf("the next part = %+v, %v, want failures at the first try", failures, err)
+	}
+	if got := len(get(t, channel, other)); got != 1 {
+		t.Errorf("%d more messages in the other queue, want 1", got)
+	}
+}
+
 // A node that crashes after a queue refused a message must leave a mark from which
 // the message is sent again.
 func TestMarkStaysBeforeWhatWasRefused(t *testing.T) {
