@@ -304,7 +304,15 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 		if !follower.wait(ctx, working) {
 			return context.Cause(hold)
 		}
-		seq, err := dispatcher.Recover(working, term, seq, journal, follower.entry)
+		// A stop need not wait for a broker that is away: what is not recovered
+		// stays in the journal.
+		recovering, stop := context.WithCancel(working)
+		defer stop()
+		defer context.AfterFunc(ctx, stop)()
+		seq, err := dispatcher.Recover(recovering, term, seq, journal, follower.entry)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
