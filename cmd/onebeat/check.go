@@ -55,7 +55,7 @@ It changes nothing. Exit code 0: all is well. 3: something is not.`,
 		}
 		return nil
 	}
-	settingFlags(cmd, true)
+	settingFlags(cmd, ofDaemon)
 	return cmd
 }
 
@@ -119,7 +119,8 @@ func look(ctx context.Context, config app.Config) []finding {
 
 func lookAtBroker(ctx context.Context, config app.Config) finding {
 	f := finding{What: "broker", OK: true, Note: broker.Redact(config.String("broker"))}
-	b, err := broker.Open(config.String("broker"), broker.Options{Installation: "check", Logger: slog.New(slog.DiscardHandler)})
+	transport, _ := app.TransportOptions(config) // app.CheckURLs has read them
+	b, err := broker.Open(config.String("broker"), broker.Options{Installation: "check", TransportOptions: transport, Logger: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		defer func() { _ = b.Close() }()
 		err = b.Ping(ctx)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ func withStore(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, 
 		return usage("%s", oneLine(err))
 	}
 	if config.String("database") == "" {
-		return usage("no database is set: give --database, or DATABASE_URL in the environment")
+		return usage("%v", app.ErrNoDatabase)
 	}
 	if err := store.CheckURL(config.String("database")); err != nil {
 		return usage("%s", oneLine(err))
@@ -45,8 +46,13 @@ func withStore(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, 
 	defer s.Close()
 	err = do(ctx, s, config)
 	var input *store.InputError
-	if errors.As(err, &input) || errors.Is(err, store.ErrNoEntry) || errors.Is(err, store.ErrNotPaused) {
-		return usage("%s", oneLine(err))
+	switch {
+	case errors.As(err, &input):
+		return usage("%s", oneLine(input))
+	case errors.Is(err, store.ErrNoEntry):
+		return usage("%v", store.ErrNoEntry)
+	case errors.Is(err, store.ErrNotPaused):
+		return usage("%v", store.ErrNotPaused)
 	}
 	return err
 }
@@ -84,14 +90,14 @@ func who() string {
 			return user
 		}
 	}
-	return "unknown"
+	return "uid " + strconv.Itoa(os.Getuid())
 }
 
 // oneArgument refuses anything but one argument, which is called what.
 func oneArgument(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return usage("%s takes one argument, %s: see %s --help", cmd.CommandPath(), what, cmd.CommandPath())
+			return usage("%s takes one argument, %s, not %d: see %s --help", cmd.Name(), what, len(args), cmd.CommandPath())
 		}
 		return nil
 	}
@@ -102,11 +108,14 @@ func verbOf(use, short, example string, verbs ...*cobra.Command) *cobra.Command 
 	cmd := &cobra.Command{
 		Use: use, Short: short, Example: example,
 		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownVerb(cmd, args[0])
+			}
 			names := make([]string, len(verbs))
 			for i, verb := range verbs {
 				names[i] = verb.Name()
 			}
-			return usage("%s needs one of %s: see %s --help", cmd.CommandPath(), strings.Join(names, ", "), cmd.CommandPath())
+			return usage("%s needs one of %s: see %s --help", cmd.Name(), strings.Join(names, ", "), cmd.CommandPath())
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}

@@ -92,7 +92,7 @@ func entriesList() *cobra.Command {
 			return nil
 		})
 	}
-	settingFlags(cmd, false)
+	settingFlags(cmd, ofDatabase)
 	return cmd
 }
 
@@ -118,7 +118,7 @@ func entriesShow() *cobra.Command {
 			return nil
 		})
 	}
-	settingFlags(cmd, false)
+	settingFlags(cmd, ofDatabase)
 	return cmd
 }
 
@@ -243,7 +243,7 @@ func entriesAdd() *cobra.Command {
 			return answer(cmd, *asJSON, id, "Added %s (%s).", d.Name, id)
 		})
 	}
-	settingFlags(cmd, false)
+	settingFlags(cmd, ofDatabase)
 	return cmd
 }
 
@@ -273,7 +273,7 @@ func change(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, row
 			return answer(cmd, *asJSON, row.ID, "%s %s (%s).", done, row.Name, row.ID)
 		})
 	}
-	settingFlags(cmd, false)
+	settingFlags(cmd, ofDatabase)
 	return cmd
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/web"
 )
 
@@ -26,6 +27,9 @@ Exit code 0: it is. 3: it is not, or does not answer.`,
 		config, err := settings(cmd)
 		if err != nil {
 			return err
+		}
+		if config.String("listen") == "off" {
+			return usage("listen is off, so the daemon answers nowhere: start it with --listen host:port")
 		}
 		address, err := probeAddress(config.String("listen"))
 		if err != nil {
@@ -53,7 +57,7 @@ Exit code 0: it is. 3: it is not, or does not answer.`,
 		}
 		return nil
 	}
-	settingFlags(cmd, true)
+	settingFlags(cmd, func(s app.Setting) bool { return s.Name == "listen" || s.Name == "config" })
 	return cmd
 }
 

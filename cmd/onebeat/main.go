@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	_ "time/tzdata" // zones do not depend on the machine
+	_ "time/tzdata" // for machines that have no zone data: see `onebeat check`
 
 	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/app"
 )
 
 // The exit codes. A verb returns an exitError for the last two.
@@ -35,27 +37,82 @@ func main() { os.Exit(run(context.Background(), os.Args[1:])) }
 
 // run carries out one command line and returns the exit code.
 func run(ctx context.Context, args []string) int {
-	root := &cobra.Command{
-		Use:           "onebeat",
-		Short:         "Send Celery tasks when their schedules say so",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
+	root := rootCommand()
 	root.SetArgs(args)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%v: see %s --help", err, cmd.CommandPath())
-	})
-	root.AddCommand(devCommand(), serveCommand(), checkCommand(), migrateCommand(), entriesCommand(), runsCommand(), healthCommand(), nextCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	var exit exitError
 	if !errors.As(err, &exit) {
-		exit = exitError{exitFailed, err.Error()}
+		exit = exitError{exitFailed, oneLine(err)}
 	}
 	if exit.msg != "" {
 		fmt.Fprintln(os.Stderr, "onebeat: "+exit.msg)
 	}
 	return exit.code
+}
+
+// rootCommand is the tree of all verbs.
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "onebeat",
+		Short: "Send Celery tasks when their schedules say so",
+		Example: `  onebeat dev                       # everything embedded, to try it
+  onebeat serve --config onebeat.yaml
+  onebeat entries add hello --task demo.hello --spec "*/5 * * * *"`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Version:           app.Version(),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownVerb(cmd, args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("onebeat {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%v: see %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(devCommand(), serveCommand(), checkCommand(), migrateCommand(), entriesCommand(), runsCommand(), healthCommand(), nextCommand(), versionCommand())
+	root.SetHelpCommand(helpCommand())
+	return root
+}
+
+// unknownVerb is the error for a verb that cmd has not: the nearest it has, or
+// where to look.
+func unknownVerb(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return usage("unknown verb %q: did you mean %s %s?", name, cmd.CommandPath(), near[0])
+	}
+	return usage("unknown verb %q: see %s --help", name, cmd.CommandPath())
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Tell which onebeat this is", Example: "  onebeat version",
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "onebeat", app.Version())
+			return err
+		},
+	}
+}
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [VERB]", Short: "Show the help of a verb", Example: "  onebeat help entries add",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			verb, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownVerb(verb, args[len(args)-len(rest)])
+			}
+			verb.InitDefaultHelpFlag()
+			return verb.Help()
+		},
+	}
 }

@@ -48,6 +48,6 @@ that make edits known at once. What is there already stays as it is.`,
 		},
 	}
 	cmd.Flags().BoolVar(&print, "print", false, "show the SQL and change nothing")
-	settingFlags(cmd, false)
+	settingFlags(cmd, ofDatabase)
 	return cmd
 }

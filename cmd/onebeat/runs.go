@@ -69,7 +69,7 @@ func runsList() *cobra.Command {
 			return printRuns(cmd, runs, config.String("zone"))
 		})
 	}
-	settingFlags(cmd, false)
+	settingFlags(cmd, ofDatabase)
 	return cmd
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -25,14 +26,9 @@ CELERY_TIMEZONE, REDIS_URL) is enough; ONEBEAT_* and flags win over it.`,
   onebeat serve --config onebeat.yaml --log-format json`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, err := settings(cmd)
-			if err != nil {
-				return err
-			}
-			if _, err := app.CelerySettings(config); err != nil {
-				return usage("%s", oneLine(err))
-			}
-			if err := app.CheckURLs(config); err != nil {
+			config, wrong := settings(cmd)
+			_, wrongCelery := app.CelerySettings(config)
+			if err := errors.Join(wrong, wrongCelery, app.CheckURLs(config)); err != nil {
 				return usage("%s", oneLine(err))
 			}
 			ctx, stop := untilSignal(cmd.Context())
@@ -40,7 +36,7 @@ CELERY_TIMEZONE, REDIS_URL) is enough; ONEBEAT_* and flags win over it.`,
 			return app.Run(ctx, config, app.NewLogger(config, os.Stderr))
 		},
 	}
-	settingFlags(cmd, true)
+	settingFlags(cmd, ofDaemon)
 	return cmd
 }
 
@@ -55,7 +51,7 @@ func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 // noArguments refuses arguments of a verb that takes none.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usage("%s takes no argument such as %q: see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+		return usage("%s takes no argument such as %q: see %s --help", cmd.Name(), args[0], cmd.CommandPath())
 	}
 	return nil
 }

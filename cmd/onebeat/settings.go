@@ -9,20 +9,33 @@ import (
 	"github.com/onebeat/onebeat/internal/app"
 )
 
-// settingFlags gives cmd the flags of the settings table: all of them for the
-// daemon, else those that every verb with a database needs.
-func settingFlags(cmd *cobra.Command, daemon bool) {
+// A flag is a setting given on the command line. Its value is text until
+// app.Load checks it with all the others.
+type flag struct{ value, kind string }
+
+func (f *flag) String() string         { return f.value }
+func (f *flag) Set(value string) error { f.value = value; return nil }
+func (f *flag) Type() string           { return f.kind }
+
+// settingFlags gives cmd the flags of the settings that it wants, after its own.
+func settingFlags(cmd *cobra.Command, wants func(app.Setting) bool) {
+	cmd.Flags().SortFlags = false
 	for _, s := range app.Settings {
-		if s.Serve && !daemon {
+		if !wants(s) {
 			continue
 		}
-		help := s.Help + " [" + strings.Join(append([]string{s.Env()}, s.Also...), ", ") + "]"
-		cmd.Flags().String(s.Name, s.Default, help)
-		if s.Default == "false" {
+		help := strings.ReplaceAll(s.Help, "`", "") + " [" + strings.Join(append([]string{s.Env()}, s.Also...), ", ") + "]"
+		cmd.Flags().Var(&flag{s.Default, s.Kind}, s.Name, help)
+		if s.Kind == "bool" {
 			cmd.Flags().Lookup(s.Name).NoOptDefVal = "true"
 		}
 	}
 }
+
+// What verbs want of the settings: the daemon all, a verb with a database those
+// that say what is in it.
+func ofDaemon(app.Setting) bool     { return true }
+func ofDatabase(s app.Setting) bool { return !s.Serve }
 
 // settings reads the settings for cmd: its flags, the environment, the file.
 func settings(cmd *cobra.Command) (app.Config, error) {
