@@ -14,12 +14,10 @@ import (
 // a message says does not matter: the database knows what changed. A Redis that
 // is away is waited for; edits are seen without it, later.
 func listenToRedis(ctx context.Context, url, channel string, poke func(), log *slog.Logger) error {
-	option, err := rueidis.ParseURL(url)
+	option, err := redisOption(url)
 	if err != nil {
-		return errors.New("redis-url is not a Redis URL: it should be like redis://host:6379/0")
+		return err
 	}
-	option.DisableCache = true
-	option.AlwaysRESP2 = true
 	for failed := ""; ctx.Err() == nil; {
 		err := subscribe(ctx, option, channel, poke, func() {
 			failed = ""
@@ -36,6 +34,17 @@ func listenToRedis(ctx context.Context, url, channel string, poke func(), log *s
 		}
 	}
 	return nil
+}
+
+// redisOption reads the URL of the Redis that tells of edits.
+func redisOption(url string) (rueidis.ClientOption, error) {
+	option, err := rueidis.ParseURL(url)
+	if err != nil { // its text may quote the URL
+		return option, errors.New("redis-url is not a Redis URL: it should be like redis://host:6379/0")
+	}
+	option.DisableCache = true
+	option.AlwaysRESP2 = true
+	return option, nil
 }
 
 // subscribe listens on one connection until it ends.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,9 +57,6 @@ func Run(ctx context.Context, config Config, log *slog.Logger) error {
 	if n.celery, err = CelerySettings(config); err != nil {
 		return err
 	}
-	if _, err := TransportOptions(config); err != nil {
-		return err
-	}
 	if err := CheckURLs(config); err != nil {
 		return err // before the database is waited for
 	}
@@ -86,7 +84,7 @@ func Run(ctx context.Context, config Config, log *slog.Logger) error {
 		defer func() { _ = n.broker.Close() }()
 		nudges, stop := context.WithCancel(ctx)
 		defer stop()
-		if url := config.String("redis-url"); url != "" && config.String("redis-channel") != "none" {
+		if url := config.String("redis-url"); url != "" && config.Bool("redis-sync") {
 			group.Go(func() error { return listenToRedis(nudges, url, config.String("redis-channel"), n.store.Poke, log) })
 		}
 		return n.work(ctx)
@@ -154,18 +152,39 @@ func (n *node) openStore(ctx context.Context) error {
 	return nil
 }
 
-// CheckURLs returns what is wrong with the URLs of the database and the broker.
+// CheckURLs returns what is wrong with the URLs of the database, the broker and
+// the Redis that tells of edits, all faults together.
 func CheckURLs(config Config) error {
+	var faults []error
 	if config.String("database") == "" {
-		return errors.New("no database is set: give --database, or DATABASE_URL in the environment")
+		faults = append(faults, ErrNoDatabase)
+	} else {
+		faults = append(faults, store.CheckURL(config.String("database")))
 	}
-	if err := store.CheckURL(config.String("database")); err != nil {
+	faults = append(faults, checkBroker(config))
+	if config.Bool("redis-sync") && config.String("redis-url") != "" {
+		_, err := redisOption(config.String("redis-url"))
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}
+
+// ErrNoDatabase says that the settings name no database.
+var ErrNoDatabase = errors.New("no database is set: give --database, or DATABASE_URL in the environment")
+
+func checkBroker(config Config) error {
+	url := config.String("broker")
+	switch {
+	case url == "":
+		return errors.New("no broker is set: give --broker, or CELERY_BROKER_URL in the environment")
+	case !strings.Contains(url, "://"): // what stands there may be a password
+		return errors.New("broker is no URL: it should be like redis://host:6379/0 or amqp://host:5672/")
+	}
+	options, err := TransportOptions(config)
+	if err != nil {
 		return err
 	}
-	if config.String("broker") == "" {
-		return errors.New("no broker is set: give --broker, or CELERY_BROKER_URL in the environment")
-	}
-	b, err := broker.Open(config.String("broker"), broker.Options{Logger: slog.New(slog.DiscardHandler)})
+	b, err := broker.Open(url, broker.Options{TransportOptions: options, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
