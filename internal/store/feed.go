@@ -45,6 +45,7 @@ const (
 	chunk         = 1000             // rows that are read or applied at a time
 	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes
 	unhintedSweep = time.Second      // and where none do
+	sweepFrom     = 10 * chunk       // so many hints are dearer to follow than to look at all rows
 	pruneInterval = 10 * time.Minute
 )
 
@@ -117,12 +118,13 @@ type watch struct {
 	paused map[string]time.Time // when pauses end by themselves
 	asked  map[string]bool      // requests that were told of
 
-	whole   bool // tell of rows that did not change too
-	loaded  bool
-	hints   bool // triggers write the log of changes
-	sweptAt time.Time
-	pruneAt time.Time
-	refused error // the watcher's
+	whole    bool // tell of rows that did not change too
+	loaded   bool
+	hints    bool // triggers write the log of changes
+	sweptAt  time.Time
+	sweepFor time.Duration // how long that took
+	pruneAt  time.Time
+	refused  error // the watcher's
 
 	rows []row // read and not yet applied
 }
@@ -160,14 +162,20 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 
 // interval is how long to wait for a hint: until the next sweep, or until a pause ends.
 func (w *watch) interval() time.Duration {
-	wait := unhintedSweep
-	if w.hints {
-		wait = hintedSweep
-	}
+	wait := max(w.sweepInterval()-time.Since(w.sweptAt), 0)
 	for _, until := range w.paused {
 		wait = min(wait, max(time.Until(until), 0))
 	}
 	return wait
+}
+
+// sweepInterval is the time between looks at all rows, of which four fifths at
+// least are rest.
+func (w *watch) sweepInterval() time.Duration {
+	if w.hints {
+		return hintedSweep
+	}
+	return max(unhintedSweep, 5*w.sweepFor)
 }
 
 // load reads all rows, for the first touched reads all, and tells of those that differ from what was told before.
@@ -214,10 +222,13 @@ func (w *watch) look(ctx context.Context) error {
 			named = append(named, id)
 		}
 	}
+	if len(named) > sweepFrom {
+		every, named = true, nil
+	}
 	if err := w.reread(ctx, named); err != nil {
 		return err
 	}
-	if every || !w.hints || now.Sub(w.sweptAt) >= hintedSweep {
+	if every || now.Sub(w.sweptAt) >= w.sweepInterval() {
 		if err := w.sweep(ctx); err != nil {
 			return err
 		}
@@ -260,6 +271,7 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 // sweep reads the rows that were written since the last sweep, and finds those
 // that are gone by their number.
 func (w *watch) sweep(ctx context.Context) error {
+	started := time.Now()
 	if err := w.feed.touched(ctx, func(r *row) error { return w.take(ctx, r) }); err != nil {
 		return fmt.Errorf("read entries: %w", err)
 	}
@@ -281,6 +293,7 @@ func (w *watch) sweep(ctx context.Context) error {
 	}
 	w.hints = triggers >= w.store.triggers
 	w.sweptAt = time.Now()
+	w.sweepFor = w.sweptAt.Sub(started)
 	return nil
 }
 
@@ -388,7 +401,8 @@ func (w *watch) lose(ctx context.Context, gone []schedule.Change) error {
 	for i, change := range gone {
 		ids[i] = string(change.ID)
 	}
-	if err := w.store.db.many(ctx, "entry_lost", ids); err != nil {
+	err := w.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error { return tx.many(ctx, "entry_lost", ids) })
+	if err != nil {
 		return fmt.Errorf("remember removed entries: %w", err)
 	}
 	return nil

@@ -32,6 +32,9 @@ func (s *Store) Acquire(ctx context.Context, owner string) (schedule.Lease, bool
 	if err != nil {
 		return schedule.Lease{}, false, fmt.Errorf("acquire lease: %w", err)
 	}
+	if !won {
+		s.guard.free() // for the holder to have: it tries with each renewal
+	}
 	return lease, won, failpoint.Here("lease.acquire.after")
 }
 
@@ -68,7 +71,8 @@ func (s *Store) Release(ctx context.Context, term int64) error {
 // passed. An error other than ctx's is one of the database.
 func (s *Store) Wait(ctx context.Context) error {
 	var left int64
-	read := func(row scanner) error { return row.Scan(&left) }
+	guarded := false
+	read := func(row scanner) error { return row.Scan(&left, &guarded) }
 	if err := s.db.each(ctx, "lease_left", read, s.options.Shard); err != nil {
 		return fmt.Errorf("wait for lease: %w", err)
 	}
@@ -76,10 +80,26 @@ func (s *Store) Wait(ctx context.Context) error {
 		return ctx.Err()
 	}
 	atMost := time.Duration(left)*time.Microsecond + time.Millisecond // so that it has ended for sure
+	if !guarded {                                                     // its holder has no guard yet, and could not get it if a node that waits had
+		return rest(ctx, min(atMost, unguardedInterval))
+	}
 	if err := s.guard.wait(ctx, atMost); err != nil {
 		return fmt.Errorf("wait for lease: %w", err)
 	}
 	return nil
+}
+
+// unguardedInterval is how often a node that waits looks at a lease that is not
+// guarded, whose release nothing else tells of.
+const unguardedInterval = 200 * time.Millisecond
+
+func rest(ctx context.Context, wait time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(wait):
+		return nil
+	}
 }
 
 // guarded says whether this process has the guard. Where there is none to be had,

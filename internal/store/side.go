@@ -147,7 +147,11 @@ func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, e
 	if err := failpoint.Here("side.before"); err != nil {
 		return nil, err
 	}
-	if err := r.store.db.many(ctx, "entry_seen", r.ids, r.specs, r.afters); err != nil {
+	// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
+	err := r.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
+		return tx.many(ctx, "entry_seen", r.ids, r.specs, r.afters)
+	})
+	if err != nil {
 		return nil, fmt.Errorf("remember entries: %w", err)
 	}
 	return changes, failpoint.Here("side.after")

@@ -356,9 +356,13 @@ type sqliteFeed struct {
 	conn    *sql.Conn
 	version int64
 	since   int64 // the last serial number read
+
+	read        bool  // all rows were read
+	readVersion int64 // the file's version before that
 }
 
 func (f *sqliteFeed) open(ctx context.Context) (err error) {
+	f.read = false
 	if f.conn, err = f.lite.reader.Conn(ctx); err != nil {
 		return err
 	}
@@ -430,6 +434,25 @@ func (f *sqliteFeed) hinted(ctx context.Context) (ids []string, err error) {
 // touched reads all rows, a page at a time: in a file without a write-ahead log a
 // reader keeps writers waiting.
 func (f *sqliteFeed) touched(ctx context.Context, each func(*row) error) error {
+	if f.conn != nil {
+		version, err := f.fileVersion(ctx)
+		if err != nil {
+			return fmt.Errorf("read version of file: %w", err)
+		}
+		if f.read && version == f.readVersion {
+			return nil
+		}
+		defer func() { f.readVersion = version }()
+	}
+	f.read = false
+	if err := f.all(ctx, each); err != nil {
+		return err
+	}
+	f.read = true
+	return nil
+}
+
+func (f *sqliteFeed) all(ctx context.Context, each func(*row) error) error {
 	after, more := int64(0), true
 	for more {
 		var page []row

@@ -14,6 +14,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
 
+	"github.com/onebeat/onebeat/internal/store"
 	"github.com/onebeat/onebeat/internal/store/storetest"
 )
 
@@ -110,5 +111,25 @@ func database(db *sql.DB, url string, postgres bool) storetest.Database {
 			}
 			return values
 		},
+	}
+}
+
+func TestSQLiteKeepsTheJournalModeOfAnExistingFile(t *testing.T) {
+	for _, tt := range []struct{ name, before, want string }{
+		{"a new file", "", "wal"},
+		{"an existing file", "CREATE TABLE theirs (id integer)", "delete"},
+	} {
+		db := freshSQLite(t)
+		if tt.before != "" {
+			db.Exec(t, tt.before)
+		}
+		s, err := store.Open(t.Context(), db.URL, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if got := db.Query(t, "PRAGMA journal_mode"); got[0] != tt.want {
+			t.Errorf("journal mode of %s = %s, want %s", tt.name, got[0], tt.want)
+		}
 	}
 }

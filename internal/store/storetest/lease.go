@@ -109,3 +109,36 @@ func awaitLease(t *testing.T, waiter *store.Store, end func()) (term int64) {
 		}
 	}
 }
+
+// A node that took over from a frozen one has no guard while that one lives, and
+// gets it later, though others wait.
+func testLeaseGuard(t *testing.T, db Database) {
+	const length = 300 * time.Millisecond
+	frozen, err := store.Open(t.Context(), db.URL, store.Options{LeaseFor: length})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := frozen.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	holder, err := store.Open(t.Context(), db.URL, store.Options{LeaseFor: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	acquire(t, frozen)
+	term := awaitLease(t, holder, func() {})
+	frozen.Close()
+	waiter := open(t, db, store.Options{LeaseFor: time.Minute})
+	for range 3 {
+		if _, won, err := waiter.Acquire(t.Context(), "waiter"); won || err != nil {
+			t.Fatalf("Acquire of a lease that is held = %v, %v", won, err)
+		}
+		if err := waiter.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := holder.Renew(t.Context(), term); err != nil {
+		t.Fatal(err)
+	}
+	awaitLease(t, waiter, holder.Close)
+}

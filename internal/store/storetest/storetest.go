@@ -49,6 +49,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"a released lease is free at once", testLeaseRelease},
 		{"a dead holder's lease is free at once", testLeaseDeath},
 		{"a frozen holder's lease ends", testLeaseExpiry},
+		{"a holder without a guard gets it later", testLeaseGuard},
 
 		{"bad rows are told of and disturb no other", testBadRows},
 		{"the first start owes nothing", testFirstStart},
@@ -142,7 +143,7 @@ func entry(t testing.TB, s *store.Store, id schedule.ID) *schedule.Entry {
 }
 
 // bound is how long a test waits for what must come.
-const bound = 20 * time.Second
+const bound = time.Minute
 
 // A watching is a Watch that runs beside a test, and all that it told of.
 type watching struct {
