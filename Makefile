@@ -2,6 +2,7 @@
 # make demo     shows it at work with a real Celery worker
 # make test     lint and every test, among real servers and workers
 # make check    lint and the tests that need no servers: under a minute
+# make bench    onebeat beside Celery's beat, measured: about five minutes; BENCH="idle -for 5m" for one thing
 # make stack    private servers for tests: alone until Ctrl-C, or around CMD="go test ./internal/store/..."
 
 SHELL := /bin/bash
@@ -39,6 +40,10 @@ test: deps lint build .cache/bin/stack .cache/bin/tally
 .PHONY: check
 check: lint build .cache/bin/tally
 	@.cache/bin/tally go test -json -short -timeout 2m $$(go list ./... | grep -vxE '$(subst $(empty) ,|,$(SERVED:%=github.com/onebeat/onebeat/%))')
+
+.PHONY: bench
+bench: deps build
+	@scripts/bench $(BENCH)
 
 .PHONY: demo
 demo: build
