@@ -4,6 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,6 +74,7 @@ func look(ctx context.Context, config app.Config) []finding {
 		findings = append(findings, finding{what, err == nil, note})
 		return err == nil
 	}
+	add("zones", zoneData(config.String("zone")), nil)
 	celery, err := app.CelerySettings(config)
 	add("Celery's settings", "", err)
 	if add("URLs", "", app.CheckURLs(config)) {
@@ -99,22 +105,32 @@ func look(ctx context.Context, config app.Config) []finding {
 		}
 	}
 	rows, err := s.List(ctx)
-	if !add("rows", "", err) {
-		return findings
-	}
-	bad := 0
-	for _, row := range rows {
-		if row.State == schedule.ReasonBadRow {
-			bad++
-			findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
-		}
-	}
-	for i := range findings {
-		if findings[i].What == "rows" {
-			findings[i].Note = fmt.Sprintf("%d entries, %d of them set aside", len(rows), bad)
-		}
+	bad := slices.DeleteFunc(slices.Clone(rows), func(row store.Row) bool { return row.State != schedule.ReasonBadRow })
+	add("rows", fmt.Sprintf("%d in all, %d set aside", len(rows), len(bad)), err)
+	for _, row := range bad {
+		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
 	}
 	return findings
+}
+
+// zoneData says whose zone data is used: package time takes the machine's where
+// there is any, else what is built in (go1.26 time.LoadLocation, zoneinfo_unix.go).
+func zoneData(zone string) string {
+	for _, dir := range []string{os.Getenv("ZONEINFO"), "/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/usr/lib/locale/TZ", "/etc/zoneinfo"} {
+		if _, err := os.Stat(filepath.Join(dir, zone)); dir == "" || err != nil {
+			continue
+		}
+		note := "the data in " + dir + " is used"
+		// The first line of tzdata.zi: # version 2024a
+		if text, err := os.ReadFile(filepath.Join(dir, "tzdata.zi")); err == nil {
+			line, _, _ := strings.Cut(string(text), "\n")
+			if version, ok := strings.CutPrefix(line, "# version "); ok {
+				note += ", version " + version
+			}
+		}
+		return note
+	}
+	return "the data built in is used, that of " + runtime.Version()
 }
 
 func lookAtBroker(ctx context.Context, config app.Config) finding {

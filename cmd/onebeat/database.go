@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,11 +10,13 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -70,13 +73,21 @@ func printJSON(out io.Writer, value any) error {
 	return e.Encode(value)
 }
 
+// printTable prints the cells that rows writes, parted by tabs, in columns.
+func printTable(out io.Writer, rows func(w io.Writer)) error {
+	buffered := bufio.NewWriterSize(out, 1<<16)
+	w := tabwriter.NewWriter(buffered, 0, 0, 2, ' ', 0)
+	rows(w)
+	return errors.Join(w.Flush(), buffered.Flush())
+}
+
 // when prints an instant in zone and in UTC, as people read it; "-" for none.
 func when(t time.Time, zone string) string {
 	if t.IsZero() {
 		return "-"
 	}
 	utc := t.UTC().Format("2006-01-02 15:04:05Z")
-	location, err := time.LoadLocation(zone)
+	location, err := schedule.Location(zone)
 	if err != nil || location == time.UTC {
 		return utc
 	}

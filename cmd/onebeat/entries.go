@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,10 +26,10 @@ func entriesCommand() *cobra.Command {
 		entriesList(), entriesShow(), entriesAdd(), entriesEdit(), entriesRemove(), entriesPause(), entriesResume(), entriesRunNow())
 }
 
-// A view is an entry as it is printed.
+// A view is an entry with its next slot, as it is printed.
 type view struct {
 	store.Row
-	Next time.Time `json:"next,omitzero"`
+	Next time.Time
 }
 
 // viewOf adds the entry's next slot: the first that is still to come or owed.
@@ -40,6 +44,47 @@ func viewOf(row store.Row) view {
 		}
 	}
 	return v
+}
+
+// A row is a store.Row, to be embedded.
+type row store.Row
+
+// A printed is a view in JSON. Its own fields hide those of the row: what is JSON
+// text there is JSON here.
+type printed struct {
+	row
+	Args    any       `json:"args"`
+	Kwargs  any       `json:"kwargs"`
+	Options any       `json:"options,omitempty"`
+	Misfire misfire   `json:"misfire"`
+	Next    time.Time `json:"next,omitzero"`
+}
+
+// A misfire is a schedule.Misfire in JSON: lengths in seconds, what is unset left out.
+type misfire struct {
+	Policy schedule.Policy `json:"policy"`
+	Grace  float64         `json:"grace_seconds,omitempty"`
+	Count  int             `json:"max_count,omitempty"`
+	Age    float64         `json:"max_age_seconds,omitempty"`
+}
+
+func (v view) printed() printed {
+	m := v.Misfire
+	return printed{
+		row: row(v.Row), Args: rawJSON(v.Args), Kwargs: rawJSON(v.Kwargs), Options: rawJSON(v.Options), Next: v.Next,
+		Misfire: misfire{cmp.Or(m.Policy, schedule.Once), m.Grace.Seconds(), m.Count, m.Age.Seconds()},
+	}
+}
+
+// rawJSON is text as JSON: as it is where it is JSON, else a string; nil for none.
+func rawJSON(text string) any {
+	switch {
+	case text == "":
+		return nil
+	case json.Valid([]byte(text)):
+		return json.RawMessage(text)
+	}
+	return text
 }
 
 // zoneOf is the zone that an entry's times are shown in.
@@ -66,34 +111,51 @@ func entriesList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			views := []view{}
-			for _, row := range rows {
-				if !badOnly || row.State == schedule.ReasonBadRow {
-					views = append(views, viewOf(row))
-				}
+			all := len(rows)
+			if badOnly {
+				rows = slices.DeleteFunc(rows, func(row store.Row) bool { return row.State != schedule.ReasonBadRow })
 			}
 			if *asJSON {
-				return printJSON(cmd.OutOrStdout(), views)
+				list := make([]printed, len(rows))
+				for i, row := range rows {
+					list[i] = viewOf(row).printed()
+				}
+				return printJSON(cmd.OutOrStdout(), list)
 			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "NAME\tTASK\tSPEC\tSTATE\tNEXT\tLAST RUN\tRUNS\tID")
-			for _, v := range views {
-				zone := zoneOf(v.Row, config)
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", v.Name, v.Task, v.Spec, v.State, when(v.Next, zone), when(v.LastRunAt, zone), v.TotalRunCount, v.ID)
-			}
-			if err := w.Flush(); err != nil {
+			if len(rows) == 0 {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), noEntries(all))
 				return err
 			}
-			for _, v := range views {
-				if v.Problem != "" {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s (%s): %s\n", v.Name, v.ID, v.Problem)
-				}
-			}
-			return nil
+			return printEntries(cmd.OutOrStdout(), rows, config)
 		})
 	}
 	settingFlags(cmd, ofDatabase)
 	return cmd
+}
+
+// printEntries prints a line an entry, and then the problems of those that have one.
+func printEntries(out io.Writer, rows []store.Row, config app.Config) error {
+	return printTable(out, func(w io.Writer) {
+		fmt.Fprintln(w, "NAME\tTASK\tSPEC\tSTATE\tNEXT\tLAST RUN\tRUNS\tID")
+		for _, row := range rows {
+			zone := zoneOf(row, config)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", row.Name, row.Task, row.Spec, row.State,
+				when(viewOf(row).Next, zone), when(row.LastRunAt, zone), row.TotalRunCount, row.ID)
+		}
+		for _, row := range rows {
+			if row.Problem != "" {
+				fmt.Fprintf(w, "%s (%s): %s\n", row.Name, row.ID, row.Problem)
+			}
+		}
+	})
+}
+
+// noEntries says what an empty list means, of so many entries in all.
+func noEntries(all int) string {
+	if all == 0 {
+		return "There is no entry yet: add one with `onebeat entries add`."
+	}
+	return fmt.Sprintf("All rows of %d entries can be used.", all)
 }
 
 func entriesShow() *cobra.Command {
@@ -112,10 +174,9 @@ func entriesShow() *cobra.Command {
 			}
 			v := viewOf(row)
 			if *asJSON {
-				return printJSON(cmd.OutOrStdout(), v)
+				return printJSON(cmd.OutOrStdout(), v.printed())
 			}
-			printEntry(cmd, v, zoneOf(row, config))
-			return nil
+			return printEntry(cmd.OutOrStdout(), v, zoneOf(row, config))
 		})
 	}
 	settingFlags(cmd, ofDatabase)
@@ -123,50 +184,41 @@ func entriesShow() *cobra.Command {
 }
 
 // printEntry prints one entry for people.
-func printEntry(cmd *cobra.Command, v view, zone string) {
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	defer w.Flush()
-	line := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", name, value)
+func printEntry(out io.Writer, v view, zone string) error {
+	return printTable(out, func(w io.Writer) {
+		line := func(name, value string) {
+			if value != "" {
+				fmt.Fprintf(w, "%s\t%s\n", name, value)
+			}
 		}
-	}
-	line("name", v.Name)
-	line("id", string(v.ID))
-	line("task", v.Task)
-	line("spec", v.Spec)
-	line("zone", zone)
-	line("state", v.State)
-	line("problem", v.Problem)
-	if v.Paused != nil {
-		line("paused", fmt.Sprintf("by %s at %s: %s", v.Paused.By, when(v.Paused.At, zone), v.Paused.Reason))
-		if !v.Paused.Until.IsZero() {
-			line("until", when(v.Paused.Until, zone))
+		line("name", v.Name)
+		line("id", string(v.ID))
+		line("task", v.Task)
+		line("spec", v.Spec)
+		line("zone", zone)
+		line("state", v.State)
+		line("problem", v.Problem)
+		if v.Paused != nil {
+			line("paused", fmt.Sprintf("by %s at %s: %s", v.Paused.By, when(v.Paused.At, zone), v.Paused.Reason))
+			if !v.Paused.Until.IsZero() {
+				line("until", when(v.Paused.Until, zone))
+			}
 		}
-	}
-	line("args", v.Args)
-	line("kwargs", v.Kwargs)
-	line("options", v.Options)
-	line("misfire", misfireText(v.Misfire))
-	line("description", v.Description)
-	line("last run", when(v.LastRunAt, zone))
-	line("runs", fmt.Sprint(v.TotalRunCount))
-	slot := v.Next
-	for range 5 {
-		if slot.IsZero() {
-			break
+		line("args", v.Args)
+		line("kwargs", v.Kwargs)
+		line("options", v.Options)
+		line("misfire", misfireText(v.Misfire))
+		line("description", v.Description)
+		line("last run", when(v.LastRunAt, zone))
+		line("runs", fmt.Sprint(v.TotalRunCount))
+		for slot, n := v.Next, 0; !slot.IsZero() && n < 5; slot, n = v.Entry.Spec.Next(slot), n+1 {
+			line("next", when(slot, zone))
 		}
-		line("next", when(slot, zone))
-		slot = v.Entry.Spec.Next(slot)
-	}
+	})
 }
 
 func misfireText(m schedule.Misfire) string {
-	policy := m.Policy
-	if policy == "" {
-		policy = schedule.Once
-	}
-	text := string(policy)
+	text := string(cmp.Or(m.Policy, schedule.Once))
 	if m.Grace > 0 {
 		text += fmt.Sprintf(", grace %v", m.Grace)
 	}
@@ -180,15 +232,15 @@ func misfireText(m schedule.Misfire) string {
 }
 
 // definitionFlags gives cmd the flags of a definition and returns a function
-// that writes those that were given into one.
-func definitionFlags(cmd *cobra.Command) func(*store.Definition) {
+// that writes those that were given into one, and says whether any was.
+func definitionFlags(cmd *cobra.Command) func(*store.Definition) bool {
 	var d store.Definition
 	var policy string
 	disabled := false
 	flags := cmd.Flags()
 	flags.StringVar(&d.Task, "task", "", "the Celery task's name")
 	flags.StringVar(&d.Spec, "spec", "", `when: "0 9 * * 1-5", "@every 90s", "@at 2030-01-01T09:00:00+09:00"`)
-	flags.StringVar(&d.Zone, "entry-zone", "", "the entry's own time zone, an IANA name (needs `onebeat migrate` on an older table)")
+	flags.StringVar(&d.Zone, "entry-zone", "", "the entry's own time zone, an IANA name (an older table needs onebeat migrate for it)")
 	flags.StringVar(&d.Args, "args", "", "positional arguments, a JSON array")
 	flags.StringVar(&d.Kwargs, "kwargs", "", "keyword arguments, a JSON object")
 	flags.StringVar(&d.Options, "options", "", `apply_async options, a JSON object: {"queue": "priority", "expires": 60}`)
@@ -198,9 +250,10 @@ func definitionFlags(cmd *cobra.Command) func(*store.Definition) {
 	flags.IntVar(&d.Misfire.Count, "misfire-count", 0, "with all: how many at most")
 	flags.DurationVar(&d.Misfire.Age, "misfire-age", 0, "none older than this")
 	flags.BoolVar(&disabled, "disabled", false, "do not send it (yet)")
-	return func(into *store.Definition) {
+	return func(into *store.Definition) (given bool) {
 		set := func(flag string, write func()) {
 			if flags.Changed(flag) {
+				given = true
 				write()
 			}
 		}
@@ -216,6 +269,7 @@ func definitionFlags(cmd *cobra.Command) func(*store.Definition) {
 		set("misfire-count", func() { into.Misfire.Count = d.Misfire.Count })
 		set("misfire-age", func() { into.Misfire.Age = d.Misfire.Age })
 		set("disabled", func() { into.Enabled = !disabled })
+		return given
 	}
 }
 
@@ -236,6 +290,9 @@ func entriesAdd() *cobra.Command {
 			if d.Task == "" || d.Spec == "" {
 				return usage("an entry needs --task and --spec: see %s --help", cmd.CommandPath())
 			}
+			if err := unused(ctx, s, d.Name); err != nil {
+				return err
+			}
 			id, err := s.Add(ctx, d)
 			if err != nil {
 				return err
@@ -245,6 +302,20 @@ func entriesAdd() *cobra.Command {
 	}
 	settingFlags(cmd, ofDatabase)
 	return cmd
+}
+
+// unused refuses a name that an entry has already. Other programs may give one
+// name to several; a person at a keyboard hardly means to.
+func unused(ctx context.Context, s *store.Store, name string) error {
+	_, err := s.Find(ctx, name)
+	var several *store.InputError
+	switch {
+	case errors.Is(err, store.ErrNoEntry):
+		return nil
+	case err == nil || errors.As(err, &several):
+		return usage("an entry is called %q already: choose another name, or change that one with `onebeat entries edit`", name)
+	}
+	return err
 }
 
 // answer says what was done, to people or as JSON with the entry's id.
@@ -287,6 +358,14 @@ func entriesEdit() *cobra.Command {
 	write := definitionFlags(cmd)
 	name := cmd.Flags().String("name", "", "another name")
 	return change(cmd, func(ctx context.Context, s *store.Store, row store.Row) (string, error) {
+		if !write(new(store.Definition)) && *name == "" {
+			return "", usage("there is nothing to change: give --spec, --task or another flag of %s --help", cmd.CommandPath())
+		}
+		if *name != "" && *name != row.Name {
+			if err := unused(ctx, s, *name); err != nil {
+				return "", err
+			}
+		}
 		return "Changed", s.Edit(ctx, row.ID, func(d *store.Definition) {
 			write(d)
 			if *name != "" {

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	_ "time/tzdata" // for machines that have no zone data: see `onebeat check`
+	_ "time/tzdata" // used where the machine has no zone data; onebeat check tells
 
 	"github.com/spf13/cobra"
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"text/tabwriter"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,8 +54,10 @@ func runsList() *cobra.Command {
 				switch {
 				case err == nil:
 					filter.Entry = row.ID
-				default: // it may be gone, and its runs still here
+				case errors.Is(err, store.ErrNoEntry): // it may be gone, and its runs still here
 					filter.Entry = schedule.ID(entry)
+				default:
+					return err
 				}
 			}
 			runs, err := s.Runs(ctx, filter)
@@ -66,7 +70,11 @@ func runsList() *cobra.Command {
 				}
 				return printJSON(cmd.OutOrStdout(), runs)
 			}
-			return printRuns(cmd, runs, config.String("zone"))
+			if len(runs) == 0 {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "There is no such run.")
+				return err
+			}
+			return printRuns(cmd.OutOrStdout(), runs, config.String("zone"))
 		})
 	}
 	settingFlags(cmd, ofDatabase)
@@ -81,26 +89,35 @@ func sinceInstant(text string, now time.Time) (time.Time, error) {
 	return instantOrLength(text, now)
 }
 
-func printRuns(cmd *cobra.Command, runs []schedule.Run, zone string) error {
-	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SLOT\tENTRY\tSTATE\tLATE\tQUEUE\tTASK ID\tWHY")
-	for _, run := range runs {
-		late := "-"
-		if !run.SentAt.IsZero() {
-			late = run.SentAt.Sub(run.Slot).Round(100 * time.Microsecond).String()
+func printRuns(out io.Writer, runs []schedule.Run, zone string) error {
+	return printTable(out, func(w io.Writer) {
+		fmt.Fprintln(w, "SLOT\tENTRY\tSTATE\tLATE\tQUEUE\tTASK ID\tWHY")
+		for _, run := range runs {
+			late := "-"
+			if !run.SentAt.IsZero() {
+				late = run.SentAt.Sub(run.Slot).Round(100 * time.Microsecond).String()
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", when(run.Slot, zone), run.Name, run.State, late, orDash(run.Queue), orDash(run.TaskID), why(run, zone))
 		}
-		why := run.Reason
-		switch {
-		case run.Count > 1:
-			why = fmt.Sprintf("%s; %d slots until %s", why, run.Count, when(run.Through, zone))
-		case run.Request != "":
-			why = "asked for"
-		case run.Recovered:
-			why = "recovered after a crash"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", when(run.Slot, zone), run.Name, run.State, late, orDash(run.Queue), orDash(run.TaskID), why)
+	})
+}
+
+// why says what made a run other than a slot that was sent in its turn.
+func why(run schedule.Run, zone string) string {
+	var reasons []string
+	if run.Reason != "" {
+		reasons = append(reasons, run.Reason)
 	}
-	return w.Flush()
+	if run.Request != "" {
+		reasons = append(reasons, "asked for")
+	}
+	if run.Recovered {
+		reasons = append(reasons, "recovered after a crash")
+	}
+	if run.Count > 1 {
+		reasons = append(reasons, fmt.Sprintf("%d slots until %s", run.Count, when(run.Through, zone)))
+	}
+	return orDash(strings.Join(reasons, "; "))
 }
 
 func orDash(text string) string {
