@@ -60,10 +60,12 @@ func (f *follower) run(ctx context.Context, catalog *store.Store) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if err != nil {
+			f.metrics.reloadErrors.Inc()
+		}
 		if err != nil && err.Error() != failed {
 			failed = err.Error()
 			f.log.Error("entries cannot be read; trying on", "err", err)
-			f.metrics.reloadErrors.Inc()
 		}
 		select {
 		case <-time.After(time.Second):

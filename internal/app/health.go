@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,10 +15,14 @@ import (
 // stall is how long dispatching may stand still before the node is unhealthy.
 const stall = 8 * time.Second
 
+// loading is how long a new term may take to have its entries loaded and what an
+// earlier one left behind recovered: more than a hundred thousand entries take.
+const loading = 8 * time.Second
+
 // Health implements web.Node.
 func (n *node) Health(ctx context.Context) web.Health {
 	n.mu.Lock()
-	open, term, planner, loaded := n.open, n.term, n.planner, n.loaded
+	open, term, planner, since, loaded := n.open, n.term, n.planner, n.since, n.loaded
 	n.mu.Unlock()
 	health := web.Health{OK: true, Node: n.name, Leader: term != 0, Term: term}
 	add := func(name string, err error, detail string) {
@@ -28,7 +33,7 @@ func (n *node) Health(ctx context.Context) web.Health {
 		health.Checks = append(health.Checks, web.Check{Name: name, OK: err == nil, Detail: detail})
 	}
 	if !open {
-		add("database", fmt.Errorf("not reached yet"), "")
+		add("database", errors.New("not reached yet; the log says why"), "")
 		return health
 	}
 	_, err := n.store.LastSeq(ctx)
@@ -37,6 +42,8 @@ func (n *node) Health(ctx context.Context) web.Health {
 	switch {
 	case planner == nil:
 		add("dispatch", nil, "waiting for the lease")
+	case !loaded && time.Since(since) > loading:
+		add("dispatch", fmt.Errorf("entries are not loaded after %v; the log says why", time.Since(since).Round(time.Second)), "")
 	case !loaded:
 		add("dispatch", nil, "loading entries")
 	default:

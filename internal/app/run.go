@@ -43,6 +43,7 @@ type node struct {
 	mu      sync.Mutex
 	open    bool          // the database has answered
 	term    int64         // of the lease that is held; 0 while waiting
+	since   time.Time     // when that term began
 	planner *plan.Planner // of that term
 	loaded  bool          // that planner has its entries
 }
@@ -348,7 +349,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 func (n *node) leads(term int64, planner *plan.Planner) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.term, n.planner, n.loaded = term, planner, false
+	n.term, n.planner, n.since, n.loaded = term, planner, time.Now(), false
 }
 
 func (n *node) ready() {
