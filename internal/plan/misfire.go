@@ -49,14 +49,14 @@ func (a *agenda) settle(it *item, now time.Time, dues []schedule.Due) []schedule
 	}
 
 	if keep.IsZero() {
-		dues = append(dues, ended(e, first, last, end))
+		dues = append(dues, ended(e, first, last, end, schedule.ReasonMisfire))
 		it.from = last.UnixMicro()
 		a.set(it, e.Spec.Next(last))
 		return dues
 	}
 	if keep.After(first) {
 		through := schedule.Latest(e.Spec, before, keep.Add(-time.Microsecond))
-		dues = append(dues, ended(e, first, through, end))
+		dues = append(dues, ended(e, first, through, end, schedule.ReasonMisfire))
 		it.from = through.UnixMicro()
 	}
 	it.kept = last.UnixMicro() + 1
@@ -65,9 +65,9 @@ func (a *agenda) settle(it *item, now time.Time, dues []schedule.Due) []schedule
 }
 
 // ended is the due for the slots from first through last, which nothing is sent for.
-func ended(e *schedule.Entry, first, last time.Time, state schedule.State) schedule.Due {
+func ended(e *schedule.Entry, first, last time.Time, state schedule.State, reason string) schedule.Due {
 	n, _ := schedule.Count(e.Spec, first.Add(-time.Microsecond), last, walked)
-	return schedule.Due{Entry: e, Slot: first, State: state, Reason: schedule.ReasonMisfire, Through: last, Count: n}
+	return schedule.Due{Entry: e, Slot: first, State: state, Reason: reason, Through: last, Count: n}
 }
 
 // lastOf returns the first of the last count slots in (after, through].

@@ -53,7 +53,7 @@ type Planner struct {
 	// Owned by Run's goroutine.
 	items  map[schedule.ID]*item
 	agenda agenda
-	urgent []schedule.Due // runs that people asked for
+	urgent []schedule.Due // runs that people asked for, and ends of pauses
 }
 
 type applying struct {
@@ -270,16 +270,29 @@ func (p *Planner) apply(c schedule.Change) {
 	case it == nil:
 		it := &item{entry: c.Entry, at: absent, from: c.Entry.After.UnixMicro()}
 		p.items[c.ID] = it
-		p.agenda.set(it, c.Entry.Spec.Next(c.Entry.After))
+		p.start(it)
 	case it.off:
 		it.entry, it.off, it.kept = c.Entry, false, 0
 		it.from = max(it.from, c.Entry.After.UnixMicro())
-		p.agenda.set(it, c.Entry.Spec.Next(time.UnixMicro(it.from)))
+		p.start(it)
 	case it.entry.Digest == c.Entry.Digest && it.entry.Name == c.Entry.Name:
 		// Nothing that planning or sending looks at has changed.
 	default:
 		p.replace(it, c.Entry)
 	}
+}
+
+// start puts it into the agenda. Slots of a pause that has ended end with it.
+func (p *Planner) start(it *item) {
+	e, from := it.entry, time.UnixMicro(it.from)
+	if last := schedule.Latest(e.Spec, from, e.PausedUntil); !last.IsZero() {
+		p.urgent = append(p.urgent, ended(e, e.Spec.Next(from), last, schedule.Skipped, schedule.ReasonPaused))
+	}
+	if e.PausedUntil.After(from) {
+		from = e.PausedUntil
+		it.from = from.UnixMicro()
+	}
+	p.agenda.set(it, e.Spec.Next(from))
 }
 
 // replace gives it a new definition. Slots that were handed over from the old

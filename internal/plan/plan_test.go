@@ -228,6 +228,27 @@ func TestAnEntryThatComesBackDoesNotGetASlotAgain(t *testing.T) {
 	})
 }
 
+func TestSlotsOfAPauseEndAsSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		e := func(paused time.Time) *schedule.Entry {
+			return &schedule.Entry{ID: "1", Name: "e", Digest: 1, Spec: every(t, "@every 10m"), After: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), PausedUntil: paused}
+		}
+		apply(t, p, present(e(time.Time{})))
+		check(t, pull(t, p, 15*time.Minute, func(due schedule.Due) { due.Entry.Seal(due.Slot) }), "e 00:10:00")
+		apply(t, p, schedule.Change{ID: "1", Reason: schedule.ReasonPaused})
+		check(t, pull(t, p, 30*time.Minute, nil))
+		apply(t, p, present(e(time.Now()))) // 00:45
+		check(t, pull(t, p, 10*time.Minute, nil), "e 00:20:00-00:40:00 skipped 3", "e 00:50:00")
+		// A node that begins anew, after the pause is in the ledger.
+		again := running(t, plan.Options{})
+		after := e(time.Date(2000, 1, 1, 0, 45, 0, 0, time.UTC))
+		after.After = time.Date(2000, 1, 1, 0, 50, 0, 0, time.UTC)
+		apply(t, again, present(after))
+		check(t, pull(t, again, 6*time.Minute, nil), "e 01:00:00")
+	})
+}
+
 func TestAReloadOfTheSameDefinitionChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := running(t, plan.Options{})

@@ -52,6 +52,10 @@ type Entry struct {
 	// whichever is latest. The first slot is Spec.Next(After).
 	After time.Time
 
+	// PausedUntil is when the entry's last pause ended; zero if it had none. Slots
+	// after After up to then were paused, and end so.
+	PausedUntil time.Time
+
 	LastRunAt     time.Time // the slot last sent; zero if none was
 	TotalRunCount int64
 

@@ -59,12 +59,16 @@ func (r *row) paused() bool {
 	return !r.pausedAt.IsZero() && (r.pausedUntil.IsZero() || r.readAt.Before(r.pausedUntil))
 }
 
+// anchor is where the grid of an interval begins that names no beginning: when
+// the row was made, at a whole second, so that its slots are whole seconds too.
+func (r *row) anchor() time.Time { return r.createdAt.Truncate(time.Second) }
+
 // specDigest tells specs apart: the text, its zone, and the row's anchor where
 // the text has none of its own.
 func (r *row) specDigest(zone string) uint64 {
 	sum := empty.text(r.spec).text(zone)
 	if strings.Contains(r.spec, "@every") && !strings.Contains(r.spec, " from ") {
-		sum = sum.number(uint64(r.createdAt.UnixMicro()))
+		sum = sum.number(uint64(r.anchor().UnixMicro()))
 	}
 	return uint64(sum)
 }
@@ -118,7 +122,7 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		return nil, errors.New("task_name is empty: write the Celery task's name there")
 	}
 	zone := r.zoneOr(options.Zone)
-	spec, err := schedule.ParseSpec(r.spec, zone, r.createdAt)
+	spec, err := schedule.ParseSpec(r.spec, zone, r.anchor())
 	if err != nil {
 		return nil, err
 	}

@@ -196,7 +196,7 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	entry.LastRunAt, entry.TotalRunCount = seen.last, seen.count
 	entry.After = latest(seen.after, seen.last)
 	if !row.pausedAt.IsZero() && !row.paused() {
-		entry.After = latest(entry.After, row.pausedUntil)
+		entry.PausedUntil = row.pausedUntil
 	}
 }
 

@@ -247,7 +247,7 @@ func testPauses(t *testing.T, db Database) {
 		t.Fatal(err)
 	}
 	w.await("its end", func() bool { return w.now[id(1)].Entry != nil })
-	between(t, "After of one resumed", w.now[id(1)].Entry.After, before, now(t, db))
+	between(t, "PausedUntil of one resumed", w.now[id(1)].Entry.PausedUntil, before, now(t, db))
 
 	until := now(t, db).Add(400 * time.Millisecond).Truncate(time.Millisecond)
 	if err := s.Pause(t.Context(), id(1), until, "for a moment", "somebody"); err != nil {
@@ -255,7 +255,7 @@ func testPauses(t *testing.T, db Database) {
 	}
 	w.await("the second pause", func() bool { return w.now[id(1)].Reason == schedule.ReasonPaused })
 	w.await("its end by itself", func() bool { return w.now[id(1)].Entry != nil })
-	if got := w.now[id(1)].Entry.After; !got.Equal(until) {
-		t.Errorf("After of a pause that ended = %v, want its end %v", got, until)
+	if got := w.now[id(1)].Entry.PausedUntil; !got.Equal(until) {
+		t.Errorf("PausedUntil of a pause that ended = %v, want its end %v", got, until)
 	}
 }
