@@ -192,3 +192,55 @@ func TestGridsAreWhatTheirNamesSay(t *testing.T) {
 		}
 	}
 }
+
+// accounted compares the ledger with the slots of a window: each has exactly one
+// end there, be it sent, coalesced or skipped, and no other slot has one.
+func (s *site) accounted(t *testing.T, grids map[string]grid, w window) (wrong []string) {
+	t.Helper()
+	ends := map[string]map[time.Time]int{}
+	for _, r := range s.database.ledger(t) {
+		g, known := grids[r.entry]
+		if !known {
+			wrong = append(wrong, fmt.Sprintf("%q is in the ledger and no entry", r.entry))
+			continue
+		}
+		if ends[r.entry] == nil {
+			ends[r.entry] = map[time.Time]int{}
+		}
+		through := r.slot.Time
+		if !r.through.IsZero() {
+			through = r.through.Time
+		}
+		slots := g.slots(r.slot.Add(-time.Microsecond), through)
+		if len(slots) != r.count {
+			wrong = append(wrong, fmt.Sprintf("%s: from %v to %v are %d slots, the ledger counts %d", r.entry, r.slot.Time, through, len(slots), r.count))
+		}
+		for _, slot := range slots {
+			ends[r.entry][slot]++
+		}
+	}
+	for name, g := range grids {
+		for _, slot := range g.slots(w.after, w.until) {
+			if n := ends[name][slot]; n != 1 {
+				wrong = append(wrong, fmt.Sprintf("%s: slot %v has %d ends in the ledger, want 1", name, slot, n))
+			}
+		}
+	}
+	slices.Sort(wrong)
+	return wrong
+}
+
+// once is what is wrong with arrivals wherever slots may end unsent too: repeats.
+func once(arrivals []arrival) (wrong []string) {
+	seen := map[arrival]int{}
+	for _, a := range arrivals {
+		seen[arrival{entry: a.entry, slot: a.slot}]++
+	}
+	for a, n := range seen {
+		if n > 1 {
+			wrong = append(wrong, fmt.Sprintf("%s: slot %v arrived %d times", a.entry, a.slot, n))
+		}
+	}
+	slices.Sort(wrong)
+	return wrong
+}

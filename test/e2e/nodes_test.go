@@ -1,0 +1,154 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// herd inserts entries each second, the first of them "herd 0", and declares the
+// queue that they go to.
+func (s *site) herd(t *testing.T, size int) map[string]grid {
+	t.Helper()
+	s.broker.declare(t, "default")
+	grids := map[string]grid{}
+	var items []item
+	for i := range size {
+		name := fmt.Sprintf("herd %d", i)
+		grids[name] = every(time.Second)
+		items = append(items, item{"name": name, "cron_expression": "@every 1s"})
+	}
+	s.database.insert(t, items...)
+	return grids
+}
+
+// pair starts a node that leads and a second one that waits.
+func (s *site) pair(t *testing.T, flags ...string) (leader, second *node) {
+	t.Helper()
+	leader = s.serve(t, flags...)
+	second = s.launch(t, nil, flags...)
+	second.await(t, "another node holds the lease; waiting")
+	return leader, second
+}
+
+// The leader dies or ends, the second takes over: no slot is lost or doubled. By
+// how much later slots are then is logged.
+func TestASecondNodeTakesOver(t *testing.T) {
+	for _, kind := range []string{postgres, sqlite} {
+		for _, queues := range []string{redis, rabbitmq} {
+			t.Run(kind+", "+queues, func(t *testing.T) {
+				t.Parallel()
+				s := newSite(t, kind, queues)
+				grids := s.herd(t, 20)
+				leader, second := s.pair(t)
+				first := time.Now().Truncate(time.Second).Add(2 * time.Second)
+				s.awaitSent(t, "herd 0", first, 10*time.Second)
+
+				// In the middle of a second, and then just before a slot: what was
+				// claimed of it is lost with the leader.
+				killed := first.Add(2*time.Second - 50*time.Millisecond)
+				until(t, killed)
+				leader.kill()
+				second.await(t, "lease taken")
+				s.awaitSent(t, "herd 0", killed.Add(2*time.Second).Truncate(time.Second), 20*time.Second)
+
+				third := s.launch(t, nil)
+				third.await(t, "another node holds the lease; waiting")
+				stopped := time.Now().Truncate(time.Second).Add(2*time.Second - 50*time.Millisecond)
+				until(t, stopped)
+				second.stop(t)
+				third.await(t, "lease taken")
+				last := stopped.Truncate(time.Second).Add(3 * time.Second)
+				s.awaitSent(t, "herd 0", last, 20*time.Second)
+				third.stop(t)
+
+				s.check(t, grids, window{s.database.firstStart(t), last}, s.broker.arrivals(t))
+				runs := s.database.ledger(t)
+				t.Logf("late at worst: %v before, %v after SIGKILL, %v after SIGTERM",
+					worst(runs, time.Time{}, killed), worst(runs, killed, stopped), worst(runs, stopped, last))
+				if late := worst(runs, killed, last); late > 3*time.Second {
+					t.Errorf("taking over made slots %v late, want under 1s on an idle machine and 3s on a busy one", late)
+				}
+			})
+		}
+	}
+}
+
+// worst is the greatest lateness of the slots after one instant up to another.
+func worst(runs []recorded, after, until time.Time) (worst time.Duration) {
+	for _, r := range runs {
+		if r.state == "sent" && !r.sentAt.IsZero() && r.slot.After(after) && !r.slot.After(until) {
+			worst = max(worst, r.sentAt.Sub(r.slot.Time))
+		}
+	}
+	return worst.Round(time.Millisecond)
+}
+
+// A leader that was frozen past its lease wakes up with slots that it had
+// claimed, while another leads: it sends none of them.
+func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
+	for _, kind := range []string{postgres, sqlite} {
+		for _, queues := range []string{redis, rabbitmq} {
+			t.Run(kind+", "+queues, func(t *testing.T) {
+				t.Parallel()
+				flags := []string{"--lease", "2s"}
+				s := newSite(t, kind, queues)
+				if queues == rabbitmq {
+					// RabbitMQ takes a frozen connection's queue away after two
+					// heartbeats without a sign.
+					flags = append(flags, "--broker", s.broker.url+"?heartbeat=1")
+				}
+				grids := s.herd(t, 20)
+				leader, second := s.pair(t, flags...)
+				first := time.Now().Truncate(time.Second).Add(2 * time.Second)
+				s.awaitSent(t, "herd 0", first, 10*time.Second)
+
+				frozen := first.Add(2*time.Second - 60*time.Millisecond) // claims are made before that
+				until(t, frozen)
+				leader.process.Pause()
+				second.await(t, "lease taken")
+				second.await(t, "entries loaded")
+				woken := time.Now().Truncate(time.Second).Add(2 * time.Second)
+				s.awaitSent(t, "herd 0", woken, 20*time.Second)
+				leader.process.Resume()
+				lost := func() error {
+					for _, l := range leader.lines(t) {
+						if msg, _ := l["msg"].(string); strings.HasPrefix(msg, "lease") && msg != "lease taken" || msg == "another node holds the lease; waiting" {
+							return nil
+						}
+					}
+					return fmt.Errorf("the leader that woke up has not seen that its lease is gone")
+				}
+				eventually(t, 10*time.Second, lost)
+				last := time.Now().Truncate(time.Second).Add(2 * time.Second)
+				s.awaitSent(t, "herd 0", last, 20*time.Second)
+				leader.stop(t)
+				second.stop(t)
+
+				arrivals := s.broker.arrivals(t)
+				w := window{s.database.firstStart(t), last}
+				wrong := append(once(arrivals), s.unrecorded(t, arrivals)...)
+				report(t, append(wrong, s.accounted(t, grids, w)...))
+				for _, r := range s.database.ledger(t) {
+					if r.node == leader.name && r.sentAt.After(woken) {
+						t.Errorf("%s: slot %v was sent by the old leader at %v, after it woke up at %v", r.entry, r.slot.Time, r.sentAt.Time, woken)
+						break
+					}
+				}
+				runs := s.database.ledger(t)
+				t.Logf("late at worst after the freeze: %v; unsent: %d slots", worst(runs, frozen, last), unsent(runs))
+			})
+		}
+	}
+}
+
+// unsent counts slots that ended without a message.
+func unsent(runs []recorded) (n int) {
+	for _, r := range runs {
+		if r.state != "sent" {
+			n += r.count
+		}
+	}
+	return n
+}
