@@ -39,10 +39,22 @@ type row struct {
 func (r *row) scan(from scanner, rest int) error {
 	var createdAt, lastRunAt lenient
 	into := []any{
-		orEmpty{&r.id}, orEmpty{&r.name}, orEmpty{&r.task}, orEmpty{&r.spec}, truth{&r.enabled}, orEmpty{&r.args}, orEmpty{&r.kwargs},
+		orEmpty{&r.id},
+		orEmpty{&r.name},
+		orEmpty{&r.task},
+		orEmpty{&r.spec},
+		truth{&r.enabled},
+		orEmpty{&r.args},
+		orEmpty{&r.kwargs},
 		&createdAt, &r.options, &r.zone, &r.policy, &r.graceSeconds, &r.maxCount, &r.maxAgeSeconds,
-		&lastRunAt, &r.totalRunCount, &r.known, &r.seenSpec, instant{&r.afterAt}, instant{&r.lastSlot}, &r.sideCount,
-		instant{&r.pausedAt}, instant{&r.pausedUntil}, &r.pauseReason, &r.pausedBy, instant{&r.readAt},
+		&lastRunAt, &r.totalRunCount, &r.known, &r.seenSpec,
+		instant{&r.afterAt},
+		instant{&r.lastSlot},
+		&r.sideCount,
+		instant{&r.pausedAt},
+		instant{&r.pausedUntil},
+		&r.pauseReason, &r.pausedBy,
+		instant{&r.readAt},
 	}
 	for range rest {
 		into = append(into, ignored{})
