@@ -31,7 +31,7 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 	}
 	file, ok := out.(*os.File)
 	colours := ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
-	return slog.New(tint.NewHandler(out, &tint.Options{
+	return slog.New(tint.NewTextHandler(out, &tint.Options{
 		Level:   level,
 		NoColor: !colours,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {

@@ -248,7 +248,7 @@ func CelerySettings(config Config) (*celery.Config, error) {
 	}
 	c, err := celery.ParseConfig(given)
 	if err != nil {
-		return nil, fmt.Errorf("Celery's settings: %w", err)
+		return nil, fmt.Errorf("settings of Celery: %w", err)
 	}
 	c.Origin = "onebeat@" + host()
 	return c, nil
