@@ -204,11 +204,12 @@ func (w *watch) look(ctx context.Context) error {
 	if err := failpoint.Here("feed.read.before"); err != nil {
 		return err
 	}
+	every := w.store.poked.Swap(false) && !w.hints
 	ids, err := w.feed.hinted(ctx)
 	if err != nil {
 		return fmt.Errorf("read changes: %w", err)
 	}
-	every, named := false, ids[:0]
+	named := ids[:0]
 	for _, id := range ids {
 		if id == "" {
 			every = true

@@ -77,6 +77,7 @@ type Store struct {
 
 	installation string
 	poke         chan struct{}
+	poked        atomic.Bool // since the last look
 	table        atomic.Pointer[shape]
 	memory       memory
 }
@@ -176,8 +177,10 @@ func (s *Store) Close() {
 // is empty before EnsureOwn.
 func (s *Store) Installation() string { return s.installation }
 
-// Poke makes Watch look for changes now.
+// Poke makes Watch look for changes now: at all rows, where no trigger names those
+// that changed.
 func (s *Store) Poke() {
+	s.poked.Store(true)
 	select {
 	case s.poke <- struct{}{}:
 	default:
