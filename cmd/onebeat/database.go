@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -56,6 +57,18 @@ func withStore(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, 
 		return usage("%v", store.ErrNoEntry)
 	case errors.Is(err, store.ErrNotPaused):
 		return usage("%v", store.ErrNotPaused)
+	}
+	return explain(ctx, s, err)
+}
+
+// explain returns err, or that onebeat's tables are missing if that is why.
+func explain(ctx context.Context, s *store.Store, err error) error {
+	if err == nil || !strings.Contains(err.Error(), "onebeat_") {
+		return err
+	}
+	pending, unknown := s.Pending(ctx)
+	if unknown == nil && slices.ContainsFunc(pending, func(statement string) bool { return strings.Contains(statement, "CREATE TABLE onebeat_entries") }) {
+		return errors.New("onebeat's own tables are not there yet: run `onebeat migrate`, or start `onebeat serve`")
 	}
 	return err
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/onebeat/onebeat/internal/app"
@@ -37,7 +35,7 @@ Other verbs find the entries with --database sqlite:///onebeat-dev.db.`,
 			}
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			return app.Dev(ctx, config, address, cmd.OutOrStdout(), app.NewLogger(config, os.Stderr))
+			return app.Dev(ctx, config, address, cmd.OutOrStdout(), app.NewLogger(config, cmd.ErrOrStderr()))
 		},
 	}
 	flags := cmd.Flags()

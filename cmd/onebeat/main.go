@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	_ "time/tzdata" // used where the machine has no zone data; onebeat check tells
 
@@ -33,12 +34,15 @@ func usage(format string, args ...any) error {
 	return exitError{exitUsage, fmt.Sprintf(format, args...)}
 }
 
-func main() { os.Exit(run(context.Background(), os.Args[1:])) }
+func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run carries out one command line and returns the exit code.
-func run(ctx context.Context, args []string) int {
+func run(ctx context.Context, args []string, in io.Reader, out, complaints io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(complaints)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -48,7 +52,7 @@ func run(ctx context.Context, args []string) int {
 		exit = exitError{exitFailed, oneLine(err)}
 	}
 	if exit.msg != "" {
-		fmt.Fprintln(os.Stderr, "onebeat: "+exit.msg)
+		fmt.Fprintln(complaints, "onebeat: "+exit.msg)
 	}
 	return exit.code
 }
@@ -85,9 +89,11 @@ func rootCommand() *cobra.Command {
 // unknownVerb is the error for a verb that cmd has not: the nearest it has, or
 // where to look.
 func unknownVerb(cmd *cobra.Command, name string) error {
-	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(name); len(near) > 0 {
-		return usage("unknown verb %q: did you mean %s %s?", name, cmd.CommandPath(), near[0])
+	for distance := 1; distance <= 2; distance++ {
+		cmd.SuggestionsMinimumDistance = distance
+		if near := cmd.SuggestionsFor(name); len(near) > 0 {
+			return usage("unknown verb %q: did you mean %s %s?", name, cmd.CommandPath(), near[0])
+		}
 	}
 	return usage("unknown verb %q: see %s --help", name, cmd.CommandPath())
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"os/signal"
 	"syscall"
 
@@ -33,7 +32,7 @@ CELERY_TIMEZONE, REDIS_URL) is enough; ONEBEAT_* and flags win over it.`,
 			}
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			return app.Run(ctx, config, app.NewLogger(config, os.Stderr))
+			return app.Run(ctx, config, app.NewLogger(config, cmd.ErrOrStderr()))
 		},
 	}
 	settingFlags(cmd, ofDaemon)

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// verbs returns all commands below root, the ones that hold others among them.
+func verbs(root *cobra.Command) []*cobra.Command {
+	var all []*cobra.Command
+	for _, verb := range root.Commands() {
+		all = append(append(all, verb), verbs(verb)...)
+	}
+	return all
+}
+
+func TestEveryVerbHasHelpWithAnExample(t *testing.T) {
+	bareEnvironment(t)
+	for _, verb := range append(verbs(rootCommand()), rootCommand()) {
+		if verb.Short == "" || verb.Example == "" || !strings.Contains(verb.Example, verb.CommandPath()) {
+			t.Errorf("%s has no short help or no example that uses it", verb.CommandPath())
+		}
+		for line := range strings.Lines(verb.Example) {
+			if !strings.HasPrefix(line, "  onebeat ") {
+				t.Errorf("an example of %s does not begin with two blanks and onebeat: %q", verb.CommandPath(), line)
+			}
+		}
+		args := append(strings.Fields(verb.CommandPath())[1:], "--help")
+		code, stdout, stderr := onebeat(t, args...)
+		if code != 0 || stderr != "" || !strings.Contains(stdout, "\nExamples:\n") {
+			t.Errorf("onebeat %q: code %d and stderr %q, want help with an example:\n%s", args, code, stderr, stdout)
+		}
+		if strings.Contains(stdout, "\x1b") {
+			t.Errorf("onebeat %q prints colours where there is no terminal", args)
+		}
+	}
+}
+
+// The flags of an example are those of its verb.
+func TestExamplesParse(t *testing.T) {
+	for _, verb := range verbs(rootCommand()) {
+		for line := range strings.Lines(verb.Example) {
+			command, _, _ := strings.Cut(strings.TrimSpace(line), "  #")
+			command, _, _ = strings.Cut(command, " <")
+			words := split(strings.ReplaceAll(command, `"`, "'"))
+			found, rest, err := rootCommand().Find(words[1:])
+			if err != nil {
+				t.Errorf("%s: %v", line, err)
+				continue
+			}
+			if err := found.ParseFlags(rest); err != nil {
+				t.Errorf("%s: %v", line, err)
+			}
+			if found.HasSubCommands() {
+				t.Errorf("%s: it names no verb to run", line)
+			}
+		}
+	}
+}
+
+// marker is a password that must be seen nowhere.
+const marker = "pa55word-marker"
+
+func TestNoVerbShowsAPassword(t *testing.T) {
+	bareEnvironment(t)
+	t.Chdir(t.TempDir())
+	databases := []string{
+		"postgresql+asyncpg://app:" + marker + "@127.0.0.1:1/app",
+		"postgres://127.0.0.1:1/app?user=app&password=" + marker,
+		"postgres://app:" + marker + "@127.0.0.1:port/app",
+		"postgres://app:" + marker + "/@127.0.0.1/app",
+		"postgres://app:" + marker + "%zz@127.0.0.1/app",
+		"postgres://app:" + marker + "@127.0.0.1:1/app?sslmode=odd",
+		"mysql://app:" + marker + "@127.0.0.1/app",
+		"app:" + marker + "@127.0.0.1/app",
+		marker,
+	}
+	brokers := []string{
+		"redis://:" + marker + "@127.0.0.1:1/0",
+		"redis://127.0.0.1:1/0?password=" + marker,
+		"redis://:" + marker + "@127.0.0.1:port/0",
+		"redis://:" + marker + "%zz@127.0.0.1:1/0",
+		"amqp://app:" + marker + "@127.0.0.1:1/",
+		"amqp://app:" + marker + "@127.0.0.1:port/",
+		"kafka://app:" + marker + "@127.0.0.1:1/",
+		"app:" + marker + "@127.0.0.1",
+		marker,
+	}
+	lines := [][]string{
+		{"check"}, {"check", "--json"}, {"migrate"}, {"migrate", "--print"}, {"runs", "list"},
+		{"entries", "list"}, {"entries", "show", "x"}, {"entries", "edit", "x", "--disabled"}, {"entries", "remove", "x"},
+		{"entries", "add", "x", "--task", "t", "--spec", "* * * * *"}, {"entries", "resume", "x"}, {"entries", "run-now", "x"},
+		{"entries", "pause", "x", "--reason", "r"}, {"health", "--listen", "127.0.0.1:1"}, {"next", "* * * * *"}, {"version"},
+	}
+	for i, database := range databases {
+		t.Setenv("DATABASE_URL", database)
+		t.Setenv("CELERY_BROKER_URL", brokers[i])
+		t.Setenv("REDIS_URL", brokers[i])
+		t.Setenv("CELERY_RESULT_BACKEND", brokers[i])
+		all := lines
+		if i > 0 {
+			all = lines[:7] // the others open a database as these do
+		}
+		for _, args := range all {
+			if _, stdout, stderr := onebeat(t, args...); strings.Contains(strings.ToLower(stdout+stderr), marker) {
+				t.Errorf("onebeat %q with database %s and broker %s shows the password:\n%s%s", args, database, brokers[i], stdout, stderr)
+			}
+		}
+		// The daemon waits for a database that is away, and says so in its log.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		var out, log strings.Builder
+		run(ctx, []string{"serve", "--listen", "off", "--log-level", "debug"}, strings.NewReader(""), &out, &log)
+		cancel()
+		if text := strings.ToLower(out.String() + log.String()); strings.Contains(text, marker) || text == "" {
+			t.Errorf("onebeat serve with database %s and broker %s says\n%s", database, brokers[i], text)
+		}
+	}
+}
+
+// onebeat dev needs nothing, sends its samples, and stops when it is told to.
+// What it logs at debug level names no argument of a task.
+func TestDevSendsItsSamples(t *testing.T) {
+	bareEnvironment(t)
+	t.Chdir(t.TempDir())
+	redis, health := freeAddress(t), freeAddress(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	reading, writing := io.Pipe()
+	var out strings.Builder
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{"dev", "--redis-listen", redis, "--listen", health, "--file", "d.db", "--log-level", "debug"}, strings.NewReader(""), &out, writing)
+		writing.Close()
+	}()
+	log := new(strings.Builder)
+	sent := make(chan struct{})
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buffer := make([]byte, 4096)
+		for seen := false; ; {
+			n, err := reading.Read(buffer)
+			log.Write(buffer[:n])
+			if !seen && strings.Contains(log.String(), "task sent") {
+				seen = true
+				close(sent)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	select {
+	case <-sent:
+	case <-time.After(30 * time.Second):
+		t.Error("no task was sent within 30 s, though one is due every 5 s")
+	}
+	if exit, stdout, stderr := onebeat(t, "health", "--listen", health); exit != 0 || !strings.Contains(stdout, "dispatches, term 1") {
+		t.Errorf("onebeat health: code %d, %s%s", exit, stdout, stderr)
+	}
+	if response, err := http.Get("http://" + health + "/readyz"); err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("/readyz: %v, %v", response, err)
+	} else {
+		response.Body.Close()
+	}
+	database := "sqlite:///" + filepath.Join(mustGetwd(t), "d.db")
+	if exit, stdout, _ := onebeat(t, "entries", "list", "--database", database); exit != 0 || !strings.Contains(stdout, "demo.hello") {
+		t.Errorf("onebeat entries list: code %d\n%s", exit, stdout)
+	}
+	stop()
+	select {
+	case exit := <-code:
+		if exit != 0 {
+			t.Errorf("onebeat dev ended with code %d", exit)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("onebeat dev did not stop within 20 s")
+	}
+	<-read
+	if exit, stdout, _ := onebeat(t, "runs", "list", "--database", database, "--state", "sent"); exit != 0 || !strings.Contains(stdout, "hello every 5 seconds") {
+		t.Errorf("onebeat runs list: code %d\n%s", exit, stdout)
+	}
+	if !strings.Contains(out.String(), "redis://"+redis) {
+		t.Errorf("onebeat dev does not say where its broker is:\n%s", out.String())
+	}
+	for _, secret := range []string{`"name": "onebeat"`, `"name":"onebeat"`, "[2, 3]", "[2,3]", `"daily"`, "\x1b"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log shows %q, an argument or a colour:\n%s", secret, log)
+		}
+	}
+	if !strings.Contains(log.String(), "DBG") {
+		t.Errorf("the log is not at debug level:\n%s", log)
+	}
+}
+
+func TestDevRefusesBadAddressesAndTakenOnes(t *testing.T) {
+	bareEnvironment(t)
+	t.Chdir(t.TempDir())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"dev", "--redis-listen", "here"}, 2, "--redis-listen here: give host:port"},
+		{[]string{"dev", "--log-level", "loud"}, 2, `log-level is "loud": choose one of debug, info, warn, error`},
+		{[]string{"dev", "--listen", "here"}, 2, `listen is "here": give host:port, such as 127.0.0.1:8080, or off`},
+		{[]string{"dev", "--redis-listen", listener.Addr().String()}, 1, "choose another address with --redis-listen"},
+		{[]string{"dev", "--redis-listen", freeAddress(t), "--listen", listener.Addr().String()}, 1, "choose another address with --listen"},
+	} {
+		code, stdout, stderr := onebeat(t, tt.args...)
+		if code != tt.code || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") > 1 && code == exitUsage {
+			t.Errorf("onebeat %q: code %d, stdout %q, stderr %q; want code %d and %q", tt.args, code, stdout, stderr, tt.code, tt.want)
+		}
+	}
+}
+
+// freeAddress is a port of this machine that was free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func mustGetwd(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
