@@ -48,7 +48,16 @@ type Waiter interface {
 type Options struct {
 	Poll   time.Duration       // between two tries to take the lease; 500 ms
 	Logger *slog.Logger        // silent
-	Clock  func(now time.Time) // told the database's clock with each answer
+	Clock  func(now time.Time) // told the database's clock with each answer that came quickly
+}
+
+// prompt is how long an answer may take for the clock in it to be worth telling.
+const prompt = 200 * time.Millisecond
+
+func (o Options) tellClock(asked time.Time, l schedule.Lease) {
+	if time.Since(asked) < prompt {
+		o.Clock(l.Now)
+	}
 }
 
 // Keep waits until owner holds the lease, runs work with a context that ends
@@ -99,7 +108,7 @@ func wait(ctx context.Context, locker Locker, owner string, opts Options) (sched
 		l, ok, err := locker.Acquire(ctx, owner)
 		switch {
 		case err == nil && ok:
-			opts.Clock(l.Now)
+			opts.tellClock(asked, l)
 			opts.Logger.Info("lease taken", "node", owner, "term", l.Term)
 			return l, trusted(asked, l), nil
 		case ctx.Err() != nil:
@@ -166,7 +175,7 @@ func renew(locker Locker, held schedule.Lease, until time.Time, opts Options, lo
 			failing = false
 			until = trusted(asked, l)
 			over.Reset(time.Until(until))
-			opts.Clock(l.Now)
+			opts.tellClock(asked, l)
 		}
 	}
 }
