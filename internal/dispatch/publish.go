@@ -45,11 +45,9 @@ func (d *Dispatcher) send(hold context.Context, batch schedule.Batch, base int, 
 			end++
 		}
 		part := schedule.Batch{Term: batch.Term, Seq: batch.Seq, Dues: batch.Dues[done:end]}
-		ended, err := d.part(hold, part, base+done, now, notes)
-		if err != nil {
+		if runs, err = d.part(hold, part, base+done, now, notes, runs); err != nil {
 			return nil, err
 		}
-		runs = append(runs, ended...)
 		done = end
 	}
 	return runs, nil
@@ -72,10 +70,9 @@ func (d *Dispatcher) until(hold context.Context, slot time.Time) (time.Time, err
 }
 
 // part publishes slots whose time has come, the first of them at place start of
-// its batch, and returns their runs.
-func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int, now time.Time, notes *notes) ([]schedule.Run, error) {
-	dues := batch.Dues
-	runs := make([]schedule.Run, 0, len(dues))
+// its batch, and appends their runs.
+func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int, now time.Time, notes *notes, runs []schedule.Run) ([]schedule.Run, error) {
+	dues, earlier := batch.Dues, len(runs)
 	messages := make([]celery.Message, 0, len(dues))
 	at := make([]int, 0, len(dues)) // messages[i] is runs[at[i]]
 	for i, due := range dues {
@@ -111,7 +108,7 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 		runs[i].SentAt = acked
 	}
 	d.fail(failures, messages, at, runs, batch.Seq, notes)
-	d.tell(dues, runs)
+	d.tell(dues, runs[earlier:])
 	return runs, nil
 }
 

@@ -13,8 +13,10 @@ const together = 8000
 // record writes down what became of batches, all that are through at a time,
 // up to the bound.
 func (d *Dispatcher) record(hold context.Context, term int64, published <-chan settled, notes *notes) error {
+	var seqs []int64
+	var runs []schedule.Run // used again and again: the ledger keeps nothing of it
 	for first := range published {
-		seqs, runs := []int64{first.seq}, first.runs
+		seqs, runs = append(seqs[:0], first.seq), append(runs[:0], first.runs...)
 	gather:
 		for len(runs) < together {
 			select {

@@ -54,6 +54,7 @@ type Planner struct {
 	items  map[schedule.ID]*item
 	agenda agenda
 	urgent []schedule.Due // runs that people asked for, and ends of pauses
+	taken  int            // how many slots were handed over last
 }
 
 type applying struct {
@@ -228,7 +229,7 @@ func (p *Planner) wait() time.Duration {
 // entries on to their next slots.
 func (p *Planner) take(max int) []schedule.Due {
 	now := p.now()
-	var dues []schedule.Due
+	dues := make([]schedule.Due, 0, min(max, p.taken)) // a herd comes in batches of one size
 	if n := min(len(p.urgent), max); n > 0 {
 		dues = append(dues, p.urgent[:n]...)
 		p.urgent = p.urgent[n:]
@@ -247,6 +248,7 @@ func (p *Planner) take(max int) []schedule.Due {
 		dues = append(dues, schedule.Due{Entry: it.entry, Slot: it.slot()})
 		p.agenda.set(it, it.entry.Spec.Next(it.slot()))
 	}
+	p.taken = len(dues)
 	if len(dues) > 0 {
 		p.logger.Debug("slots are due", "slots", len(dues), "entry", dues[0].Entry.Name, "slot", dues[0].Slot)
 	}

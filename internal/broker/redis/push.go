@@ -34,17 +34,22 @@ type destination struct {
 
 // prepare finds out where each message goes.
 func (b *Broker) prepare(ctx context.Context, messages []celery.Message) (*push, error) {
-	p := &push{keys: []string{b.fence}}
-	routes := map[*celery.Template][]destination{}
+	p := &push{keys: []string{b.fence}, messages: make([]celery.Message, 0, len(messages))}
+	routes := map[routing][]destination{}
 	lists, channels := map[string]int{}, map[string]int{}
-	for _, m := range messages {
-		destinations, known := routes[m.Template]
-		if !known {
-			var err error
-			if destinations, err = b.destinations(ctx, m.Template); err != nil {
-				return nil, err
+	var last routing // a herd is mostly of one queue
+	var destinations []destination
+	for i, m := range messages {
+		if to := routingOf(m.Template); to != last || i == 0 {
+			var known bool
+			if destinations, known = routes[to]; !known {
+				var err error
+				if destinations, err = b.destinations(ctx, to); err != nil {
+					return nil, err
+				}
+				routes[to] = destinations
 			}
-			routes[m.Template] = destinations
+			last = to
 		}
 		if len(destinations) == 0 {
 			p.failures = append(p.failures, celery.Failure{Index: m.Index, Reason: unbound(m.Template.Route())})
@@ -76,14 +81,23 @@ func unbound(route celery.Route) string {
 		route.Exchange, route.RoutingKey)
 }
 
-// destinations is where a template's messages go: one list for AMQP's default
-// exchange, a channel for a fanout exchange, and for any other the lists that the
-// workers have bound.
-func (b *Broker) destinations(ctx context.Context, t *celery.Template) ([]destination, error) {
-	route := t.Route()
+// A routing is all of a template that its destinations depend on.
+type routing struct {
+	celery.Route
+	priority int
+}
+
+func routingOf(t *celery.Template) routing {
 	priority, _ := t.Priority()
+	return routing{t.Route(), priority}
+}
+
+// destinations is where messages go: to one list for AMQP's default exchange, to
+// a channel for a fanout exchange, and for any other to the lists that the workers
+// have bound.
+func (b *Broker) destinations(ctx context.Context, route routing) ([]destination, error) {
 	if route.Exchange == "" {
-		return []destination{{to: b.layout.list(route.RoutingKey, priority)}}, nil
+		return []destination{{to: b.layout.list(route.RoutingKey, route.priority)}}, nil
 	}
 	if route.ExchangeType == "fanout" {
 		return []destination{{to: b.layout.channel(route.Exchange, route.RoutingKey), broadcast: true}}, nil
@@ -99,7 +113,7 @@ func (b *Broker) destinations(ctx context.Context, t *celery.Template) ([]destin
 	slices.Sort(queues)
 	destinations := make([]destination, len(queues))
 	for i, queue := range queues {
-		destinations[i].to = b.layout.list(queue, priority)
+		destinations[i].to = b.layout.list(queue, route.priority)
 	}
 	return destinations, nil
 }
@@ -112,12 +126,13 @@ func (p *push) arguments(mark celery.Mark, buffer []byte) (arguments []string, _
 	if len(p.messages) > 0 {
 		first = p.messages[0].Index
 	}
-	arguments = []string{
-		strconv.FormatInt(mark.Term, 10), strconv.FormatInt(mark.Seq, 10), strconv.Itoa(mark.Done), mark.Note,
-		strconv.Itoa(first),
-	}
 	text := buffer[:0]
-	var ends []int
+	ends := make([]int, 0, len(p.messages))
+	arguments = make([]string, 0, 5+len(p.lists)+len(p.messages))
+	arguments = append(
+		arguments, strconv.FormatInt(mark.Term, 10), strconv.FormatInt(mark.Seq, 10), strconv.Itoa(mark.Done), mark.Note,
+		strconv.Itoa(first),
+	)
 	for _, loads := range [][]load{p.lists, p.channels} {
 		for _, l := range loads {
 			for _, member := range l.members {
