@@ -1,0 +1,114 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/test/stack/server"
+)
+
+// awayFor is how long a server is away for.
+func awayFor() time.Duration {
+	if long {
+		return 30 * time.Second
+	}
+	return 10 * time.Second
+}
+
+// The broker is away while entries are due: nothing is lost or doubled, and all
+// of it is with the broker within two seconds of its return.
+func TestTheBrokerGoesAway(t *testing.T) {
+	for _, tt := range []struct{ kind, queues string }{{postgres, redis}, {sqlite, rabbitmq}} {
+		t.Run(tt.queues, func(t *testing.T) {
+			t.Parallel()
+			var private *server.Server
+			var err error
+			var b *broker
+			if tt.queues == redis {
+				private, err = server.Redis(t.Context(), server.RedisOptions{AppendOnly: true})
+			} else {
+				private, err = server.RabbitMQ(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = private.Close() })
+			if tt.queues == redis {
+				b = openRedis(t, private.URL())
+			} else {
+				b = openRabbitMQ(private.URL())
+			}
+			s := newBareSite(t, newDatabase(t, tt.kind), b)
+			s.command(t, "migrate")
+			s.outage(t, private.Stop, private, 2*time.Second)
+		})
+	}
+}
+
+// The database is away while entries are due, killed as by a power cut: nothing
+// is lost or doubled, and what is due is sent on its return.
+func TestTheDatabaseGoesAway(t *testing.T) {
+	t.Parallel()
+	private, err := server.Postgres(t.Context(), server.PostgresOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = private.Close() })
+	s := newBareSite(t, onServer(t, private.URL(), "postgres"), newBroker(t, redis))
+	s.command(t, "migrate")
+	kill := func() error { private.Kill(); return nil }
+	s.outage(t, kill, private, 5*time.Second)
+}
+
+// outage runs a node, takes a server away across a moment when 50 entries are
+// due, brings it back, and checks what came of every slot. The 50 must have gone
+// out within a bound from the server's return.
+func (s *site) outage(t *testing.T, stop func() error, away *server.Server, bound time.Duration) {
+	t.Helper()
+	// Beside the 50, some entries are due each second: what of theirs was claimed
+	// is sent, the rest settled by their policy.
+	grids := s.herd(t, 5)
+	length := awayFor()
+	period := 2 * length
+	var items []item
+	for i := range 50 {
+		name := fmt.Sprintf("due %d", i)
+		grids[name] = every(period)
+		items = append(items, item{"name": name, "cron_expression": fmt.Sprintf("@every %v", period)})
+	}
+	s.database.insert(t, items...)
+	n := s.serve(t)
+	due := every(period).next(time.Now().Add(5 * time.Second))
+	gone := due.Add(-length / 3)
+	until(t, gone)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, gone.Add(length))
+	if err := away.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Now()
+	s.awaitSent(t, "due 0", due, 15*time.Second)
+	last := time.Now().Truncate(time.Second).Add(2 * time.Second)
+	s.awaitSent(t, "herd 0", last, 15*time.Second)
+	n.stop(t)
+
+	w := window{s.database.firstStart(t), last}
+	arrivals := s.broker.arrivals(t)
+	wrong := append(once(arrivals), s.unrecorded(t, arrivals)...)
+	report(t, append(wrong, s.accounted(t, grids, w)...))
+	sent, worst := 0, time.Duration(0)
+	for _, r := range s.database.ledger(t) {
+		if r.state == "sent" && r.slot.Equal(due) && grids[r.entry].period == period {
+			sent++
+			worst = max(worst, r.sentAt.Sub(back))
+		}
+	}
+	t.Logf("away for %v; the last of %d due went out %v after its return; %d slots of the herd ended unsent",
+		back.Sub(gone).Round(time.Millisecond), sent, worst.Round(time.Millisecond), unsent(s.database.ledger(t)))
+	if sent != 50 || worst > bound {
+		t.Errorf("%d of the 50 that were due were sent, the last %v after the return; want all within %v", sent, worst, bound)
+	}
+}
