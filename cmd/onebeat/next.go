@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -30,9 +31,10 @@ func nextCommand() *cobra.Command {
 		Long: `Show the coming slots of a spec, in its zone and in UTC.
 
 A spec is five crontab fields (minute, hour, day of month, month, day of week)
-in Celery's grammar, @every LENGTH [from TIME], or @at TIME; CRON_TZ=ZONE before it
-names its zone. @every without "from" counts from --from, as an entry does that is
-first seen then.
+in Celery's grammar, @standard and five or six crontab fields (seconds first) in the
+standard one, @every LENGTH [from TIME], or @at TIME. CRON_TZ=ZONE before it names
+its zone; DST=celery makes it do as Celery does where clocks are changed. @every without
+"from" counts from --from, as an entry does that is first seen then.
 
 With --batch, standard input has a JSON object a line, and each is answered by one:
 
@@ -43,9 +45,12 @@ With --batch, standard input has a JSON object a line, and each is answered by o
 
   {"id", "next": [times in UTC]} or {"id", "error"}
 
-Fields left out are "*", the zone UTC, the time now, the count 1, the anchor the time.`,
+Crontabs may have "dialect": "celery" or "standard", and "dst": "real" or "celery".
+Fields left out are "*", the zone UTC, the time now, the count 1, the anchor the time.
+The H of the standard dialect is spread by "id".`,
 		Example: `  onebeat next "0 9 * * 1-5" --zone Asia/Tokyo
   onebeat next "*/15 * * * *" --from 2026-11-24T00:00:00Z --count 3 --json
+  onebeat next "30 0 9 LW * *" --dialect standard
   onebeat next "@every 90s from 2026-11-24T00:00:00Z"
   onebeat next --batch < questions.jsonl > answers.jsonl`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -64,7 +69,7 @@ Fields left out are "*", the zone UTC, the time now, the count 1, the anchor the
 			ask.Kind, ask.Expr = "crontab", args[0]
 			found, err := ask.answer(time.Now())
 			if err != nil {
-				return usage("%v", err)
+				return usage("%s", strings.ReplaceAll(err.Error(), schedule.StandardHint, "--dialect standard"))
 			}
 			if asJSON {
 				return found.writeJSON(cmd.OutOrStdout())
@@ -75,7 +80,9 @@ Fields left out are "*", the zone UTC, the time now, the count 1, the anchor the
 	cmd.Flags().StringVar(&ask.Zone, "zone", "UTC", "IANA zone of the spec, such as Europe/Berlin")
 	cmd.Flags().StringVar(&ask.After, "from", "", "show slots after this time (default now)")
 	cmd.Flags().IntVar(&ask.Count, "count", 10, "how many slots to show")
-	cmd.Flags().StringVar(&ask.Dialect, "dialect", "celery", "grammar of the crontab fields: celery")
+	cmd.Flags().StringVar(&ask.Dialect, "dialect", "celery", "grammar of crontab fields: celery or standard")
+	cmd.Flags().StringVar(&ask.DST, "dst", "real", "what crontabs do where clocks are changed: real or celery")
+	cmd.Flags().StringVar(&ask.entry, "id", "", "id of the entry, by which H is spread")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&batch, "batch", false, "answer the JSON lines of standard input")
 	return cmd
@@ -87,6 +94,8 @@ type question struct {
 	Kind    string          `json:"kind"`
 	Dialect string          `json:"dialect"`
 	DST     string          `json:"dst"`
+
+	entry string // its id, by which H is spread
 
 	Expr        string `json:"expr"`
 	Minute      *part  `json:"minute"`
@@ -137,12 +146,6 @@ type slots struct {
 }
 
 func (q question) answer(now time.Time) (slots, error) {
-	if q.Dialect != "" && q.Dialect != "celery" {
-		return slots{}, fmt.Errorf("dialect %q is not known: use celery", q.Dialect)
-	}
-	if q.DST != "" && q.DST != "real" {
-		return slots{}, fmt.Errorf("dst %q is not known: use real", q.DST)
-	}
 	if q.Count < 1 || q.Count > maxCount {
 		return slots{}, fmt.Errorf("count %d is out of range: use 1 to %d", q.Count, maxCount)
 	}
@@ -153,7 +156,11 @@ func (q question) answer(now time.Time) (slots, error) {
 			return slots{}, err
 		}
 	}
-	spec, err := q.spec(after)
+	reading, err := q.reading(after)
+	if err != nil {
+		return slots{}, err
+	}
+	spec, err := q.spec(reading)
 	if err != nil {
 		return slots{}, err
 	}
@@ -169,14 +176,35 @@ func (q question) answer(now time.Time) (slots, error) {
 	return found, nil
 }
 
-func (q question) spec(anchor time.Time) (schedule.Spec, error) {
+// reading says how the question's spec is to be read.
+func (q question) reading(anchor time.Time) (schedule.Reading, error) {
+	r := schedule.Reading{Zone: q.Zone, Anchor: anchor, Key: q.entry}
+	switch q.Dialect {
+	case "", "celery":
+	case "standard":
+		r.Standard = true
+	default:
+		return r, fmt.Errorf("dialect %q is not known: use celery or standard", q.Dialect)
+	}
+	switch q.DST {
+	case "", "real":
+	case "celery":
+		r.CeleryClocks = true
+	default:
+		return r, fmt.Errorf("dst %q is not known: use real or celery", q.DST)
+	}
+	return r, nil
+}
+
+func (q question) spec(reading schedule.Reading) (schedule.Spec, error) {
 	switch q.Kind {
 	case "crontab":
 		if q.Expr != "" {
-			return schedule.ParseSpec(q.Expr, q.Zone, anchor)
+			return reading.Parse(q.Expr)
 		}
-		return schedule.ParseCrontabFields(q.Minute.orStar(), q.Hour.orStar(), q.DayOfWeek.orStar(), q.DayOfMonth.orStar(), q.MonthOfYear.orStar(), q.Zone)
+		return reading.ParseFields(q.Minute.orStar(), q.Hour.orStar(), q.DayOfWeek.orStar(), q.DayOfMonth.orStar(), q.MonthOfYear.orStar())
 	case "interval":
+		anchor := reading.Anchor
 		if q.Anchor != "" {
 			var err error
 			if anchor, err = schedule.ParseInstant(q.Anchor, q.Zone); err != nil {
@@ -268,6 +296,11 @@ func answerLine(line []byte, now time.Time) reply {
 	ask := question{Count: 1}
 	if err := json.Unmarshal(line, &ask); err != nil {
 		return reply{ID: ask.ID, Error: fmt.Sprintf("the line is no question: %v", err)}
+	}
+	if ask.entry = string(ask.ID); len(ask.ID) > 0 && ask.ID[0] == '"' {
+		if err := json.Unmarshal(ask.ID, &ask.entry); err != nil {
+			return reply{ID: ask.ID, Error: fmt.Sprintf("the line is no question: %v", err)}
+		}
 	}
 	found, err := ask.answer(now)
 	if err != nil {

@@ -58,10 +58,12 @@ func TestNextRefusesInOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"0 9 * * 7"}, `day of week 7 is not a day for Celery: use 0 for Sunday (at character 9 of "0 9 * * 7")`},
+		{[]string{"0 9 * * 7"}, `day of week 7 is not a day for Celery: use 0 for Sunday, or --dialect standard (at character 9 of "0 9 * * 7")`},
 		{[]string{"0 9 * * *", "--zone", "Mars/Olympus"}, `zone "Mars/Olympus" is not known: use an IANA name such as Europe/Berlin`},
 		{[]string{"0 9 * * *", "--count", "0"}, "count 0 is out of range: use 1 to 100000"},
-		{[]string{"0 9 * * *", "--dialect", "standard"}, `dialect "standard" is not known: use celery`},
+		{[]string{"0 9 * * *", "--dialect", "quartz"}, `dialect "quartz" is not known: use celery or standard`},
+		{[]string{"0 9 * * *", "--dst", "none"}, `dst "none" is not known: use real or celery`},
+		{[]string{"0 9 5#6 * *", "--dialect", "standard"}, `day of month "5#6" is not a day: use 1 to 31, *, */2, 1-5, 5/10, L, L-3, LW, 15W or H, or several with commas (at character 5 of "0 9 5#6 * *")`},
 		{[]string{"0 9 * * *", "--from", "noon"}, `"noon" is not a time: write it as 2026-11-24T09:00:00Z or 2026-11-24T09:00:00+09:00`},
 		{[]string{"0", "9", "*", "*", "*"}, `next takes one spec in quotes, as in onebeat next "0 9 * * 1-5", not 5 arguments`},
 		{[]string{"0 9 * * *", "--batch"}, `next --batch reads its specs from standard input: leave "0 9 * * *" out`},
@@ -78,7 +80,11 @@ func TestNextAnswersABatchLineByLine(t *testing.T) {
 	for _, tt := range []struct{ line, want string }{
 		{`{"id":"a","kind":"crontab","expr":"0 9 * * 1-5","zone":"Asia/Tokyo","after":"2026-11-20T00:00:00Z","count":2}`, `{"id":"a","next":["2026-11-23T00:00:00Z","2026-11-24T00:00:00Z"]}`},
 		{`{"id":2,"kind":"crontab","dialect":"celery","dst":"real","minute":30,"hour":"1","day_of_week":"*","day_of_month":"*","month_of_year":"*","zone":"America/New_York","after":"2025-11-02T05:30:00Z"}`, `{"id":2,"next":["2025-11-03T06:30:00Z"]}`},
-		{`{"id":3,"kind":"crontab","day_of_week":7}`, `{"id":3,"error":"day of week 7 is not a day for Celery: use 0 for Sunday"}`},
+		{`{"id":3,"kind":"crontab","day_of_week":7}`, `{"id":3,"error":"day of week 7 is not a day for Celery: use 0 for Sunday, or @standard before the fields"}`},
+		{`{"id":3,"kind":"crontab","dialect":"standard","minute":0,"hour":9,"day_of_week":7,"after":"2026-11-24T00:00:00Z"}`, `{"id":3,"next":["2026-11-29T09:00:00Z"]}`},
+		{`{"id":3,"kind":"crontab","dialect":"standard","expr":"@weekly","zone":"Asia/Tokyo","after":"2026-11-24T00:00:00Z"}`, `{"id":3,"next":["2026-11-28T15:00:00Z"]}`},
+		{`{"id":3,"kind":"crontab","dialect":"standard","expr":"@every 90s","after":"2026-11-24T00:00:00Z"}`, `{"id":3,"next":["2026-11-24T00:01:30Z"]}`},
+		{`{"id":"3","kind":"crontab","dialect":"standard","expr":"0 0 9 LW * *","dst":"celery","after":"2026-10-24T00:00:00Z"}`, `{"id":"3","next":["2026-10-30T09:00:00Z"]}`},
 		{`{"id":4,"kind":"interval","every":1.5,"after":"2026-01-01T00:00:00Z","count":2}`, `{"id":4,"next":["2026-01-01T00:00:01.5Z","2026-01-01T00:00:03Z"]}`},
 		{`{"id":5,"kind":"interval","every":3600,"anchor":"2026-01-01T00:20:00Z","after":"2026-01-02T00:00:00Z"}`, `{"id":5,"next":["2026-01-02T00:20:00Z"]}`},
 		{`{"id":6,"kind":"interval","every":0}`, `{"id":6,"error":"an interval of 0s is too short: use 1s or more"}`},
@@ -86,7 +92,8 @@ func TestNextAnswersABatchLineByLine(t *testing.T) {
 		{`{"id":7,"kind":"clocked","at":"2026-11-24T09:00:00+09:00","after":"2026-01-01T00:00:00Z","count":9}`, `{"id":7,"next":["2026-11-24T00:00:00Z"]}`},
 		{`{"id":8,"kind":"clocked","at":"2020-01-01T00:00:00Z","after":"2026-01-01T00:00:00Z"}`, `{"id":8,"next":[]}`},
 		{`{"id":9,"kind":"solar","event":"sunset","lat":0,"lon":0}`, `{"id":9,"error":"kind \"solar\" is not known: use crontab, interval or clocked"}`},
-		{`{"id":10,"kind":"crontab","expr":"0 9 * * *","dst":"celery"}`, `{"id":10,"error":"dst \"celery\" is not known: use real"}`},
+		{`{"id":10,"kind":"crontab","minute":30,"hour":2,"zone":"Europe/Berlin","dst":"celery","after":"2025-03-29T12:00:00Z"}`, `{"id":10,"next":["2025-03-30T01:30:00Z"]}`},
+		{`{"id":10,"kind":"crontab","expr":"0 9 * * *","dst":"none"}`, `{"id":10,"error":"dst \"none\" is not known: use real or celery"}`},
 		{`{"id":11,"kind":"crontab","minute":[1]}`, `{"id":11,"error":"the line is no question: [1] is no crontab field: use a string or a whole number"}`},
 		{`{"id":12,`, `{"id":null,"error":"the line is no question: unexpected end of JSON input"}`},
 	} {
@@ -126,5 +133,28 @@ func TestNextAnswersALongBatchInTime(t *testing.T) {
 	}
 	if i != count {
 		t.Errorf("%d answers, want %d", i, count)
+	}
+}
+
+// An entry's H is the same wherever it is asked for.
+func TestNextSpreadsHByID(t *testing.T) {
+	const from = "2026-11-24T00:00:00Z"
+	alone, err := runNext(t, "", "H H(1-4) * * *", "--dialect", "standard", "--id", "42", "--from", from, "--count", "1", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found struct{ Next []time.Time }
+	if err := json.Unmarshal([]byte(alone), &found); err != nil || len(found.Next) != 1 {
+		t.Fatalf("onebeat next printed %s (%v)", alone, err)
+	}
+	for _, id := range []string{`42`, `"42"`} {
+		line := fmt.Sprintf(`{"id":%s,"kind":"crontab","expr":"@standard H H(1-4) * * *","after":"%s"}`, id, from)
+		want := fmt.Sprintf(`{"id":%s,"next":["%s"]}`, id, found.Next[0].Format(time.RFC3339))
+		if got, err := runNext(t, line, "--batch"); err != nil || got != want+"\n" {
+			t.Errorf("onebeat next --batch with %s printed %swant %s (error %v)", line, got, want, err)
+		}
+	}
+	if hour := found.Next[0].Hour(); hour < 1 || hour > 4 {
+		t.Errorf("H(1-4) is %d", hour)
 	}
 }

@@ -3,6 +3,8 @@ package schedule_test
 import (
 	"testing"
 	"time"
+
+	"github.com/robfig/cron/v3"
 )
 
 // BenchmarkNext takes a new instant each time, over forty years.
@@ -18,10 +20,37 @@ func BenchmarkNext(b *testing.B) {
 		{"0 0 1 1 *", "Europe/Dublin"},
 		{"0 0 29 2 *", "America/New_York"},
 		{"0 0 29 2 mon", "America/New_York"},
+		{"DST=celery 30 2 * * *", "Europe/Berlin"},
+		{"@standard 30 0 9 * * 1-5", "America/New_York"},
+		{"@standard 0 9 LW * fri#2", "America/New_York"},
 		{"@every 90s", "UTC"},
 	} {
 		b.Run(bb.text+"/"+bb.zone, func(b *testing.B) {
 			spec := parse(b, bb.text, bb.zone)
+			start := time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				spec.Next(start.Add(time.Duration(i%350_000) * time.Hour))
+			}
+		})
+	}
+}
+
+// BenchmarkRobfig is robfig/cron at the same work, where it knows the spec.
+func BenchmarkRobfig(b *testing.B) {
+	for _, bb := range []struct{ text, zone string }{
+		{"* * * * *", "UTC"},
+		{"0 9 * * 1-5", "America/New_York"},
+		{"*/15 * * * *", "Africa/Casablanca"},
+		{"30 2 * * *", "Europe/Berlin"},
+		{"0 0 31 * *", "Europe/Dublin"},
+		{"0 0 29 2 *", "America/New_York"},
+	} {
+		b.Run(bb.text+"/"+bb.zone, func(b *testing.B) {
+			spec, err := cron.ParseStandard("CRON_TZ=" + bb.zone + " " + bb.text)
+			if err != nil {
+				b.Fatal(err)
+			}
 			start := time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {

@@ -23,6 +23,10 @@ func (e *SpecError) Error() string {
 	return fmt.Sprintf("%s (at character %d of %.200q)", e.Problem, utf8.RuneCountInString(e.Text[:e.Offset])+1, e.Text)
 }
 
+// StandardHint is how a text is told to be of the standard dialect, as errors say it
+// that would be none there.
+const StandardHint = "@standard before the fields"
+
 // A field is one of a crontab's five.
 type field struct {
 	name        string
@@ -176,7 +180,7 @@ func (f field) value(text string) (value int, problem string) {
 	case !ok:
 		return 0, fmt.Sprintf("%s %.40q is nothing that Celery knows: use %d to %d, *, */2, 1-5 or 1-5/2, or several with commas", f.name, text, f.first, f.last)
 	case f == dayOfWeekField && value == 7:
-		return 0, "day of week 7 is not a day for Celery: use 0 for Sunday"
+		return 0, "day of week 7 is not a day for Celery: use 0 for Sunday, or " + StandardHint
 	case value < f.first:
 		return 0, fmt.Sprintf("%s %.40s is too low: use %d to %d", f.name, text, f.first, f.last)
 	case value > f.last:
@@ -280,7 +284,7 @@ func cutWord(text string) (word, rest string) {
 
 // newCrontab makes a crontab of its fields, which stand in the order of
 // crontabFields. The errors' texts and offsets are those of the field at fault.
-func newCrontab(texts [5]string, z *zone) (*Crontab, *SpecError) {
+func newCrontab(texts [5]string, z *zone, celeryClocks bool) (*Crontab, *SpecError) {
 	var sets [5]fieldSet
 	for i, f := range crontabFields {
 		var fault *SpecError
@@ -289,13 +293,16 @@ func newCrontab(texts [5]string, z *zone) (*Crontab, *SpecError) {
 		}
 	}
 	c := &Crontab{
+		seconds:     1 << 0,
 		minutes:     sets[0].values,
 		hours:       uint32(sets[1].values),
 		daysOfMonth: uint32(sets[2].values),
 		months:      uint16(sets[3].values),
 		daysOfWeek:  uint8(sets[4].values),
 		subDaily:    sets[1].star || sets[1].values == everyHour,
-		zone:        z,
+
+		celeryClocks: celeryClocks,
+		zone:         z,
 	}
 	if !c.comes() {
 		return nil, &SpecError{
@@ -303,21 +310,6 @@ func newCrontab(texts [5]string, z *zone) (*Crontab, *SpecError) {
 			Problem: fmt.Sprintf("day of month %s never comes in month %s: choose a day or a month that exists", sets[2].text, sets[3].text),
 		}
 	}
-	c.text = strings.Join([]string{sets[0].text, sets[1].text, sets[2].text, sets[3].text, sets[4].text}, " ")
-	if z.name != "UTC" {
-		c.text = "CRON_TZ=" + z.name + " " + c.text
-	}
+	c.text = c.prefix() + strings.Join([]string{sets[0].text, sets[1].text, sets[2].text, sets[3].text, sets[4].text}, " ")
 	return c, nil
-}
-
-// comes reports whether any date has a day and a month of the crontab's. If one
-// has, then all days of the week come to it in time.
-func (c *Crontab) comes() bool {
-	const leapYear = 2000
-	for month := 1; month <= 12; month++ {
-		if c.months>>month&1 != 0 && c.daysOfMonth&(2<<monthLength(leapYear, month)-1) != 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -66,9 +66,9 @@ func TestSpecErrorSaysWhereAndWhat(t *testing.T) {
 		offset int
 		want   string
 	}{
-		{"0 9 * * 7", 8, "day of week 7 is not a day for Celery: use 0 for Sunday"},
-		{"7 7 7 7 7", 8, "day of week 7 is not a day for Celery: use 0 for Sunday"},
-		{"CRON_TZ=Asia/Tokyo  0 9 * * 1,7", 30, "day of week 7 is not a day for Celery: use 0 for Sunday"},
+		{"0 9 * * 7", 8, "day of week 7 is not a day for Celery: use 0 for Sunday, or @standard before the fields"},
+		{"7 7 7 7 7", 8, "day of week 7 is not a day for Celery: use 0 for Sunday, or @standard before the fields"},
+		{"CRON_TZ=Asia/Tokyo  0 9 * * 1,7", 30, "day of week 7 is not a day for Celery: use 0 for Sunday, or @standard before the fields"},
 		{"60 * * * *", 0, "minute 60 is too high: use 0 to 59"},
 		{"0 9 0 * *", 4, "day of month 0 is too low: use 1 to 31"},
 		{"5/15 * * * *", 0, `minute "5/15" has a step, which Celery takes only after * or a range: write 5-59/15`},
@@ -76,10 +76,10 @@ func TestSpecErrorSaysWhereAndWhat(t *testing.T) {
 		{"0 9 1,,2 * *", 6, "day of month has an empty part: remove the comma, or write * for every day of month"},
 		{"0 9 31 4,6 *", 4, "day of month 31 never comes in month 4,6: choose a day or a month that exists"},
 		{"0 9 * *", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 4"},
-		{"0 0 9 * * *", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 6: Celery knows no seconds"},
+		{"0 0 9 * * *", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 6: Celery knows no seconds, use @standard before the fields"},
 		{"", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 0"},
 		{"@Daily", 0, "Celery knows no @Daily: write 0 0 * * *"},
-		{"@reboot", 0, `"@reboot" is no spec: use five crontab fields, @every or @at`},
+		{"@reboot", 0, `"@reboot" is no spec: use five crontab fields, @standard, @every or @at`},
 		{"@every 500ms", 0, "an interval of 500ms is too short: use 1s or more"},
 		{"@every 1s1ns", 0, "an interval of 1.000000001s is too fine: use whole microseconds"},
 		{"@every soon", 0, `"soon" is not a length of time: write it as 90s, 1h30m or 1d`},

@@ -6,9 +6,13 @@ import (
 	"time"
 )
 
-// A Crontab is a Spec of five fields, in Celery's grammar (see field.parse) and
-// with Celery's meaning: a date counts when its month and its day of the month
-// and its day of the week are all given, and slots are at second 0.
+// A Crontab is a Spec of fields, in one of two dialects.
+//
+// Celery's has five fields in Celery's grammar (see field.parse) and Celery's
+// meaning: a date counts when its month and its day of the month and its day of the
+// week are all given, and slots are at second 0. The standard dialect (see
+// standardField.parse) has a field for seconds as well if it is wanted, and takes either day when
+// both day fields are restricted.
 //
 // The fields speak of the clocks of the crontab's zone. Where those are changed:
 //
@@ -24,24 +28,40 @@ import (
 // once every day of the year.
 //
 // Celery 5.7 leaves out second passes, and sends as long after a gap as the time
-// lies in it: testdata/slots/differences.txt.
+// lies in it: testdata/slots/differences.txt. A crontab with DST=celery before it does
+// the same.
 type Crontab struct {
 	// Bit n of a set stands for the value n.
+	seconds     uint64
 	minutes     uint64
 	hours       uint32
 	daysOfMonth uint32
 	months      uint16
-	daysOfWeek  uint8 // Sunday is 0
+	daysOfWeek  uint8     // Sunday is 0
+	rules       *dayRules // of the standard dialect; nil when the sets above say all
 	subDaily    bool
 
-	zone *zone
-	text string // as String returns it
+	celeryClocks bool // at changes of clocks, do as Celery does
+	zone         *zone
+	text         string // as String returns it
 }
 
 // String implements Spec: with a CRON_TZ prefix, or for UTC without one. The
 // fields are as they were understood, with names as numbers and without what
 // Celery's grammar passes over, so that they show what a sloppy text means.
 func (c *Crontab) String() string { return c.text }
+
+// prefix returns what stands before the fields in the crontab's text.
+func (c *Crontab) prefix() string {
+	var prefix string
+	if c.celeryClocks {
+		prefix = "DST=celery "
+	}
+	if c.zone.name != "UTC" {
+		prefix += "CRON_TZ=" + c.zone.name + " "
+	}
+	return prefix
+}
 
 // Location returns the zone whose clocks the fields speak of.
 func (c *Crontab) Location() *time.Location { return c.zone.location }
@@ -53,6 +73,9 @@ func (c *Crontab) Next(t time.Time) time.Time {
 		return time.Time{}
 	}
 	s, i := c.zone.find(after)
+	if c.celeryClocks {
+		return c.nextAsCelery(after, s)
+	}
 	from := after + 1 + s.offset
 	if !c.subDaily {
 		from = max(from, s.shown)
@@ -81,20 +104,45 @@ func (c *Crontab) Next(t time.Time) time.Time {
 	return time.Unix(local-s.offset, 0).UTC()
 }
 
+// nextAsCelery is Next by the clocks of Celery 5.7 (crontab.remaining_delta and remaining of
+// celery/utils/time.py): it looks for the next time that clocks without changes would show, and takes
+// that for the first pass of a fold, or in a gap for as long after the gap as it
+// lies in it.
+//
+// In the second pass of a fold Celery answers with a time that has gone, and
+// sends without end until the pass is over; here it is the first slot after the pass. S is
+// the span around after.
+func (c *Crontab) nextAsCelery(after int64, s span) time.Time {
+	from := max(after+1+s.offset, s.shown)
+	for {
+		local := c.local(from)
+		if local == never {
+			return time.Time{}
+		}
+		slot := c.zone.shifted(local)
+		switch {
+		case slot > lastSecond:
+			return time.Time{}
+		case slot > after:
+			return time.Unix(slot, 0).UTC()
+		}
+		from = local + 1
+	}
+}
+
 // never is a local second that no clock shows.
 const never = math.MaxInt64 / 4
 
 // local returns the first local second, at or after from, that the fields give.
 func (c *Crontab) local(from int64) int64 {
-	minute := floorDiv(from+59, 60)
-	day := floorDiv(minute, 24*60)
+	day := floorDiv(from, daySeconds)
 	year, month, dayOfMonth := civil(day)
 	first := day - int64(dayOfMonth) + 1
 
 	days := c.days(year, month, first)
 	if days>>dayOfMonth&1 != 0 {
-		if ofDay := c.ofDay(int(minute - day*24*60)); ofDay >= 0 {
-			return day*24*60*60 + int64(ofDay)*60
+		if ofDay := c.ofDay(int(from - day*daySeconds)); ofDay >= 0 {
+			return day*daySeconds + int64(ofDay)
 		}
 	}
 	days &^= 2<<dayOfMonth - 1
@@ -111,36 +159,69 @@ func (c *Crontab) local(from int64) int64 {
 		days = c.days(year, month, first)
 	}
 	day = first + int64(bits.TrailingZeros32(days)) - 1
-	return day*24*60*60 + int64(c.ofDay(0))*60
+	return day*daySeconds + int64(c.ofDay(0))
 }
 
-// ofDay returns the first minute of the day, at or after from, that the minute
-// and hour fields give, or -1.
+const daySeconds = 24 * 60 * 60
+
+// ofDay returns the first second of the day, at or after from, that the second,
+// minute and hour fields give, or -1.
 func (c *Crontab) ofDay(from int) int {
-	hour, minute := from/60, from%60
+	hour, minute, second := from/3600, from/60%60, from%60
 	if c.hours>>hour&1 != 0 {
-		if rest := c.minutes >> minute; rest != 0 {
-			return from + bits.TrailingZeros64(rest)
+		if c.minutes>>minute&1 != 0 {
+			if rest := c.seconds >> second; rest != 0 {
+				return from + bits.TrailingZeros64(rest)
+			}
+		}
+		if rest := c.minutes >> (minute + 1); rest != 0 {
+			minute += 1 + bits.TrailingZeros64(rest)
+			return (hour*60+minute)*60 + bits.TrailingZeros64(c.seconds)
 		}
 	}
 	rest := c.hours >> (hour + 1)
 	if rest == 0 {
 		return -1
 	}
-	return (hour+1+bits.TrailingZeros32(rest))*60 + bits.TrailingZeros64(c.minutes)
+	hour += 1 + bits.TrailingZeros32(rest)
+	return (hour*60+bits.TrailingZeros64(c.minutes))*60 + bits.TrailingZeros64(c.seconds)
 }
 
-// days returns the days of a month that the three day fields give, as a set.
-// First is the day number of the month's first day.
+// days returns the days of a month that the day fields and the month field give,
+// as a set. First is the day number of the month's first day.
 func (c *Crontab) days(year int64, month int, first int64) uint32 {
 	if c.months>>month&1 == 0 {
 		return 0
 	}
+	weekday := int((first+4)%7+7) % 7 // of the 1st; day 0, 1970-01-01, was a Thursday
+	length := monthLength(year, month)
+	dates, weekdays := c.daysOfMonth&(2<<length-1), onWeekdays(c.daysOfWeek, weekday, length)
+	if c.rules != nil {
+		return c.rules.days(dates, weekdays, weekday, length)
+	}
+	return dates & weekdays
+}
+
+// onWeekdays returns the days of a month that are on days of the week, as a set.
+// Weekday is that of the month's first day.
+func onWeekdays(days uint8, weekday, length int) uint32 {
 	// The days of the week, over and over, from the Sunday on or before the 1st.
 	const everyWeek = 1 | 1<<7 | 1<<14 | 1<<21 | 1<<28 | 1<<35
-	weekday := ((first+4)%7 + 7) % 7 // of the 1st; day 0, 1970-01-01, was a Thursday
-	weeks := uint64(c.daysOfWeek) * everyWeek >> weekday
-	return c.daysOfMonth & uint32(weeks<<1) & (2<<monthLength(year, month) - 1)
+	weeks := uint64(days) * everyWeek >> weekday
+	return uint32(weeks<<1) & (2<<length - 1)
+}
+
+// comes reports whether any date is one of the crontab's. The calendar repeats
+// itself after 400 years.
+func (c *Crontab) comes() bool {
+	for year := int64(2000); year < 2400; year++ {
+		for month := 1; month <= 12; month++ {
+			if c.days(year, month, dayNumber(year, month)) != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func monthLength(year int64, month int) int {

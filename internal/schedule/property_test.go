@@ -36,13 +36,15 @@ func anySpec(t *rapid.T) schedule.Spec {
 		text = fmt.Sprintf("@every %dus from %s", rapid.Int64Range(1e6, 1e15).Draw(t, "period"), anyInstant(t).Format(time.RFC3339Nano))
 	case 1:
 		text = "@at " + anyInstant(t).Format(time.RFC3339Nano)
+	case 2, 3, 4:
+		text = "@standard " + anyStandard(t, true)
 	default:
 		text = fmt.Sprintf("%s %s %s %s %s", field("minute", 0, 59), field("hour", 0, 23), field("day", 1, 28), field("month", 1, 12), field("weekday", 0, 6))
 	}
 	zone := rapid.SampledFrom(someZones).Draw(t, "zone")
-	spec, err := schedule.ParseSpec(text, zone, time.Time{})
+	spec, err := schedule.Reading{Zone: zone, Key: "7"}.Parse(text)
 	if err != nil {
-		t.Fatalf("ParseSpec(%q, %q): %v", text, zone, err)
+		t.Fatalf("Parse(%q, %q): %v", text, zone, err)
 	}
 	return spec
 }
@@ -87,10 +89,11 @@ func TestNextIsTheSameUntilTheSlot(t *testing.T) {
 func TestStringReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec := anySpec(t)
-		again, err := schedule.ParseSpec(spec.String(), "Pacific/Fiji", time.Unix(7, 0))
-		if spec.String()[0] >= '0' && spec.String()[0] <= '9' || spec.String()[0] == '*' { // UTC, which has no prefix
-			again, err = schedule.ParseSpec(spec.String(), "", time.Unix(7, 0))
+		zone := "Pacific/Fiji"
+		if crontab, ok := spec.(*schedule.Crontab); ok && crontab.Location().String() == "UTC" { // which has no prefix
+			zone = ""
 		}
+		again, err := schedule.ParseSpec(spec.String(), zone, time.Unix(7, 0))
 		if err != nil || again != spec {
 			t.Fatalf("ParseSpec(%q) = %v, %v, want %v", spec, again, err, spec)
 		}
@@ -169,7 +172,7 @@ func BenchmarkLatest(b *testing.B) {
 
 func TestNextDoesNotAllocate(t *testing.T) {
 	at := instant(t, "2026-11-24T00:00:00Z")
-	for _, text := range []string{"*/15 * * * *", "0 0 29 2 mon", "@every 90s", "@at 2027-01-01T00:00:00Z"} {
+	for _, text := range []string{"*/15 * * * *", "0 0 29 2 mon", "@standard */7 0 9 L,15W * 5L,mon#2", "DST=celery 30 2 * * *", "@every 90s", "@at 2027-01-01T00:00:00Z"} {
 		spec := parse(t, text, "America/New_York")
 		if n := testing.AllocsPerRun(100, func() { spec.Next(at) }); n != 0 {
 			t.Errorf("%s: Next allocates %v times", text, n)
@@ -181,6 +184,8 @@ func FuzzParseSpec(f *testing.F) {
 	for _, seed := range []string{
 		"0 9 * * 1-5", "*/15 22-4/2 28-3 nov-feb fri#2", "CRON_TZ=Asia/Tokyo 0 9 * * *", "TZ=Pacific/Apia 0 9 30 12 *",
 		"@every 1w2d3h4m5.000006s from 2026-11-24T00:00:00+09:00", "@at 2026-11-24T09:00", "@daily", "0 0 30 2 *", "0 0 29 2 sat",
+		"@standard 30 0 9 L-3,15W,LW,? jan-mar 5L,fri#2,5-7/2", "@standard H(0-7) H/5 */1 7/3 *", "DST=celery CRON_TZ=Europe/Berlin @standard @hourly",
+		"@standard 0 0 31W 2,4 mon#5", "DST=real TZ=Asia/Tokyo 0 9 * * *",
 		"59-0/59 23-0/23 31-1/31 12-1/12 6-0/6", "٣ +5 0_7 \u00a01 *", "@every 999999w", "@every 1.d", "@at 9999-12-31T23:59:59Z", "-1 * * * *",
 	} {
 		f.Add(seed, "Europe/Berlin", int64(1_800_000_000))
@@ -188,7 +193,7 @@ func FuzzParseSpec(f *testing.F) {
 	f.Add("* * * * *", "", int64(-62135596801))
 	f.Add("0 0 29 2 0", "America/New_York", int64(253402300799))
 	f.Fuzz(func(t *testing.T, text, zone string, second int64) {
-		spec, err := schedule.ParseSpec(text, zone, time.Time{})
+		spec, err := schedule.Reading{Zone: zone, Key: "7"}.Parse(text)
 		if err != nil {
 			if err.Error() == "" {
 				t.Errorf("ParseSpec(%q, %q) gives an error that says nothing", text, zone)

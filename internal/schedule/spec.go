@@ -8,13 +8,25 @@ import (
 	"unicode"
 )
 
+// A Reading says how texts are to be read that leave something open.
+type Reading struct {
+	Zone   string    // IANA name, "" is UTC
+	Anchor time.Time // the grid of an @every without "from"; zero is the Unix epoch
+	Key    string    // what H is spread by: the entry's id. Without it H is an error
+
+	Standard     bool // the dialect of crontabs is the standard one, not Celery's
+	CeleryClocks bool // as if DST=celery stood before
+}
+
 // ParseSpec reads a spec:
 //
 //	0 9 * * 1-5                                five crontab fields: minute, hour, day of month, month, day of week
+//	@standard 30 0 9 L * fri#2                 five or six crontab fields of the standard dialect, or @hourly, @daily, ...
 //	@every 90s                                 a fixed grid, from anchor on; units w, d and those of time.ParseDuration
 //	@every 1d from 2026-11-24T00:00:00Z        the grid's own anchor
 //	@at 2026-11-24T09:00:00+09:00              once; without an offset, by the zone's clocks
 //	CRON_TZ=Asia/Tokyo 0 9 * * *               any of these with a zone of its own; TZ= is the same
+//	DST=celery 30 2 * * *                      a crontab that does at changes of clocks as Celery does
 //
 // Zone is an IANA name, "" is UTC. A zero anchor is the Unix epoch. Fields are
 // parted by white space of any kind. A spec that has no slot at all, such as the
@@ -24,80 +36,138 @@ import (
 // Equal crontab texts in equal zones share one value, so that a million rows of "0 9 * * *"
 // cost a million pointers.
 func ParseSpec(text, zone string, anchor time.Time) (Spec, error) {
-	rest := strings.TrimSpace(text)
-	for _, prefix := range []string{"CRON_TZ=", "TZ="} {
-		if after, ok := strings.CutPrefix(rest, prefix); ok {
-			zone, rest = cutBlank(after)
-			if zone == "" {
-				return nil, &SpecError{Text: text, Problem: prefix + " names no zone: write it as in " + prefix + "Asia/Tokyo"}
-			}
-			break
-		}
+	return Reading{Zone: zone, Anchor: anchor}.Parse(text)
+}
+
+// Parse reads a spec, as ParseSpec does.
+func (r Reading) Parse(text string) (Spec, error) {
+	rest, err := r.cutPrefixes(text)
+	if err != nil {
+		return nil, err
 	}
-	if !strings.HasPrefix(rest, "@") {
-		key := internKey{rest, zone}
-		if c, ok := crontabs.get(key); ok {
-			return c, nil
-		}
-		c, err := parseCrontab(rest, zone)
+	offset := strings.Index(text, rest)
+	word, argument := cutBlank(rest)
+	after := offset + len(rest) - len(argument)
+	switch {
+	case word == "@standard":
+		r.Standard, rest, offset = true, argument, after
+		fallthrough
+	case !strings.HasPrefix(rest, "@") || r.Standard && shorthands[strings.ToLower(rest)] != "":
+		c, err := r.parseCrontab(rest)
 		if err != nil {
-			return nil, within(err, text, strings.Index(text, rest))
+			return nil, within(err, text, offset)
 		}
-		return crontabs.put(key, c), nil
+		return c, nil
 	}
 
-	z, err := loadZone(zone)
+	z, err := loadZone(r.Zone)
 	if err != nil {
 		return nil, err
 	}
 	var spec Spec
-	word, argument := cutBlank(rest)
-	offset := strings.Index(text, rest)
 	switch word {
 	case "@every":
-		offset += len(rest) - len(argument)
-		spec, err = parseEvery(argument, z, anchor)
+		spec, err = parseEvery(argument, z, r.Anchor)
 	case "@at":
-		offset += len(rest) - len(argument)
 		spec, err = parseAt(argument, z)
 	default:
-		err = &SpecError{Text: rest, Problem: unknownShorthand(word)}
+		err, after = &SpecError{Text: rest, Problem: unknownShorthand(word)}, offset
 	}
 	if err != nil {
-		return nil, within(err, text, offset)
+		return nil, within(err, text, after)
 	}
 	return spec, nil
+}
+
+// cutPrefixes takes in the settings that stand before a spec and returns what
+// comes after them.
+func (r *Reading) cutPrefixes(text string) (rest string, err error) {
+	rest = strings.TrimSpace(text)
+	for {
+		word, after := cutBlank(rest)
+		name, value, ok := strings.Cut(word, "=")
+		switch {
+		case !ok:
+			return rest, nil
+		case name == "CRON_TZ" || name == "TZ":
+			if value == "" {
+				return "", &SpecError{Text: text, Problem: name + "= names no zone: write it as in " + name + "=Asia/Tokyo"}
+			}
+			r.Zone = value
+		case name == "DST":
+			if value != "celery" && value != "real" {
+				return "", &SpecError{Text: text, Offset: strings.Index(text, word), Problem: fmt.Sprintf("DST=%.40s is not known: write DST=real or DST=celery", value)}
+			}
+			r.CeleryClocks = value == "celery"
+		default:
+			return rest, nil
+		}
+		rest = after
+	}
 }
 
 // ParseCrontabFields reads five crontab fields that are kept apart, in the order of
 // Celery's constructor. A SpecError's text is the field at fault.
 func ParseCrontabFields(minute, hour, dayOfWeek, dayOfMonth, month, zone string) (*Crontab, error) {
-	z, err := loadZone(zone)
+	return Reading{Zone: zone}.ParseFields(minute, hour, dayOfWeek, dayOfMonth, month)
+}
+
+// ParseFields is ParseCrontabFields with all that a Reading says. In the standard
+// dialect a SpecError's text is that of all fields in a crontab's order.
+func (r Reading) ParseFields(minute, hour, dayOfWeek, dayOfMonth, month string) (*Crontab, error) {
+	texts := [5]string{minute, hour, dayOfMonth, month, dayOfWeek}
+	if r.Standard {
+		return r.parseCrontab(strings.Join(texts[:], " "))
+	}
+	z, err := loadZone(r.Zone)
 	if err != nil {
 		return nil, err
 	}
-	c, fault := newCrontab([5]string{minute, hour, dayOfMonth, month, dayOfWeek}, z)
+	c, fault := newCrontab(texts, z, r.CeleryClocks)
 	if fault != nil {
 		return nil, fault
 	}
-	return crontabs.put(internKey{c.text, ""}, c), nil
+	return crontabs.put(internKey{text: c.text}, c), nil
 }
 
-// parseCrontab reads five fields in one text.
-func parseCrontab(text, zone string) (*Crontab, error) {
-	z, err := loadZone(zone)
+// parseCrontab reads the fields of a crontab in one text.
+func (r Reading) parseCrontab(text string) (*Crontab, error) {
+	key := internKey{text, r.Zone, r.Standard, r.CeleryClocks}
+	if c, ok := crontabs.get(key); ok {
+		return c, nil
+	}
+	z, err := loadZone(r.Zone)
 	if err != nil {
 		return nil, err
 	}
+	if !r.Standard {
+		c, err := parseCelery(text, z, r.CeleryClocks)
+		if err != nil {
+			return nil, err
+		}
+		return crontabs.put(key, c), nil
+	}
+	c, fault := parseStandard(text, r.Key, z, r.CeleryClocks)
+	if fault != nil {
+		return nil, fault
+	}
+	if strings.Contains(text, "H") { // it is another crontab for another key
+		key = internKey{text: c.text}
+	}
+	return crontabs.put(key, c), nil
+}
+
+// parseCelery reads five fields in one text.
+func parseCelery(text string, z *zone, celeryClocks bool) (*Crontab, error) {
 	fields := strings.Fields(text)
 	if len(fields) != 5 {
 		problem := fmt.Sprintf("a crontab has five fields (minute, hour, day of month, month, day of week), not %d", len(fields))
 		if len(fields) == 6 {
-			problem += ": Celery knows no seconds"
+			problem += ": Celery knows no seconds, use " + StandardHint
 		}
 		return nil, &SpecError{Text: text, Problem: problem}
 	}
-	c, fault := newCrontab([5]string(fields), z)
+	c, fault := newCrontab([5]string(fields), z, celeryClocks)
 	if fault != nil {
 		offset := 0
 		for i, f := range crontabFields {
@@ -126,14 +196,10 @@ func within(err error, text string, offset int) error {
 }
 
 func unknownShorthand(word string) string {
-	instead := map[string]string{
-		"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
-		"@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
-	}[strings.ToLower(word)]
-	if instead != "" {
+	if instead, ok := shorthands[strings.ToLower(word)]; ok {
 		return fmt.Sprintf("Celery knows no %s: write %s", word, instead)
 	}
-	return fmt.Sprintf("%q is no spec: use five crontab fields, @every or @at", word)
+	return fmt.Sprintf("%q is no spec: use five crontab fields, @standard, @every or @at", word)
 }
 
 // cutBlank parts text at its first run of white space.
@@ -148,7 +214,10 @@ func cutBlank(text string) (word, rest string) {
 // crontabs holds crontabs by how they were written and by their own text.
 var crontabs = interned{table: make(map[internKey]*Crontab)}
 
-type internKey struct{ text, zone string }
+type internKey struct {
+	text, zone             string
+	standard, celeryClocks bool
+}
 
 // An interned is a bounded table of crontabs. When it is full, any one goes: the
 // worst that can come of it is two equal values.
@@ -177,7 +246,8 @@ func (in *interned) put(key internKey, c *Crontab) *Crontab {
 		in.setLocked(own, c)
 	}
 	// The caller's texts may be small parts of big ones.
-	in.setLocked(internKey{strings.Clone(key.text), strings.Clone(key.zone)}, c)
+	key.text, key.zone = strings.Clone(key.text), strings.Clone(key.zone)
+	in.setLocked(key, c)
 	return c
 }
 

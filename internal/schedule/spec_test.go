@@ -65,7 +65,7 @@ func rows(t *testing.T, name string, fields int) [][]string {
 // TestNextSlots reads tables of: zone | spec | after | next, the times in RFC 3339, "-"
 // for no slot. A fifth field is what Celery gives instead.
 func TestNextSlots(t *testing.T) {
-	for name, fields := range map[string]int{"celery.txt": 4, "differences.txt": 5, "clocks.txt": 4, "other.txt": 4} {
+	for name, fields := range map[string]int{"celery.txt": 4, "differences.txt": 5, "clocks.txt": 4, "standard.txt": 4, "other.txt": 4} {
 		for _, row := range rows(t, name, fields) {
 			zone, text, after, want := row[0], row[1], row[2], row[3]
 			t.Run(name+"/"+zone+"/"+text+"/"+after, func(t *testing.T) {
@@ -80,6 +80,21 @@ func TestNextSlots(t *testing.T) {
 					t.Errorf("Next(%s) = %v, want %s in UTC", after, got, want)
 				}
 			})
+		}
+	}
+}
+
+// With DST=celery, slots are what the tables say of Celery; but where it answers
+// with a time that has gone, the slot is one that it sends when the fold is over.
+func TestCeleryClocks(t *testing.T) {
+	for _, row := range append(rows(t, "differences.txt", 5), rows(t, "celery.txt", 4)...) {
+		zone, text, after, want := row[0], row[1], row[2], row[len(row)-1]
+		got := parse(t, "DST=celery "+text, zone).Next(instant(t, after))
+		if instant(t, want).Before(instant(t, after)) {
+			want = "2025-11-02T02:00:00-05:00"
+		}
+		if !got.Equal(instant(t, want)) || got.Location() != time.UTC {
+			t.Errorf("DST=celery %s in %s: Next(%s) = %v, want %s", text, zone, after, got, want)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // The sets of all values.
 const (
-	everyMinute = 1<<60 - 1
+	everyMinute = 1<<60 - 1 // and every second
 	everyHour   = 1<<24 - 1
 	everyDate   = 1<<32 - 2
 	everyMonth  = 1<<13 - 2
@@ -22,11 +22,11 @@ const (
 func Describe(spec Spec) string {
 	switch spec := spec.(type) {
 	case *Crontab:
-		words := spec.times() + spec.dates()
-		if spec.hours != everyHour && spec.dates() == "" {
-			words += " every day"
+		times, dates := spec.times(), spec.dates()
+		if spec.hours != everyHour && dates == "" {
+			dates = " every day"
 		}
-		return words
+		return times + dates
 	case Every:
 		return "every " + formatPeriod(spec.period) + " from " + spec.anchor.Format(time.RFC3339Nano)
 	case At:
@@ -37,7 +37,17 @@ func Describe(spec Spec) string {
 
 // times says at which times of the day.
 func (c *Crontab) times() string {
-	hours, minutes := bits.OnesCount32(c.hours), bits.OnesCount64(c.minutes)
+	hours, minutes, seconds := bits.OnesCount32(c.hours), bits.OnesCount64(c.minutes), bits.OnesCount64(c.seconds)
+	if seconds > 1 || c.seconds != 1 && (c.hours == everyHour || hours*minutes > 6) {
+		inMinute := "at second " + list(c.seconds, strconv.Itoa)
+		if c.seconds == everyMinute {
+			inMinute = "every second"
+		}
+		if c.minutes == everyMinute && c.hours == everyHour {
+			return inMinute + " of every minute"
+		}
+		return inMinute + " of the minute, " + c.minutely().times()
+	}
 	ofHours := " of every hour"
 	if c.hours != everyHour {
 		ofHours = " of the hours " + list(uint64(c.hours), strconv.Itoa)
@@ -51,11 +61,12 @@ func (c *Crontab) times() string {
 		return fmt.Sprintf("every %d minutes", 60/minutes)
 	case hours*minutes <= 6:
 		var times []string
-		for at := c.ofDay(0); at >= 0 && len(times) < hours*minutes; at = c.ofDay(at + 1) {
-			times = append(times, fmt.Sprintf("%02d:%02d", at/60, at%60))
-			if at == 24*60-1 {
-				break
+		for at := c.ofDay(0); at >= 0; at = c.ofDay(at + 60) {
+			text := fmt.Sprintf("%02d:%02d", at/3600, at/60%60)
+			if c.seconds != 1 {
+				text += fmt.Sprintf(":%02d", at%60)
 			}
+			times = append(times, text)
 		}
 		return "at " + join(times)
 	case minutes == 1:
@@ -64,19 +75,45 @@ func (c *Crontab) times() string {
 	return "at the minutes " + list(c.minutes, strconv.Itoa) + ofHours
 }
 
+// minutely returns the crontab at second 0 of its minutes.
+func (c *Crontab) minutely() *Crontab {
+	atZero := *c
+	atZero.seconds = 1
+	return &atZero
+}
+
 // dates says on which days, or nothing for every day.
 func (c *Crontab) dates() string {
-	var words string
+	rules := c.rules
+	if rules == nil {
+		rules = &dayRules{}
+	}
+	var days, dates []string
+	if c.daysOfWeek != everyDay && c.daysOfWeek != 0 {
+		days = append(days, list(uint64(c.daysOfWeek), func(day int) string { return time.Weekday(day).String() }))
+	}
+	if c.daysOfMonth != everyDate && c.daysOfMonth != 0 {
+		dates = append(dates, "day "+list(uint64(c.daysOfMonth), strconv.Itoa)+" of the month")
+	}
 	if c.daysOfWeek != everyDay {
-		words = " on " + list(uint64(c.daysOfWeek), func(day int) string { return time.Weekday(day).String() })
+		days = append(days, rules.weekdays()...)
 	}
 	if c.daysOfMonth != everyDate {
-		days := list(uint64(c.daysOfMonth), strconv.Itoa) + " of the month"
-		if words == "" {
-			words = " on day " + days
-		} else {
-			words += " when it is day " + days
+		dates = append(dates, rules.dates()...)
+	}
+	var words string
+	switch {
+	case rules.either && len(days)+len(dates) > 0 && (c.daysOfWeek == everyDay || c.daysOfMonth == everyDate):
+		// One of them is every day, in numbers.
+	case rules.either:
+		if c.daysOfWeek != 0 {
+			days[0] = "every " + days[0]
 		}
+		words = " on " + join(dates) + " and on " + join(days)
+	case len(days) > 0 && len(dates) > 0:
+		words = " on " + join(days) + " when it is " + join(dates)
+	case len(days)+len(dates) > 0:
+		words = " on " + join(append(days, dates...))
 	}
 	if c.months != everyMonth {
 		words += " in " + list(uint64(c.months), func(month int) string { return time.Month(month).String() })

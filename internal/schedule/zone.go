@@ -138,6 +138,20 @@ func (z *zone) following(s span, i int) (span, int) {
 	return z.ask(s.end), len(z.spans)
 }
 
+// shifted returns the Unix second at which the zone's clocks first show a local
+// second, or would if they had not been put forward before: PEP 495 with fold=0.
+func (z *zone) shifted(local int64) int64 {
+	s, i := z.find(local - 2*24*60*60) // no zone is as far as that from UTC
+	for local-s.offset >= s.end {
+		next, j := z.following(s, i)
+		if local < next.start+next.offset {
+			break
+		}
+		s, i = next, j
+	}
+	return local - s.offset
+}
+
 // instant returns the Unix second at which the zone's clocks first show a local
 // second, or the first after the gap that swallowed it.
 func (z *zone) instant(local int64) int64 {
