@@ -1,0 +1,75 @@
+package app_test
+
+import (
+	"go/build"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// module is this module's path.
+const module = "github.com/onebeat/onebeat/"
+
+// layers is the architecture (docs/design/architecture.md): each package, and all
+// it may import of ours, below internal/.
+var layers = map[string]string{
+	"internal/schedule": "", "internal/celery": "", "internal/failpoint": "", // the words
+	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", // the steps
+	"internal/dispatch":        "schedule celery failpoint",
+	"internal/store":           "schedule failpoint", // the ports, and what serves them
+	"internal/store/storetest": "schedule store",
+	"internal/broker":          "celery broker/address broker/redis broker/amqp",
+
+	"internal/broker/address":    "",
+	"internal/broker/outbox":     "celery",
+	"internal/broker/redis":      "celery failpoint broker/address broker/outbox",
+	"internal/broker/amqp":       "celery failpoint broker/address broker/outbox",
+	"internal/broker/brokertest": "celery failpoint broker",
+
+	"internal/app": "schedule celery store broker plan dispatch lease web", // the wiring
+	"cmd/onebeat":  "app schedule store broker web",
+}
+
+func TestImportsGoDownOnly(t *testing.T) {
+	found := map[string]bool{}
+	for _, root := range []string{"internal", "cmd"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", root), func(dir string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.IsDir() {
+				return err
+			}
+			if entry.Name() == "testdata" {
+				return filepath.SkipDir
+			}
+			pkg, err := build.ImportDir(dir, 0)
+			if _, none := err.(*build.NoGoError); none {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			name := strings.TrimPrefix(filepath.ToSlash(dir), "../../")
+			found[name] = true
+			allowed, known := layers[name]
+			if !known {
+				t.Errorf("%s is not in the table of layers: say what it may import", name)
+			}
+			for _, path := range pkg.Imports {
+				ours, isOurs := strings.CutPrefix(path, module)
+				if isOurs && !slices.Contains(strings.Fields(allowed), strings.TrimPrefix(ours, "internal/")) {
+					t.Errorf("%s imports %s; the table of layers allows it %q", name, ours, allowed)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name := range layers {
+		if !found[name] {
+			t.Errorf("%s is in the table of layers and not in the tree", name)
+		}
+	}
+}
