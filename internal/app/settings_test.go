@@ -1,0 +1,234 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/onebeat/onebeat/internal/celery"
+)
+
+// load reads settings as a process with this environment and these flags does.
+func load(t *testing.T, environ []string, flags map[string]string) (Config, error) {
+	t.Helper()
+	getenv := func(name string) string {
+		for _, pair := range environ {
+			if value, ok := strings.CutPrefix(pair, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
+	return Load(flags, getenv, environ)
+}
+
+func mustLoad(t *testing.T, environ []string, flags map[string]string) Config {
+	t.Helper()
+	config, err := load(t, environ, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func settingsFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "onebeat.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestSettingsAreLaidOverEachOther(t *testing.T) {
+	file := settingsFile(t, "zone: Europe/Berlin\nlisten: 127.0.0.1:1\n")
+	for _, tt := range []struct {
+		name    string
+		environ []string
+		flags   map[string]string
+		want    string // zone
+	}{
+		{"the default", nil, nil, "UTC"},
+		{"the file over the default", nil, map[string]string{"config": file}, "Europe/Berlin"},
+		{"an existing environment over the file", []string{"CELERY_TIMEZONE=Asia/Tokyo"}, map[string]string{"config": file}, "Asia/Tokyo"},
+		{"onebeat's own name over the existing one", []string{"CELERY_TIMEZONE=Asia/Tokyo", "ONEBEAT_ZONE=Asia/Seoul"}, map[string]string{"config": file}, "Asia/Seoul"},
+		{"a flag over all", []string{"CELERY_TIMEZONE=Asia/Tokyo", "ONEBEAT_ZONE=Asia/Seoul"}, map[string]string{"config": file, "zone": "Asia/Dhaka"}, "Asia/Dhaka"},
+		{"an empty variable is none", []string{"CELERY_TIMEZONE=", "ONEBEAT_ZONE="}, map[string]string{"config": file}, "Europe/Berlin"},
+		{"the file by its variable", []string{"ONEBEAT_CONFIG=" + file}, nil, "Europe/Berlin"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := mustLoad(t, tt.environ, tt.flags).String("zone"); got != tt.want {
+				t.Errorf("zone = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTheFirstOfSeveralNamesWins(t *testing.T) {
+	// celery 5.7 app/base.py: broker_write_url before broker_url.
+	config := mustLoad(t, []string{"CELERY_BROKER_URL=redis://read", "CELERY_BROKER_WRITE_URL=redis://write"}, nil)
+	if got, want := config.String("broker"), "redis://write"; got != want {
+		t.Errorf("broker = %q, want %q", got, want)
+	}
+}
+
+// The environment of the first user's deployment (beat semantics, section 12),
+// all of it, starts onebeat as it is.
+var existing = []string{
+	"CELERY_BROKER_URL=redis://redis:6379/1",
+	"CELERY_RESULT_BACKEND=redis://redis:6379/2",
+	"CELERY_TIMEZONE=Asia/Tokyo",
+	"CELERY_ENABLE_UTC=true",
+	"CELERY_TASK_SERIALIZER=json",
+	"CELERY_RESULT_SERIALIZER=json",
+	`CELERY_ACCEPT_CONTENT=["json"]`,
+	"CELERY_BEAT_REDIS_SYNC_ENABLED=true",
+	"CELERY_BEAT_MIN_SYNC_INTERVAL=5",
+	"CELERY_BEAT_REDIS_CHANNEL=celery_beat_schedule_updates",
+	"CELERY_TASK_TRACK_STARTED=True",
+	"CELERY_TASK_ACKS_LATE=true",
+	"REDIS_URL=redis://redis:6379/0",
+	"DATABASE_URL=postgresql+asyncpg://app:secret@postgres:5432/app",
+	"DATABASE_POOL_SIZE=10", "DATABASE_MAX_OVERFLOW=20", "DATABASE_POOL_TIMEOUT=30", "DATABASE_ECHO=false",
+}
+
+func TestAnExistingDeploymentStartsUnchanged(t *testing.T) {
+	config := mustLoad(t, existing, nil)
+	if err := CheckURLs(config); err != nil {
+		t.Errorf("CheckURLs: %v", err)
+	}
+	if _, err := CelerySettings(config); err != nil {
+		t.Errorf("CelerySettings: %v", err)
+	}
+	for name, want := range map[string]string{
+		"database": "postgresql+asyncpg://app:secret@postgres:5432/app", "broker": "redis://redis:6379/1", "zone": "Asia/Tokyo",
+		"redis-url": "redis://redis:6379/0", "redis-channel": "celery_beat_schedule_updates", "result-backend": "redis://redis:6379/2",
+	} {
+		if got := config.String(name); got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	if !config.Bool("redis-sync") {
+		t.Error("redis-sync is off, want on")
+	}
+	if got, want := config.Celery()["task_serializer"], "json"; got != want {
+		t.Errorf("task_serializer = %v, want %v", got, want)
+	}
+	if config := mustLoad(t, append([]string{"CELERY_BEAT_REDIS_SYNC_ENABLED=False"}, existing...), nil); config.Bool("redis-sync") {
+		t.Error("redis-sync is on though CELERY_BEAT_REDIS_SYNC_ENABLED is False")
+	}
+}
+
+// A .env file is read by what starts a process, not by onebeat.
+func TestNoEnvFileIsRead(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(".env", []byte("CELERY_TIMEZONE=Asia/Tokyo\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := mustLoad(t, nil, nil).String("zone"); got != "UTC" {
+		t.Errorf("zone = %q, want UTC", got)
+	}
+}
+
+func TestEventsAreSetByAnyOfTheirNames(t *testing.T) {
+	section := settingsFile(t, "celery:\n  task_send_sent_event: true\n")
+	for _, tt := range []struct {
+		name    string
+		environ []string
+		flags   map[string]string
+		want    bool
+	}{
+		{"unset", nil, nil, false},
+		{"as Python writes it", []string{"CELERY_TASK_SEND_SENT_EVENT=True"}, nil, true},
+		{"as a number", []string{"ONEBEAT_EVENTS=1"}, nil, true},
+		{"in Celery's section", nil, map[string]string{"config": section}, true},
+		{"a flag over Celery's section", nil, map[string]string{"config": section, "events": "false"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			celery, err := CelerySettings(mustLoad(t, tt.environ, tt.flags))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if celery.SendSentEvent != tt.want {
+				t.Errorf("events are %v, want %v", celery.SendSentEvent, tt.want)
+			}
+		})
+	}
+}
+
+func TestCelerysSection(t *testing.T) {
+	file := settingsFile(t, `
+zone: ~
+celery:
+  timezone: Asia/Tokyo
+  broker_url: redis://redis:6379/1
+  broker_transport_options: {global_keyprefix: app-}
+  task_default_queue: default
+  task_routes:
+    zebra.*: {queue: zoo}
+    "*": {queue: rest}
+`)
+	config := mustLoad(t, []string{"CELERY_TASK_DEFAULT_QUEUE=priority"}, map[string]string{"config": file})
+	if got := config.String("zone") + " " + config.String("broker"); got != "Asia/Tokyo redis://redis:6379/1" {
+		t.Errorf("zone and broker are %q, want Celery's timezone and broker_url", got)
+	}
+	if options, err := TransportOptions(config); err != nil || options["global_keyprefix"] != "app-" {
+		t.Errorf("TransportOptions = %v, %v", options, err)
+	}
+	parsed, err := CelerySettings(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The first pattern that fits wins, as written (celery 5.7 app/routes.py).
+	template, err := parsed.Template(celery.Task{Name: "zebra.feed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := template.Route().RoutingKey; got != "zoo" {
+		t.Errorf("zebra.feed goes to %q, want zoo", got)
+	}
+	if got := config.Celery()["task_default_queue"]; got != "priority" {
+		t.Errorf("task_default_queue = %v, want the environment's", got)
+	}
+}
+
+func TestAllFaultsAreToldTogether(t *testing.T) {
+	file := settingsFile(t, "databse: x\nbatch: [1]\ncelery: 7\nlead: 1h\n")
+	_, err := load(t, []string{"CELERY_TIMEZONE=Tokyo", "ONEBEAT_DECLARE=maybe", "ONEBEAT_HOME=attic"},
+		map[string]string{"config": file, "log-level": "loud", "lease": "0", "listen": "8080", "drain": "-1s"})
+	if err == nil {
+		t.Fatal("no fault was told")
+	}
+	for _, want := range []string{
+		`no setting is called "databse"`, `"batch" must be one value`, `"celery" must hold Celery's settings by name`,
+		`zone is "Tokyo"`, `declare is "maybe": say true or false`, `home is "attic": choose one of auto, column, table, memory`,
+		`log-level is "loud"`, `lease is "0": give a length of time from 1s to 10m0s`, `listen is "8080"`, `drain is "-1s"`, `lead is "1h"`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the faults do not tell %s:\n%v", want, err)
+		}
+	}
+}
+
+// What the machine is set to is no zone: it would be another on the next machine.
+func TestZonesDoNotDependOnTheMachine(t *testing.T) {
+	t.Setenv("TZ", "Asia/Tokyo")
+	for _, name := range []string{"Local", "local", "localtime", "../etc/passwd"} {
+		if _, err := load(t, nil, map[string]string{"zone": name}); err == nil {
+			t.Errorf("zone %q was taken", name)
+		}
+	}
+}
+
+func TestURLFaultsAreToldTogetherAndWithoutPasswords(t *testing.T) {
+	const secret = "hunter2"
+	config := mustLoad(t, []string{"DATABASE_URL=" + secret, "CELERY_BROKER_URL=" + secret, "REDIS_URL=" + secret}, nil)
+	err := CheckURLs(config)
+	if err == nil || strings.Count(err.Error(), "\n") != 2 || strings.Contains(err.Error(), secret) {
+		t.Errorf("CheckURLs: %v; want three faults that do not show %q", err, secret)
+	}
+	if err := CheckURLs(mustLoad(t, append([]string{"CELERY_BEAT_REDIS_SYNC_ENABLED=off"}, append(existing, "REDIS_URL=x")...), nil)); err != nil {
+		t.Errorf("CheckURLs with a Redis that is not listened to: %v", err)
+	}
+}
