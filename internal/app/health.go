@@ -22,7 +22,7 @@ const loading = 8 * time.Second
 // Health implements web.Node.
 func (n *node) Health(ctx context.Context) web.Health {
 	n.mu.Lock()
-	open, term, planner, since, loaded := n.open, n.term, n.planner, n.since, n.loaded
+	open, term, planner, loaded := n.open, n.term, n.planner, n.loaded
 	n.mu.Unlock()
 	health := web.Health{OK: true, Node: n.name, Leader: term != 0, Term: term}
 	add := func(name string, err error, detail string) {
@@ -42,14 +42,22 @@ func (n *node) Health(ctx context.Context) web.Health {
 	switch {
 	case planner == nil:
 		add("dispatch", nil, "waiting for the lease")
-	case !loaded && time.Since(since) > loading:
-		add("dispatch", fmt.Errorf("entries are not loaded after %v; the log says why", time.Since(since).Round(time.Second)), "")
 	case !loaded:
-		add("dispatch", nil, "loading entries")
+		add("dispatch", n.loads(), "loading entries")
 	default:
 		add("dispatch", n.moves(ctx, planner), "")
 	}
 	return health
+}
+
+// loads returns an error when a term takes too long to begin.
+func (n *node) loads() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if since := time.Since(n.since); since > loading {
+		return fmt.Errorf("entries are not loaded after %v; the log says why", since.Round(time.Second))
+	}
+	return nil
 }
 
 // moves returns an error when the dispatch loop stands still.

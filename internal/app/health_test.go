@@ -1,0 +1,136 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/dispatch"
+	"github.com/onebeat/onebeat/internal/plan"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// everyMinute is an entry that is due every minute from the moment it is made.
+func everyMinute(t *testing.T, id schedule.ID) *schedule.Entry {
+	t.Helper()
+	config, err := celery.ParseConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template, err := config.Template(celery.Task{Name: "tasks.tick"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	spec, err := schedule.NewEvery(time.Minute, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &schedule.Entry{ID: id, Name: "tick " + string(id), Task: "tasks.tick", Spec: spec, After: now, Payload: template}
+}
+
+// stuck is a ledger and a broker that do not answer until they are let go.
+type stuck struct{ free chan struct{} }
+
+func (s stuck) wait(ctx context.Context) error {
+	select {
+	case <-s.free:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s stuck) Publish(ctx context.Context, _ celery.Part) ([]celery.Failure, error) {
+	return nil, s.wait(ctx)
+}
+func (stuck) Take(context.Context, int64) (celery.Mark, error)             { return celery.Mark{}, nil }
+func (stuck) Claim(context.Context, schedule.Batch) error                  { return nil }
+func (stuck) Record(context.Context, int64, []int64, []schedule.Run) error { return nil }
+func (stuck) Journal(context.Context) ([]schedule.Claimed, error)          { return nil, nil }
+
+// In each case dispatching stands still, or moves. Health must say so within ten
+// seconds.
+func TestAStallIsSeenWithinTenSeconds(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		want string // the reason; empty for none
+		// run starts what moves until ctx ends, and waits for nothing.
+		run func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner)
+	}{
+		{"all moves", "", func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner) {
+			go planner.Run(ctx)
+			dispatcher(n, planner, func() stuck { s := stuck{make(chan struct{})}; close(s.free); return s }()).start(ctx)
+			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: everyMinute(t, "1")}}); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"nothing is due", "", func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner) {
+			go planner.Run(ctx)
+			dispatcher(n, planner, stuck{make(chan struct{})}).start(ctx)
+		}},
+		{"the planner's loop has ended", "the planner has not moved for", func(context.Context, *testing.T, *node, *plan.Planner) {}},
+		{"nobody pulls", "slots are due and not claimed", func(ctx context.Context, t *testing.T, _ *node, planner *plan.Planner) {
+			go planner.Run(ctx)
+			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: everyMinute(t, "1")}}); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"the broker does not answer", "claimed slots have been waiting for", func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner) {
+			go planner.Run(ctx)
+			dispatcher(n, planner, stuck{make(chan struct{})}).start(ctx)
+			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: everyMinute(t, "1")}}); err != nil {
+				t.Error(err)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := slog.New(slog.DiscardHandler)
+				n := &node{log: log, clock: newClock(log), dispatching: dispatch.NewMetrics()}
+				planner := plan.New(plan.Options{Now: n.clock.Now})
+				ctx, cancel := context.WithCancel(t.Context())
+				tt.run(ctx, t, n, planner)
+
+				time.Sleep(70 * time.Second) // the first slot came after a minute
+				asking, done := context.WithTimeout(ctx, 3*time.Second)
+				err := n.moves(asking, planner)
+				done()
+				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+					t.Errorf("10 s after the first slot: %v, want %q", err, tt.want)
+				}
+				cancel()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// A dispatching is a dispatcher that can be started.
+type dispatching struct{ *dispatch.Dispatcher }
+
+func dispatcher(n *node, planner *plan.Planner, s stuck) dispatching {
+	return dispatching{dispatch.New(planner, s, s, dispatch.Options{Now: n.clock.Now, Logger: n.log, Metrics: n.dispatching})}
+}
+
+func (d dispatching) start(ctx context.Context) { go d.Run(ctx, ctx, 1, 0) }
+
+// A term whose entries are not read is no healthy one for ever.
+func TestEntriesThatDoNotLoadAreSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{}
+		n.leads(1, nil)
+		time.Sleep(5 * time.Second)
+		if err := n.loads(); err != nil {
+			t.Errorf("after 5 s: %v; many entries may take as long", err)
+		}
+		time.Sleep(5 * time.Second)
+		if err := n.loads(); err == nil || !strings.Contains(err.Error(), "entries are not loaded after 10s") {
+			t.Errorf("after 10 s: %v", err)
+		}
+	})
+}
