@@ -1,0 +1,90 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/plan"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// follow starts a planner and a follower of it, in a bubble.
+func follow(t *testing.T, journal []schedule.Claimed) (*plan.Planner, *follower) {
+	t.Helper()
+	planner := plan.New(plan.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- planner.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return planner, newFollower(planner, journal, newMetrics(&node{}), slog.New(slog.DiscardHandler))
+}
+
+// everyMinute is news of an entry whose slots count from now.
+func everyMinute(id schedule.ID) schedule.Change {
+	spec, err := schedule.NewEvery(time.Minute, time.Time{})
+	if err != nil {
+		panic(err) // a minute is no bad interval
+	}
+	return schedule.Change{ID: id, Entry: &schedule.Entry{ID: id, Spec: spec, After: time.Now()}}
+}
+
+// pulled returns the entries of the slots that are due within an hour, in order.
+func pulled(t *testing.T, planner *plan.Planner, slots int) (ids []schedule.ID, at []time.Time) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for len(ids) < slots {
+		dues, err := planner.Pull(ctx, slots-len(ids))
+		if err != nil {
+			t.Fatalf("Pull after %v: %v", ids, err)
+		}
+		for _, due := range dues {
+			ids, at = append(ids, due.Entry.ID), append(at, due.Slot)
+		}
+	}
+	return ids, at
+}
+
+func TestEntriesArePlannedWhileOthersLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		planner, f := follow(t, nil)
+		if err := f.Apply(t.Context(), []schedule.Change{everyMinute("early")}); err != nil {
+			t.Fatal(err)
+		}
+		if ids, _ := pulled(t, planner, 1); ids[0] != "early" {
+			t.Errorf("pulled %v, want the entry that was told of, while the rest loads", ids)
+		}
+	})
+}
+
+func TestWhatTheJournalNamesWaitsForRecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		claimed := time.Now().Add(time.Minute).UTC()
+		planner, f := follow(t, []schedule.Claimed{{Dues: []schedule.ClaimedDue{{Entry: "claimed", Slot: claimed}}}})
+		named := everyMinute("claimed")
+		if err := f.Apply(t.Context(), []schedule.Change{named, everyMinute("other")}); err != nil {
+			t.Fatal(err)
+		}
+		if f.entry("claimed") != named.Entry {
+			t.Errorf("recovery finds %v, want the entry as it is now", f.entry("claimed"))
+		}
+		if ids, _ := pulled(t, planner, 1); ids[0] != "other" {
+			t.Errorf("pulled %v before the recovery, want the other entry alone", ids)
+		}
+		if err := f.begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ids, at := pulled(t, planner, 2)
+		for i, id := range ids {
+			if id == "claimed" && !at[i].After(claimed) {
+				t.Errorf("the slot %v that recovery ended is planned again", at[i])
+			}
+		}
+	})
+}
