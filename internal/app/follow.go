@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,14 +13,16 @@ import (
 	"github.com/onebeat/onebeat/internal/store"
 )
 
-// A follower takes what the catalog tells of to the planner. Until begin it
-// keeps everything back: what an earlier term left is ended first, from the
-// entries as they are now.
+// A follower takes what the catalog tells of to the planner, as it comes: slots
+// go out while the rest still loads. What speaks of entries that the journal
+// names it keeps back until begin: what an earlier term left of them is ended
+// first, from the entries as they are now.
 type follower struct {
 	planner *plan.Planner
 	metrics *metrics
 	log     *slog.Logger
 	settled map[schedule.ID]time.Time // what recovery ends
+	named   map[schedule.ID]bool      // entries in the journal
 	claimed map[string]bool           // requests in the journal: recovery's
 
 	loaded chan struct{} // closed when all entries were told of once
@@ -28,6 +31,7 @@ type follower struct {
 	begun   bool
 	full    bool
 	started time.Time
+	active  int                             // entries that were told of while loading
 	latest  map[schedule.ID]schedule.Change // kept back
 	asked   []store.Request                 // kept back
 
@@ -36,9 +40,10 @@ type follower struct {
 }
 
 func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *metrics, log *slog.Logger) *follower {
-	claimed := map[string]bool{}
+	named, claimed := map[schedule.ID]bool{}, map[string]bool{}
 	for _, batch := range journal {
 		for _, due := range batch.Dues {
+			named[due.Entry] = true
 			if due.Request != "" {
 				claimed[due.Request] = true
 			}
@@ -46,7 +51,7 @@ func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *met
 	}
 	return &follower{
 		planner: planner, metrics: metrics, log: log,
-		settled: dispatch.Settled(journal), claimed: claimed,
+		settled: dispatch.Settled(journal), named: named, claimed: claimed,
 		loaded: make(chan struct{}), started: time.Now(),
 		latest: map[schedule.ID]schedule.Change{},
 		bad:    map[schedule.ID]string{}, disabled: map[schedule.ID]bool{},
@@ -56,6 +61,9 @@ func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *met
 // run watches the catalog until ctx ends.
 func (f *follower) run(ctx context.Context, catalog *store.Store) error {
 	for failed := ""; ; {
+		f.mu.Lock()
+		f.active = 0
+		f.mu.Unlock()
 		err := catalog.Watch(ctx, f)
 		if ctx.Err() != nil {
 			return nil
@@ -86,7 +94,8 @@ func (f *follower) wait(ctx, hold context.Context) bool {
 	return false
 }
 
-// entry returns an entry's present definition, nil if it has none.
+// entry returns the present definition of an entry that the journal names, nil if
+// it has none. It is asked before begin.
 func (f *follower) entry(id schedule.ID) *schedule.Entry {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -120,13 +129,15 @@ func (f *follower) Apply(ctx context.Context, changes []schedule.Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tell(changes)
-	if f.begun {
-		return f.planner.Apply(ctx, changes)
+	if !f.begun && len(f.named) > 0 {
+		changes = slices.DeleteFunc(changes, func(change schedule.Change) bool {
+			if f.named[change.ID] {
+				f.latest[change.ID] = change
+			}
+			return f.named[change.ID]
+		})
 	}
-	for _, change := range changes {
-		f.latest[change.ID] = change
-	}
-	return nil
+	return f.planner.Apply(ctx, changes)
 }
 
 // Loaded implements store.Watcher.
@@ -138,7 +149,7 @@ func (f *follower) Loaded() {
 	}
 	f.full = true
 	close(f.loaded)
-	f.log.Info("entries loaded", "entries", len(f.latest)-len(f.bad)-len(f.disabled), "disabled", len(f.disabled), "bad", len(f.bad),
+	f.log.Info("entries loaded", "entries", f.active, "disabled", len(f.disabled), "bad", len(f.bad),
 		"after", time.Since(f.started).Round(time.Millisecond))
 }
 
@@ -190,6 +201,9 @@ func (f *follower) tell(changes []schedule.Change) {
 		set(f.bad, change.ID, problem, problem != "")
 		off := change.Entry == nil && problem == "" && change.Reason != schedule.ReasonRemoved
 		set(f.disabled, change.ID, true, off)
+	}
+	if !f.full {
+		f.active += active
 	}
 	f.metrics.badRows.Set(float64(len(f.bad)))
 	if f.full && len(changes) > 0 {

@@ -321,7 +321,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	group.Go(func() error { return follower.run(working, n.store) })
 	group.Go(func() error {
 		defer done()
-		if !follower.wait(ctx, working) {
+		if len(journal) > 0 && !follower.wait(ctx, working) { // what was claimed is ended from the entries as they are now
 			return context.Cause(hold)
 		}
 		// A stop need not wait for a broker that is away: what is not recovered
@@ -339,7 +339,12 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 		if err := follower.begin(working); err != nil {
 			return err
 		}
-		n.ready()
+		group.Go(func() error {
+			if follower.wait(ctx, working) {
+				n.ready()
+			}
+			return nil
+		})
 		return dispatcher.Run(ctx, working, term, seq)
 	})
 	return group.Wait()
