@@ -14,8 +14,8 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// everyMinute is an entry that is due every minute from the moment it is made.
-func everyMinute(t *testing.T, id schedule.ID) *schedule.Entry {
+// minutely is an entry that is due every minute from the moment it is made.
+func minutely(t *testing.T, id schedule.ID) *schedule.Entry {
 	t.Helper()
 	config, err := celery.ParseConfig(nil)
 	if err != nil {
@@ -65,7 +65,7 @@ func TestAStallIsSeenWithinTenSeconds(t *testing.T) {
 		{"all moves", "", func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner) {
 			go planner.Run(ctx)
 			dispatcher(n, planner, func() stuck { s := stuck{make(chan struct{})}; close(s.free); return s }()).start(ctx)
-			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: everyMinute(t, "1")}}); err != nil {
+			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: minutely(t, "1")}}); err != nil {
 				t.Error(err)
 			}
 		}},
@@ -76,14 +76,14 @@ func TestAStallIsSeenWithinTenSeconds(t *testing.T) {
 		{"the planner's loop has ended", "the planner has not moved for", func(context.Context, *testing.T, *node, *plan.Planner) {}},
 		{"nobody pulls", "slots are due and not claimed", func(ctx context.Context, t *testing.T, _ *node, planner *plan.Planner) {
 			go planner.Run(ctx)
-			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: everyMinute(t, "1")}}); err != nil {
+			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: minutely(t, "1")}}); err != nil {
 				t.Error(err)
 			}
 		}},
 		{"the broker does not answer", "claimed slots have been waiting for", func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner) {
 			go planner.Run(ctx)
 			dispatcher(n, planner, stuck{make(chan struct{})}).start(ctx)
-			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: everyMinute(t, "1")}}); err != nil {
+			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: minutely(t, "1")}}); err != nil {
 				t.Error(err)
 			}
 		}},
