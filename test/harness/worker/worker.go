@@ -213,11 +213,12 @@ type Record struct {
 // a postgres:// URL, in the order that the messages were received.
 func Records(t testing.TB, database string) []Record {
 	t.Helper()
-	driver := "sqlite"
+	// The workers may be writing, or making the file.
+	driver, source := "sqlite", "file:"+database+"?_pragma=busy_timeout(30000)"
 	if strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://") {
-		driver = "pgx"
+		driver, source = "pgx", database
 	}
-	db, err := sql.Open(driver, database)
+	db, err := sql.Open(driver, source)
 	if err != nil {
 		t.Fatalf("open records: %v", err)
 	}
