@@ -32,8 +32,9 @@ func nextCommand() *cobra.Command {
 
 A spec is five crontab fields (minute, hour, day of month, month, day of week)
 in Celery's grammar, @standard and five or six crontab fields (seconds first) in the
-standard one, @every LENGTH [from TIME], or @at TIME. CRON_TZ=ZONE before it names
-its zone; DST=celery makes it do as Celery does where clocks are changed. @every without
+standard one, @every LENGTH [from TIME], @at TIME, or @solar EVENT LATITUDE LONGITUDE
+(of sunrise, solar_noon, sunset, and dawn_ and dusk_ civil, nautical and astronomical).
+CRON_TZ=ZONE before it names its zone; DST=celery makes it do as Celery does where clocks are changed. @every without
 "from" counts from --from, as an entry does that is first seen then.
 
 With --batch, standard input has a JSON object a line, and each is answered by one:
@@ -42,6 +43,7 @@ With --batch, standard input has a JSON object a line, and each is answered by o
   {"id", "kind": "crontab", "minute", "hour", "day_of_week", "day_of_month", "month_of_year", "zone", "after", "count"}
   {"id", "kind": "interval", "every" (seconds), "anchor", "after", "count"}
   {"id", "kind": "clocked", "at", "zone", "after", "count"}
+  {"id", "kind": "solar", "event", "lat", "lon", "after", "count"}
 
   {"id", "next": [times in UTC]} or {"id", "error"}
 
@@ -51,6 +53,7 @@ The H of the standard dialect is spread by "id".`,
 		Example: `  onebeat next "0 9 * * 1-5" --zone Asia/Tokyo
   onebeat next "*/15 * * * *" --from 2026-11-24T00:00:00Z --count 3 --json
   onebeat next "30 0 9 LW * *" --dialect standard
+  onebeat next "@solar sunset 35.6895 139.6917" --zone Asia/Tokyo
   onebeat next "@every 90s from 2026-11-24T00:00:00Z"
   onebeat next --batch < questions.jsonl > answers.jsonl`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -108,6 +111,10 @@ type question struct {
 	Anchor string  `json:"anchor"`
 
 	At string `json:"at"`
+
+	Event string   `json:"event"`
+	Lat   *float64 `json:"lat"`
+	Lon   *float64 `json:"lon"`
 
 	Zone  string `json:"zone"`
 	After string `json:"after"`
@@ -219,8 +226,13 @@ func (q question) spec(reading schedule.Reading) (schedule.Spec, error) {
 	case "clocked":
 		at, err := schedule.ParseInstant(q.At, q.Zone)
 		return schedule.NewAt(at), err
+	case "solar":
+		if q.Lat == nil || q.Lon == nil {
+			return nil, errors.New("a solar event needs a place: give lat and lon in degrees")
+		}
+		return schedule.NewSolar(q.Event, *q.Lat, *q.Lon)
 	}
-	return nil, fmt.Errorf("kind %q is not known: use crontab, interval or clocked", q.Kind)
+	return nil, fmt.Errorf("kind %q is not known: use crontab, interval, clocked or solar", q.Kind)
 }
 
 // write prints slots for people: a line in words, then a line a slot.

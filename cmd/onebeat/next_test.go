@@ -91,7 +91,9 @@ func TestNextAnswersABatchLineByLine(t *testing.T) {
 		{`{"id":6,"kind":"interval","every":1e300}`, `{"id":6,"error":"every is too long: an interval ends at 292 years"}`},
 		{`{"id":7,"kind":"clocked","at":"2026-11-24T09:00:00+09:00","after":"2026-01-01T00:00:00Z","count":9}`, `{"id":7,"next":["2026-11-24T00:00:00Z"]}`},
 		{`{"id":8,"kind":"clocked","at":"2020-01-01T00:00:00Z","after":"2026-01-01T00:00:00Z"}`, `{"id":8,"next":[]}`},
-		{`{"id":9,"kind":"solar","event":"sunset","lat":0,"lon":0}`, `{"id":9,"error":"kind \"solar\" is not known: use crontab, interval or clocked"}`},
+		{`{"id":9,"kind":"solar","event":"sunset"}`, `{"id":9,"error":"a solar event needs a place: give lat and lon in degrees"}`},
+		{`{"id":9,"kind":"solar","event":"moonrise","lat":0,"lon":181}`, `{"id":9,"error":"longitude 181 is not on earth: use -180 (west) to 180 (east)"}`},
+		{`{"id":9,"kind":"lunar"}`, `{"id":9,"error":"kind \"lunar\" is not known: use crontab, interval, clocked or solar"}`},
 		{`{"id":10,"kind":"crontab","minute":30,"hour":2,"zone":"Europe/Berlin","dst":"celery","after":"2025-03-29T12:00:00Z"}`, `{"id":10,"next":["2025-03-30T01:30:00Z"]}`},
 		{`{"id":10,"kind":"crontab","expr":"0 9 * * *","dst":"none"}`, `{"id":10,"error":"dst \"none\" is not known: use real or celery"}`},
 		{`{"id":11,"kind":"crontab","minute":[1]}`, `{"id":11,"error":"the line is no question: [1] is no crontab field: use a string or a whole number"}`},
@@ -156,5 +158,18 @@ func TestNextSpreadsHByID(t *testing.T) {
 	}
 	if hour := found.Next[0].Hour(); hour < 1 || hour > 4 {
 		t.Errorf("H(1-4) is %d", hour)
+	}
+}
+
+// Celery 5.6.3 gives 08:52:43.
+func TestNextAnswersForTheSun(t *testing.T) {
+	got, err := runNext(t, `{"id":1,"kind":"solar","event":"sunset","lat":35.6895,"lon":139.6917,"after":"2025-03-20T00:00:00Z"}`, "--batch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct{ Next []time.Time }
+	want := time.Date(2025, 3, 20, 8, 52, 43, 0, time.UTC)
+	if err := json.Unmarshal([]byte(got), &answer); err != nil || len(answer.Next) != 1 || answer.Next[0].Sub(want).Abs() > 2*time.Second {
+		t.Errorf("onebeat next --batch printed %s (%v), want about %v", got, err, want)
 	}
 }

@@ -36,7 +36,10 @@ func anySpec(t *rapid.T) schedule.Spec {
 		text = fmt.Sprintf("@every %dus from %s", rapid.Int64Range(1e6, 1e15).Draw(t, "period"), anyInstant(t).Format(time.RFC3339Nano))
 	case 1:
 		text = "@at " + anyInstant(t).Format(time.RFC3339Nano)
-	case 2, 3, 4:
+	case 2:
+		text = fmt.Sprintf("@solar %s %.6f %.6f", rapid.SampledFrom(solarNames).Draw(t, "event"),
+			rapid.Float64Range(-90, 90).Draw(t, "latitude"), rapid.Float64Range(-180, 180).Draw(t, "longitude"))
+	case 3, 4, 5:
 		text = "@standard " + anyStandard(t, true)
 	default:
 		text = fmt.Sprintf("%s %s %s %s %s", field("minute", 0, 59), field("hour", 0, 23), field("day", 1, 28), field("month", 1, 12), field("weekday", 0, 6))
@@ -186,6 +189,7 @@ func FuzzParseSpec(f *testing.F) {
 		"@every 1w2d3h4m5.000006s from 2026-11-24T00:00:00+09:00", "@at 2026-11-24T09:00", "@daily", "0 0 30 2 *", "0 0 29 2 sat",
 		"@standard 30 0 9 L-3,15W,LW,? jan-mar 5L,fri#2,5-7/2", "@standard H(0-7) H/5 */1 7/3 *", "DST=celery CRON_TZ=Europe/Berlin @standard @hourly",
 		"@standard 0 0 31W 2,4 mon#5", "DST=real TZ=Asia/Tokyo 0 9 * * *",
+		"@solar sunset 35.6895 139.6917", "@solar dawn_civil -90 180", "@solar solar_noon +89.9 -179.99", "@solar sunrise 1e3 NaN",
 		"59-0/59 23-0/23 31-1/31 12-1/12 6-0/6", "٣ +5 0_7 \u00a01 *", "@every 999999w", "@every 1.d", "@at 9999-12-31T23:59:59Z", "-1 * * * *",
 	} {
 		f.Add(seed, "Europe/Berlin", int64(1_800_000_000))

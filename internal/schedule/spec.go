@@ -25,6 +25,7 @@ type Reading struct {
 //	@every 90s                                 a fixed grid, from anchor on; units w, d and those of time.ParseDuration
 //	@every 1d from 2026-11-24T00:00:00Z        the grid's own anchor
 //	@at 2026-11-24T09:00:00+09:00              once; without an offset, by the zone's clocks
+//	@solar sunset 35.6895 139.6917             an event of the sun at a latitude and a longitude
 //	CRON_TZ=Asia/Tokyo 0 9 * * *               any of these with a zone of its own; TZ= is the same
 //	DST=celery 30 2 * * *                      a crontab that does at changes of clocks as Celery does
 //
@@ -70,6 +71,8 @@ func (r Reading) Parse(text string) (Spec, error) {
 		spec, err = parseEvery(argument, z, r.Anchor)
 	case "@at":
 		spec, err = parseAt(argument, z)
+	case "@solar":
+		spec, err = parseSolar(argument)
 	default:
 		err, after = &SpecError{Text: rest, Problem: unknownShorthand(word)}, offset
 	}
@@ -199,7 +202,7 @@ func unknownShorthand(word string) string {
 	if instead, ok := shorthands[strings.ToLower(word)]; ok {
 		return fmt.Sprintf("Celery knows no %s: write %s", word, instead)
 	}
-	return fmt.Sprintf("%q is no spec: use five crontab fields, @standard, @every or @at", word)
+	return fmt.Sprintf("%q is no spec: use five crontab fields, @standard, @every, @at or @solar", word)
 }
 
 // cutBlank parts text at its first run of white space.

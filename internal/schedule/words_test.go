@@ -33,6 +33,7 @@ func TestDescribe(t *testing.T) {
 		{"@standard * 0 9 * * *", "every second of the minute, at 09:00 every day"},
 		{"@standard 0 9 1-31 * 5", "at 09:00 every day"},
 		{"DST=celery 0 9 * * *", "at 09:00 every day"},
+		{"@solar dusk_civil -33.8688 151.2093", "at civil dusk, latitude -33.8688 and longitude 151.2093"},
 		{"@every 1d12h from 2026-11-24T00:00:00Z", "every 1d12h from 2026-11-24T00:00:00Z"},
 		{"@at 2026-11-24T00:00:00Z", "once at 2026-11-24T00:00:00Z"},
 	} {
