@@ -57,7 +57,8 @@ func Serve(ctx context.Context, listener net.Listener, node Node, metrics promet
 		answer(w, health.OK, health)
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, node.Ready(), map[string]bool{"ready": node.Ready()})
+		ready := node.Ready()
+		answer(w, ready, map[string]bool{"ready": ready})
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 
@@ -67,12 +68,15 @@ func Serve(ctx context.Context, listener net.Listener, node Node, metrics promet
 		IdleTimeout:       time.Minute,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
-	stopped := make(chan error, 1)
+	stopped := make(chan struct{})
 	go func() {
 		<-ctx.Done()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		stopped <- server.Shutdown(ctx)
+		if err := server.Shutdown(ctx); err != nil {
+			_ = server.Close() // clients that hold on
+		}
+		close(stopped)
 	}()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
