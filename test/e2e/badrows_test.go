@@ -45,6 +45,7 @@ func badRows(kind string) []badRow {
 // Rows that cannot be used are told of once, each with its reason, and disturb no
 // other. Mended by plain SQL, they run; a good row that is spoilt stops alone.
 func TestBadRowsDisturbNoOther(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{postgres, sqlite} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -157,6 +158,7 @@ func (s *site) shown(t *testing.T, bad []badRow) {
 // A message that the broker does not take fails, once for each slot and with its
 // reason, and holds up no other.
 func TestAFailedPublishDisturbsNoOther(t *testing.T) {
+	t.Parallel()
 	for _, queues := range []string{redis, rabbitmq} {
 		t.Run(queues, func(t *testing.T) {
 			t.Parallel()

@@ -173,6 +173,7 @@ func percentile(sorted []time.Duration, percent int) time.Duration {
 }
 
 func TestGridsAreWhatTheirNamesSay(t *testing.T) {
+	t.Parallel()
 	after := time.Date(2026, 11, 23, 10, 59, 58, 0, time.UTC)
 	for _, tt := range []struct {
 		name string

@@ -17,6 +17,7 @@ import (
 // Flower shows a task of onebeat as it shows one of Celery: sent, before any
 // worker has it, then received, started and succeeded.
 func TestFlowerShowsTasksFromTheSendingOn(t *testing.T) {
+	t.Parallel()
 	for _, queues := range []string{redis, rabbitmq} {
 		t.Run(queues, func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,7 @@ const secret = "s3cret-argument"
 // A log says what was sent, when and where, in the format that was chosen, and
 // never what tasks are given.
 func TestLogsTellOfEachSend(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"json", "logfmt", "text"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()

@@ -35,6 +35,7 @@ func (s *site) pair(t *testing.T, flags ...string) (leader, second *node) {
 // The leader dies or ends, the second takes over: no slot is lost or doubled. By
 // how much later slots are then is logged.
 func TestASecondNodeTakesOver(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{postgres, sqlite} {
 		for _, queues := range []string{redis, rabbitmq} {
 			t.Run(kind+", "+queues, func(t *testing.T) {
@@ -88,6 +89,7 @@ func worst(runs []recorded, after, until time.Time) (worst time.Duration) {
 // A leader that was frozen past its lease wakes up with slots that it had
 // claimed, while another leads: it sends none of them.
 func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{postgres, sqlite} {
 		for _, queues := range []string{redis, rabbitmq} {
 			t.Run(kind+", "+queues, func(t *testing.T) {

@@ -19,6 +19,7 @@ func awayFor() time.Duration {
 // The broker is away while entries are due: nothing is lost or doubled, and all
 // of it is with the broker within two seconds of its return.
 func TestTheBrokerGoesAway(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ kind, queues string }{{postgres, redis}, {sqlite, rabbitmq}} {
 		t.Run(tt.queues, func(t *testing.T) {
 			t.Parallel()

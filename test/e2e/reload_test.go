@@ -10,6 +10,7 @@ import (
 // Edits by plain SQL take effect soon, in the entry that they are of alone: no
 // slot of another is moved, lost or sent again.
 func TestEditsTakeEffect(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		kind    string

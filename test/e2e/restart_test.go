@@ -9,6 +9,7 @@ import (
 // A restart neither repeats a slot nor forgets one, wherever last_run_at lives
 // and however the node ended; kept in memory alone, it begins anew.
 func TestRestartsRepeatAndForgetNothing(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		home    string
 		kind    string
@@ -132,6 +133,7 @@ func (s *site) checkState(t *testing.T, migrated bool, shape string) {
 // The first start on a table that another scheduler ran sends nothing for the
 // past, and once for each entry if it is told to catch up.
 func TestTheFirstStart(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{postgres, sqlite} {
 		for _, tt := range []struct {
 			name  string
@@ -190,6 +192,7 @@ func TestTheFirstStart(t *testing.T) {
 // What was missed while nothing ran is settled by each entry's policy, and each
 // slot has one end.
 func TestMisfires(t *testing.T) {
+	t.Parallel()
 	const period = 4 * time.Second
 	for _, kind := range []string{postgres, sqlite} {
 		t.Run(kind, func(t *testing.T) {
