@@ -37,6 +37,7 @@ type follower struct {
 
 	bad      map[schedule.ID]string // the problems that were logged
 	disabled map[schedule.ID]bool
+	garbage  collector
 }
 
 func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *metrics, log *slog.Logger) *follower {
@@ -129,6 +130,7 @@ func (f *follower) Apply(ctx context.Context, changes []schedule.Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tell(changes)
+	f.garbage.adjust()
 	if !f.begun && len(f.named) > 0 {
 		changes = slices.DeleteFunc(changes, func(change schedule.Change) bool {
 			if f.named[change.ID] {
@@ -151,6 +153,7 @@ func (f *follower) Loaded() {
 	close(f.loaded)
 	f.log.Info("entries loaded", "entries", f.active, "disabled", len(f.disabled), "bad", len(f.bad),
 		"after", time.Since(f.started).Round(time.Millisecond))
+	f.garbage.loaded()
 }
 
 // Asked implements store.Watcher.

