@@ -112,7 +112,11 @@ func (d *database) exec(t *testing.T, statement string, values ...any) {
 // each reads rows.
 func (d *database) each(t *testing.T, query string, row func(scan func(...any))) {
 	t.Helper()
-	rows, err := d.db.QueryContext(context.WithoutCancel(t.Context()), query)
+	ctx := context.WithoutCancel(t.Context())
+	rows, err := d.db.QueryContext(ctx, query)
+	if err != nil { // the server may have been away since the connection was last used
+		rows, err = d.db.QueryContext(ctx, query)
+	}
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
