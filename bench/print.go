@@ -27,14 +27,14 @@ func printHerds(to io.Writer, group []Herd) {
 		if h.FirstStart != nil && last.FirstStart == nil {
 			ratio = fmt.Sprintf("%.0fx", h.Rate/last.Rate)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d MB\t%d MB\t", h.Scheduler, grouped(h.Sent), short(h.First), short(h.Last), short(h.Seen),
-			grouped(int(h.Rate)), ratio, short(h.CPU), h.Memory>>20, h.Peak>>20)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d MB\t%d MB\t", h.Scheduler, grouped(h.Sent), brief(h.First), brief(h.Last), brief(h.Seen),
+			grouped(int(h.Rate)), ratio, brief(h.CPU), h.Memory>>20, h.Peak>>20)
 		for _, s := range []*Start{h.FirstStart, h.Restart} {
 			if s == nil {
 				fmt.Fprint(w, "\t\t")
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%s\t", short(s.Loaded), short(s.FirstSend))
+			fmt.Fprintf(w, "%s\t%s\t", brief(s.Loaded), brief(s.FirstSend))
 		}
 		fmt.Fprintln(w)
 	}
@@ -44,7 +44,7 @@ func printHerds(to io.Writer, group []Herd) {
 
 func printIdle(to io.Writer, i Idle) {
 	fmt.Fprintf(to, "%s: %d entries for %v, %d sent: late by p50 %s, p99 %s, at most %s; %.2f %% of a processor\n",
-		i.Scheduler, i.Entries, i.For, i.Sent, short(i.P50), short(i.P99), short(i.Max), 100*i.Processor)
+		i.Scheduler, i.Entries, i.For, i.Sent, brief(i.P50), brief(i.P99), brief(i.Max), 100*i.Processor)
 }
 
 // grouped is n with commas between thousands.
@@ -56,8 +56,8 @@ func grouped(n int) string {
 	return text
 }
 
-// short is a length of time in three digits or so.
-func short(d time.Duration) string {
+// brief is a length of time in three digits or so.
+func brief(d time.Duration) string {
 	switch {
 	case d >= 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
