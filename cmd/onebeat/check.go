@@ -106,7 +106,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	rows, err := s.List(ctx)
 	bad := slices.DeleteFunc(slices.Clone(rows), func(row store.Row) bool { return row.State != schedule.ReasonBadRow })
-	add("rows", fmt.Sprintf("%d in all, %d set aside", len(rows), len(bad)), explain(ctx, s, err))
+	add("rows", fmt.Sprintf("%d in all, %d set aside", len(rows), len(bad)), explain(err))
 	for _, row := range bad {
 		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
 	}

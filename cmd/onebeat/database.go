@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -58,16 +57,17 @@ func withStore(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, 
 	case errors.Is(err, store.ErrNotPaused):
 		return usage("%v", store.ErrNotPaused)
 	}
-	return explain(ctx, s, err)
+	return explain(err)
 }
 
-// explain returns err, or that onebeat's tables are missing if that is why.
-func explain(ctx context.Context, s *store.Store, err error) error {
-	if err == nil || !strings.Contains(err.Error(), "onebeat_") {
-		return err
+// explain returns err, or that onebeat's tables are missing if SQLite or
+// PostgreSQL says so.
+func explain(err error) error {
+	if err == nil {
+		return nil
 	}
-	pending, unknown := s.Pending(ctx)
-	if unknown == nil && slices.ContainsFunc(pending, func(statement string) bool { return strings.Contains(statement, "CREATE TABLE onebeat_entries") }) {
+	text := err.Error()
+	if strings.Contains(text, "no such table: onebeat_") || strings.Contains(text, `relation "onebeat_`) && strings.Contains(text, "does not exist") {
 		return errors.New("onebeat's own tables are not there yet: run `onebeat migrate`, or start `onebeat serve`")
 	}
 	return err

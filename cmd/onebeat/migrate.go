@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,7 @@ that make edits known at once. What is there already stays as it is.`,
 				out := cmd.OutOrStdout()
 				if print {
 					for _, statement := range pending {
-						fmt.Fprintln(out, statement)
+						fmt.Fprintln(out, strings.TrimSpace(forPeople(statement)))
 					}
 					return nil
 				}
@@ -50,4 +51,15 @@ that make edits known at once. What is there already stays as it is.`,
 	cmd.Flags().BoolVar(&print, "print", false, "show the SQL and change nothing")
 	settingFlags(cmd, ofDatabase)
 	return cmd
+}
+
+// forPeople leaves out the notes for the library that runs migrations.
+func forPeople(statement string) string {
+	var text strings.Builder
+	for line := range strings.Lines(statement) {
+		if !strings.HasPrefix(line, "-- +goose") {
+			text.WriteString(line)
+		}
+	}
+	return text.String()
 }
