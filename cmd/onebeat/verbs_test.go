@@ -228,6 +228,30 @@ func TestDevRefusesBadAddressesAndTakenOnes(t *testing.T) {
 	}
 }
 
+// A hundred thousand rows are to be listed in under three seconds; these are a
+// fiftieth of them, as the race detector and a busy machine take twenty times as long.
+func TestManyEntriesAreListedInTime(t *testing.T) {
+	const count = 2_000
+	bareEnvironment(t)
+	t.Chdir(t.TempDir())
+	t.Setenv("DATABASE_URL", "sqlite:///many.db")
+	if code, _, stderr := onebeat(t, "migrate"); code != 0 {
+		t.Fatal(stderr)
+	}
+	execSQL(t, "sqlite", "many.db", `WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+		INSERT INTO celery_beat_schedules (name, task_name, cron_expression) SELECT 'entry ' || i, 'tasks.t', (i % 60) || ' * * * *' FROM n`)
+	for _, args := range [][]string{{"entries", "list"}, {"entries", "list", "--json"}} {
+		start := time.Now()
+		code, stdout, stderr := onebeat(t, args...)
+		if elapsed, limit := time.Since(start), 3*time.Second; code != 0 || elapsed > limit {
+			t.Errorf("onebeat %q took %v with code %d, want under %v: %s", args, elapsed, code, limit, stderr)
+		}
+		if got := strings.Count(stdout, "entry "); got != count {
+			t.Errorf("onebeat %q lists %d entries, want %d", args, got, count)
+		}
+	}
+}
+
 // freeAddress is a port of this machine that was free a moment ago.
 func freeAddress(t *testing.T) string {
 	t.Helper()

@@ -48,7 +48,10 @@ func Dev(ctx context.Context, config Config, address string, out io.Writer, log 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "broker    %s\ndatabase  %s\nhealth    http://%s/healthz\n", config.String("broker"), config.String("database"), config.String("listen"))
+	fmt.Fprintf(out, "broker    %s\ndatabase  %s\n", config.String("broker"), config.String("database"))
+	if listen := config.String("listen"); listen != "off" {
+		fmt.Fprintf(out, "health    http://%s/healthz\n", listen)
+	}
 	return Run(ctx, config, log)
 }
 
