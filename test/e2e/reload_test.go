@@ -49,7 +49,7 @@ func TestEditsTakeEffect(t *testing.T) {
 			if tt.channel {
 				n.await(t, "listening for edits")
 			}
-			edits, late := s.edit(t, n, announce)
+			edits, late := s.edit(t, n, tt.trigger, announce)
 			last := time.Now().Truncate(time.Second)
 			s.awaitSent(t, "herd 0", last, 10*time.Second)
 			n.stop(t)
@@ -94,8 +94,9 @@ type edit struct {
 }
 
 // edit makes edits, each a while after the one before, and measures when the
-// node saw each.
-func (s *site) edit(t *testing.T, n *node, announce func()) (edits []edit, late []time.Duration) {
+// node saw each. They come shortly before slots, of which some were claimed
+// already: the edit wins.
+func (s *site) edit(t *testing.T, n *node, atOnce bool, announce func()) (edits []edit, late []time.Duration) {
 	t.Helper()
 	const where = " WHERE name = 'edited'"
 	edits = []edit{
@@ -107,8 +108,11 @@ func (s *site) edit(t *testing.T, n *node, announce func()) (edits []edit, late 
 		{statement: "DELETE FROM celery_beat_schedules" + where},
 	}
 	for i := range edits {
-		// A little before a slot that was claimed already: the edit wins.
-		at := time.Now().Truncate(time.Second).Add(2*time.Second - time.Duration(200+i*130)*time.Millisecond)
+		early := time.Duration(200+i*130) * time.Millisecond
+		if atOnce {
+			early = time.Duration(70+i*10) * time.Millisecond
+		}
+		at := time.Now().Truncate(time.Second).Add(2*time.Second - early)
 		until(t, at)
 		known := len(n.find(t, "entries changed"))
 		if edits[i].statement == "INSERT" {
