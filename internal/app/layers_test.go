@@ -3,7 +3,9 @@ package app_test
 import (
 	"go/build"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +32,33 @@ var layers = map[string]string{
 
 	"internal/app": "schedule celery store broker plan dispatch lease web", // the wiring
 	"cmd/onebeat":  "app schedule store broker web",
+}
+
+// The machine's zone decides nothing, and zones are loaded in one place.
+func TestZonesAreLoadedInOnePlace(t *testing.T) {
+	calls := regexp.MustCompile(`time\.LoadLocation\(|time\.Local\b|\.Local\(\)|time\.ParseInLocation\(`)
+	for _, root := range []string{"internal", "cmd"} {
+		err := filepath.WalkDir(filepath.Join("..", "..", root), func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			name = strings.TrimPrefix(filepath.ToSlash(name), "../../")
+			for i, line := range strings.Split(string(text), "\n") {
+				code, _, _ := strings.Cut(line, "//")
+				if call := calls.FindString(code); call != "" && !strings.HasPrefix(name, "internal/schedule/") {
+					t.Errorf("%s:%d says %s: use schedule.Location", name, i+1, call)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestImportsGoDownOnly(t *testing.T) {

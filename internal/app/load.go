@@ -19,9 +19,9 @@ import (
 const celerySection = "celery"
 
 // Load merges the settings: defaults, then the file, then the environment of
-// existing deployments, then ONEBEAT_*, then flags. Environment variables of the
-// form CELERY_TASK_… set Celery's own settings, before the file. All faults are
-// reported together; the Config is then not for use.
+// existing deployments, then ONEBEAT_*, then flags. CELERY_TASK_ROUTES and its
+// like in the environment set Celery's own settings, over the file's. All faults
+// are reported together; the Config is then not for use.
 func Load(flags map[string]string, getenv func(string) string, environ []string) (Config, error) {
 	defaults, existing, own, given := map[string]any{}, map[string]any{}, map[string]any{}, map[string]any{}
 	for _, s := range Settings {
@@ -137,7 +137,7 @@ func celeryEnvironment(environ []string) map[string]any {
 	for _, pair := range environ {
 		env, value, _ := strings.Cut(pair, "=")
 		name, ok := strings.CutPrefix(env, "CELERY_")
-		if name = strings.ToLower(name); !ok || value == "" || !strings.HasPrefix(name, "task_") {
+		if name = strings.ToLower(name); !ok || value == "" {
 			continue
 		}
 		if _, ours := settingOf(env); !ours && decides(name) {
@@ -148,8 +148,11 @@ func celeryEnvironment(environ []string) map[string]any {
 }
 
 // decides reports whether one of Celery's settings decides anything about
-// messages: its parser knows no others.
+// messages: its parser knows no others, but for those of the transport.
 func decides(name string) bool {
+	if name == transportOptions {
+		return true
+	}
 	_, err := celery.ParseConfig(map[string]any{name: nil})
 	return err == nil
 }

@@ -112,6 +112,10 @@ func TestAnExistingDeploymentStartsUnchanged(t *testing.T) {
 	if !config.Bool("redis-sync") {
 		t.Error("redis-sync is off, want on")
 	}
+	options, err := TransportOptions(mustLoad(t, append([]string{`CELERY_BROKER_TRANSPORT_OPTIONS={"global_keyprefix": "app-"}`}, existing...), nil))
+	if err != nil || options["global_keyprefix"] != "app-" {
+		t.Errorf("TransportOptions = %v, %v", options, err)
+	}
 	if got, want := config.Celery()["task_serializer"], "json"; got != want {
 		t.Errorf("task_serializer = %v, want %v", got, want)
 	}
