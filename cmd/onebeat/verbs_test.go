@@ -96,10 +96,22 @@ func TestNoVerbShowsAPassword(t *testing.T) {
 		marker,
 	}
 	lines := [][]string{
-		{"check"}, {"check", "--json"}, {"migrate"}, {"migrate", "--print"}, {"runs", "list"},
-		{"entries", "list"}, {"entries", "show", "x"}, {"entries", "edit", "x", "--disabled"}, {"entries", "remove", "x"},
-		{"entries", "add", "x", "--task", "t", "--spec", "* * * * *"}, {"entries", "resume", "x"}, {"entries", "run-now", "x"},
-		{"entries", "pause", "x", "--reason", "r"}, {"health", "--listen", "127.0.0.1:1"}, {"next", "* * * * *"}, {"version"},
+		{"check"},
+		{"check", "--json"},
+		{"migrate"},
+		{"migrate", "--print"},
+		{"runs", "list"},
+		{"entries", "list"},
+		{"entries", "show", "x"},
+		{"entries", "edit", "x", "--disabled"},
+		{"entries", "remove", "x"},
+		{"entries", "add", "x", "--task", "t", "--spec", "* * * * *"},
+		{"entries", "resume", "x"},
+		{"entries", "run-now", "x"},
+		{"entries", "pause", "x", "--reason", "r"},
+		{"health", "--listen", "127.0.0.1:1"},
+		{"next", "* * * * *"},
+		{"version"},
 	}
 	for i, database := range databases {
 		t.Setenv("DATABASE_URL", database)

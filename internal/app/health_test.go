@@ -48,6 +48,7 @@ func (s stuck) wait(ctx context.Context) error {
 func (s stuck) Publish(ctx context.Context, _ celery.Part) ([]celery.Failure, error) {
 	return nil, s.wait(ctx)
 }
+
 func (stuck) Take(context.Context, int64) (celery.Mark, error)             { return celery.Mark{}, nil }
 func (stuck) Claim(context.Context, schedule.Batch) error                  { return nil }
 func (stuck) Record(context.Context, int64, []int64, []schedule.Run) error { return nil }
