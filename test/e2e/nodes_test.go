@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/failpoint"
 )
 
 // herd inserts entries each second, the first of them "herd 0", and declares the
@@ -23,15 +25,6 @@ func (s *site) herd(t *testing.T, size int) map[string]grid {
 	return grids
 }
 
-// pair starts a node that leads and a second one that waits.
-func (s *site) pair(t *testing.T, flags ...string) (leader, second *node) {
-	t.Helper()
-	leader = s.serve(t, flags...)
-	second = s.launch(t, nil, flags...)
-	second.await(t, "another node holds the lease; waiting")
-	return leader, second
-}
-
 // The leader dies or ends, the second takes over: no slot is lost or doubled. By
 // how much later slots are then is logged.
 func TestASecondNodeTakesOver(t *testing.T) {
@@ -42,7 +35,9 @@ func TestASecondNodeTakesOver(t *testing.T) {
 				t.Parallel()
 				s := newSite(t, kind, queues)
 				grids := s.herd(t, 20)
-				leader, second := s.pair(t)
+				leader := s.serve(t)
+				second := s.launch(t, nil)
+				second.await(t, "another node holds the lease; waiting")
 				first := time.Now().Truncate(time.Second).Add(2 * time.Second)
 				s.awaitSent(t, "herd 0", first, 10*time.Second)
 
@@ -86,8 +81,8 @@ func worst(runs []recorded, after, until time.Time) (worst time.Duration) {
 	return worst.Round(time.Millisecond)
 }
 
-// A leader that was frozen past its lease wakes up with slots that it had
-// claimed, while another leads: it sends none of them.
+// A leader that was frozen past its lease wakes up in the middle of publishing,
+// while another leads: it sends nothing.
 func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{postgres, sqlite} {
@@ -102,11 +97,18 @@ func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
 					flags = append(flags, "--broker", s.broker.url+"?heartbeat=1")
 				}
 				grids := s.herd(t, 20)
-				leader, second := s.pair(t, flags...)
-				first := time.Now().Truncate(time.Second).Add(2 * time.Second)
-				s.awaitSent(t, "herd 0", first, 10*time.Second)
+				// The fourth publishing takes a while, so that the freeze falls into it.
+				slow := failpoint.Env + "=redis.publish.before=400ms@4"
+				if queues == rabbitmq {
+					slow = failpoint.Env + "=amqp.publish.before=400ms@4"
+				}
+				leader := s.launch(t, []string{slow}, flags...)
+				leader.await(t, "entries loaded")
+				second := s.launch(t, nil, flags...)
+				second.await(t, "another node holds the lease; waiting")
+				s.awaitRuns(t, "herd 0", 1)
 
-				frozen := first.Add(2*time.Second - 60*time.Millisecond) // claims are made before that
+				frozen := s.database.ledger(t)[0].slot.Add(3*time.Second + 200*time.Millisecond)
 				until(t, frozen)
 				leader.process.Pause()
 				second.await(t, "lease taken")
