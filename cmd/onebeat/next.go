@@ -32,8 +32,9 @@ func nextCommand() *cobra.Command {
 
 A spec is five crontab fields (minute, hour, day of month, month, day of week)
 in Celery's grammar, @standard and five or six crontab fields (seconds first) in the
-standard one, @every LENGTH [from TIME], @at TIME, or @solar EVENT LATITUDE LONGITUDE
-(of sunrise, solar_noon, sunset, and dawn_ and dusk_ civil, nautical and astronomical).
+standard one, @every LENGTH [from TIME], @at TIME, @solar EVENT LATITUDE LONGITUDE
+(of sunrise, solar_noon, sunset, and dawn_ and dusk_ civil, nautical and astronomical), or
+@rrule and an RRULE of RFC 5545, with DTSTART:TIME, RDATE:TIMES and EXDATE:TIMES after it.
 CRON_TZ=ZONE before it names its zone; DST=celery makes it do as Celery does where clocks are changed. @every without
 "from" counts from --from, as an entry does that is first seen then.
 
@@ -44,16 +45,18 @@ With --batch, standard input has a JSON object a line, and each is answered by o
   {"id", "kind": "interval", "every" (seconds), "anchor", "after", "count"}
   {"id", "kind": "clocked", "at", "zone", "after", "count"}
   {"id", "kind": "solar", "event", "lat", "lon", "after", "count"}
+  {"id", "kind": "rrule", "rrule", "dtstart", "zone", "after", "count"}
 
   {"id", "next": [times in UTC]} or {"id", "error"}
 
 Crontabs may have "dialect": "celery" or "standard", and "dst": "real" or "celery".
-Fields left out are "*", the zone UTC, the time now, the count 1, the anchor the time.
+Fields left out are "*", the zone UTC, the time now, the count 1, the anchor and dtstart the time.
 The H of the standard dialect is spread by "id".`,
 		Example: `  onebeat next "0 9 * * 1-5" --zone Asia/Tokyo
   onebeat next "*/15 * * * *" --from 2026-11-24T00:00:00Z --count 3 --json
   onebeat next "30 0 9 LW * *" --dialect standard
   onebeat next "@solar sunset 35.6895 139.6917" --zone Asia/Tokyo
+  onebeat next "@rrule FREQ=MONTHLY;BYDAY=-1FR DTSTART:20261124T170000" --zone Europe/Berlin
   onebeat next "@every 90s from 2026-11-24T00:00:00Z"
   onebeat next --batch < questions.jsonl > answers.jsonl`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -116,6 +119,9 @@ type question struct {
 	Lat   *float64 `json:"lat"`
 	Lon   *float64 `json:"lon"`
 
+	RRule   string `json:"rrule"`
+	DTStart string `json:"dtstart"`
+
 	Zone  string `json:"zone"`
 	After string `json:"after"`
 	Count int    `json:"count"`
@@ -172,8 +178,8 @@ func (q question) answer(now time.Time) (slots, error) {
 		return slots{}, err
 	}
 	found := slots{spec: spec}
-	if crontab, ok := spec.(*schedule.Crontab); ok {
-		found.location = crontab.Location() // its text may name another zone
+	if zoned, ok := spec.(interface{ Location() *time.Location }); ok {
+		found.location = zoned.Location() // its text may name another zone
 	} else if found.location, err = schedule.Location(q.Zone); err != nil {
 		return slots{}, err
 	}
@@ -231,8 +237,17 @@ func (q question) spec(reading schedule.Reading) (schedule.Spec, error) {
 			return nil, errors.New("a solar event needs a place: give lat and lon in degrees")
 		}
 		return schedule.NewSolar(q.Event, *q.Lat, *q.Lon)
+	case "rrule":
+		start := reading.Anchor
+		if q.DTStart != "" {
+			var err error
+			if start, err = schedule.ParseInstant(q.DTStart, q.Zone); err != nil {
+				return nil, err
+			}
+		}
+		return schedule.NewRecurrence(q.RRule, start, q.Zone)
 	}
-	return nil, fmt.Errorf("kind %q is not known: use crontab, interval, clocked or solar", q.Kind)
+	return nil, fmt.Errorf("kind %q is not known: use crontab, interval, clocked, solar or rrule", q.Kind)
 }
 
 // write prints slots for people: a line in words, then a line a slot.

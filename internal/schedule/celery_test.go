@@ -79,7 +79,7 @@ func TestSpecErrorSaysWhereAndWhat(t *testing.T) {
 		{"0 0 9 * * *", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 6: Celery knows no seconds, use @standard before the fields"},
 		{"", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 0"},
 		{"@Daily", 0, "Celery knows no @Daily: write 0 0 * * *"},
-		{"@reboot", 0, `"@reboot" is no spec: use five crontab fields, @standard, @every, @at or @solar`},
+		{"@reboot", 0, `"@reboot" is no spec: use five crontab fields, @standard, @every, @at, @solar or @rrule`},
 		{"@every 500ms", 0, "an interval of 500ms is too short: use 1s or more"},
 		{"@every 1s1ns", 0, "an interval of 1.000000001s is too fine: use whole microseconds"},
 		{"@every soon", 0, `"soon" is not a length of time: write it as 90s, 1h30m or 1d`},

@@ -72,36 +72,14 @@ func (c *Crontab) Next(t time.Time) time.Time {
 	if after >= lastSecond {
 		return time.Time{}
 	}
-	s, i := c.zone.find(after)
 	if c.celeryClocks {
-		return c.nextAsCelery(after, s)
+		return c.nextAsCelery(after)
 	}
-	from := after + 1 + s.offset
-	if !c.subDaily {
-		from = max(from, s.shown)
-	}
-	local := c.local(from)
-	for local-s.offset >= s.end {
-		if local == never {
-			return time.Time{}
-		}
-		s, i = c.zone.following(s, i)
-		first := s.start + s.offset
-		switch {
-		case local < first: // a gap swallowed it
-			if c.hours != everyHour {
-				return time.Unix(s.start, 0).UTC()
-			}
-			local = c.local(first)
-		case first < from && c.subDaily: // a fold shows again what was passed
-			from = first
-			local = c.local(first)
-		}
-	}
-	if local-s.offset > lastSecond {
+	slot := c.zone.next(after, c.subDaily, c.hours == everyHour, c.local)
+	if slot > lastSecond {
 		return time.Time{}
 	}
-	return time.Unix(local-s.offset, 0).UTC()
+	return time.Unix(slot, 0).UTC()
 }
 
 // nextAsCelery is Next by the clocks of Celery 5.7 (crontab.remaining_delta and remaining of
@@ -110,9 +88,9 @@ func (c *Crontab) Next(t time.Time) time.Time {
 // lies in it.
 //
 // In the second pass of a fold Celery answers with a time that has gone, and
-// sends without end until the pass is over; here it is the first slot after the pass. S is
-// the span around after.
-func (c *Crontab) nextAsCelery(after int64, s span) time.Time {
+// sends without end until the pass is over; here it is the first slot after the pass.
+func (c *Crontab) nextAsCelery(after int64) time.Time {
+	s, _ := c.zone.find(after)
 	from := max(after+1+s.offset, s.shown)
 	for {
 		local := c.local(from)

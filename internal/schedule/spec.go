@@ -11,7 +11,7 @@ import (
 // A Reading says how texts are to be read that leave something open.
 type Reading struct {
 	Zone   string    // IANA name, "" is UTC
-	Anchor time.Time // the grid of an @every without "from"; zero is the Unix epoch
+	Anchor time.Time // of an @every without "from", an @rrule without DTSTART; zero is the Unix epoch
 	Key    string    // what H is spread by: the entry's id. Without it H is an error
 
 	Standard     bool // the dialect of crontabs is the standard one, not Celery's
@@ -26,6 +26,8 @@ type Reading struct {
 //	@every 1d from 2026-11-24T00:00:00Z        the grid's own anchor
 //	@at 2026-11-24T09:00:00+09:00              once; without an offset, by the zone's clocks
 //	@solar sunset 35.6895 139.6917             an event of the sun at a latitude and a longitude
+//	@rrule FREQ=WEEKLY;BYDAY=MO DTSTART:20261124T090000 RDATE:... EXDATE:...
+//	                                           recurrence rules of RFC 5545, parted by blanks
 //	CRON_TZ=Asia/Tokyo 0 9 * * *               any of these with a zone of its own; TZ= is the same
 //	DST=celery 30 2 * * *                      a crontab that does at changes of clocks as Celery does
 //
@@ -71,6 +73,11 @@ func (r Reading) Parse(text string) (Spec, error) {
 		spec, err = parseEvery(argument, z, r.Anchor)
 	case "@at":
 		spec, err = parseAt(argument, z)
+	case "@rrule":
+		if r.CeleryClocks {
+			return nil, &SpecError{Text: text, Problem: "DST=celery is for crontabs: Celery has no recurrence rules"}
+		}
+		spec, err = parseRecurrence(argument, z, r.Anchor)
 	case "@solar":
 		spec, err = parseSolar(argument)
 	default:
@@ -202,7 +209,7 @@ func unknownShorthand(word string) string {
 	if instead, ok := shorthands[strings.ToLower(word)]; ok {
 		return fmt.Sprintf("Celery knows no %s: write %s", word, instead)
 	}
-	return fmt.Sprintf("%q is no spec: use five crontab fields, @standard, @every, @at or @solar", word)
+	return fmt.Sprintf("%q is no spec: use five crontab fields, @standard, @every, @at, @solar or @rrule", word)
 }
 
 // cutBlank parts text at its first run of white space.

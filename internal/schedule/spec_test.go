@@ -65,7 +65,7 @@ func rows(t *testing.T, name string, fields int) [][]string {
 // TestNextSlots reads tables of: zone | spec | after | next, the times in RFC 3339, "-"
 // for no slot. A fifth field is what Celery gives instead.
 func TestNextSlots(t *testing.T) {
-	for name, fields := range map[string]int{"celery.txt": 4, "differences.txt": 5, "clocks.txt": 4, "standard.txt": 4, "other.txt": 4} {
+	for name, fields := range map[string]int{"celery.txt": 4, "differences.txt": 5, "clocks.txt": 4, "standard.txt": 4, "rrule.txt": 4, "other.txt": 4} {
 		for _, row := range rows(t, name, fields) {
 			zone, text, after, want := row[0], row[1], row[2], row[3]
 			t.Run(name+"/"+zone+"/"+text+"/"+after, func(t *testing.T) {

@@ -278,7 +278,7 @@ func TestStandardErrorsSayWhereAndWhat(t *testing.T) {
 		{"H(7-0) * * * *", 0, `minute "H(7-0)" ends before it begins: write H(0-7)`},
 		{"H(7 * * * *", 0, `minute "H(7" is not a range: write H, or H(0-59) for one of them`},
 		{"CRON_TZ=Asia/Tokyo @standard 0 9 * * 8", 37, "day of week 8 is too high: use 0 to 7"},
-		{"@reboot", 0, `"@reboot" is no spec: use five crontab fields, @standard, @every, @at or @solar`},
+		{"@reboot", 0, `"@reboot" is no spec: use five crontab fields, @standard, @every, @at, @solar or @rrule`},
 		{"DST=none 0 9 * * *", 0, "DST=none is not known: write DST=real or DST=celery"},
 	} {
 		_, err := schedule.Reading{Standard: true, Key: "7"}.Parse(tt.text)

@@ -31,6 +31,8 @@ func Describe(spec Spec) string {
 		return "every " + formatPeriod(spec.period) + " from " + spec.anchor.Format(time.RFC3339Nano)
 	case Solar:
 		return fmt.Sprintf("at %s, latitude %v and longitude %v", spec.event.words, spec.latitude, spec.longitude)
+	case *Recurrence:
+		return spec.words()
 	case At:
 		return "once at " + spec.slot.Format(time.RFC3339Nano)
 	}

@@ -138,6 +138,39 @@ func (z *zone) following(s span, i int) (span, int) {
 	return z.ask(s.end), len(z.spans)
 }
 
+// next returns the first Unix second after one that gives a slot, for local seconds
+// that the function local finds: the first at or after its argument, or never.
+//
+// Times in a fold are slots in the first pass, and again in the second if they are to
+// repeat. A time in a gap is moved to the first instant after it, or is no slot if
+// those of gaps are to be dropped.
+func (z *zone) next(after int64, repeat, drop bool, local func(from int64) int64) int64 {
+	s, i := z.find(after)
+	from := after + 1 + s.offset
+	if !repeat {
+		from = max(from, s.shown)
+	}
+	found := local(from)
+	for found-s.offset >= s.end {
+		if found == never {
+			return never
+		}
+		s, i = z.following(s, i)
+		first := s.start + s.offset
+		switch {
+		case found < first: // a gap swallowed it
+			if !drop {
+				return s.start
+			}
+			found = local(first)
+		case first < from && repeat: // a fold shows again what was passed
+			from = first
+			found = local(first)
+		}
+	}
+	return found - s.offset
+}
+
 // shifted returns the Unix second at which the zone's clocks first show a local
 // second, or would if they had not been put forward before: PEP 495 with fold=0.
 func (z *zone) shifted(local int64) int64 {

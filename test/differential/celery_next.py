@@ -73,6 +73,6 @@ def answer(question):
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-print(json.dumps({"celery": celery.__version__}), flush=True)
+print(json.dumps({"version": celery.__version__}), flush=True)
 for line in sys.stdin:
     print(json.dumps(answer(json.loads(line))), flush=True)

@@ -1,5 +1,6 @@
-// Package differential compares onebeat's crontabs with those of the Celery
-// that is installed in the Python of ONEBEAT_TEST_PYTHON.
+// Package differential compares onebeat's crontabs with those of the Celery that
+// is installed in the Python of ONEBEAT_TEST_PYTHON, and its recurrence rules with those of
+// the dateutil that comes with it.
 //
 // ONEBEAT_DIFFERENTIAL says how many slots are compared, 20,000 unless it is set.
 package differential
@@ -26,21 +27,26 @@ import (
 //go:embed celery_next.py
 var celeryNext string
 
-// A celery is a running celery_next.py.
-type celery struct {
+// A python is a running script that answers questions.
+type python struct {
 	t       *testing.T
 	in      io.WriteCloser
 	out     *bufio.Reader
 	version string
 }
 
-func startCelery(t *testing.T) *celery {
+func startCelery(t *testing.T) *python {
 	t.Helper()
-	python := os.Getenv("ONEBEAT_TEST_PYTHON")
-	if python == "" {
+	return startPython(t, celeryNext)
+}
+
+func startPython(t *testing.T, script string) *python {
+	t.Helper()
+	interpreter := os.Getenv("ONEBEAT_TEST_PYTHON")
+	if interpreter == "" {
 		t.Fatal("ONEBEAT_TEST_PYTHON is not set: run the tests with `make test`, or `make stack` first")
 	}
-	cmd := exec.CommandContext(t.Context(), python, "-c", celeryNext)
+	cmd := exec.CommandContext(t.Context(), interpreter, "-c", script)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -53,38 +59,38 @@ func startCelery(t *testing.T) *celery {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := &celery{t: t, in: in, out: bufio.NewReaderSize(out, 1<<16)}
+	c := &python{t: t, in: in, out: bufio.NewReaderSize(out, 1<<16)}
 	t.Cleanup(func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
-			t.Errorf("celery_next.py: %v", err)
+			t.Errorf("the script in Python: %v", err)
 		}
 	})
-	var hello struct{ Celery string }
+	var hello struct{ Version string }
 	c.read(&hello)
-	c.version = hello.Celery
+	c.version = hello.Version
 	return c
 }
 
-func (c *celery) read(answer any) {
+func (c *python) read(answer any) {
 	c.t.Helper()
 	line, err := c.out.ReadBytes('\n')
 	if err != nil {
-		c.t.Fatalf("celery_next.py: %v", err)
+		c.t.Fatalf("the script in Python: %v", err)
 	}
 	if err := json.Unmarshal(line, answer); err != nil {
-		c.t.Fatalf("celery_next.py said %s: %v", line, err)
+		c.t.Fatalf("the script in Python said %s: %v", line, err)
 	}
 }
 
-func (c *celery) ask(question, answer any) {
+func (c *python) ask(question, answer any) {
 	c.t.Helper()
 	line, err := json.Marshal(question)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	if _, err := c.in.Write(append(line, '\n')); err != nil {
-		c.t.Fatalf("celery_next.py: %v", err)
+		c.t.Fatalf("the script in Python: %v", err)
 	}
 	c.read(answer)
 }
@@ -97,7 +103,7 @@ type slots struct {
 
 func (s slots) next(i int) time.Time { return time.UnixMicro(int64(s.Next[i] * 1e6)).UTC() }
 
-func (c *celery) slots(fields []string, zone string, after []float64) slots {
+func (c *python) slots(fields []string, zone string, after []float64) slots {
 	c.t.Helper()
 	var answer slots
 	c.ask(map[string]any{"fields": fields, "zone": zone, "after": after}, &answer)
