@@ -61,12 +61,9 @@ func TestPeopleStepIn(t *testing.T) {
 			report(t, once(planned))
 			s.database.exec(t, "DELETE FROM onebeat_runs WHERE name = 'asked for'")
 			report(t, append(s.unrecorded(t, planned), s.accounted(t, grids, window{s.database.firstStart(t), last})...))
-			s.database.each(t, "SELECT last_run_at FROM celery_beat_schedules WHERE name = 'asked for'", func(scan func(...any)) {
-				var at moment
-				if scan(&at); !at.IsZero() {
-					t.Errorf("last_run_at of the entry that was asked for = %v: no slot of it has come", at.Time)
-				}
-			})
+			if at := s.lastRunAt(t, "asked for"); !at.IsZero() {
+				t.Errorf("last_run_at of the entry that was asked for = %v: no slot of it has come", at)
+			}
 			for _, slot := range every(time.Second).slots(paused, resumed) {
 				if got := s.endOf(t, "pausing", slot); got != "skipped" {
 					t.Errorf("slot %v of the paused entry ended as %q, want skipped", slot, got)
