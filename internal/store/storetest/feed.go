@@ -48,6 +48,25 @@ func testChanges(t *testing.T, db Database, shape tableShape, within time.Durati
 	}
 }
 
+// Where no trigger tells of changes, a program may say that there are some. Six
+// times over, that takes less than two waits for the next look at all rows, which
+// come a second apart.
+func testPoke(t *testing.T, db Database) {
+	shape := shapeNamed("D")
+	createTable(t, db, shape)
+	s := open(t, db, store.Options{})
+	w := watch(t, s)
+	var took time.Duration
+	for n := range 6 {
+		insert(t, db, shape, n, line{})
+		s.Poke()
+		took += w.await("a row that was told of by a poke", func() bool { return w.now[id(n)].Entry != nil })
+	}
+	if took >= 2*time.Second {
+		t.Errorf("six pokes took %v to be followed, want less than 2s", took)
+	}
+}
+
 func argsOf(change schedule.Change) string {
 	if change.Entry == nil {
 		return ""
