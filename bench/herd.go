@@ -121,7 +121,7 @@ type Herd struct {
 // settle is how long before the slot a node should have loaded so many entries,
 // twice, and be at rest.
 func settle(entries int) time.Duration {
-	return 5*time.Second + time.Duration(entries)*150*time.Microsecond
+	return 6*time.Second + time.Duration(entries)*240*time.Microsecond
 }
 
 // herd measures onebeat.
