@@ -28,7 +28,8 @@ func nextCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "next SPEC",
 		Short: "Show the coming slots of a spec",
-		Long: `Show the coming slots of a spec, in its zone and in UTC.
+		Long: `Show the coming slots of a spec, in its zone and in UTC, what it means in words,
+what in it may surprise, and on which days the clocks are changed.
 
 A spec is five crontab fields (minute, hour, day of month, month, day of week)
 in Celery's grammar, @standard and five or six crontab fields (seconds first) in the
@@ -155,6 +156,7 @@ func (p *part) orStar() string {
 type slots struct {
 	spec     schedule.Spec
 	location *time.Location // to show them in
+	after    time.Time
 	next     []time.Time
 }
 
@@ -177,7 +179,7 @@ func (q question) answer(now time.Time) (slots, error) {
 	if err != nil {
 		return slots{}, err
 	}
-	found := slots{spec: spec}
+	found := slots{spec: spec, after: after}
 	if zoned, ok := spec.(interface{ Location() *time.Location }); ok {
 		found.location = zoned.Location() // its text may name another zone
 	} else if found.location, err = schedule.Location(q.Zone); err != nil {
@@ -250,9 +252,13 @@ func (q question) spec(reading schedule.Reading) (schedule.Spec, error) {
 	return nil, fmt.Errorf("kind %q is not known: use crontab, interval, clocked, solar or rrule", q.Kind)
 }
 
-// write prints slots for people: a line in words, then a line a slot.
+// write prints slots for people: a line in words, a line for each thing that may
+// surprise, then a line a slot.
 func (s slots) write(out io.Writer) error {
 	fmt.Fprintf(out, "%s (%s)\n", schedule.Describe(s.spec), s.location)
+	for _, warning := range schedule.Lint(s.spec, s.after) {
+		fmt.Fprintf(out, "warning: %s\n", warning)
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	for _, slot := range s.next {
 		local := slot.In(s.location)
@@ -284,8 +290,9 @@ func (s slots) writeJSON(out io.Writer) error {
 		Spec        string      `json:"spec"`
 		Zone        string      `json:"zone"`
 		Description string      `json:"description"`
+		Warnings    []string    `json:"warnings,omitempty"`
 		Next        []time.Time `json:"next"`
-	}{s.spec.String(), s.location.String(), schedule.Describe(s.spec), append([]time.Time{}, s.next...)})
+	}{s.spec.String(), s.location.String(), schedule.Describe(s.spec), schedule.Lint(s.spec, s.after), append([]time.Time{}, s.next...)})
 }
 
 // answerAll answers a batch: a JSON line out for each in, in order. Blank lines

@@ -34,8 +34,17 @@ Mon 2026-11-23 09:00:00 +09:00   2026-11-23T00:00:00Z
 Tue 2026-11-24 09:00:00 +09:00   2026-11-24T00:00:00Z
 `},
 		{[]string{"30 2 * * *", "--zone", "Europe/Berlin", "--from", "2025-03-29T12:00:00Z", "--count", "2"}, `at 02:30 every day (Europe/Berlin)
+warning: 02:30 on 2025-03-30 does not exist in Europe/Berlin, as clocks go forward: the slot is at 03:00 on 2025-03-30
 Sun 2025-03-30 03:00:00 +02:00   2025-03-30T01:00:00Z   clocks go forward by 60 minutes
 Mon 2025-03-31 02:30:00 +02:00   2025-03-31T00:30:00Z
+`},
+		{[]string{"0 0 13 * fri", "--from", "2026-11-24T00:00:00Z", "--count", "1", "--json"}, `{"spec":"0 0 13 * 5","zone":"UTC","description":"at 00:00 on Friday when it is day 13 of the month","warnings":["both day fields are set: Celery wants a day to be in both of them, where cron takes either"],"next":["2027-08-13T00:00:00Z"]}
+`},
+		{[]string{"@rrule FREQ=MONTHLY;BYDAY=-1FR DTSTART:20261124T170000", "--zone", "Europe/Berlin", "--from", "2026-11-24T00:00:00Z", "--count", "1"}, `every month with BYDAY=-1FR from 2026-11-24 17:00:00 (Europe/Berlin)
+Fri 2026-11-27 17:00:00 +01:00   2026-11-27T16:00:00Z
+`},
+		{[]string{"30 0 9 LW * *", "--dialect", "standard", "--dst", "celery", "--from", "2026-11-24T00:00:00Z", "--count", "1"}, `at 09:00:30 on the last weekday of the month (UTC)
+Mon 2026-11-30 09:00:30 +00:00   2026-11-30T09:00:30Z
 `},
 		{[]string{"@every 90s", "--from", "2026-11-24T00:00:00.5Z", "--count", "1"}, `every 1m30s from 2026-11-24T00:00:00.5Z (UTC)
 Tue 2026-11-24 00:01:30.5 +00:00   2026-11-24T00:01:30.5Z
