@@ -33,6 +33,10 @@ func TestEveryChangeOfClocks(t *testing.T) {
 		{"30 0,1,2,3,23 * * *", false, false, func(hour, minute int64) bool { return (hour <= 3 || hour == 23) && minute == 30 }},
 		{"0 1-23 * * *", false, false, func(hour, minute int64) bool { return hour >= 1 && minute == 0 }},
 		{"5 3 * * *", false, false, func(hour, minute int64) bool { return hour == 3 && minute == 5 }},
+		{"@standard 0 10/30 * ? * sun-sat", true, true, func(_, minute int64) bool { return minute == 10 || minute == 40 }},
+		{"@standard 30 2,3 1-31 * ?", false, false, func(hour, minute int64) bool { return (hour == 2 || hour == 3) && minute == 30 }},
+		{"@rrule FREQ=HOURLY;BYMINUTE=5", true, true, func(_, minute int64) bool { return minute == 5 }},
+		{"@rrule FREQ=DAILY;BYHOUR=2,3;BYMINUTE=30;BYSECOND=0", false, false, func(hour, minute int64) bool { return (hour == 2 || hour == 3) && minute == 30 }},
 	}
 	seen := make(map[string]bool)
 	var zones, tried int
