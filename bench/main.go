@@ -72,6 +72,7 @@ func herds(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	report := Report{Machine: thisMachine(ctx, b)}
+	var faults []error
 	for number := range strings.SplitSeq(*numbers, ",") {
 		entries, err := strconv.Atoi(number)
 		if err != nil || entries < 1 {
@@ -87,16 +88,17 @@ func herds(ctx context.Context, args []string) (err error) {
 				h, err = b.named(ctx, name, entries)
 			}
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				faults = append(faults, fmt.Errorf("%d entries, %s: %w", entries, name, err))
+				continue
 			}
 			group = append(group, h)
 		}
-		if !*asJSON {
+		if !*asJSON && len(group) > 0 {
 			printHerds(os.Stdout, group)
 		}
 		report.Herds = append(report.Herds, group...)
 	}
-	return finish(report, *asJSON)
+	return errors.Join(append(faults, finish(report, *asJSON))...)
 }
 
 // herdWindow bounds a herd of onebeat.
