@@ -73,11 +73,11 @@ func TestPeopleStepIn(t *testing.T) {
 	}
 }
 
-// awaitRuns waits until the ledger has so many runs of the entry as sent.
+// awaitRuns waits until the ledger has so many runs of the entry as sent, or more.
 func (s *site) awaitRuns(t *testing.T, entry string, count int) {
 	t.Helper()
 	eventually(t, startWait, func() error {
-		if got := s.sent(t, entry); got != count {
+		if got := s.sent(t, entry); got < count {
 			return fmt.Errorf("%d runs of %s are recorded as sent, want %d", got, entry, count)
 		}
 		return nil
