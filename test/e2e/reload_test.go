@@ -49,7 +49,10 @@ func TestEditsTakeEffect(t *testing.T) {
 			if tt.channel {
 				n.await(t, "listening for edits")
 			}
+			before, idle := time.Now(), idleTime(t)
 			edits, late := s.edit(t, n, tt.trigger, announce)
+			// Of all processors together, less than a quarter of one was left.
+			busy := idleTime(t)-idle < time.Since(before)/4
 			last := time.Now().Truncate(time.Second)
 			s.awaitSent(t, "herd 0", last, 10*time.Second)
 			n.stop(t)
@@ -74,12 +77,12 @@ func TestEditsTakeEffect(t *testing.T) {
 			report(t, disobeyed(edits, tasks))
 
 			slices.Sort(late)
-			t.Logf("edits were seen after %v", late)
-			if median := late[len(late)/2]; median > tt.within {
-				t.Errorf("edits took effect after %v, the median of %v: want %v or less", median, late, tt.within)
+			t.Logf("edits were seen after %v, on a busy machine: %v", late, busy)
+			if best, median := late[0], late[len(late)/2]; best > tt.within || median > tt.within && !busy {
+				t.Errorf("edits took effect after %v: want %v or less", late, tt.within)
 			}
-			if worst := late[len(late)-1]; worst > max(tt.within, time.Second) {
-				t.Errorf("an edit took effect after %v, want %v or less", worst, max(tt.within, time.Second))
+			if worst := late[len(late)-1]; worst > max(tt.within, 2*time.Second) {
+				t.Errorf("an edit took effect after %v, want %v or less", worst, max(tt.within, 2*time.Second))
 			}
 		})
 	}
