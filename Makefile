@@ -35,7 +35,7 @@ stack: deps .cache/bin/stack
 
 .PHONY: test
 test: deps lint build .cache/bin/stack .cache/bin/tally
-	@.cache/bin/stack $(STACKFLAGS) -- .cache/bin/tally go test -json -race -p 2 -timeout 20m $(TESTFLAGS) ./...
+	@.cache/bin/stack $(STACKFLAGS) -- .cache/bin/tally scripts/everytest $(TESTFLAGS)
 
 .PHONY: check
 check: lint build .cache/bin/tally

@@ -83,7 +83,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	if celery == nil || store.CheckURL(config.String("database")) != nil {
 		return findings
 	}
-	s, err := app.OpenStore(ctx, config, celery, app.NodeName(config), slog.New(slog.DiscardHandler))
+	s, err := app.OpenStore(ctx, config, celery, false, slog.New(slog.DiscardHandler))
 	if !add("database", broker.Redact(config.String("database")), err) {
 		return findings
 	}

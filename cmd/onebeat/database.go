@@ -23,9 +23,14 @@ import (
 // patience is how long a verb waits for its database.
 const patience = 10 * time.Second
 
-// withStore opens the database that the settings name and calls do with it. What
-// a person got wrong ends with the code for wrong usage.
+// withStore opens the database that the settings name, which must be there, and
+// calls do with it. What a person got wrong ends with the code for wrong usage.
 func withStore(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
+	return withStoreMade(cmd, false, do)
+}
+
+// withStoreMade is withStore, which makes a SQLite file that is not there if it may.
+func withStoreMade(cmd *cobra.Command, mayMake bool, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
 	config, err := settings(cmd)
 	if err != nil {
 		return err
@@ -42,7 +47,7 @@ func withStore(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, 
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
 	defer cancel()
-	s, err := app.OpenStore(ctx, config, celery, app.NodeName(config), slog.New(slog.DiscardHandler))
+	s, err := app.OpenStore(ctx, config, celery, mayMake, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ that make edits known at once. What is there already stays as it is.`,
   onebeat migrate --database sqlite:///schedules.db`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withStore(cmd, func(ctx context.Context, s *store.Store, _ app.Config) error {
+			return withStoreMade(cmd, true, func(ctx context.Context, s *store.Store, _ app.Config) error {
 				pending, err := s.Pending(ctx)
 				if err != nil {
 					return err

@@ -39,7 +39,7 @@ func Dev(ctx context.Context, config Config, address string, out io.Writer, log 
 	if err != nil {
 		return err
 	}
-	s, err := OpenStore(ctx, config, celery, NodeName(config), log)
+	s, err := OpenStore(ctx, config, celery, true, log)
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (n *node) connect(ctx context.Context) error {
 
 // openStore opens the database and makes sure of onebeat's own tables.
 func (n *node) openStore(ctx context.Context) error {
-	s, err := OpenStore(ctx, n.config, n.celery, n.name, n.log)
+	s, err := OpenStore(ctx, n.config, n.celery, false, n.log)
 	if err != nil {
 		return err
 	}
@@ -192,20 +192,23 @@ func checkBroker(config Config) error {
 	return b.Close()
 }
 
-// OpenStore opens the database that the settings name. Payloads are message templates.
-func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, name string, log *slog.Logger) (*store.Store, error) {
+// OpenStore opens the database that the settings name. Payloads are message
+// templates. A SQLite file that is not there is an error, unless it may be made.
+func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, mayMake bool, log *slog.Logger) (*store.Store, error) {
 	home := config.String("home")
 	if home == "auto" {
 		home = ""
 	}
 	return store.Open(ctx, config.String("database"), store.Options{
-		Node:     name,
+		Node:     NodeName(config),
 		Zone:     config.String("zone"),
 		Home:     home,
 		CatchUp:  config.Bool("catch-up"),
 		LeaseFor: config.Length("lease"),
 		Prepare:  prepare(celeryConfig),
 		Logger:   log,
+
+		MustExist: !mayMake,
 	})
 }
 

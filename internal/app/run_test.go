@@ -68,7 +68,7 @@ func runNode(t *testing.T, entries []store.Definition, further map[string]string
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := OpenStore(t.Context(), r.config, celery, "test", slog.New(slog.DiscardHandler))
+	s, err := OpenStore(t.Context(), r.config, celery, true, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

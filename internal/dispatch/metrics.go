@@ -24,7 +24,7 @@ type Metrics struct {
 
 // NewMetrics returns metrics that count from zero.
 func NewMetrics() *Metrics {
-	return &Metrics{
+	m := &Metrics{
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "onebeat_lateness_seconds",
 			Help:    "Time from a slot to the broker's acknowledgement of its message.",
@@ -47,6 +47,10 @@ func NewMetrics() *Metrics {
 			Help: "Publishings that failed and were tried again.",
 		}),
 	}
+	for _, state := range []schedule.State{schedule.Sent, schedule.Coalesced, schedule.Skipped, schedule.Failed} {
+		m.runs.WithLabelValues(string(state)) // shown from the start, so that a rate has a beginning
+	}
+	return m
 }
 
 // LastSent returns when a message was last acknowledged; zero if none was yet.
@@ -85,10 +89,13 @@ func (m *Metrics) Stalled() time.Duration {
 }
 
 // progress counts batches that came into the stages, or went out of them, or 0
-// for a step between.
+// for a step between. What comes in behind others moves none of them.
 func (m *Metrics) progress(batches int) {
-	m.moved.Store(time.Now().UnixNano())
-	m.open.Set(float64(m.batches.Add(int64(batches))))
+	open := m.batches.Add(int64(batches))
+	m.open.Set(float64(open))
+	if batches <= 0 || open == int64(batches) {
+		m.moved.Store(time.Now().UnixNano())
+	}
 }
 
 func (m *Metrics) databaseError() { m.database.Inc() }

@@ -36,6 +36,9 @@ type sqlite struct {
 func (s *Store) openSQLite(ctx context.Context, file string) error {
 	fresh := false
 	if info, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		if s.options.MustExist {
+			return fmt.Errorf("there is no file %s: correct the URL, or make the file with `onebeat migrate`", file)
+		}
 		fresh = true
 	} else if err != nil {
 		return err

@@ -57,6 +57,9 @@ type Options struct {
 	// slots since each row's last_run_at too. Without it, nothing past is owed.
 	CatchUp bool
 
+	// MustExist makes a SQLite file that is not there an error: it is made otherwise.
+	MustExist bool
+
 	// LeaseFor is how long a lease lasts without renewal. 0 is 5 s, or 3 s on SQLite.
 	LeaseFor time.Duration
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +23,38 @@ import (
 func TestPostgres(t *testing.T) { storetest.Run(t, freshPostgres) }
 
 func TestSQLite(t *testing.T) { storetest.Run(t, freshSQLite) }
+
+// Other programs' SQLite runs the triggers, and may be older than onebeat's own.
+func TestOtherProgramsWriteWhereTriggersAre(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "onebeat.db")
+	s, err := store.Open(t.Context(), "sqlite:///"+file, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	python := os.Getenv("ONEBEAT_TEST_PYTHON")
+	if python == "" {
+		t.Fatal("ONEBEAT_TEST_PYTHON is not set: run the tests with `make test`, or `make stack` first")
+	}
+	out, err := exec.Command(python, "-c", `
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("INSERT INTO celery_beat_schedules (name, task_name, cron_expression) VALUES ('a', 'tasks.a', '* * * * *')")
+db.execute("UPDATE celery_beat_schedules SET cron_expression = '0 * * * *'")
+db.execute("DELETE FROM celery_beat_schedules")
+db.commit()
+print(sqlite3.sqlite_version, db.execute("SELECT count(*), min(at) > 1700000000000000, max(at) < 4000000000000000 FROM onebeat_changes").fetchone())
+`, file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("another program's statements: %v\n%s", err, out)
+	}
+	if want := "(3, 1, 1)"; !strings.Contains(string(out), want) {
+		t.Errorf("the log of changes holds %s, want %s: three changes, at instants in microseconds", out, want)
+	}
+}
 
 // freshPostgres makes a database on the server of ONEBEAT_TEST_POSTGRES, and drops it when the test ends.
 func freshPostgres(t testing.TB) storetest.Database {

@@ -1,13 +1,15 @@
 -- +goose Up
 
+-- What is there stays, so that the printed SQL may have been run by hand.
+
 -- Facts of the installation: installation (a UUID), first_start (RFC 3339).
-CREATE TABLE onebeat_meta (
+CREATE TABLE IF NOT EXISTS onebeat_meta (
 	key   text PRIMARY KEY,
 	value text NOT NULL
 );
 
 -- Who plans and dispatches a shard. The term and the sequence only rise.
-CREATE TABLE onebeat_leases (
+CREATE TABLE IF NOT EXISTS onebeat_leases (
 	shard      integer PRIMARY KEY,
 	owner      text NOT NULL,
 	term       bigint NOT NULL,
@@ -17,7 +19,7 @@ CREATE TABLE onebeat_leases (
 );
 
 -- Batches that were claimed and are not recorded yet.
-CREATE TABLE onebeat_journal (
+CREATE TABLE IF NOT EXISTS onebeat_journal (
 	shard      integer NOT NULL,
 	seq        bigint NOT NULL,
 	term       bigint NOT NULL,
@@ -27,7 +29,7 @@ CREATE TABLE onebeat_journal (
 );
 
 -- What onebeat remembers of an entry beside its row.
-CREATE TABLE onebeat_entries (
+CREATE TABLE IF NOT EXISTS onebeat_entries (
 	entry_id        text PRIMARY KEY,
 	spec            text NOT NULL,        -- digest; empty while there is nothing to plan
 	after_at        timestamptz NOT NULL, -- slots count after this
@@ -40,7 +42,7 @@ CREATE TABLE onebeat_entries (
 ) WITH (fillfactor = 70);
 
 -- The ledger: an ended slot, or a range of slots that ended alike.
-CREATE TABLE onebeat_runs (
+CREATE TABLE IF NOT EXISTS onebeat_runs (
 	entry_id  text NOT NULL,
 	name      text NOT NULL,
 	task      text NOT NULL,
@@ -57,20 +59,20 @@ CREATE TABLE onebeat_runs (
 	sent_at   timestamptz,
 	recovered boolean NOT NULL
 );
-CREATE INDEX onebeat_runs_entry_slot ON onebeat_runs (entry_id, slot);
-CREATE INDEX onebeat_runs_slot ON onebeat_runs USING brin (slot);
+CREATE INDEX IF NOT EXISTS onebeat_runs_entry_slot ON onebeat_runs (entry_id, slot);
+CREATE INDEX IF NOT EXISTS onebeat_runs_slot ON onebeat_runs USING brin (slot);
 
 -- Hints that an entry changed; without entry_id, that any may have.
-CREATE TABLE onebeat_changes (
+CREATE TABLE IF NOT EXISTS onebeat_changes (
 	seq      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	xid      xid8 NOT NULL DEFAULT pg_current_xact_id(),
 	entry_id text,
 	at       timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX onebeat_changes_xid ON onebeat_changes (xid);
+CREATE INDEX IF NOT EXISTS onebeat_changes_xid ON onebeat_changes (xid);
 
 -- Runs that a person asked for and that are not recorded yet.
-CREATE TABLE onebeat_requests (
+CREATE TABLE IF NOT EXISTS onebeat_requests (
 	id       text PRIMARY KEY,
 	entry_id text NOT NULL,
 	asked_at timestamptz NOT NULL,

@@ -1,15 +1,17 @@
 -- +goose Up
 
+-- What is there stays, so that the printed SQL may have been run by hand.
+
 -- Instants are whole microseconds since 1970-01-01T00:00:00Z in all onebeat_ tables.
 
 -- Facts of the installation: installation (a UUID), first_start (RFC 3339).
-CREATE TABLE onebeat_meta (
+CREATE TABLE IF NOT EXISTS onebeat_meta (
 	key   TEXT PRIMARY KEY,
 	value TEXT NOT NULL
 ) WITHOUT ROWID;
 
 -- Who plans and dispatches a shard. The term and the sequence only rise.
-CREATE TABLE onebeat_leases (
+CREATE TABLE IF NOT EXISTS onebeat_leases (
 	shard      INTEGER PRIMARY KEY,
 	owner      TEXT NOT NULL,
 	term       INTEGER NOT NULL,
@@ -19,7 +21,7 @@ CREATE TABLE onebeat_leases (
 );
 
 -- Batches that were claimed and are not recorded yet.
-CREATE TABLE onebeat_journal (
+CREATE TABLE IF NOT EXISTS onebeat_journal (
 	shard      INTEGER NOT NULL,
 	seq        INTEGER NOT NULL,
 	term       INTEGER NOT NULL,
@@ -29,7 +31,7 @@ CREATE TABLE onebeat_journal (
 );
 
 -- What onebeat remembers of an entry beside its row.
-CREATE TABLE onebeat_entries (
+CREATE TABLE IF NOT EXISTS onebeat_entries (
 	entry_id        TEXT PRIMARY KEY,
 	spec            TEXT NOT NULL,    -- digest; empty while there is nothing to plan
 	after_at        INTEGER NOT NULL, -- slots count after this
@@ -42,7 +44,7 @@ CREATE TABLE onebeat_entries (
 ) WITHOUT ROWID;
 
 -- The ledger: an ended slot, or a range of slots that ended alike.
-CREATE TABLE onebeat_runs (
+CREATE TABLE IF NOT EXISTS onebeat_runs (
 	entry_id  TEXT NOT NULL,
 	name      TEXT NOT NULL,
 	task      TEXT NOT NULL,
@@ -59,17 +61,19 @@ CREATE TABLE onebeat_runs (
 	sent_at   INTEGER,
 	recovered INTEGER NOT NULL
 );
-CREATE INDEX onebeat_runs_entry_slot ON onebeat_runs (entry_id, slot);
+CREATE INDEX IF NOT EXISTS onebeat_runs_entry_slot ON onebeat_runs (entry_id, slot);
 
 -- Hints that an entry changed; without entry_id, that any may have.
-CREATE TABLE onebeat_changes (
+CREATE TABLE IF NOT EXISTS onebeat_changes (
 	seq      INTEGER PRIMARY KEY AUTOINCREMENT,
 	entry_id TEXT,
-	at       INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER))
+	-- Triggers write this column in other programs, whose SQLite may be older than
+	-- unixepoch('subsec'), 3.42.
+	at       INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER))
 );
 
 -- Runs that a person asked for and that are not recorded yet.
-CREATE TABLE onebeat_requests (
+CREATE TABLE IF NOT EXISTS onebeat_requests (
 	id       TEXT PRIMARY KEY,
 	entry_id TEXT NOT NULL,
 	asked_at INTEGER NOT NULL,
