@@ -24,7 +24,7 @@ const (
 
 	// heartbeatInterval holds unless the URL has a heartbeat. RabbitMQ lets go of
 	// a node that froze after about two of them.
-	heartbeatInterval = 10 * time.Second
+	heartbeatInterval = 4 * time.Second
 
 	// writeWait bounds one write: a broker that stops reading would otherwise
 	// hold it until the heartbeat fails.
