@@ -185,3 +185,24 @@ func TestNextAnswersForTheSun(t *testing.T) {
 		t.Errorf("onebeat next --batch printed %s (%v), want about %v", got, err, want)
 	}
 }
+
+// Whatever the line, it is answered by one line, and soon.
+func FuzzNextAnswersALine(f *testing.F) {
+	for _, seed := range []string{
+		`{"id":1,"kind":"crontab","dialect":"standard","minute":"H","zone":"Europe/Berlin","count":3}`,
+		`{"id":"a","kind":"interval","every":1.5,"anchor":"2026-01-01"}`, `{"id":2,"kind":"clocked","at":"2026-01-01 09:00"}`,
+		`{"id":3,"kind":"solar","event":"sunset","lat":-90,"lon":180}`, `{"id":4,"kind":"rrule","rrule":"FREQ=HOURLY;COUNT=3","dtstart":"2026-01-01"}`, `[]`, `"`,
+	} {
+		f.Add(seed)
+	}
+	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, line string) {
+		var out bytes.Buffer
+		if err := answerAll(strings.NewReader(strings.NewReplacer("\n", " ", "\r", " ").Replace(line)), &out, now); err != nil {
+			return // too long a line
+		}
+		if text := out.String(); strings.Count(text, "\n") > 1 || text != "" && !json.Valid([]byte(text)) {
+			t.Errorf("%q is answered by %q", line, text)
+		}
+	})
+}

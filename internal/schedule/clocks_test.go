@@ -56,6 +56,10 @@ func TestEveryChangeOfClocks(t *testing.T) {
 			seen[key] = true
 			tried++
 			for _, spec := range specs {
+				// A recurrence takes a hundred times as long.
+				if strings.HasPrefix(spec.text, "@rrule") && tried%5 > 0 {
+					continue
+				}
 				spec.compare(t, name, location, c, changes)
 			}
 		}

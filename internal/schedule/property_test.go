@@ -79,6 +79,38 @@ func TestNextIsStrictlyLaterAndInUTC(t *testing.T) {
 	})
 }
 
+// With DST=celery too slots go forward and texts read back, close to changes of clocks as well.
+func TestCeleryClocksGoForward(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text, zone := "@standard "+anyStandard(t, true), rapid.SampledFrom(someZones).Draw(t, "zone")
+		spec, err := schedule.Reading{Zone: zone, Key: "7", CeleryClocks: true}.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := schedule.ParseSpec(spec.String(), "", time.Time{}); err != nil || again != spec {
+			t.Fatalf("ParseSpec(%q) = %v, %v", spec, again, err)
+		}
+		location, err := schedule.Location(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := anyInstant(t)
+		if _, change := at.In(location).ZoneBounds(); !change.IsZero() {
+			at = change.Add(time.Duration(rapid.Int64Range(int64(-26*time.Hour), int64(4*time.Hour)).Draw(t, "from the change")))
+		}
+		for range 50 {
+			next := spec.Next(at)
+			if next.IsZero() {
+				return
+			}
+			if !next.After(at) || next.Location() != time.UTC {
+				t.Fatalf("%v: Next(%v) = %v", spec, at, next)
+			}
+			at = next
+		}
+	})
+}
+
 func TestNextIsTheSameUntilTheSlot(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec, at := anySpec(t), anyInstant(t)
@@ -236,6 +268,40 @@ func FuzzParseSpec(f *testing.F) {
 		again, err := schedule.ParseSpec(spec.String(), "", time.Time{})
 		if err != nil || !same(again, spec) {
 			t.Errorf("ParseSpec(%q, %q).String() = %q, which reads as %v, %v", text, zone, spec, again, err)
+		}
+	})
+}
+
+// FuzzParseFields compares fields that are kept apart with the same fields in one text.
+func FuzzParseFields(f *testing.F) {
+	f.Add("*/15", "9-17", "1-5", "*", "jan", false)
+	f.Add("H/20", "5/6", "fri#2,7", "L-3,15W", "*/2", true)
+	f.Add("0 0", "0", "", "*", "*", true)
+	f.Fuzz(func(t *testing.T, minute, hour, dayOfWeek, dayOfMonth, month string, standard bool) {
+		r := schedule.Reading{Zone: "Europe/Berlin", Key: "7", Standard: standard}
+		apart, err := r.ParseFields(minute, hour, dayOfWeek, dayOfMonth, month)
+		if err != nil {
+			return
+		}
+		again, err := schedule.ParseSpec(apart.String(), "", time.Time{})
+		if err != nil || again != schedule.Spec(apart) {
+			t.Errorf("ParseSpec(%q) = %v, %v", apart, again, err)
+		}
+	})
+}
+
+// FuzzParseInstant reads back what it read.
+func FuzzParseInstant(f *testing.F) {
+	for _, seed := range []string{"2026-11-24T09:00:00+09:00", "2025-03-30 02:30", "2025-10-26T02:30:00.5", "2026-11-24", "0001-01-01T00:00:00Z"} {
+		f.Add(seed, "Europe/Berlin")
+	}
+	f.Fuzz(func(t *testing.T, text, zone string) {
+		at, err := schedule.ParseInstant(text, zone)
+		if err != nil {
+			return
+		}
+		if again, err := schedule.ParseInstant(at.Format(time.RFC3339Nano), ""); at.Year() > 0 && at.Year() < 10000 && (err != nil || !again.Equal(at)) {
+			t.Errorf("ParseInstant(%q, %q) = %v, which reads as %v, %v", text, zone, at, again, err)
 		}
 	})
 }
