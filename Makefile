@@ -3,6 +3,7 @@
 # make test     lint and every test, among real servers and workers
 # make check    lint and the tests that need no servers: under a minute
 # make bench    onebeat beside Celery's beat, measured: about five minutes; BENCH="idle -for 5m" for one thing
+# make differential, make simulate   more of what the tests compare and try
 # make stack    private servers for tests: alone until Ctrl-C, or around CMD="go test ./internal/store/..."
 
 SHELL := /bin/bash
@@ -36,6 +37,17 @@ stack: deps .cache/bin/stack
 .PHONY: test
 test: deps lint build .cache/bin/stack .cache/bin/tally
 	@.cache/bin/stack $(STACKFLAGS) -- .cache/bin/tally scripts/everytest $(TESTFLAGS)
+
+# A million slots beside the installed Celery's, and as many field texts: minutes.
+.PHONY: differential
+differential: deps .cache/bin/stack
+	@.cache/bin/stack -services "" -- env ONEBEAT_DIFFERENTIAL=1000000 go test -timeout 60m -run 'Celery' -v ./test/differential
+
+# Faults and crashes by more seeds than the tests take.
+.PHONY: simulate
+simulate: SEEDS ?= 20000
+simulate:
+	@ONEBEAT_SEEDS=$(SEEDS) go test -timeout 60m -run EachSlotOnce ./internal/dispatch
 
 .PHONY: check
 check: lint build .cache/bin/tally

@@ -16,7 +16,7 @@ import (
 type Definition struct {
 	Name        string           `json:"name"`
 	Task        string           `json:"task"`
-	Spec        string           `json:"spec"` // as schedule.ParseSpec reads it
+	Spec        string           `json:"spec"` // as schedule.Reading reads it
 	Zone        string           `json:"zone,omitempty"`
 	Enabled     bool             `json:"enabled"`
 	Args        string           `json:"args"` // JSON texts; empty is none

@@ -134,7 +134,7 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		return nil, errors.New("task_name is empty: write the Celery task's name there")
 	}
 	zone := r.zoneOr(options.Zone)
-	spec, err := schedule.ParseSpec(r.spec, zone, r.anchor())
+	spec, err := schedule.Reading{Zone: zone, Anchor: r.anchor(), Key: r.id}.Parse(r.spec)
 	if err != nil {
 		return nil, err
 	}
