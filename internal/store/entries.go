@@ -312,6 +312,7 @@ func (s *Store) write(ctx context.Context, what string, id schedule.ID, name str
 // validate says why the definition could not be planned, as an *InputError.
 func (s *Store) validate(definition Definition, now time.Time) error {
 	r := row{
+		id:   "new", // any will do to see whether it can be planned
 		name: definition.Name, task: definition.Task, spec: definition.Spec, zone: definition.Zone, createdAt: now,
 		args: definition.Args, kwargs: definition.Kwargs, options: definition.Options,
 		policy: string(definition.Misfire.Policy), graceSeconds: definition.Misfire.Grace.Seconds(),
