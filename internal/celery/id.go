@@ -1,6 +1,7 @@
 package celery
 
 import (
+	"crypto/sha1"
 	"strconv"
 	"time"
 
@@ -24,14 +25,20 @@ func TaskIDOfRequest(installation, entry, request string) string {
 	return taskID("request", installation, entry, request)
 }
 
-// taskID joins the parts so that no two lists of parts give the same text.
+// taskID joins the parts so that no two lists of parts give the same text, and
+// names it (RFC 9562, section 5.5), without garbage but for the id itself.
 func taskID(parts ...string) string {
-	var name []byte
+	room := [256]byte{}
+	name := append(room[:0], taskIDs[:]...)
 	for _, part := range parts {
 		name = strconv.AppendInt(name, int64(len(part)), 10)
 		name = append(append(name, ':'), part...)
 	}
-	return uuid.NewV5(taskIDs, string(name)).String()
+	sum := sha1.Sum(name)
+	id := uuid.UUID(sum[:uuid.Size])
+	id.SetVersion(uuid.V5)
+	id.SetVariant(uuid.VariantRFC9562)
+	return id.String()
 }
 
 // RedisSuffix is what follows a queue's name in the key of its Redis list for a

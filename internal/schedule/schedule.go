@@ -67,28 +67,34 @@ type Entry struct {
 	// arguments, options, spec and policy; names and run state do not count.
 	Digest uint64
 
-	mu       sync.Mutex
-	ended    string
+	mu     sync.Mutex
+	sealed int64 // the last slot that was sealed, Unix microseconds; 0 for none
+	end    *end  // nil while e is the entry's definition
+}
+
+// An end is how a definition ended: few do, so that an Entry keeps but a pointer.
+type end struct {
+	reason   string
 	replaced time.Time
-	sealed   time.Time
 }
 
 // Seal is called by the sender in the moment before slot leaves. It returns ""
 // and from then on the slot is e's, or why e is no longer the entry's
 // definition: then nothing may be sent from it. Sealing a slot again is harmless.
 func (e *Entry) Seal(slot time.Time) (ended string) {
+	at := slot.UnixMicro()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case !slot.After(e.sealed):
+	case e.sealed != 0 && at <= e.sealed:
 		return ""
-	case e.ended == "":
-		e.sealed = slot
+	case e.end == nil:
+		e.sealed = at
 		return ""
-	case slot.Equal(e.replaced):
+	case slot.Equal(e.end.replaced):
 		return ReasonReplaced
 	}
-	return e.ended
+	return e.end.reason
 }
 
 // End marks e as no longer the entry's definition, for the reason given, unless
@@ -98,17 +104,23 @@ func (e *Entry) Seal(slot time.Time) (ended string) {
 func (e *Entry) End(reason string, replaced time.Time) (sealed time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.ended == "" {
-		e.ended, e.replaced = reason, replaced
+	if e.end == nil {
+		e.end = &end{reason, replaced}
 	}
-	return e.sealed
+	if e.sealed != 0 {
+		sealed = time.UnixMicro(e.sealed).UTC()
+	}
+	return sealed
 }
 
 // Ended returns why e is no longer the entry's definition, or "" while it is.
 func (e *Entry) Ended() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.ended
+	if e.end == nil {
+		return ""
+	}
+	return e.end.reason
 }
 
 // The reasons that an entry's definition ends for, and that slots are skipped for.
