@@ -46,7 +46,7 @@ func TestParseURLOptions(t *testing.T) {
 		t.Errorf("parseURL = %+v", got)
 	}
 	if got, err = parseURL("amqps://h/v"); err != nil || got.tls.InsecureSkipVerify || got.tls.ServerName != "h" || got.heartbeat != 10*time.Second {
-		t.Errorf("parseURL(amqps://h/v) = %+v, %v, want verified TLS and a heartbeat of 10s", got, err)
+		t.Errorf("parseURL(amqps://h/v) = %+v, %v, want verified TLS and a heartbeat of 4s", got, err)
 	}
 	for _, bad := range []string{
 		"amqp://h/v?heartbeat=soon", "amqp://h/v?heartbeat=0", "amqps://h?ssl_cert_reqs=maybe", "amqp://h/?login_method=GUESS",
