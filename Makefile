@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
 # SERVED are the packages whose tests need servers or workers: those that say so.
-SERVED = $(shell grep -rlE 'ONEBEAT_TEST_|/storetest"|/brokertest"|onebeat/test/' --include='*_test.go' cmd internal test 2>/dev/null | xargs -r -n1 dirname | sort -u)
+SERVED = $(shell grep -rlE 'ONEBEAT_TEST_|/storetest"|/brokertest"|onebeat/test/' --include='*_test.go' bench cmd internal test 2>/dev/null | xargs -r -n1 dirname | sort -u)
 
 .PHONY: build
 build:
