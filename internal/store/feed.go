@@ -41,6 +41,26 @@ type feed interface {
 	some(ctx context.Context, ids []string, each func(*row) error) error
 }
 
+// hints reads what the log of changes has after since, a point in the order of
+// the dialect, and moves since on if all of it was read.
+func hints[Point any](ctx context.Context, q querier, since *Point) (ids []string, err error) {
+	next := *since
+	err = q.each(ctx, "changes", func(row scanner) error {
+		var id *string
+		if err := row.Scan(&next, &id); err != nil {
+			return err
+		}
+		if id != nil {
+			ids = append(ids, *id)
+		}
+		return nil
+	}, *since)
+	if err == nil {
+		*since = next
+	}
+	return ids, err
+}
+
 const (
 	chunk         = 1000             // rows that are read or applied at a time
 	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes

@@ -91,22 +91,8 @@ func (f *postgresFeed) quiet(ctx, waiting context.Context, err error) error {
 	return err
 }
 
-func (f *postgresFeed) hinted(ctx context.Context) (ids []string, err error) {
-	next := f.hintsSince
-	err = f.p.each(ctx, "changes", func(row scanner) error {
-		var id *string
-		if err := row.Scan(&next, &id); err != nil {
-			return err
-		}
-		if id != nil {
-			ids = append(ids, *id)
-		}
-		return nil
-	}, f.hintsSince)
-	if err == nil {
-		f.hintsSince = next
-	}
-	return ids, err
+func (f *postgresFeed) hinted(ctx context.Context) ([]string, error) {
+	return hints(ctx, f.p, &f.hintsSince)
 }
 
 func (f *postgresFeed) touched(ctx context.Context, each func(*row) error) error {

@@ -416,22 +416,8 @@ func (f *sqliteFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time
 	}
 }
 
-func (f *sqliteFeed) hinted(ctx context.Context) (ids []string, err error) {
-	next := f.since
-	err = f.lite.each(ctx, "changes", func(row scanner) error {
-		var id *string
-		if err := row.Scan(&next, &id); err != nil {
-			return err
-		}
-		if id != nil {
-			ids = append(ids, *id)
-		}
-		return nil
-	}, f.since)
-	if err == nil {
-		f.since = next
-	}
-	return ids, err
+func (f *sqliteFeed) hinted(ctx context.Context) ([]string, error) {
+	return hints(ctx, f.lite, &f.since)
 }
 
 // touched reads all rows, a page at a time: in a file without a write-ahead log a
