@@ -1,11 +1,11 @@
 // Command stack runs a command among private servers for tests:
 //
-//	stack [-services postgres,redis,rabbitmq] [-fsync] [-aof] [-keep] [--] [command args…]
+//	stack [-services postgres,mariadb,redis,rabbitmq] [-fsync] [-aof] [-keep] [--] [command args…]
 //
 // It starts the servers on free loopback ports with data in temporary folders,
-// tells the command where they are in ONEBEAT_TEST_POSTGRES, ONEBEAT_TEST_REDIS,
-// ONEBEAT_TEST_RABBITMQ, ONEBEAT_TEST_PYTHON and ONEBEAT_TEST_PYTHON52, stops them
-// when it ends, and exits with its code. What is set in the environment already
+// tells the command where they are in ONEBEAT_TEST_POSTGRES, ONEBEAT_TEST_MARIADB,
+// ONEBEAT_TEST_REDIS, ONEBEAT_TEST_RABBITMQ, ONEBEAT_TEST_PYTHON and
+// ONEBEAT_TEST_PYTHON52, stops them when it ends, and exits with its code. What is set in the environment already
 // is taken as it is and not started. Without a command it prints lines for a
 // shell to evaluate and waits for Ctrl-C.
 package main
@@ -48,8 +48,8 @@ func main() {
 }
 
 func run() (code int, err error) {
-	names := flag.String("services", "postgres,redis,rabbitmq", "the servers to start, with commas; none if empty")
-	fsync := flag.Bool("fsync", false, "let PostgreSQL wait for the disk")
+	names := flag.String("services", "postgres,mariadb,redis,rabbitmq", "the servers to start, with commas; none if empty")
+	fsync := flag.Bool("fsync", false, "let PostgreSQL and MariaDB wait for the disk")
 	aof := flag.Bool("aof", false, "let Redis keep its data in a file")
 	keep := flag.Bool("keep", false, "leave the servers' folders, with their logs, behind")
 	flag.Parse()
@@ -57,6 +57,9 @@ func run() (code int, err error) {
 	services, err := choose(*names, []*service{
 		{name: "postgres", variable: "ONEBEAT_TEST_POSTGRES", start: func(ctx context.Context) (*server.Server, error) {
 			return server.Postgres(ctx, server.PostgresOptions{Fsync: *fsync})
+		}},
+		{name: "mariadb", variable: "ONEBEAT_TEST_MARIADB", start: func(ctx context.Context) (*server.Server, error) {
+			return server.MariaDB(ctx, server.MariaDBOptions{Fsync: *fsync})
 		}},
 		{name: "redis", variable: "ONEBEAT_TEST_REDIS", start: func(ctx context.Context) (*server.Server, error) {
 			return server.Redis(ctx, server.RedisOptions{AppendOnly: *aof})
@@ -110,7 +113,7 @@ func choose(names string, all []*service) ([]*service, error) {
 		}
 	}
 	for name := range named {
-		return nil, fmt.Errorf("there is no service %q: choose from postgres, redis, rabbitmq", name)
+		return nil, fmt.Errorf("there is no service %q: choose from postgres, mariadb, redis, rabbitmq", name)
 	}
 	return chosen, nil
 }

@@ -63,9 +63,9 @@ func TestStackReturnsTheCommandsCode(t *testing.T) {
 }
 
 func TestStackTakesWhatTheEnvironmentNames(t *testing.T) {
-	cmd := stack("-services", "redis,postgres,rabbitmq", "--", "sh", "-c", "echo $ONEBEAT_TEST_REDIS $ONEBEAT_TEST_PYTHON")
+	cmd := stack("-services", "redis,postgres,mariadb,rabbitmq", "--", "sh", "-c", "echo $ONEBEAT_TEST_REDIS $ONEBEAT_TEST_PYTHON")
 	cmd.Env = append(cmd.Env,
-		"ONEBEAT_TEST_REDIS=redis://redis.example", "ONEBEAT_TEST_POSTGRES=postgres://db.example",
+		"ONEBEAT_TEST_REDIS=redis://redis.example", "ONEBEAT_TEST_POSTGRES=postgres://db.example", "ONEBEAT_TEST_MARIADB=mysql://db.example",
 		"ONEBEAT_TEST_RABBITMQ=amqp://rabbit.example", "ONEBEAT_TEST_PYTHON=/opt/python")
 	out, err := cmd.Output()
 	if err != nil {
@@ -77,9 +77,9 @@ func TestStackTakesWhatTheEnvironmentNames(t *testing.T) {
 }
 
 func TestStackRefusesAnUnknownService(t *testing.T) {
-	cmd := stack("-services", "mysql", "--", "true")
+	cmd := stack("-services", "mongodb", "--", "true")
 	out, _ := cmd.CombinedOutput()
-	if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(string(out), `"mysql"`) {
+	if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(string(out), `"mongodb"`) {
 		t.Errorf("code %d, output %q; want 2 and the name", code, out)
 	}
 }

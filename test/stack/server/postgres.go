@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -37,9 +36,9 @@ func Postgres(ctx context.Context, options PostgresOptions) (*Server, error) {
 		if err != nil {
 			return err
 		}
-		owner, err := postgresUser()
+		owner, err := systemUser("postgres")
 		if err != nil {
-			return err
+			return fmt.Errorf("PostgreSQL refuses to run as root, and: %w", err)
 		}
 		if err := initdb(s, bin, owner); err != nil {
 			return err
@@ -95,26 +94,6 @@ func initdb(s *Server, bin string, owner *syscall.Credential) error {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	return nil
-}
-
-// postgresUser returns the system's user postgres if this process is root, else nil.
-func postgresUser() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL refuses to run as root, and: %w", err)
-	}
-	uid, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
 // postgresBin returns the folder of the newest PostgreSQL's binaries: Debian

@@ -1,5 +1,5 @@
-// Package server runs private PostgreSQL, Redis and RabbitMQ servers for tests,
-// from the binaries that the system has.
+// Package server runs private PostgreSQL, MariaDB, Redis and RabbitMQ servers for
+// tests, from the binaries that the system has.
 //
 // A server listens on the loopback address alone, on a port of its own, and
 // keeps its data in a temporary folder of its own. It can be stopped, killed,
@@ -16,7 +16,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -122,4 +124,25 @@ func open(ctx context.Context, name string, prepare func(*Server) error) (*Serve
 
 func (s *Server) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
+}
+
+// systemUser returns the system's user of that name if this process is root, whom
+// some servers refuse to run as, else nil.
+func systemUser(name string) (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }

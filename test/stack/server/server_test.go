@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/go-sql-driver/mysql" // the driver mysql
 	"github.com/jackc/pgx/v5"
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -45,6 +47,16 @@ var clients = []client{
 		},
 		func(ctx context.Context, url string) error { return execute(ctx, url, "CREATE TABLE kept AS SELECT 1") },
 		func(ctx context.Context, url string) error { return execute(ctx, url, "SELECT 1/count(*) FROM kept") },
+	},
+	{
+		"mariadb",
+		func(ctx context.Context) (*server.Server, error) {
+			return server.MariaDB(ctx, server.MariaDBOptions{Fsync: true})
+		},
+		func(ctx context.Context, url string) error {
+			return query(ctx, url, "CREATE TABLE kept AS SELECT 1 AS n")
+		},
+		func(ctx context.Context, url string) error { return query(ctx, url, "SELECT n FROM kept") },
 	},
 	{
 		"redis",
@@ -185,6 +197,17 @@ func execute(ctx context.Context, url, sql string) error {
 	}
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+// query runs a statement on MariaDB; one of a table that is not there fails.
+func query(ctx context.Context, url, statement string) error {
+	db, err := sql.Open("mysql", fmt.Sprintf("onebeat:onebeat@tcp(%s)/onebeat", address(url)))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.ExecContext(ctx, statement)
 	return err
 }
 
