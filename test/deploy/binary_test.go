@@ -107,3 +107,27 @@ func TestBinaryNeedsNothingBesideIt(t *testing.T) {
 		t.Errorf("onebeat next said %q, want 2026-11-24T00:00:00Z", out)
 	}
 }
+
+// Most of a binary can be left out as long as nothing looks up methods by names
+// that are not constant, as text/template and html/template do.
+func TestBinaryStaysSmall(t *testing.T) {
+	const most = 40 << 20
+	info, err := os.Stat(buildStatic(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > most {
+		t.Errorf("the binary has %d bytes, want at most %d", info.Size(), most)
+	}
+	cmd := exec.Command("go", "build", "-ldflags=-dumpdep", "-o", filepath.Join(t.TempDir(), "onebeat"), "./cmd/onebeat")
+	cmd.Dir = "../.."
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("go build -ldflags=-dumpdep: %v\n%s", err, out[max(0, len(out)-2000):])
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "<ReflectMethod>") {
+			t.Fatalf("what looks up methods by name is linked in: %s", line)
+		}
+	}
+}
