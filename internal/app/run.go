@@ -179,7 +179,7 @@ func checkBroker(config Config) error {
 	case url == "":
 		return errors.New("no broker is set: give --broker, or CELERY_BROKER_URL in the environment")
 	case !strings.Contains(url, "://"): // what stands there may be a password
-		return errors.New("broker is no URL: it should be like redis://host:6379/0 or amqp://host:5672/")
+		return errors.New("broker is no URL: it should be like redis://host:6379/0, amqp://host:5672/ or sqla+postgresql://host/name")
 	}
 	options, err := TransportOptions(config)
 	if err != nil {

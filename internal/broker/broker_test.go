@@ -9,7 +9,7 @@ import (
 
 func TestOpenNamesWhatIsSupported(t *testing.T) {
 	for url, want := range map[string]string{
-		"sqs://":                          "redis://, rediss://, redis+socket://, amqp:// or amqps://",
+		"kafka://":                        "redis://, rediss://, redis+socket://, amqp://, amqps://",
 		"":                                "redis://",
 		"sentinel://:secret@h:26379/0":    "Sentinel",
 		"redis://:secret@h/x":             "number of a database",

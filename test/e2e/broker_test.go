@@ -16,14 +16,18 @@ import (
 const (
 	redis    = "Redis"
 	rabbitmq = "RabbitMQ"
+	virtual  = "another of kombu's transports"
 )
 
 // A broker is queues of a test's own on a server: on Redis under a prefix, which
-// the workers have to know too, on RabbitMQ by their names.
+// the workers have to know too, on RabbitMQ by their names. A virtual one is the
+// test's own as a whole.
 type broker struct {
 	kind string
 	url  string
 	own  string // what names begin with
+
+	transport map[string]any // broker_transport_options of a virtual one
 
 	redis  rueidis.Client
 	taken  []message // off RabbitMQ's queues so far
@@ -59,10 +63,10 @@ func openRabbitMQ(url string) *broker {
 
 // queue is the name of a queue as onebeat and the workers have it.
 func (b *broker) queue(name string) string {
-	if b.kind == redis {
-		return name
+	if b.kind == rabbitmq {
+		return b.own + name
 	}
-	return b.own + name
+	return name
 }
 
 // settings are Celery's settings that make onebeat and workers use the queues.
@@ -71,8 +75,11 @@ func (b *broker) settings() map[string]any {
 		"task_default_queue": b.queue("default"),
 		"task_routes":        map[string]any{"fetch_listed_info_task": map[string]any{"queue": b.queue("priority")}},
 	}
-	if b.kind == redis {
+	switch {
+	case b.kind == redis:
 		settings["broker_transport_options"] = map[string]any{"global_keyprefix": b.own}
+	case b.transport != nil:
+		settings["broker_transport_options"] = b.transport
 	}
 	return settings
 }
@@ -117,6 +124,9 @@ func (b *broker) declare(t *testing.T, names ...string) {
 // remove deletes what the test left on the server, with the mark of the installation.
 func (b *broker) remove(t *testing.T, installation string) {
 	t.Helper()
+	if b.kind == virtual {
+		return
+	}
 	queues := []string{b.queue("default"), b.queue("priority"), "onebeat." + installation + ".0.steps", "onebeat." + installation + ".0.mark"}
 	if b.kind == rabbitmq {
 		err := b.channel(func(channel *amqp.Channel) error {

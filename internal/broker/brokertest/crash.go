@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -31,11 +32,11 @@ func crash(t *testing.T, server Server) {
 }
 
 // testCrash kills a node at each of the server's points, and has another go on.
-func testCrash(t *testing.T, s *site) {
+func testCrash(t *testing.T, s *site, suite string) {
 	for _, point := range s.server.Points {
 		t.Run(point, func(t *testing.T) {
 			s := newSite(t, s.server)
-			node := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBroker$")
+			node := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(suite, "/", "$/^")+"$")
 			node.Env = append(os.Environ(), failpoint.Env+"="+point+"=kill", installationEnv+"="+s.installation, queueEnv+"="+s.queue)
 			output, err := node.CombinedOutput()
 			var exit *exec.ExitError

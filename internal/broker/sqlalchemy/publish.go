@@ -1,0 +1,185 @@
+package sqlalchemy
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/onebeat/onebeat/internal/broker/virtual"
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/failpoint"
+)
+
+// Rows go to the database up to so many, and so many bytes, in one statement.
+const (
+	chunkRows  = 500
+	chunkBytes = 1 << 20 // a MySQL server takes 16 MB by default, old ones 1 MB
+)
+
+// maxName is how long a queue's name may be (kombu_queue.name).
+const maxName = 200
+
+// A row is a message on its way to a queue.
+type row struct {
+	queue   string
+	payload string
+}
+
+// Publish writes a part and its mark in one transaction. A PublishError of it is
+// never Unsure.
+func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error) {
+	if err := failpoint.Here("sqlalchemy.publish.before"); err != nil {
+		return nil, &celery.PublishError{Err: err}
+	}
+	failures, err := b.publish(ctx, part)
+	if err == nil {
+		err = failpoint.Here("sqlalchemy.publish.after")
+	}
+	if errors.Is(err, celery.ErrFenced) {
+		return nil, celery.ErrFenced
+	}
+	if err != nil {
+		return nil, &celery.PublishError{Err: fmt.Errorf("sqlalchemy: %w", err)}
+	}
+	return failures, nil
+}
+
+func (b *Broker) publish(ctx context.Context, part celery.Part) (failures []celery.Failure, err error) {
+	covered := false
+	err = b.transact(ctx, func(tx *sql.Tx) error {
+		messages := part.Messages
+		covered, failures = false, nil
+		moved, err := b.move(ctx, tx, part.Mark, messages)
+		if err != nil {
+			return err
+		}
+		if !moved { // something was sent before, or never can be
+			mark, err := b.mark(ctx, tx)
+			switch {
+			case err != nil:
+				return err
+			case mark.Term > part.Mark.Term:
+				return celery.ErrFenced
+			}
+			if messages, covered = virtual.Rest(mark, part); covered {
+				return nil
+			}
+			if moved, err = b.move(ctx, tx, part.Mark, messages); err == nil && !moved {
+				err = errors.New("the mark in onebeat_marks moves beneath a transaction that holds it")
+			}
+			if err != nil {
+				return err
+			}
+		}
+		var rows []row
+		if rows, failures, err = b.render(messages); err != nil {
+			return err
+		}
+		if err := b.insert(ctx, tx, rows); err != nil {
+			return err
+		}
+		b.last = outcome{part.Mark, failures}
+		return failpoint.Here("sqlalchemy.publish.written")
+	})
+	if err == nil && covered && b.last.mark == part.Mark {
+		return b.last.failures, nil
+	}
+	return failures, err
+}
+
+// move moves the mark on to the end of messages, from where they begin.
+func (b *Broker) move(ctx context.Context, tx *sql.Tx, mark celery.Mark, messages []celery.Message) (bool, error) {
+	first := mark.Done
+	if len(messages) > 0 {
+		first = messages[0].Index
+	}
+	result, err := tx.ExecContext(ctx, b.statements.get("mark_set"), mark.Term, mark.Seq, mark.Done, []byte(mark.Note),
+		b.installation, b.shard, mark.Term, mark.Seq, mark.Seq, first)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// render makes the rows of messages, and finds those that no row can take.
+func (b *Broker) render(messages []celery.Message) (rows []row, failures []celery.Failure, err error) {
+	rows = make([]row, 0, len(messages))
+	var buffer []byte
+	for _, m := range messages {
+		route := m.Template.Route()
+		queues := virtual.Queues(route, virtual.Bindings(route))
+		reason := ""
+		if len(queues) == 0 || route.ExchangeType == "fanout" {
+			reason = virtual.Unbound(route)
+		}
+		for _, queue := range queues {
+			if utf8.RuneCountInString(queue) > maxName {
+				reason = fmt.Sprintf("a queue's name may have %d characters on this broker; %.40q… has more", maxName, queue)
+			}
+		}
+		if buffer, err = virtual.Envelope(buffer[:0], m); err != nil {
+			return nil, nil, err
+		}
+		if b.payload > 0 && len(buffer) > b.payload {
+			reason = fmt.Sprintf("the message has %d bytes and the column %s.payload takes %d: make it a LONGTEXT", len(buffer), b.tables.message, b.payload)
+		}
+		if reason != "" {
+			failures = append(failures, celery.Failure{Index: m.Index, Reason: reason})
+			continue
+		}
+		for _, queue := range queues {
+			rows = append(rows, row{queue, string(buffer)})
+		}
+	}
+	return rows, failures, nil
+}
+
+// insert writes rows in order.
+func (b *Broker) insert(ctx context.Context, tx *sql.Tx, rows []row) error {
+	ids := map[string]int64{}
+	var arguments []any
+	bytes := 0
+	flush := func() error {
+		if len(arguments) == 0 {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, b.statements.insert(len(arguments)/2), arguments...)
+		arguments, bytes = arguments[:0], 0
+		return err
+	}
+	for _, r := range rows {
+		id, known := ids[r.queue]
+		if !known {
+			var err error
+			if id, err = b.queue(ctx, tx, r.queue); err != nil {
+				return err
+			}
+			ids[r.queue] = id
+		}
+		if len(arguments)/2 == chunkRows || bytes+len(r.payload) > chunkBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		arguments = append(arguments, r.payload, id)
+		bytes += len(r.payload)
+	}
+	return flush()
+}
+
+// queue returns a queue's id, and makes the queue if there is none.
+func (b *Broker) queue(ctx context.Context, tx *sql.Tx, name string) (id int64, err error) {
+	for range 2 {
+		err = tx.QueryRowContext(ctx, b.statements.get("queue_find"), name).Scan(&id)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return id, err
+		}
+		if _, err := tx.ExecContext(ctx, b.statements.get("queue_insert"), name); err != nil {
+			return 0, err
+		}
+	}
+	return 0, fmt.Errorf("another transaction makes the queue %.40q at this moment", name)
+}

@@ -1,0 +1,3 @@
+-- Makes an index of messages, as kombu does.
+-- In: nothing. Out: nothing.
+CREATE INDEX IF NOT EXISTS {{index_visible}} ON {{message}} (visible)

@@ -1,0 +1,11 @@
+-- Makes the table of messages, as kombu does.
+-- In: nothing. Out: nothing.
+CREATE TABLE IF NOT EXISTS {{message}} (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	visible BOOLEAN,
+	timestamp DATETIME,
+	payload TEXT NOT NULL,
+	version SMALLINT NOT NULL,
+	queue_id INTEGER,
+	CONSTRAINT "FK_kombu_message_queue" FOREIGN KEY (queue_id) REFERENCES {{queue}} (id)
+)

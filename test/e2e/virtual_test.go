@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/onebeat/onebeat/test/harness"
+)
+
+// Rows become tasks that real workers run, each slot once, where the queues are
+// tables: in a database of their own, and in that of the schedules.
+func TestRowsBecomeTasksThroughADatabase(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		catalog string
+		broker  func(*testing.T, *database) string
+	}{
+		{"the same PostgreSQL", postgres, func(_ *testing.T, d *database) string {
+			return "sqla+postgresql+psycopg2" + strings.TrimPrefix(d.url, "postgres")
+		}},
+		{"the same SQLite file", sqlite, func(_ *testing.T, d *database) string { return "sqla+" + d.url }},
+		{"MariaDB", sqlite, func(t *testing.T, _ *database) string {
+			return "sqla+mysql+pymysql" + strings.TrimPrefix(newMariaDB(t), "mysql")
+		}},
+	} {
+		for _, python := range pythons {
+			t.Run(fmt.Sprintf("%s, Celery %s", tt.name, strings.Trim(python.celery, ".")), func(t *testing.T) {
+				t.Parallel()
+				d := newDatabase(t, tt.catalog)
+				s := newBareSite(t, d, &broker{kind: virtual, url: tt.broker(t, d)})
+				s.command(t, "migrate")
+				s.command(t, "check")
+				testRowsBecomeTasks(t, s, python.variable, python.celery)
+			})
+		}
+	}
+}
+
+// newMariaDB makes a database of the test's own and returns its URL.
+func newMariaDB(t *testing.T) string {
+	t.Helper()
+	at, err := url.Parse(harness.Env(t, "ONEBEAT_TEST_MARIADB"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "e2e_" + strings.ReplaceAll(newID(), "-", "")
+	config := mysql.NewConfig()
+	config.User, config.Net, config.Addr = at.User.Username(), "tcp", at.Host
+	config.Passwd, _ = at.User.Password()
+	execute := func(statement string) {
+		db, err := sql.Open("mysql", config.FormatDSN())
+		if err == nil {
+			_, err = db.ExecContext(context.Background(), statement)
+			_ = db.Close()
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	execute("CREATE DATABASE " + name)
+	t.Cleanup(func() { execute("DROP DATABASE " + name) })
+	at.Path = "/" + name
+	return at.String()
+}
