@@ -5,7 +5,7 @@
 //
 //   - All messages of a part are with the broker, for good, once Publish returned nil.
 //   - A part may be published again after an error. What had arrived is not sent
-//     again: always so on Redis and in databases; on RabbitMQ up to the last mark,
+//     again: always so on Redis, in databases and folders; on RabbitMQ up to the last mark,
 //     of which there is one every 50 messages.
 //   - Whoever took a lower term can send nothing more after Take returned.
 //
@@ -21,6 +21,7 @@ import (
 
 	"github.com/onebeat/onebeat/internal/broker/address"
 	"github.com/onebeat/onebeat/internal/broker/amqp"
+	"github.com/onebeat/onebeat/internal/broker/filesystem"
 	"github.com/onebeat/onebeat/internal/broker/redis"
 	"github.com/onebeat/onebeat/internal/broker/sqlalchemy"
 	"github.com/onebeat/onebeat/internal/celery"
@@ -112,6 +113,13 @@ func Open(url string, options Options) (Broker, error) {
 	case "sentinel", "sentinels":
 		return nil, fmt.Errorf("broker: Redis Sentinel (%s://) is not supported yet: give the URL of the primary, redis:// or rediss://", scheme)
 	}
+	if scheme == "filesystem" {
+		return filesystem.Open(url, filesystem.Options{
+			Installation: options.Installation,
+			Shard:        options.Shard,
+			Transport:    options.TransportOptions,
+		})
+	}
 	if kind, _, _ := strings.Cut(scheme, "+"); kind == "sqla" || kind == "sqlalchemy" {
 		return sqlalchemy.Open(url, sqlalchemy.Options{
 			Installation: options.Installation,
@@ -119,7 +127,7 @@ func Open(url string, options Options) (Broker, error) {
 			Transport:    options.TransportOptions,
 		})
 	}
-	return nil, fmt.Errorf("broker %q is not supported: it should be redis://, rediss://, redis+socket://, amqp://, amqps:// or sqla+postgresql:// (also mysql, sqlite)", scheme)
+	return nil, fmt.Errorf("broker %q is not supported: it should be redis://, rediss://, redis+socket://, amqp://, amqps://, sqla+postgresql:// (also mysql, sqlite) or filesystem://", scheme)
 }
 
 // Redact returns a broker's URL without its password, for people to read.

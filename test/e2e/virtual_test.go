@@ -43,6 +43,24 @@ func TestRowsBecomeTasksThroughADatabase(t *testing.T) {
 	}
 }
 
+// The same through files in a folder.
+func TestRowsBecomeTasksThroughAFolder(t *testing.T) {
+	t.Parallel()
+	for _, python := range pythons {
+		t.Run("Celery "+strings.Trim(python.celery, "."), func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			b := &broker{kind: virtual, url: "filesystem://", transport: map[string]any{
+				"data_folder_in": folder, "data_folder_out": folder, "control_folder": t.TempDir(),
+			}}
+			s := newBareSite(t, newDatabase(t, sqlite), b)
+			s.command(t, "migrate")
+			s.command(t, "check")
+			testRowsBecomeTasks(t, s, python.variable, python.celery)
+		})
+	}
+}
+
 // newMariaDB makes a database of the test's own and returns its URL.
 func newMariaDB(t *testing.T) string {
 	t.Helper()
