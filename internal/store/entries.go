@@ -180,9 +180,20 @@ func (r *reading) row(from *row) Row {
 	return row
 }
 
+// editable returns why entries can't be edited here, or nil.
+func (s *Store) editable() error {
+	if s.layout.editor == "" {
+		return nil
+	}
+	return &InputError{fmt.Sprintf("entries in %s are edited in %s: onebeat pauses, resumes and runs them, and sees each edit", s.layout.table, s.layout.editor)}
+}
+
 // Add stores a new entry and returns its id. A definition that could not be
 // planned is an *InputError.
 func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, error) {
+	if err := s.editable(); err != nil {
+		return "", err
+	}
 	if err := s.look(ctx); err != nil {
 		return "", err
 	}
@@ -205,7 +216,7 @@ func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, er
 	values["id"] = fresh.String()
 	var id string
 	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
-		err := tx.each(ctx, "entry_insert", func(row scanner) error { return row.Scan(&id) }, pick(values, table.inserting())...)
+		err := tx.each(ctx, "entry_insert", func(row scanner) error { return row.Scan(&id) }, pick(values, s.layout.inserting(table))...)
 		if err != nil {
 			return err
 		}
@@ -221,6 +232,9 @@ func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, er
 // now, and no other program's edit comes in between. What could not be planned is
 // an *InputError.
 func (s *Store) Edit(ctx context.Context, id schedule.ID, change func(*Definition)) error {
+	if err := s.editable(); err != nil {
+		return err
+	}
 	if err := s.look(ctx); err != nil {
 		return err
 	}
@@ -257,7 +271,7 @@ func (s *Store) edit(ctx context.Context, tx transaction, id schedule.ID, now ti
 	if err := errors.Join(s.validate(entry.Definition, now), s.fits(entry.Definition, table)); err != nil {
 		return err
 	}
-	args := append(pick(entry.values(now), table.of(updated)), string(id))
+	args := append(pick(entry.values(now), table.of(s.layout.updated)), string(id))
 	if _, err := tx.exec(ctx, "entry_update", args...); err != nil {
 		return err
 	}
@@ -266,6 +280,9 @@ func (s *Store) edit(ctx context.Context, tx transaction, id schedule.ID, now ti
 
 // Remove deletes the entry's row.
 func (s *Store) Remove(ctx context.Context, id schedule.ID) error {
+	if err := s.editable(); err != nil {
+		return err
+	}
 	if err := s.look(ctx); err != nil {
 		return err
 	}
@@ -342,7 +359,7 @@ func (s *Store) fits(definition Definition, table shape) error {
 		{"description", definition.Description != ""},
 	} {
 		if need.needed && !table.has(need.column) {
-			return &InputError{fmt.Sprintf("table %s has no column %s: run `onebeat migrate` to add it", Table, need.column)}
+			return &InputError{fmt.Sprintf("table %s has no column %s: run `onebeat migrate` to add it", s.layout.table, need.column)}
 		}
 	}
 	return nil

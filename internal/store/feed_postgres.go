@@ -118,7 +118,7 @@ func (f *postgresFeed) some(ctx context.Context, ids []string, each func(*row) e
 func (f *postgresFeed) rows(ctx context.Context, each func(*row) error, name string, args ...any) error {
 	return f.p.each(ctx, name, func(from scanner) error {
 		var r row
-		if err := r.scan(from, 2); err != nil {
+		if err := f.p.layout.scan(&r, from, 2); err != nil {
 			return err
 		}
 		return each(&r)

@@ -72,7 +72,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("migrate %s: %w", Table, err)
+		return fmt.Errorf("migrate %s: %w", s.layout.table, err)
 	}
 	return s.look(ctx)
 }
@@ -87,7 +87,7 @@ func (s *Store) Pending(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	filled := s.texts.rendered(table, "")
+	filled := s.texts.rendered(s.layout, table, "")
 	for _, name := range names {
 		pending = append(pending, filled.get(name)+";")
 	}
@@ -126,7 +126,7 @@ func (s *Store) pendingOwn(ctx context.Context) (pending []string, err error) {
 // steps returns the names of the statements that the user's table needs, in
 // order, and its shape once they ran.
 func (s *Store) steps(ctx context.Context) (names []string, table shape, err error) {
-	if table, err = readShape(ctx, s.db); err != nil {
+	if table, err = s.layout.readShape(ctx, s.db); err != nil {
 		return nil, nil, err
 	}
 	triggers := 0
@@ -135,14 +135,14 @@ func (s *Store) steps(ctx context.Context) (names []string, table shape, err err
 	}
 	if len(table) == 0 {
 		names = []string{"table_create"}
-		for _, column := range slices.Concat(required, updated, added) {
+		for _, column := range slices.Concat(s.layout.required, s.layout.updated, s.layout.added) {
 			table[column] = "any"
 		}
 	}
-	if err := table.check(); err != nil {
+	if err := s.layout.check(table); err != nil {
 		return nil, nil, err
 	}
-	for _, column := range table.without(added) {
+	for _, column := range table.without(s.layout.added) {
 		names = append(names, "add_"+column)
 		table[column] = "any"
 	}

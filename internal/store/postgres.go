@@ -24,6 +24,7 @@ import (
 // A postgres speaks PostgreSQL 13 or newer.
 type postgres struct {
 	pool   *pgxpool.Pool
+	layout *layout
 	texts  statements
 	filled atomic.Pointer[statements] // texts for the table as it is
 }
@@ -50,7 +51,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	p := &postgres{pool: pool, texts: loadStatements("postgres")}
+	p := &postgres{pool: pool, layout: s.layout, texts: loadStatements("postgres", s.layout)}
 	p.fill(nil)
 	s.dialect = dialect{
 		name:     "postgres",
@@ -87,7 +88,7 @@ func (p *postgres) provider() (*goose.Provider, func(), error) {
 }
 
 func (p *postgres) fill(table shape) {
-	filled := p.texts.rendered(table, "$")
+	filled := p.texts.rendered(p.layout, table, "$")
 	p.filled.Store(&filled)
 }
 

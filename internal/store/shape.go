@@ -9,39 +9,11 @@ import (
 	"strings"
 )
 
-// Table is the user's table.
-const Table = "celery_beat_schedules"
-
-// A shape is the columns of the user's table as it was found, by name, with
+// A shape is the columns of the catalog's table as it was found, by name, with
 // their types as the database calls them.
 type shape map[string]string
 
 func (t shape) has(column string) bool { return t[column] != "" }
-
-var (
-	// required are the columns without which a table can't be read.
-	required = []string{"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at"}
-
-	// added are the columns that Migrate adds where they are missing.
-	added = []string{
-		"last_run_at", "total_run_count", "options", "timezone",
-		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds",
-	}
-
-	// updated are the columns that an edit writes, and inserted those of a new row:
-	// of some shapes a program is to fill in columns that mean nothing to onebeat.
-	updated = []string{
-		"name", "task_name", "cron_expression", "enabled", "args", "kwargs", "description", "options", "timezone",
-		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds", "updated_at",
-	}
-	inserted = append([]string{"id", "created_at", "tags", "execution_policy", "auto_generated_name"}, updated...)
-
-	// watched are the columns whose change is a change of the entry.
-	watched = []string{
-		"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at", "options", "timezone",
-		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds",
-	}
-)
 
 // of returns those of the columns that the table has.
 func (t shape) of(columns []string) []string {
@@ -55,8 +27,8 @@ func (t shape) without(columns []string) []string {
 
 // inserting returns the columns of a new row. An id that is a number is the
 // database's to give.
-func (t shape) inserting() []string {
-	names := t.of(inserted)
+func (l *layout) inserting(t shape) []string {
+	names := t.of(l.inserted)
 	if strings.Contains(t["id"], "int") {
 		names = slices.DeleteFunc(names, func(name string) bool { return name == "id" })
 	}
@@ -64,19 +36,19 @@ func (t shape) inserting() []string {
 }
 
 // check says what the table lacks, as an error with what to do.
-func (t shape) check() error {
+func (l *layout) check(t shape) error {
 	if len(t) == 0 {
-		return fmt.Errorf("there is no table %s: run `onebeat migrate` to make it", Table)
+		return fmt.Errorf("there is no table %s: %s", l.table, l.whence)
 	}
-	if missing := t.without(required); len(missing) > 0 {
-		return fmt.Errorf("table %s has no column %s: it is not a table of schedules that onebeat knows", Table, strings.Join(missing, ", "))
+	if missing := t.without(l.required); len(missing) > 0 {
+		return fmt.Errorf("table %s has no column %s: it is not a table of schedules that onebeat knows", l.table, strings.Join(missing, ", "))
 	}
 	return nil
 }
 
 // lists are the words in braces that stand for several columns, or for a type.
-func (t shape) lists(mark string) map[string]string {
-	watching, inserting, updating := t.of(watched), t.inserting(), t.of(updated)
+func (l *layout) lists(t shape, mark string) map[string]string {
+	watching, inserting, updating := t.of(l.watched), l.inserting(t), t.of(l.updated)
 	return map[string]string{
 		"id_type":         cmp.Or(t["id"], "text"),
 		"watched":         join(watching, func(_ int, name string) string { return name }),
@@ -98,8 +70,8 @@ func join(names []string, each func(i int, name string) string) string {
 	return strings.Join(parts, ", ")
 }
 
-// readShape finds out which columns the user's table has.
-func readShape(ctx context.Context, q querier) (shape, error) {
+// readShape finds out which columns the catalog's table has.
+func (l *layout) readShape(ctx context.Context, q querier) (shape, error) {
 	table := shape{}
 	err := q.each(ctx, "columns", func(row scanner) error {
 		var name, kind string
@@ -110,7 +82,7 @@ func readShape(ctx context.Context, q querier) (shape, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read columns of %s: %w", Table, err)
+		return nil, fmt.Errorf("read columns of %s: %w", l.table, err)
 	}
 	return table, nil
 }

@@ -268,15 +268,15 @@ func (s *Store) home(table shape) string {
 
 // look finds out what the user's table is like now.
 func (s *Store) look(ctx context.Context) error {
-	table, err := readShape(ctx, s.db)
+	table, err := s.layout.readShape(ctx, s.db)
 	if err != nil {
 		return err
 	}
-	if err := table.check(); err != nil {
+	if err := s.layout.check(table); err != nil {
 		return err
 	}
 	if s.options.Home == HomeColumn && !table.has("last_run_at") {
-		return fmt.Errorf("table %s has no column last_run_at: run `onebeat migrate` to add it, or choose another home for it", Table)
+		return fmt.Errorf("table %s has no column last_run_at: run `onebeat migrate` to add it, or choose another home for it", s.layout.table)
 	}
 	s.table.Store(&table)
 	s.fill(table)

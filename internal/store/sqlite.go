@@ -28,6 +28,7 @@ import (
 // one writer at a time anyway and would make a second one wait by polling.
 type sqlite struct {
 	writer, reader *sql.DB
+	layout         *layout
 	texts          statements
 	filled         atomic.Pointer[statements] // texts for the table as it is
 	wal            bool                       // the file has a write-ahead log
@@ -45,7 +46,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	} else {
 		fresh = info.Size() == 0
 	}
-	lite := &sqlite{texts: loadStatements("sqlite")}
+	lite := &sqlite{layout: s.layout, texts: loadStatements("sqlite", s.layout)}
 	lite.fill(nil)
 	var err error
 	if lite.writer, err = connectSQLite(file, "&_txlock=immediate&_pragma=synchronous(full)"); err != nil {
@@ -106,7 +107,7 @@ func (l *sqlite) provider() (*goose.Provider, func(), error) {
 }
 
 func (l *sqlite) fill(table shape) {
-	filled := l.texts.rendered(table, "?")
+	filled := l.texts.rendered(l.layout, table, "?")
 	l.filled.Store(&filled)
 }
 
@@ -447,7 +448,7 @@ func (f *sqliteFeed) all(ctx context.Context, each func(*row) error) error {
 		var page []row
 		err := f.lite.each(ctx, "entries_page", func(from scanner) error {
 			var r row
-			if err := r.scan(lastInto{from, &after}, 1); err != nil {
+			if err := f.lite.layout.scan(&r, lastInto{from, &after}, 1); err != nil {
 				return err
 			}
 			page = append(page, r)
@@ -481,7 +482,7 @@ func (f *sqliteFeed) some(ctx context.Context, ids []string, each func(*row) err
 	var found []row
 	err := f.lite.each(ctx, "entries_by_id", func(from scanner) error {
 		var r row
-		err := r.scan(from, 1)
+		err := f.lite.layout.scan(&r, from, 1)
 		found = append(found, r)
 		return err
 	}, ids)

@@ -14,18 +14,21 @@ var sqlFiles embed.FS
 // statements are the SQL texts of one dialect by name, without their headers.
 type statements map[string]string
 
-func loadStatements(dialect string) statements {
+// loadStatements reads those of a dialect, and those of a layout in it.
+func loadStatements(dialect string, l *layout) statements {
 	texts := statements{}
-	files, err := fs.Glob(sqlFiles, path.Join("sql", dialect, "*.sql"))
-	if err != nil {
-		panic(err) // the pattern is constant
-	}
-	for _, file := range files {
-		text, err := fs.ReadFile(sqlFiles, file)
+	for _, pattern := range []string{path.Join("sql", dialect, "*.sql"), path.Join("sql", dialect, l.name, "*.sql")} {
+		files, err := fs.Glob(sqlFiles, pattern)
 		if err != nil {
-			panic(err) // it was just listed
+			panic(err) // the pattern is constant
 		}
-		texts[strings.TrimSuffix(path.Base(file), ".sql")] = withoutHeader(string(text))
+		for _, file := range files {
+			text, err := fs.ReadFile(sqlFiles, file)
+			if err != nil {
+				panic(err) // it was just listed
+			}
+			texts[strings.TrimSuffix(path.Base(file), ".sql")] = withoutHeader(string(text))
+		}
 	}
 	return texts
 }
@@ -52,8 +55,8 @@ func (s statements) get(name string) string {
 // the shape: another statement of that name, a list of columns (shape.go), or a
 // column, which is null where the table has none. Mark is what a parameter's
 // number follows.
-func (s statements) rendered(table shape, mark string) statements {
-	lists := table.lists(mark)
+func (s statements) rendered(l *layout, table shape, mark string) statements {
+	lists := l.lists(table, mark)
 	filled := make(statements, len(s))
 	for name, text := range s {
 		for strings.Contains(text, "{{") {

@@ -30,7 +30,7 @@ var oneSided = map[string]string{
 }
 
 func TestDialectsHaveTheSameStatements(t *testing.T) {
-	postgres, lite := loadStatements("postgres"), loadStatements("sqlite")
+	postgres, lite := loadStatements("postgres", &nativeLayout), loadStatements("sqlite", &nativeLayout)
 	for _, pair := range []struct{ some, others statements }{{postgres, lite}, {lite, postgres}} {
 		for name := range pair.some {
 			if _, ok := pair.others[name]; !ok && oneSided[name] == "" {
@@ -39,11 +39,15 @@ func TestDialectsHaveTheSameStatements(t *testing.T) {
 		}
 	}
 	for _, dialect := range []string{"postgres", "sqlite"} {
-		files, err := filepath.Glob(filepath.Join("sql", dialect, "*.sql"))
+		own, err := filepath.Glob(filepath.Join("sql", dialect, "*.sql"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, file := range files {
+		layouts, err := filepath.Glob(filepath.Join("sql", dialect, "*", "*.sql"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range append(own, layouts...) {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -144,11 +148,11 @@ func prepareAll(t *testing.T, url string, prepare, exec func(string) error) {
 				t.Fatal(err)
 			}
 		}
-		table, err := readShape(t.Context(), s.db)
+		table, err := s.layout.readShape(t.Context(), s.db)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for name, text := range s.texts.rendered(table, mark) {
+		for name, text := range s.texts.rendered(s.layout, table, mark) {
 			runState := kind == "bare" && strings.HasPrefix(name, "row_ended") // run where the columns are
 			if made(name) || runState {
 				continue

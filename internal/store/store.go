@@ -1,8 +1,9 @@
 // Package store remembers: the catalog of entries, the journal of claimed slots,
 // the ledger of runs, the lease, and what onebeat knows of an entry beside its row.
 //
-// The catalog is a table that belongs to its user, celery_beat_schedules, in
-// whatever shape it is found (shape.go). All else is in tables of onebeat's own,
+// The catalog is tables that belong to their user, in one of several layouts
+// (layout.go) and whatever shape they are found in (shape.go): celery_beat_schedules
+// in the native one. All else is in tables of onebeat's own,
 // onebeat_*, in the same database. PostgreSQL and SQLite are spoken through one
 // set of statements with the same names (sql/), so that what a step means is
 // written once, in Go, and how a database does it once a dialect.
@@ -49,6 +50,9 @@ type Options struct {
 	// Zone is the IANA zone of crontabs that name none: CELERY_TIMEZONE. Empty is UTC.
 	Zone string
 
+	// Catalog is the kind of tables that the entries are in. Empty is native.
+	Catalog string
+
 	// Home is where last_run_at lives: HomeColumn, HomeTable or HomeMemory.
 	// Empty is the column where the table has one, else onebeat_entries.
 	Home string
@@ -75,6 +79,7 @@ type Options struct {
 // methods may be called from any goroutine.
 type Store struct {
 	options Options
+	layout  *layout
 	dialect
 	log *slog.Logger
 
@@ -153,6 +158,10 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	case "", HomeColumn, HomeTable, HomeMemory:
 	default:
 		return nil, fmt.Errorf("home of last_run_at is %q: want column, table or memory", options.Home)
+	}
+	var err error
+	if s.layout, err = layoutOf(options.Catalog); err != nil {
+		return nil, err
 	}
 	target, err := parseURL(url)
 	if err != nil {

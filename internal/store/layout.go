@@ -1,0 +1,72 @@
+package store
+
+import "fmt"
+
+// A layout is in which tables a kind of catalog keeps its entries, and how a row
+// of them is read. Its statements are in a folder of its name below each dialect's.
+type layout struct {
+	name  string
+	table string // whose rows are the entries
+
+	// whence says what to do where there is no such table.
+	whence string
+
+	// editor says who edits entries where onebeat does not; empty where it does.
+	editor string
+
+	// required are the columns without which a table can't be read, and added those
+	// that Migrate adds where they are missing.
+	required, added []string
+
+	// updated are the columns that an edit writes, and inserted those of a new row:
+	// of some shapes a program is to fill in columns that mean nothing to onebeat.
+	updated, inserted []string
+
+	// watched are the columns whose change is a change of the entry.
+	watched []string
+
+	// scan reads the columns of the statement entries and leaves the rest after them.
+	scan func(r *row, from scanner, rest int) error
+}
+
+// layouts are the kinds of catalog by name: Options.Catalog.
+var layouts = map[string]*layout{nativeLayout.name: &nativeLayout}
+
+func layoutOf(name string) (*layout, error) {
+	if name == "" {
+		return &nativeLayout, nil
+	}
+	l, ok := layouts[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no catalog %q", name)
+	}
+	return l, nil
+}
+
+// Table is the table of the native catalog.
+const Table = "celery_beat_schedules"
+
+// definitionColumns are what a person writes of an entry, in the native catalog.
+var definitionColumns = []string{
+	"name", "task_name", "cron_expression", "enabled", "args", "kwargs", "description", "options", "timezone",
+	"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds", "updated_at",
+}
+
+// nativeLayout is celery_beat_schedules in every shape it is found in.
+var nativeLayout = layout{
+	name:     "native",
+	table:    Table,
+	whence:   "run `onebeat migrate` to make it",
+	required: []string{"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at"},
+	added: []string{
+		"last_run_at", "total_run_count", "options", "timezone",
+		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds",
+	},
+	updated:  definitionColumns,
+	inserted: append([]string{"id", "created_at", "tags", "execution_policy", "auto_generated_name"}, definitionColumns...),
+	watched: []string{
+		"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at", "options", "timezone",
+		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds",
+	},
+	scan: (*row).scan,
+}
