@@ -16,18 +16,27 @@ var taskIDs = uuid.NewV5(uuid.NamespaceURL, "https://github.com/onebeat/onebeat#
 // sends it and however often: the UUIDv5 of the three. Installations that share
 // a broker have ids of their own.
 func TaskID(installation, entry string, slot time.Time) string {
-	return taskID("slot", installation, entry, strconv.FormatInt(slot.UnixMicro(), 10))
+	return string(AppendTaskID(nil, installation, entry, slot))
+}
+
+// AppendTaskID appends what TaskID returns.
+func AppendTaskID(dst []byte, installation, entry string, slot time.Time) []byte {
+	digits := [20]byte{}
+	return appendID(dst, []byte("slot"), []byte(installation), []byte(entry), strconv.AppendInt(digits[:0], slot.UnixMicro(), 10))
 }
 
 // TaskIDOfRequest is the id of the task that an entry sends for a run that was
 // asked for.
 func TaskIDOfRequest(installation, entry, request string) string {
-	return taskID("request", installation, entry, request)
+	return string(appendID(nil, []byte("request"), []byte(installation), []byte(entry), []byte(request)))
 }
 
-// taskID joins the parts so that no two lists of parts give the same text, and
-// names it (RFC 9562, section 5.5), without garbage but for the id itself.
-func taskID(parts ...string) string {
+// IDLength is the length of a task id in bytes.
+const IDLength = 36
+
+// appendID joins the parts so that no two lists of parts give the same text, and
+// names it (RFC 9562, section 5.5), without garbage.
+func appendID(dst []byte, parts ...[]byte) []byte {
 	room := [256]byte{}
 	name := append(room[:0], taskIDs[:]...)
 	for _, part := range parts {
@@ -38,7 +47,18 @@ func taskID(parts ...string) string {
 	id := uuid.UUID(sum[:uuid.Size])
 	id.SetVersion(uuid.V5)
 	id.SetVariant(uuid.VariantRFC9562)
-	return id.String()
+	return appendUUID(dst, id)
+}
+
+// appendUUID writes id as text (RFC 9562, section 4).
+func appendUUID(dst []byte, id [uuid.Size]byte) []byte {
+	for i, b := range id {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			dst = append(dst, '-')
+		}
+		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
+	}
+	return dst
 }
 
 // RedisSuffix is what follows a queue's name in the key of its Redis list for a

@@ -86,6 +86,7 @@ type Dispatcher struct {
 	publisher Publisher
 	log       *slog.Logger
 	metrics   *Metrics
+	spare     spare
 }
 
 // New returns a dispatcher. It works while Run does.
@@ -111,7 +112,9 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 	if opts.Metrics == nil {
 		opts.Metrics = NewMetrics()
 	}
-	return &Dispatcher{opts, planner, ledger, publisher, opts.Logger, opts.Metrics}
+	return &Dispatcher{
+		opts: opts, planner: planner, ledger: ledger, publisher: publisher, log: opts.Logger, metrics: opts.Metrics,
+	}
 }
 
 // Run dispatches under term, with sequence numbers after seq, until ctx ends;

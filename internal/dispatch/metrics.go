@@ -101,11 +101,18 @@ func (m *Metrics) progress(batches int) {
 func (m *Metrics) databaseError() { m.database.Inc() }
 func (m *Metrics) brokerError()   { m.broker.Inc() }
 
-// ended counts one run.
-func (m *Metrics) ended(run *schedule.Run) {
-	m.runs.WithLabelValues(string(run.State)).Add(float64(run.Count))
-	if run.State == schedule.Sent {
-		m.lateness.Observe(run.SentAt.Sub(run.Slot).Seconds())
-		m.lastSent.Store(run.SentAt.UnixNano())
+// ended counts the runs of a part.
+func (m *Metrics) ended(runs []schedule.Run) {
+	counts := make(map[schedule.State]int, 1)
+	for i := range runs {
+		run := &runs[i]
+		counts[run.State] += run.Count
+		if run.State == schedule.Sent {
+			m.lateness.Observe(run.SentAt.Sub(run.Slot).Seconds())
+			m.lastSent.Store(run.SentAt.UnixNano())
+		}
+	}
+	for state, count := range counts {
+		m.runs.WithLabelValues(string(state)).Add(float64(count))
 	}
 }

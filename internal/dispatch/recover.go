@@ -104,7 +104,8 @@ func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed sche
 
 // known is the run of a slot that the broker's mark speaks of.
 func (d *Dispatcher) known(due schedule.ClaimedDue, present *schedule.Entry, term int64, reason string) (schedule.Run, bool) {
-	run := d.run(asDue(due, present), term)
+	claimed := asDue(due, present)
+	run := d.run(&claimed, term)
 	run.Recovered = true
 	switch {
 	case run.State != "":
@@ -114,7 +115,7 @@ func (d *Dispatcher) known(due schedule.ClaimedDue, present *schedule.Entry, ter
 		run.State, run.Reason = asNoted(reason)
 	default:
 		run.State = schedule.Sent
-		run.TaskID = d.taskID(asDue(due, present))
+		run.TaskID = d.taskID(&claimed)
 		if present != nil && present.Digest == due.Digest {
 			run.Queue = present.Payload.(*celery.Template).Route().Queue
 		}
