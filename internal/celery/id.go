@@ -47,11 +47,11 @@ func appendID(dst []byte, parts ...[]byte) []byte {
 	id := uuid.UUID(sum[:uuid.Size])
 	id.SetVersion(uuid.V5)
 	id.SetVariant(uuid.VariantRFC9562)
-	return appendUUID(dst, id)
+	return AppendUUID(dst, id)
 }
 
-// appendUUID writes id as text (RFC 9562, section 4).
-func appendUUID(dst []byte, id [uuid.Size]byte) []byte {
+// AppendUUID writes id as text (RFC 9562, section 4).
+func AppendUUID(dst []byte, id [uuid.Size]byte) []byte {
 	for i, b := range id {
 		if i == 4 || i == 6 || i == 8 || i == 10 {
 			dst = append(dst, '-')

@@ -2,9 +2,11 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strconv"
+	"unsafe"
 
 	"github.com/gofrs/uuid/v5"
 
@@ -34,7 +36,7 @@ type destination struct {
 
 // prepare finds out where each message goes.
 func (b *Broker) prepare(ctx context.Context, messages []celery.Message) (*push, error) {
-	p := &push{keys: []string{b.fence}, messages: make([]celery.Message, 0, len(messages))}
+	p := &push{keys: []string{b.fence}, messages: messages}
 	routes := map[routing][]destination{}
 	lists, channels := map[string]int{}, map[string]int{}
 	var last routing // a herd is mostly of one queue
@@ -52,6 +54,9 @@ func (b *Broker) prepare(ctx context.Context, messages []celery.Message) (*push,
 			last = to
 		}
 		if len(destinations) == 0 {
+			if len(p.failures) == 0 {
+				p.messages = slices.Clone(messages[:i]) // from here on it is not all of them
+			}
 			p.failures = append(p.failures, celery.Failure{Index: m.Index, Reason: unbound(m.Template.Route())})
 			continue
 		}
@@ -65,10 +70,15 @@ func (b *Broker) prepare(ctx context.Context, messages []celery.Message) (*push,
 				place = len(*loads)
 				places[d.to] = place
 				*loads = append(*loads, load{to: d.to})
+				if place == 0 {
+					(*loads)[place].members = make([]int, 0, len(messages))
+				}
 			}
-			(*loads)[place].members = append((*loads)[place].members, len(p.messages))
+			(*loads)[place].members = append((*loads)[place].members, i-len(p.failures))
 		}
-		p.messages = append(p.messages, m)
+		if len(p.failures) > 0 {
+			p.messages = append(p.messages, m)
+		}
 	}
 	for _, l := range p.lists {
 		p.keys = append(p.keys, l.to)
@@ -120,38 +130,47 @@ func (b *Broker) destinations(ctx context.Context, route routing) ([]destination
 
 // arguments renders the messages, as publish.lua reads them. Every copy of a
 // message has a delivery tag of its own: workers keep what they have not
-// acknowledged under it. It renders into a buffer, which it returns for the next.
+// acknowledged under it.
+//
+// The arguments lie in the buffer, which it returns: it must not be written to as
+// long as anything may read them.
 func (p *push) arguments(mark celery.Mark, buffer []byte) (arguments []string, _ []byte, err error) {
 	first := mark.Done
 	if len(p.messages) > 0 {
 		first = p.messages[0].Index
 	}
+	copies := 0
+	for _, loads := range [][]load{p.lists, p.channels} {
+		for _, l := range loads {
+			copies += len(l.members)
+		}
+	}
+	tags, err := newTags(copies)
+	if err != nil {
+		return nil, buffer, fmt.Errorf("make delivery tags: %w", err)
+	}
 	text := buffer[:0]
-	ends := make([]int, 0, len(p.messages))
-	arguments = make([]string, 0, 5+len(p.lists)+len(p.messages))
-	arguments = append(
-		arguments, strconv.FormatInt(mark.Term, 10), strconv.FormatInt(mark.Seq, 10), strconv.Itoa(mark.Done), mark.Note,
-		strconv.Itoa(first),
-	)
+	ends := make([]int, 0, copies)
 	for _, loads := range [][]load{p.lists, p.channels} {
 		for _, l := range loads {
 			for _, member := range l.members {
-				tag, err := uuid.NewV4()
-				if err != nil {
-					return nil, buffer, fmt.Errorf("make delivery tag: %w", err)
-				}
 				m := p.messages[member]
-				text = m.Template.AppendEnvelope(text, m, tag.String())
+				text = m.Template.AppendEnvelope(text, m, tags(len(ends)))
 				ends = append(ends, len(text))
 			}
 		}
 	}
-	rest, start := string(text), 0
+	rest, start := unsafe.String(unsafe.SliceData(text), len(text)), 0 // a copy would be half of a herd's garbage
 	next := func() string {
 		envelope := rest[start:ends[0]]
 		start, ends = ends[0], ends[1:]
 		return envelope
 	}
+	arguments = make([]string, 0, 5+len(p.lists)+len(p.channels)+copies)
+	arguments = append(
+		arguments, strconv.FormatInt(mark.Term, 10), strconv.FormatInt(mark.Seq, 10), strconv.Itoa(mark.Done), mark.Note,
+		strconv.Itoa(first),
+	)
 	for _, l := range p.lists {
 		arguments = append(arguments, strconv.Itoa(len(l.members)))
 		for range l.members {
@@ -164,6 +183,24 @@ func (p *push) arguments(mark celery.Mark, buffer []byte) (arguments []string, _
 		}
 	}
 	return arguments, text, nil
+}
+
+// newTags makes n delivery tags, random UUIDs, in one text.
+func newTags(n int) (tag func(i int) string, err error) {
+	const raw, length = uuid.Size, 2*uuid.Size + 4
+	random := make([]byte, n*raw)
+	if _, err := rand.Read(random); err != nil {
+		return nil, err
+	}
+	text := make([]byte, 0, n*length)
+	for id := range slices.Chunk(random, raw) {
+		u := uuid.UUID(id)
+		u.SetVersion(uuid.V4)
+		u.SetVariant(uuid.VariantRFC9562)
+		text = celery.AppendUUID(text, u)
+	}
+	all := string(text)
+	return func(i int) string { return all[i*length : (i+1)*length] }, nil
 }
 
 // refuse reads the tail of the script's answer: numbers of lists, then of

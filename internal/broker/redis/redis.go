@@ -63,7 +63,7 @@ type Broker struct {
 	layout layout
 	events *outbox.Outbox
 
-	buffer []byte // envelopes are rendered here
+	buffer []byte // envelopes are rendered here, and sent from here
 
 	// last is what the last part came to, if Redis took it: the answer may have
 	// been lost, or the caller may ask again.
@@ -185,6 +185,9 @@ func readMark(fields []string) (celery.Mark, error) {
 // connection that proves dead, as an idle one may be, is replaced at once.
 func (b *Broker) run(ctx context.Context, script *rueidis.Lua, keys, args []string) ([]string, error) {
 	answer, err := script.Exec(ctx, b.client, keys, args).AsStrSlice()
+	if err != nil {
+		b.buffer = nil // a connection that was given up may still be sending from it
+	}
 	if _, refused := rueidis.IsRedisErr(err); err != nil && !refused && ctx.Err() == nil {
 		answer, err = script.Exec(ctx, b.client, keys, args).AsStrSlice()
 	}
