@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/failpoint"
@@ -24,26 +25,65 @@ type journalDue struct {
 	Count   int            `json:"n,omitempty"`
 }
 
+// journalText is the dues as the journal has them, an array of journalDue; by
+// hand, for each slot's claim waits for it.
+func journalText(dues []schedule.Due) string {
+	text := make([]byte, 0, 2+len(dues)*(len(`{"e":"","s":,"d":},`)+36+16+20))
+	number := func(key string, n int64) {
+		if n != 0 {
+			text = strconv.AppendInt(append(text, key...), n, 10)
+		}
+	}
+	word := func(key, value string) {
+		if value != "" {
+			text = appendJSON(append(text, key...), value)
+		}
+	}
+	text = append(text, '[')
+	for i := range dues {
+		due := &dues[i]
+		text = appendJSON(append(text, `{"e":`...), string(due.Entry.ID))
+		text = strconv.AppendInt(append(text, `,"s":`...), micros(due.Slot), 10)
+		if digest := due.Entry.Digest; digest != 0 {
+			text = strconv.AppendUint(append(text, `,"d":`...), digest, 10)
+		}
+		word(`,"r":`, due.Request)
+		word(`,"st":`, string(due.State))
+		word(`,"why":`, due.Reason)
+		number(`,"to":`, micros(due.Through))
+		number(`,"n":`, int64(due.Count))
+		text = append(text, '}', ',')
+	}
+	if len(dues) > 0 {
+		text = text[:len(text)-1]
+	}
+	return string(append(text, ']'))
+}
+
+// appendJSON appends a text as JSON.
+func appendJSON(dst []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, err := json.Marshal(text)
+			if err != nil {
+				panic(err) // a text always has a JSON form
+			}
+			return append(dst, quoted...)
+		}
+	}
+	return append(append(append(dst, '"'), text...), '"')
+}
+
 // Claim writes the batch in the journal, for good, and moves the lease on to its
 // sequence number. It returns schedule.ErrLost, and has written nothing, when the
 // batch's term is over. It may be called again with the same batch after an error.
 func (s *Store) Claim(ctx context.Context, batch schedule.Batch) error {
-	dues := make([]journalDue, len(batch.Dues))
-	for i, due := range batch.Dues {
-		dues[i] = journalDue{
-			Entry: due.Entry.ID, Slot: micros(due.Slot), Digest: due.Entry.Digest, Request: due.Request,
-			State: due.State, Reason: due.Reason, Through: micros(due.Through), Count: due.Count,
-		}
-	}
-	text, err := json.Marshal(dues)
-	if err != nil {
-		return fmt.Errorf("claim: %w", err)
-	}
+	text := journalText(batch.Dues)
 	if err := failpoint.Here("claim.before"); err != nil {
 		return err
 	}
-	err = s.db.transact(ctx, mode{point: "claim.commit.before"}, func(tx transaction) error {
-		held, err := tx.claim(ctx, s.options.Shard, batch.Term, batch.Seq, string(text))
+	err := s.db.transact(ctx, mode{point: "claim.commit.before"}, func(tx transaction) error {
+		held, err := tx.claim(ctx, s.options.Shard, batch.Term, batch.Seq, text)
 		if err == nil && !held {
 			err = schedule.ErrLost
 		}
@@ -215,7 +255,7 @@ type ends struct {
 // fold sums the runs up. A run that a person asked for is counted, but its
 // instant is no slot: it must not hide slots that are still owed.
 func fold(runs []schedule.Run) ends {
-	var all ends
+	all := newEnds(len(runs))
 	at := make(map[schedule.ID]int, len(runs))
 	for i := range runs {
 		run := &runs[i]
@@ -239,6 +279,14 @@ func fold(runs []schedule.Run) ends {
 		*last = latest(*last, run.Slot, run.Through)
 	}
 	return all
+}
+
+// newEnds returns none, with room for so many entries.
+func newEnds(entries int) ends {
+	return ends{
+		ids: make([]string, 0, entries), sent: make([]time.Time, 0, entries),
+		unsent: make([]time.Time, 0, entries), counts: make([]int64, 0, entries),
+	}
 }
 
 func (all *ends) add(id string, sent, unsent time.Time, count int64) {

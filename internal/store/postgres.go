@@ -27,6 +27,10 @@ type postgres struct {
 	layout *layout
 	texts  statements
 	filled atomic.Pointer[statements] // texts for the table as it is
+
+	// described: statements are described before they run, as they are unless the
+	// URL asks for another way (default_query_exec_mode), so that the server takes arrays.
+	described bool
 }
 
 // idleInTransaction is how long a transaction of ours may wait for its client
@@ -47,11 +51,16 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
+	config.AfterConnect = encodeArrays
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return err
 	}
-	p := &postgres{pool: pool, layout: s.layout, texts: loadStatements("postgres", s.layout)}
+	mode := config.ConnConfig.DefaultQueryExecMode
+	p := &postgres{
+		pool: pool, layout: s.layout, texts: loadStatements("postgres", s.layout),
+		described: mode != pgx.QueryExecModeExec && mode != pgx.QueryExecModeSimpleProtocol,
+	}
 	p.fill(nil)
 	s.dialect = dialect{
 		name:     "postgres",
@@ -137,17 +146,16 @@ type postgresOn struct {
 	conn interface {
 		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
 		Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-		CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error)
 	}
 }
 
 func (on postgresOn) exec(ctx context.Context, name string, args ...any) (int64, error) {
-	tag, err := on.conn.Exec(ctx, on.p.filled.Load().get(name), postgresArgs(args)...)
+	tag, err := on.conn.Exec(ctx, on.p.filled.Load().get(name), on.p.args(args)...)
 	return tag.RowsAffected(), err
 }
 
 func (on postgresOn) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
-	rows, err := on.conn.Query(ctx, on.p.filled.Load().get(name), postgresArgs(args)...)
+	rows, err := on.conn.Query(ctx, on.p.filled.Load().get(name), on.p.args(args)...)
 	if err != nil {
 		return err
 	}
@@ -174,23 +182,8 @@ func (on postgresOn) claim(ctx context.Context, shard int, term, seq int64, dues
 	return written > 0, err
 }
 
-// runColumns are the columns of onebeat_runs in the order of runValues.
-var runColumns = []string{
-	"entry_id", "name", "task", "slot", "through", "count", "state", "reason",
-	"task_id", "queue", "request", "node", "term", "sent_at", "recovered",
-}
-
 func (on postgresOn) insertRuns(ctx context.Context, runs []schedule.Run) error {
-	values := make([]any, len(runColumns))
-	_, err := on.conn.CopyFrom(ctx, pgx.Identifier{"onebeat_runs"}, runColumns,
-		pgx.CopyFromSlice(len(runs), func(i int) ([]any, error) {
-			r := &runs[i]
-			copy(values, []any{
-				string(r.Entry), r.Name, r.Task, r.Slot, orNull(r.Through), int64(r.Count), string(r.State), r.Reason,
-				r.TaskID, r.Queue, r.Request, r.Node, r.Term, orNull(r.SentAt), r.Recovered,
-			})
-			return values, nil
-		}))
+	_, err := on.conn.(pgx.Tx).Conn().PgConn().CopyFrom(ctx, &runReader{runs: runs}, copyRuns)
 	return err
 }
 
@@ -201,20 +194,27 @@ func orNull(at time.Time) any {
 	return at
 }
 
-// postgresArgs makes null of zero instants.
-func postgresArgs(args []any) []any {
+// args makes null of zero instants, and arrays of slices.
+func (p *postgres) args(args []any) []any {
 	for i, arg := range args {
-		switch v := arg.(type) {
-		case time.Time:
-			args[i] = orNull(v)
-		case []time.Time:
-			instants := make([]*time.Time, len(v))
-			for i := range v {
-				if !v[i].IsZero() {
-					instants[i] = &v[i]
+		if at, ok := arg.(time.Time); ok {
+			args[i] = orNull(at)
+			continue
+		}
+		if p.described {
+			if values := arrayOf(arg); values != nil {
+				args[i] = values
+			}
+			continue
+		}
+		if instants, ok := arg.([]time.Time); ok {
+			pointers := make([]*time.Time, len(instants))
+			for k := range instants {
+				if !instants[k].IsZero() {
+					pointers[k] = &instants[k]
 				}
 			}
-			args[i] = instants
+			args[i] = pointers
 		}
 	}
 	return args
