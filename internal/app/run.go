@@ -204,6 +204,8 @@ func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, 
 		Zone:     config.String("zone"),
 		Home:     home,
 		CatchUp:  config.Bool("catch-up"),
+		Ledger:   config.String("ledger"),
+		KeepRuns: config.Int("keep-runs"),
 		LeaseFor: config.Length("lease"),
 		Prepare:  prepare(celeryConfig),
 		Logger:   log,
@@ -299,6 +301,9 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	n.leads(term, planner)
 	defer n.leads(0, nil)
 
+	if err := n.store.NoteLedger(hold); err != nil {
+		return err
+	}
 	journal, err := n.store.Journal(hold)
 	if err != nil {
 		return err
@@ -321,6 +326,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
+	group.Go(func() error { return n.tendLedger(working) })
 	group.Go(func() error { return follower.run(working, n.store) })
 	group.Go(func() error {
 		defer done()
@@ -351,6 +357,30 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 		return dispatcher.Run(ctx, working, term, seq)
 	})
 	return group.Wait()
+}
+
+// tendInterval is the time between looks at what of the ledger is old.
+const tendInterval = 10 * time.Minute
+
+// tendLedger drops what of the ledger is old, now and then, until ctx ends.
+func (n *node) tendLedger(ctx context.Context) error {
+	for failed := ""; ; {
+		err := n.store.TendLedger(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failed = ""
+		case err.Error() != failed:
+			failed = err.Error()
+			n.log.Warn("the ledger cannot be tended; trying on", "err", err)
+		}
+		select {
+		case <-time.After(tendInterval):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // leads notes that this node holds the lease of term, or none.

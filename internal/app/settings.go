@@ -49,6 +49,8 @@ var Settings = []Setting{
 	{Name: "lease", Kind: "length", Default: "5s", Serve: true, Help: "how long a node that is cut off keeps the others waiting", check: length(time.Second, 10*time.Minute)},
 	{Name: "drain", Kind: "length", Default: "10s", Serve: true, Help: "how long a stop waits for what was claimed to go out", check: length(0, 10*time.Minute)},
 	{Name: "batch", Kind: "number", Default: "1000", Serve: true, Help: "the most slots that are claimed and sent together", check: count(1, 5000)},
+	{Name: "ledger", Kind: "word", Default: "all", Serve: true, Help: "what gets a row in the ledger: all slots, or exceptions: those that were not sent", check: oneOf("all", "exceptions")},
+	{Name: "keep-runs", Kind: "number", Default: "30", Serve: true, Help: "how many days the ledger goes back; 0 for all", check: count(0, 36500)},
 	{Name: "redis-url", Kind: "url", Also: []string{"REDIS_URL"}, Serve: true, Help: "a Redis that tells of edits on a channel; they are seen without it too"},
 	{Name: "redis-sync", Kind: "bool", Also: []string{"CELERY_BEAT_REDIS_SYNC_ENABLED"}, Default: "true", Serve: true, Help: "listen to redis-url at all", check: boolean},
 	{Name: "redis-channel", Kind: "name", Also: []string{"CELERY_BEAT_REDIS_CHANNEL"}, Default: "celery_beat_schedule_updates", Serve: true, Help: "the channel that tells of edits"},

@@ -157,7 +157,7 @@ func (r *recording) do(ctx context.Context, tx transaction) error {
 			return err
 		}
 	}
-	if err := tx.insertRuns(ctx, r.runs); err != nil {
+	if err := tx.insertRuns(ctx, r.store.noted(r.runs)); err != nil {
 		return err
 	}
 	return r.store.holds(ctx, tx, r.term)

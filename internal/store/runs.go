@@ -3,7 +3,9 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -31,4 +33,71 @@ func (s *Store) Runs(ctx context.Context, filter Filter) ([]schedule.Run, error)
 		return nil, fmt.Errorf("read runs: %w", err)
 	}
 	return runs, nil
+}
+
+// What the ledger keeps: Options.Ledger.
+const (
+	LedgerAll        = "all"        // a row for each slot, or for a range of slots that ended alike
+	LedgerExceptions = "exceptions" // none for slots that were sent
+)
+
+// noted are the runs that get a row.
+func (s *Store) noted(runs []schedule.Run) []schedule.Run {
+	if s.options.Ledger != LedgerExceptions {
+		return runs
+	}
+	var rest []schedule.Run
+	for i := range runs {
+		if runs[i].State != schedule.Sent {
+			rest = append(rest, runs[i])
+		}
+	}
+	return rest
+}
+
+// tendedAtOnce is how many runs SQLite forgets in one transaction: the statement
+// runs_tend says so too.
+const tendedAtOnce = 1000
+
+// TendLedger sees to the ledger's days: partitions for the coming ones, where there
+// are partitions, and an end to those that are older than Options.KeepRuns. It is
+// to be called from time to time, and may be at any.
+func (s *Store) TendLedger(ctx context.Context) error {
+	for {
+		var forgotten int64
+		err := s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) (err error) {
+			forgotten, err = tx.exec(ctx, "runs_tend", s.options.KeepRuns)
+			return err
+		})
+		if errors.Is(err, errHeld) {
+			err = errors.New("another program reads the ledger; it is tried again later")
+		}
+		if err != nil {
+			return fmt.Errorf("drop old runs: %w", err)
+		}
+		if forgotten < tendedAtOnce {
+			return nil
+		}
+	}
+}
+
+// NoteLedger writes down, once a change of it, what the ledger keeps and since when,
+// so that a slot without a run can be told from one that was lost. The fact is
+// "ledger" in onebeat_meta: a line a change, "all 2026-11-24T09:00:00Z".
+func (s *Store) NoteLedger(ctx context.Context) error {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return fmt.Errorf("note what the ledger keeps: %w", err)
+	}
+	keeps := cmp.Or(s.options.Ledger, LedgerAll)
+	line := keeps + " " + now.Format(time.RFC3339Nano)
+	text, err := s.meta(ctx, "ledger", func() (string, error) { return line, nil })
+	last := text[strings.LastIndex(text, "\n")+1:]
+	if err == nil && !strings.HasPrefix(last, keeps+" ") {
+		_, err = s.db.exec(ctx, "meta_update", "ledger", text, text+"\n"+line)
+	}
+	if err != nil {
+		return fmt.Errorf("note what the ledger keeps: %w", err)
+	}
+	return nil
 }

@@ -67,6 +67,12 @@ type Options struct {
 	// LeaseFor is how long a lease lasts without renewal. 0 is 5 s, or 3 s on SQLite.
 	LeaseFor time.Duration
 
+	// Ledger is what the ledger keeps: LedgerAll or LedgerExceptions. Empty is all.
+	Ledger string
+
+	// KeepRuns is how many days runs are kept for; 0 is for good.
+	KeepRuns int
+
 	// Prepare is called with each entry that was read, before it is handed out, to
 	// fill in its Payload. An error makes the row a bad one; its text is shown.
 	Prepare func(*schedule.Entry) error

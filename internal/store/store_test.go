@@ -56,6 +56,42 @@ print(sqlite3.sqlite_version, db.execute("SELECT count(*), min(at) > 17000000000
 	}
 }
 
+// A ledger that was one table goes on as the partition of the days before.
+func TestLedgerOfOneTableIsCarriedOver(t *testing.T) {
+	db := freshPostgres(t)
+	first, err := os.ReadFile("migrations/postgres/00001_onebeat.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Exec(t, string(first))
+	db.Exec(t, `INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, recovered)
+		VALUES ('1', 'n', 't', now(), 1, 'sent', '', '', '', '', 'node', 1, false)`)
+	for range 2 { // printed SQL may have been run by hand before
+		second, err := os.ReadFile("migrations/postgres/00003_ledger_by_day.sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.Exec(t, string(second))
+	}
+	s, err := store.Open(t.Context(), db.URL, store.Options{KeepRuns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.TendLedger(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if runs, err := s.Runs(t.Context(), store.Filter{Entry: "1"}); err != nil || len(runs) != 1 {
+		t.Errorf("Runs = %v, %v; want the one of before", runs, err)
+	}
+	if got := db.Query(t, "SELECT tableoid::regclass::text ~ '^onebeat_runs_[0-9]{8}$' FROM onebeat_runs"); len(got) != 1 || got[0] != "true" {
+		t.Errorf("the run of before is in a partition of a day: %v, want true", got)
+	}
+}
+
 // freshPostgres makes a database on the server of ONEBEAT_TEST_POSTGRES, and drops it when the test ends.
 func freshPostgres(t testing.TB) storetest.Database {
 	t.Helper()

@@ -44,6 +44,8 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"slots that ended unsent are not owed again", testUnsentSlots},
 		{"a row held by another program holds up nothing", testHeldRow},
 		{"runs are found by entry, state and slot", testRuns},
+		{"a ledger of exceptions has no rows of sent slots", testExceptions},
+		{"old days of the ledger go", testOldDays},
 
 		{"of nodes that race one has the lease", testLeaseRace},
 		{"a released lease is free at once", testLeaseRelease},
