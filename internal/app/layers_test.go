@@ -22,7 +22,7 @@ var layers = map[string]string{
 	"internal/dispatch":        "schedule celery failpoint",
 	"internal/store":           "schedule failpoint", // the ports, and what serves them
 	"internal/store/storetest": "schedule store",
-	"internal/broker":          "celery broker/address broker/redis broker/amqp broker/sqlalchemy broker/filesystem",
+	"internal/broker":          "celery broker/address broker/redis broker/amqp broker/sqlalchemy broker/filesystem broker/sqs",
 
 	"internal/broker/address":    "",
 	"internal/broker/outbox":     "celery",
@@ -30,6 +30,7 @@ var layers = map[string]string{
 	"internal/broker/amqp":       "celery failpoint broker/address broker/outbox",
 	"internal/broker/virtual":    "celery",
 	"internal/broker/filesystem": "celery failpoint broker/virtual",
+	"internal/broker/sqs":        "celery failpoint broker/address broker/virtual",
 	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual",
 	"internal/broker/brokertest": "celery failpoint broker",
 

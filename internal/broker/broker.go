@@ -5,8 +5,8 @@
 //
 //   - All messages of a part are with the broker, for good, once Publish returned nil.
 //   - A part may be published again after an error. What had arrived is not sent
-//     again: always so on Redis, in databases and folders; on RabbitMQ up to the last mark,
-//     of which there is one every 50 messages.
+//     again: always so on Redis, in databases and folders; on RabbitMQ and SQS up to the
+//     last mark: one every 50 messages there, one a part here.
 //   - Whoever took a lower term can send nothing more after Take returned.
 //
 // Events of sent tasks are best effort and cost a Publish no time. Redis and RabbitMQ
@@ -24,6 +24,7 @@ import (
 	"github.com/onebeat/onebeat/internal/broker/filesystem"
 	"github.com/onebeat/onebeat/internal/broker/redis"
 	"github.com/onebeat/onebeat/internal/broker/sqlalchemy"
+	"github.com/onebeat/onebeat/internal/broker/sqs"
 	"github.com/onebeat/onebeat/internal/celery"
 )
 
@@ -68,7 +69,7 @@ type Options struct {
 	// the workers.
 	TransportOptions map[string]any
 
-	// Declare lets RabbitMQ queues that do not exist be declared, as Celery would.
+	// Declare lets queues of RabbitMQ and SQS that do not exist be made, as Celery would.
 	Declare bool
 
 	// Node is the sender's name in events.
@@ -113,6 +114,15 @@ func Open(url string, options Options) (Broker, error) {
 	case "sentinel", "sentinels":
 		return nil, fmt.Errorf("broker: Redis Sentinel (%s://) is not supported yet: give the URL of the primary, redis:// or rediss://", scheme)
 	}
+	if scheme == "sqs" {
+		return sqs.Open(url, sqs.Options{
+			Installation: options.Installation,
+			Shard:        options.Shard,
+			Transport:    options.TransportOptions,
+			Declare:      options.Declare,
+			Logger:       logger,
+		})
+	}
 	if scheme == "filesystem" {
 		return filesystem.Open(url, filesystem.Options{
 			Installation: options.Installation,
@@ -127,7 +137,7 @@ func Open(url string, options Options) (Broker, error) {
 			Transport:    options.TransportOptions,
 		})
 	}
-	return nil, fmt.Errorf("broker %q is not supported: it should be redis://, rediss://, redis+socket://, amqp://, amqps://, sqla+postgresql:// (also mysql, sqlite) or filesystem://", scheme)
+	return nil, fmt.Errorf("broker %q is not supported: it should be redis://, rediss://, redis+socket://, amqp://, amqps://, sqla+postgresql:// (also mysql, sqlite), filesystem:// or sqs://", scheme)
 }
 
 // Redact returns a broker's URL without its password, for people to read.

@@ -28,6 +28,7 @@ type broker struct {
 	own  string // what names begin with
 
 	transport map[string]any // broker_transport_options of a virtual one
+	suffix    string         // what names end in
 
 	redis  rueidis.Client
 	taken  []message // off RabbitMQ's queues so far
@@ -66,7 +67,7 @@ func (b *broker) queue(name string) string {
 	if b.kind == rabbitmq {
 		return b.own + name
 	}
-	return name
+	return name + b.suffix
 }
 
 // settings are Celery's settings that make onebeat and workers use the queues.

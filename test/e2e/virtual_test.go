@@ -11,6 +11,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/onebeat/onebeat/test/harness"
+	"github.com/onebeat/onebeat/test/harness/sqs"
 )
 
 // Rows become tasks that real workers run, each slot once, where the queues are
@@ -57,6 +58,25 @@ func TestRowsBecomeTasksThroughAFolder(t *testing.T) {
 			s.command(t, "migrate")
 			s.command(t, "check")
 			testRowsBecomeTasks(t, s, python.variable, python.celery)
+		})
+	}
+}
+
+// The same through SQS, which is imitated: standard queues and FIFO queues. The
+// oldest Celery speaks a protocol that is not imitated.
+func TestRowsBecomeTasksThroughSQS(t *testing.T) {
+	t.Parallel()
+	for name, suffix := range map[string]string{"standard": "", "FIFO": ".fifo"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake := sqs.New(t)
+			b := &broker{kind: virtual, url: fake.URL(), suffix: suffix, transport: map[string]any{
+				"region": "eu-central-1", "queue_name_prefix": "app-", "wait_time_seconds": 1, "polling_interval": 0.1,
+			}}
+			s := newBareSite(t, newDatabase(t, sqlite), b)
+			s.command(t, "migrate")
+			s.command(t, "check")
+			testRowsBecomeTasks(t, s, pythons[0].variable, pythons[0].celery)
 		})
 	}
 }

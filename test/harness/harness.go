@@ -1,5 +1,6 @@
 // Package harness finds what the tests run against. Its packages start real
-// Celery workers and Flower; the servers themselves are started by test/stack.
+// Celery workers and Flower, and imitate SQS; the servers themselves are started by
+// test/stack.
 package harness
 
 import (

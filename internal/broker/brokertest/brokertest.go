@@ -38,8 +38,21 @@ type Server struct {
 	// breaks in the middle of it.
 	Repeats int
 
+	// Unordered says that messages may overtake each other.
+	Unordered bool
+
 	// Points are the failpoints of the adapter.
 	Points []string
+
+	// CrashRepeats is how many messages may arrive twice when the node crashes;
+	// Repeats if zero.
+	CrashRepeats int
+
+	// Suffix is what the name of each queue ends in.
+	Suffix string
+
+	// Declare lets the broker make queues.
+	Declare bool
 
 	// Transport are broker_transport_options.
 	Transport map[string]any
@@ -125,7 +138,7 @@ type site struct {
 
 func newSite(t *testing.T, server Server) *site {
 	t.Helper()
-	s := &site{t: t, server: server, installation: unique(), queue: "brokertest-" + unique(), config: settings(t)}
+	s := &site{t: t, server: server, installation: unique(), queue: "brokertest-" + unique() + server.Suffix, config: settings(t)}
 	server.Queue(t, s.queue)
 	return s
 }
@@ -148,6 +161,7 @@ func (s *site) open(rawURL string) broker.Broker {
 	b, err := broker.Open(rawURL, broker.Options{
 		Installation:     s.installation,
 		TransportOptions: s.server.Transport,
+		Declare:          s.server.Declare,
 		Node:             "gen1@brokertest",
 		Logger:           slog.New(slog.DiscardHandler),
 	})
@@ -264,13 +278,23 @@ func (s *site) received() []string {
 // expect checks that exactly these came to the site's queue, in order.
 func (s *site) expect(want []string) {
 	s.t.Helper()
-	if got := s.received(); !slices.Equal(got, want) {
+	got := s.received()
+	if s.server.Unordered {
+		slices.Sort(got)
+		slices.Sort(want)
+	}
+	if !slices.Equal(got, want) {
 		s.t.Errorf("queue holds %d messages %.300q, want %d %.300q", len(got), got, len(want), want)
 	}
 }
 
 // expectRepeats checks that each came, and no more than the server's Repeats twice.
 func (s *site) expectRepeats(want []string) {
+	s.t.Helper()
+	s.expectAtMost(s.server.Repeats, want)
+}
+
+func (s *site) expectAtMost(most int, want []string) {
 	s.t.Helper()
 	count := map[string]int{}
 	got := s.received()
@@ -282,8 +306,8 @@ func (s *site) expectRepeats(want []string) {
 			s.t.Errorf("message %s is lost", id)
 		}
 	}
-	if repeats := len(got) - len(count); repeats > s.server.Repeats {
-		s.t.Errorf("%d of %d messages came twice, want at most %d", repeats, len(want), s.server.Repeats)
+	if repeats := len(got) - len(count); repeats > most {
+		s.t.Errorf("%d of %d messages came twice, want at most %d", repeats, len(want), most)
 	}
 }
 
@@ -323,7 +347,10 @@ func testOrder(t *testing.T, s *site) {
 	for _, m := range messages {
 		got = append(got, m.ID)
 	}
-	if want := ids(part.Messages); !slices.Equal(got, want) {
+	if s.server.Unordered {
+		slices.Sort(got)
+	}
+	if want := ids(part.Messages); !slices.Equal(got, want) { // they sort as they are numbered
 		t.Fatalf("queue holds %d messages, want 1000 in order", len(got))
 	}
 	if messages[0].Task != "proj.tasks.add" {
@@ -336,7 +363,7 @@ func testOrder(t *testing.T, s *site) {
 }
 
 func testQueues(t *testing.T, s *site) {
-	other := "brokertest-" + unique()
+	other := "brokertest-" + unique() + s.server.Suffix
 	s.server.Queue(t, other)
 	part := s.part(1, 1, 0, 6)
 	for i, options := range []string{
@@ -608,13 +635,13 @@ func testRelease(t *testing.T, s *site) {
 // Benchmark publishes parts of 1000 messages of about 700 bytes to one queue and
 // reports messages a second.
 func Benchmark(b *testing.B, server Server) {
-	queue := "brokertest-" + unique()
+	queue := "brokertest-" + unique() + server.Suffix
 	server.Queue(b, queue)
 	template, err := settings(b).Template(celery.Task{Name: "proj.tasks.add", Args: `[1, 2]`, Options: fmt.Sprintf(`{"queue": %q}`, queue)})
 	if err != nil {
 		b.Fatal(err)
 	}
-	publisher, err := broker.Open(server.URL, broker.Options{Installation: unique(), TransportOptions: server.Transport, Logger: slog.New(slog.DiscardHandler)})
+	publisher, err := broker.Open(server.URL, broker.Options{Installation: unique(), TransportOptions: server.Transport, Declare: server.Declare, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
