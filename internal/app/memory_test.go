@@ -1,6 +1,16 @@
 package app
 
-import "testing"
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/plan"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
 
 // Garbage costs memory, collecting it costs time that grows with what is in use.
 func TestGarbageIsAQuarterOfWhatIsInUseOrTheHeadroom(t *testing.T) {
@@ -17,4 +27,59 @@ func TestGarbageIsAQuarterOfWhatIsInUseOrTheHeadroom(t *testing.T) {
 			t.Errorf("with %d in use garbage is %d (%d %%), want about %d", tt.inUse, garbage, percent, tt.most)
 		}
 	}
+}
+
+// What is kept of an entry, as it is planned and ready to be sent, is what a
+// million of them take. The bound is a tenth more than was measured; what the
+// watcher of the catalog keeps is not in it.
+func TestAnEntryTakesLittleMemory(t *testing.T) {
+	const entries, most = 20_000, 720
+	config, err := celery.ParseConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := prepare(config)
+	planner := plan.New(plan.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- planner.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	before := inUse()
+	for i := range entries {
+		spec, err := schedule.ParseSpec("0 9 * * *", "UTC", time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &schedule.Entry{
+			ID: schedule.ID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", i)), Name: fmt.Sprintf("report of customer %d", i),
+			Task: "reports.tasks.send", Spec: spec, After: time.Now(),
+			Row: &schedule.Row{
+				Args: fmt.Sprintf(`["daily", %d]`, i), Kwargs: fmt.Sprintf(`{"schedule_id": %d, "from_date": "20250729", "to_date": "20250730"}`, i),
+				Options: `{"queue": "reports", "expires": 1800, "soft_time_limit": 300}`,
+			},
+		}
+		if err := ready(e); err != nil {
+			t.Fatal(err)
+		}
+		if err := planner.Apply(ctx, []schedule.Change{{ID: e.ID, Entry: e}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if bytes := (inUse() - before) / entries; bytes > most {
+		t.Errorf("an entry takes %d bytes, want %d at most", bytes, most)
+	} else {
+		t.Logf("an entry takes %d bytes", bytes)
+	}
+	runtime.KeepAlive(planner)
+}
+
+func inUse() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what finalizers held
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -221,7 +221,7 @@ func prepare(config *celery.Config) func(*schedule.Entry) error {
 		if err != nil {
 			return err
 		}
-		e.Payload, e.Args, e.Kwargs, e.Options = template, "", "", ""
+		e.Payload, e.Row = template, nil
 		return nil
 	}
 }

@@ -19,6 +19,7 @@ type shape struct {
 	properties  Properties
 	envelope    []part
 	event       []part
+	tail        string // the end of the body, if it is the same in all
 	priority    uint8
 	hasPriority bool
 
@@ -273,7 +274,7 @@ type shapes struct {
 
 // intern returns the shape that is known and equal to s, or else s.
 func (all *shapes) intern(s *shape) *shape {
-	key := fmt.Sprint(s.envelope, s.event, s.countdown, s.eta.UnixMicro(), s.expires, s.expiresIn, s.expirationIn, s.hasPriority)
+	key := fmt.Sprint(s.envelope, s.event, s.tail, s.countdown, s.eta.UnixMicro(), s.expires, s.expiresIn, s.expirationIn, s.hasPriority)
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if same := all.known[key].Value(); same != nil {

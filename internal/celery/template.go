@@ -28,17 +28,17 @@ type Template struct {
 	own  []byte
 	ends [sections]uint32
 
-	expiresAt time.Time // of an absolute expires option
+	expiresAt *time.Time // of an absolute expires option
 }
 
 // The sections of a template's own text.
 const (
-	bodySection   = iota
-	argsSection   // argsrepr
-	kwargsSection // kwargsrepr
-	entrySection  // the entry's name
-	headerSection // the option headers, as members of an object with a comma before each
-	idSection     // the option task_id
+	bodySection   = iota // without the shape's tail
+	argsSection          // argsrepr
+	kwargsSection        // kwargsrepr
+	entrySection         // the entry's name
+	headerSection        // the option headers, as members of an object with a comma before each
+	idSection            // the option task_id
 	sections
 )
 
@@ -98,7 +98,11 @@ func (c *Config) template(task Task) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Template{shape: p.shape, expiresAt: p.expiresAt}
+	t := &Template{shape: p.shape}
+	if !p.expiresAt.IsZero() {
+		at := p.expiresAt
+		t.expiresAt = &at
+	}
 	texts := [sections]string{
 		bodySection:   string(body),
 		argsSection:   p.argsRepr,
@@ -172,7 +176,11 @@ func (c *Config) prepare(task Task) (*prepared, error) {
 	p.embed.set("errbacks", o.errbacks)
 	p.embed.set("chain", o.chain)
 	p.embed.set("chord", o.chord)
-	p.shape = c.shapes.intern(c.shapeOf(task, codec, compression, o))
+	shape := c.shapeOf(task, codec, compression, o)
+	if o.serializer == "json" && !p.compressed { // else a body is not in pieces
+		shape.tail = string(append(appendJSON([]byte{','}, p.embed), ']'))
+	}
+	p.shape = c.shapes.intern(shape)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -216,11 +224,14 @@ func parseField(column, text, kind string) (value, error) {
 	return nil, fmt.Errorf("%s must be %s", column, kind)
 }
 
-// body makes the body of the messages.
+// body makes the body of the messages, but for the shape's tail.
 func (p *prepared) body(task Task, args, kwargs value) ([]byte, error) {
 	var raw []byte
 	raw = append(append(raw, '['), textOr(task.Args, args, "[]")...)
 	raw = append(append(raw, ','), textOr(task.Kwargs, kwargs, "{}")...)
+	if p.shape.tail != "" {
+		return raw, nil
+	}
 	raw = append(appendJSON(append(raw, ','), p.embed), ']')
 	if args == nil {
 		args = []value{}
@@ -278,18 +289,23 @@ func (t *Template) TaskID(m Message) string {
 // Expired reports whether an absolute expires option has passed at the instant
 // given: a worker would discard the message unread.
 func (t *Template) Expired(at time.Time) bool {
-	return t.shape.expires == absolute && at.After(t.expiresAt)
+	return t.shape.expires == absolute && at.After(*t.expiresAt)
 }
 
 // Body is the body of the messages as it goes over AMQP. It must not be changed.
-func (t *Template) Body() []byte { return t.section(bodySection) }
+func (t *Template) Body() []byte {
+	if t.shape.tail == "" {
+		return t.section(bodySection)
+	}
+	return append(t.section(bodySection), t.shape.tail...) // a new text, for a section's capacity ends with it
+}
 
 // expiry is when a message expires.
 func (t *Template) expiry(at time.Time) time.Time {
 	if t.shape.expires == relative {
 		return addSeconds(at, t.shape.expiresIn)
 	}
-	return t.expiresAt
+	return *t.expiresAt
 }
 
 // ttl is a message's expiration property in milliseconds.
@@ -298,7 +314,7 @@ func (t *Template) ttl(at time.Time) int64 {
 	case relative:
 		return expiration(t.shape.expiresIn)
 	case absolute:
-		return expiration(t.expiresAt.Sub(at.Truncate(time.Microsecond)).Seconds())
+		return expiration((*t.expiresAt).Sub(at.Truncate(time.Microsecond)).Seconds())
 	}
 	return expiration(t.shape.expirationIn)
 }

@@ -2,6 +2,7 @@ package celery
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -132,7 +133,7 @@ func (t *Template) fill(dst []byte, parts []part, f *filling) []byte {
 			dst = append(dst, t.section(headerSection)...)
 		case bodyHole:
 			dst = append(dst, '"')
-			dst = base64.StdEncoding.AppendEncode(dst, t.section(bodySection))
+			dst = appendBase64(dst, t.section(bodySection), t.shape.tail)
 			dst = append(dst, '"')
 		case tagHole:
 			dst = appendQuoted(dst, f.tag)
@@ -158,6 +159,15 @@ func (t *Template) fill(dst []byte, parts []part, f *filling) []byte {
 		}
 	}
 	return dst
+}
+
+// appendBase64 appends body and tail, which are one text.
+func appendBase64(dst, body []byte, tail string) []byte {
+	start, size := len(dst), base64.StdEncoding.EncodedLen(len(body)+len(tail))
+	dst = slices.Grow(dst, size+len(body)+len(tail))
+	text := append(append(dst[start+size:start+size], body...), tail...) // joined behind where it is encoded to
+	base64.StdEncoding.Encode(dst[start:start+size], text)
+	return dst[:start+size]
 }
 
 // appendUnix writes t as Python's time.time(): seconds with a fraction.

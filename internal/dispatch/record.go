@@ -71,15 +71,10 @@ func (s *spare) take(n int) []schedule.Run {
 	return make([]schedule.Run, 0, n)
 }
 
-// spares bounds the slices that are kept when there is little to do.
-const spares = 4
-
 // give takes back runs that nobody holds any more.
 func (s *spare) give(runs []schedule.Run) {
 	clear(runs)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.slices) < spares {
-		s.slices = append(s.slices, runs)
-	}
+	s.slices = append(s.slices, runs) // no more than there are batches between two stages
 }

@@ -39,11 +39,6 @@ type Entry struct {
 	Name string // for people; need not be unique
 	Task string // the Celery task's name
 
-	// Args, Kwargs and Options are the JSON texts of the row: an array, an
-	// object, and an object of apply_async options. Empty means none. They may be
-	// dropped once Payload was made from them.
-	Args, Kwargs, Options string
-
 	Spec    Spec
 	Misfire Misfire
 
@@ -56,8 +51,9 @@ type Entry struct {
 	// after After up to then were paused, and end so.
 	PausedUntil time.Time
 
-	LastRunAt     time.Time // the slot last sent; zero if none was
-	TotalRunCount int64
+	// Row is what else the entry was read from. It may be dropped once Payload was
+	// made: neither planning nor sending looks at it.
+	*Row
 
 	// Payload is what a sender made ready from the entry, once per definition.
 	// Only the sender looks inside.
@@ -70,6 +66,16 @@ type Entry struct {
 	mu     sync.Mutex
 	sealed int64 // the last slot that was sealed, Unix microseconds; 0 for none
 	end    *end  // nil while e is the entry's definition
+}
+
+// A Row is what of an entry is of no use once it is made ready to be sent.
+type Row struct {
+	// Args, Kwargs and Options are JSON texts: an array, an object, and an object of
+	// apply_async options. Empty means none.
+	Args, Kwargs, Options string
+
+	LastRunAt     time.Time // the slot last sent; zero if none was
+	TotalRunCount int64
 }
 
 // An end is how a definition ended: few do, so that an Entry keeps but a pointer.

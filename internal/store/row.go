@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -151,8 +152,8 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		return nil, err
 	}
 	e := &schedule.Entry{
-		ID: schedule.ID(r.id), Name: r.name, Task: r.task,
-		Args: r.args, Kwargs: r.kwargs, Options: r.options,
+		ID: schedule.ID(r.id), Name: r.name, Task: unique.Make(r.task).Value(), // of a million entries few tasks
+		Row:  &schedule.Row{Args: r.args, Kwargs: r.kwargs, Options: r.options},
 		Spec: spec, Misfire: misfire, Digest: r.definition(zone),
 	}
 	if options.Prepare != nil {

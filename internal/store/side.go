@@ -193,7 +193,9 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	if entry == nil {
 		return
 	}
-	entry.LastRunAt, entry.TotalRunCount = seen.last, seen.count
+	if entry.Row != nil {
+		entry.LastRunAt, entry.TotalRunCount = seen.last, seen.count
+	}
 	entry.After = latest(seen.after, seen.last)
 	if !row.pausedAt.IsZero() && !row.paused() {
 		entry.PausedUntil = row.pausedUntil
