@@ -142,7 +142,7 @@ type watch struct {
 	loaded   bool
 	hints    bool // triggers write the log of changes
 	sweptAt  time.Time
-	sweepFor time.Duration // how long that took
+	sweepFor time.Duration // how long that took, but for the first
 	pruneAt  time.Time
 	refused  error // the watcher's
 
@@ -314,7 +314,9 @@ func (w *watch) sweep(ctx context.Context) error {
 	}
 	w.hints = triggers >= w.store.triggers
 	w.sweptAt = time.Now()
-	w.sweepFor = w.sweptAt.Sub(started)
+	if w.loaded { // the first time all rows are read, and told of
+		w.sweepFor = w.sweptAt.Sub(started)
+	}
 	return nil
 }
 

@@ -363,6 +363,8 @@ type sqliteFeed struct {
 
 	read        bool  // all rows were read
 	readVersion int64 // the file's version before that
+
+	prints prints
 }
 
 func (f *sqliteFeed) open(ctx context.Context) (err error) {
@@ -434,7 +436,11 @@ func (f *sqliteFeed) touched(ctx context.Context, each func(*row) error) error {
 		}
 		defer func() { f.readVersion = version }()
 	}
+	if f.read && f.prints.kept() {
+		return f.different(ctx, each)
+	}
 	f.read = false
+	f.prints.begin()
 	if err := f.all(ctx, each); err != nil {
 		return err
 	}
@@ -445,6 +451,11 @@ func (f *sqliteFeed) touched(ctx context.Context, each func(*row) error) error {
 func (f *sqliteFeed) all(ctx context.Context, each func(*row) error) error {
 	after, more := int64(0), true
 	for more {
+		if f.conn != nil { // before the rows: what is written in between differs the next time
+			if err := f.printPage(ctx, after); err != nil {
+				return err
+			}
+		}
 		var page []row
 		err := f.lite.each(ctx, "entries_page", func(from scanner) error {
 			var r row

@@ -19,6 +19,7 @@ import (
 var oneSided = map[string]string{
 	"entries":               "SQLite reads all rows in pages",
 	"entries_page":          "PostgreSQL streams them",
+	"entries_print":         "PostgreSQL tells which transaction wrote a row",
 	"entries_since":         "SQLite does not tell which transaction wrote a row",
 	"lease_advance":         "PostgreSQL claims with one statement",
 	"run_insert":            "PostgreSQL copies runs",
