@@ -52,6 +52,7 @@ type Planner struct {
 
 	// Owned by Run's goroutine.
 	items  map[schedule.ID]*item
+	active int // items that are not off
 	agenda agenda
 	urgent []schedule.Due // runs that people asked for, and ends of pauses
 	taken  int            // how many slots were handed over last
@@ -264,6 +265,9 @@ func (p *Planner) apply(c schedule.Change) {
 		// The item stays, so that an entry that comes back does not get a slot
 		// again that it had before.
 		it.from = max(it.from, it.entry.End(c.Reason, time.Time{}).UnixMicro())
+		if !it.off {
+			p.active--
+		}
 		it.off = true
 		p.agenda.remove(it)
 		if c.Reason == schedule.ReasonRemoved {
@@ -272,9 +276,11 @@ func (p *Planner) apply(c schedule.Change) {
 	case it == nil:
 		it := &item{entry: c.Entry, at: absent, from: c.Entry.After.UnixMicro()}
 		p.items[c.ID] = it
+		p.active++
 		p.start(it)
 	case it.off:
 		it.entry, it.off, it.kept = c.Entry, false, 0
+		p.active++
 		it.from = max(it.from, c.Entry.After.UnixMicro())
 		p.start(it)
 	case it.entry.Digest == c.Entry.Digest && it.entry.Name == c.Entry.Name:
@@ -331,12 +337,7 @@ func (p *Planner) submit(due schedule.Due) {
 }
 
 func (p *Planner) state() State {
-	s := State{Overdue: len(p.urgent) + p.agenda.overdue(p.now().UnixMicro())}
-	for _, it := range p.items {
-		if !it.off {
-			s.Entries++
-		}
-	}
+	s := State{Entries: p.active, Overdue: len(p.urgent) + p.agenda.overdue(p.now().UnixMicro())}
 	if first := p.agenda.first(); first != nil {
 		s.Next = first.slot()
 	}

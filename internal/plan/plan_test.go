@@ -320,3 +320,34 @@ func TestEntriesWithoutASlotAreKept(t *testing.T) {
 		check(t, pull(t, p, time.Minute, nil), "again 00:00:30")
 	})
 }
+
+func TestStateCountsEntriesThatArePlanned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		entry := func(id schedule.ID, digest uint64) schedule.Change {
+			return present(&schedule.Entry{ID: id, Name: "e", Digest: digest, Spec: every(t, "@every 10m"), After: time.Now()})
+		}
+		gone := func(id schedule.ID, reason string) schedule.Change { return schedule.Change{ID: id, Reason: reason} }
+		for _, tt := range []struct {
+			what   string
+			change schedule.Change
+			want   int
+		}{
+			{"an entry", entry("1", 1), 1},
+			{"another", entry("2", 1), 2},
+			{"an edit of it", entry("2", 2), 2},
+			{"its pause", gone("2", schedule.ReasonPaused), 1},
+			{"its end while paused", gone("2", schedule.ReasonDisabled), 1},
+			{"its return", entry("2", 2), 2},
+			{"an end of what was never there", gone("3", schedule.ReasonRemoved), 2},
+			{"a removal", gone("1", schedule.ReasonRemoved), 1},
+			{"the pause of the other", gone("2", schedule.ReasonPaused), 0},
+			{"its removal", gone("2", schedule.ReasonRemoved), 0},
+		} {
+			apply(t, p, tt.change)
+			if state, err := p.State(t.Context()); err != nil || state.Entries != tt.want {
+				t.Errorf("after %s State = %+v, %v; want %d entries", tt.what, state, err, tt.want)
+			}
+		}
+	})
+}
