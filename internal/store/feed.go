@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -388,21 +390,25 @@ func (w *watch) forget() {
 	w.rows = w.rows[:0]
 }
 
+// remove tells that entries are gone. Those that it could not tell of are found to be
+// gone again by the next look. Nodes remember them in one order, so that they do not
+// hold each other up.
 func (w *watch) remove(ctx context.Context, gone map[string]bool) error {
 	var changes []schedule.Change
-	for id := range gone {
-		if _, ok := w.seen[id]; !ok {
-			continue
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		if _, ok := w.seen[id]; ok {
+			changes = append(changes, schedule.Change{ID: schedule.ID(id), Reason: schedule.ReasonRemoved})
 		}
-		delete(w.seen, id)
-		delete(w.paused, id)
-		changes = append(changes, schedule.Change{ID: schedule.ID(id), Reason: schedule.ReasonRemoved})
 	}
 	for len(changes) > 0 {
 		part := changes[:min(chunk, len(changes))]
 		changes = changes[len(part):]
 		if err := w.lose(ctx, part); err != nil {
 			return err
+		}
+		for _, change := range part {
+			delete(w.seen, string(change.ID))
+			delete(w.paused, string(change.ID))
 		}
 		if err := w.tell(ctx, part); err != nil {
 			return err
