@@ -20,18 +20,19 @@ var layers = map[string]string{
 	"internal/schedule": "", "internal/celery": "", "internal/failpoint": "", // the words
 	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", // the steps
 	"internal/dispatch":        "schedule celery failpoint",
-	"internal/store":           "schedule failpoint", // the ports, and what serves them
+	"internal/store":           "schedule failpoint mysqlurl", // the ports, and what serves them
 	"internal/store/storetest": "schedule store",
 	"internal/broker":          "celery broker/address broker/redis broker/amqp broker/sqlalchemy broker/filesystem broker/sqs",
 
 	"internal/broker/address":    "",
+	"internal/mysqlurl":          "broker/address",
 	"internal/broker/outbox":     "celery",
 	"internal/broker/redis":      "celery failpoint broker/address broker/outbox",
 	"internal/broker/amqp":       "celery failpoint broker/address broker/outbox",
 	"internal/broker/virtual":    "celery",
 	"internal/broker/filesystem": "celery failpoint broker/virtual",
 	"internal/broker/sqs":        "celery failpoint broker/address broker/virtual",
-	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual",
+	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl",
 	"internal/broker/brokertest": "celery failpoint broker",
 
 	"internal/app": "schedule celery store broker plan dispatch lease web", // the wiring

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -19,6 +20,8 @@ func (i instant) Scan(value any) error {
 		*i.into = v.UTC()
 	case int64:
 		*i.into = time.UnixMicro(v).UTC()
+	case []byte:
+		return i.Scan(string(v))
 	case string:
 		at, err := parseInstant(v)
 		if err != nil {
@@ -49,4 +52,30 @@ func parseInstant(text string) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("%q is no instant: write it as 2006-01-02 15:04:05", text)
+}
+
+// plainArgs makes plain values of arguments, for databases that know no others.
+func plainArgs(args []any) []any {
+	for i, arg := range args {
+		args[i] = plainArg(arg)
+	}
+	return args
+}
+
+// plainArg makes microseconds of instants, null of zero ones, and JSON of slices.
+func plainArg(arg any) any {
+	switch v := arg.(type) {
+	case time.Time:
+		if v.IsZero() {
+			return nil
+		}
+		return v.UnixMicro()
+	case []string, []int64:
+		text, err := json.Marshal(v)
+		if err != nil {
+			panic(err) // strings and numbers always have a JSON form
+		}
+		return string(text)
+	}
+	return arg
 }

@@ -57,6 +57,7 @@ func (l *layout) lists(t shape, mark string) map[string]string {
 		"inserted":        join(inserting, func(_ int, name string) string { return name }),
 		"inserted_values": join(inserting, func(i int, _ string) string { return mark + strconv.Itoa(i+1) }),
 		"updated":         join(updating, func(_ int, name string) string { return name }),
+		"updated_pairs":   join(updating, func(i int, name string) string { return name + " = " + mark + strconv.Itoa(i+1) }),
 		"updated_values":  join(updating, func(i int, _ string) string { return mark + strconv.Itoa(i+1) }),
 		"updated_id":      mark + strconv.Itoa(len(updating)+1),
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -135,7 +134,7 @@ func (l *sqlite) each(ctx context.Context, name string, row func(scanner) error,
 	if writers[name] {
 		return l.transact(ctx, mode{}, func(tx transaction) error { return tx.each(ctx, name, row, args...) })
 	}
-	rows, err := l.reader.QueryContext(ctx, l.filled.Load().get(name), sqliteArgs(args)...)
+	rows, err := l.reader.QueryContext(ctx, l.filled.Load().get(name), plainArgs(args)...)
 	return eachOf(rows, err, row)
 }
 
@@ -189,7 +188,7 @@ type sqliteOn struct {
 }
 
 func (on *sqliteOn) exec(ctx context.Context, name string, args ...any) (int64, error) {
-	result, err := on.tx.ExecContext(ctx, on.l.filled.Load().get(name), sqliteArgs(args)...)
+	result, err := on.tx.ExecContext(ctx, on.l.filled.Load().get(name), plainArgs(args)...)
 	if err != nil {
 		return 0, err
 	}
@@ -197,7 +196,7 @@ func (on *sqliteOn) exec(ctx context.Context, name string, args ...any) (int64, 
 }
 
 func (on *sqliteOn) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
-	rows, err := on.tx.QueryContext(ctx, on.l.filled.Load().get(name), sqliteArgs(args)...)
+	rows, err := on.tx.QueryContext(ctx, on.l.filled.Load().get(name), plainArgs(args)...)
 	return eachOf(rows, err, row)
 }
 
@@ -212,7 +211,7 @@ func (on *sqliteOn) many(ctx context.Context, name string, columns ...any) error
 	}
 	return on.repeat(ctx, on.l.filled.Load().get(name), values[0].Len(), func(i int, args []any) []any {
 		for _, column := range values {
-			args = append(args, sqliteArg(column.Index(i).Interface()))
+			args = append(args, plainArg(column.Index(i).Interface()))
 		}
 		return args
 	})
@@ -268,33 +267,8 @@ func (on *sqliteOn) insertRuns(ctx context.Context, runs []schedule.Run) error {
 }
 
 func appendRun(into []any, r *schedule.Run) []any {
-	return append(into, string(r.Entry), r.Name, r.Task, sqliteArg(r.Slot), sqliteArg(r.Through), r.Count, string(r.State), r.Reason,
-		r.TaskID, r.Queue, r.Request, r.Node, r.Term, sqliteArg(r.SentAt), r.Recovered)
-}
-
-func sqliteArgs(args []any) []any {
-	for i, arg := range args {
-		args[i] = sqliteArg(arg)
-	}
-	return args
-}
-
-// sqliteArg makes microseconds of instants, null of zero ones, and JSON of slices.
-func sqliteArg(arg any) any {
-	switch v := arg.(type) {
-	case time.Time:
-		if v.IsZero() {
-			return nil
-		}
-		return v.UnixMicro()
-	case []string, []int64:
-		text, err := json.Marshal(v)
-		if err != nil {
-			panic(err) // strings and numbers always have a JSON form
-		}
-		return string(text)
-	}
-	return arg
+	return append(into, string(r.Entry), r.Name, r.Task, plainArg(r.Slot), plainArg(r.Through), r.Count, string(r.State), r.Reason,
+		r.TaskID, r.Queue, r.Request, r.Node, r.Term, plainArg(r.SentAt), r.Recovered)
 }
 
 // A fileGuard is a lock of the operating system on a file beside the database.

@@ -9,37 +9,45 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/onebeat/onebeat/internal/mysqlurl"
 )
 
-// oneSided are the statements that one dialect alone has, and why.
+// oneSided are the statements that not every dialect has, and why.
 var oneSided = map[string]string{
 	"entries":               "SQLite reads all rows in pages",
 	"entries_page":          "PostgreSQL streams them",
-	"entries_print":         "PostgreSQL tells which transaction wrote a row",
-	"entries_since":         "SQLite does not tell which transaction wrote a row",
+	"entries_print":         "the others compare whole rows, or are told which transaction wrote one",
+	"entries_since":         "PostgreSQL alone tells which transaction wrote a row",
 	"lease_advance":         "PostgreSQL claims with one statement",
+	"lease_seed":            "MySQL takes a lease with several statements",
+	"lease_term":            "MySQL's statements that write answer with no rows",
 	"run_insert":            "PostgreSQL copies runs",
-	"relax":                 "of SQLite the connection says how it syncs",
-	"migrate_patience":      "SQLite locks files, not tables",
-	"trigger_function":      "of SQLite a trigger holds its own statements",
-	"trigger_truncate":      "SQLite has no TRUNCATE",
-	"drop_trigger_truncate": "SQLite has no TRUNCATE",
+	"relax":                 "of the others the connection or the server says how it syncs",
+	"migrate_patience":      "SQLite locks files, not tables, and MySQL's sessions are impatient",
+	"trigger_function":      "of the others a trigger holds its own statements",
+	"trigger_truncate":      "the others have no trigger for it",
+	"drop_trigger_truncate": "the others have no trigger for it",
 }
 
 func TestDialectsHaveTheSameStatements(t *testing.T) {
-	postgres, lite := loadStatements("postgres", &nativeLayout), loadStatements("sqlite", &nativeLayout)
-	for _, pair := range []struct{ some, others statements }{{postgres, lite}, {lite, postgres}} {
-		for name := range pair.some {
-			if _, ok := pair.others[name]; !ok && oneSided[name] == "" {
-				t.Errorf("statement %s is in one dialect alone", name)
+	dialects := []string{"postgres", "mysql", "sqlite"}
+	for _, some := range dialects {
+		for _, others := range dialects {
+			for name := range loadStatements(some, &nativeLayout) {
+				if _, ok := loadStatements(others, &nativeLayout)[name]; !ok && oneSided[name] == "" {
+					t.Errorf("statement %s is in %s and not in %s", name, some, others)
+				}
 			}
 		}
 	}
-	for _, dialect := range []string{"postgres", "sqlite"} {
+	for _, dialect := range dialects {
 		own, err := filepath.Glob(filepath.Join("sql", dialect, "*.sql"))
 		if err != nil {
 			t.Fatal(err)
@@ -104,6 +112,57 @@ func TestStatementsPrepareOnPostgres(t *testing.T) {
 	})
 }
 
+func TestStatementsPrepareOnMySQL(t *testing.T) {
+	server := os.Getenv("ONEBEAT_TEST_MARIADB")
+	if server == "" {
+		t.Fatal("ONEBEAT_TEST_MARIADB is not set: run the tests with `make test`, or `make stack` first")
+	}
+	at, err := url.Parse(server)
+	if err != nil {
+		t.Fatal("ONEBEAT_TEST_MARIADB is no URL")
+	}
+	const name = "onebeat_prepare"
+	at.Path = "/" + name
+	config, err := mysqlurl.Parse("the URL", strings.TrimPrefix(server, "mysql://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(1)
+	defer func() { _ = db.Close() }()
+	for _, text := range []string{"DROP DATABASE IF EXISTS " + name, "CREATE DATABASE " + name, "USE " + name} {
+		if _, err := db.ExecContext(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() { _, _ = db.ExecContext(context.Background(), "DROP DATABASE "+name) }()
+	prepareAll(t, at.String(), func(text string) error {
+		statement, err := db.PrepareContext(t.Context(), newMySQLText(text).text)
+		if err == nil {
+			err = statement.Close()
+		}
+		return err
+	}, func(text string) error {
+		_, err := db.ExecContext(t.Context(), text)
+		return err
+	})
+}
+
+func TestNumbersOfArgumentsAreKept(t *testing.T) {
+	statement := newMySQLText("SELECT ?2, ?1 WHERE ?10 = ?2 AND ?3")
+	given := []any{1, 2, "three", 4, 5, 6, 7, 8, 9, time.UnixMicro(10)}
+	if want := "SELECT ?, ? WHERE ? = ? AND ?"; statement.text != want {
+		t.Errorf("text = %q, want %q", statement.text, want)
+	}
+	if diff := cmp.Diff([]any{2, 1, int64(10), 2, "three"}, statement.args(given)); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
+	}
+}
+
 func TestStatementsPrepareOnSQLite(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "onebeat.db")
 	db, err := sql.Open("sqlite", file)
@@ -134,12 +193,12 @@ func prepareAll(t *testing.T, url string, prepare, exec func(string) error) {
 	if err := s.EnsureOwn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	bare := "CREATE TABLE celery_beat_schedules (id text PRIMARY KEY, name text, task_name text, cron_expression text, " +
+	bare := "CREATE TABLE celery_beat_schedules (id varchar(36) PRIMARY KEY, name text, task_name text, cron_expression text, " +
 		"enabled boolean, args text, kwargs text, created_at timestamp)"
 	if err := exec(bare); err != nil {
 		t.Fatal(err)
 	}
-	mark := map[string]string{"postgres": "$", "sqlite": "?"}[s.name]
+	mark := map[string]string{"postgres": "$", "mysql": "?", "sqlite": "?"}[s.name]
 	for _, kind := range []string{"bare", "full"} {
 		if kind == "full" {
 			if err := exec("DROP TABLE celery_beat_schedules"); err != nil {
@@ -193,7 +252,7 @@ func TestParseURL(t *testing.T) {
 
 func TestNoErrorShowsThePassword(t *testing.T) {
 	for _, text := range []string{
-		"postgres://u:s3cret@h:port/d", "postgres://u:s3cret%zz@h/d", "u:s3cret@h", "mysql://u:s3cret@h/d",
+		"postgres://u:s3cret@h:port/d", "postgres://u:s3cret%zz@h/d", "u:s3cret@h", "mysql://u:s3cret@127.0.0.1:1/d", "mysql://u:s3cret@h/d?no=1", "mysql://u:s3cret@h", "oracle://u:s3cret@h/d",
 		"postgres://u:s3cret@127.0.0.1:1/d?connect_timeout=1", "postgres://u:s3cret@h/d?sslmode=never", "sqlite://s3cret",
 	} {
 		s, err := Open(t.Context(), text, Options{})

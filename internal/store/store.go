@@ -4,7 +4,7 @@
 // The catalog is tables that belong to their user, in one of several layouts
 // (layout.go) and whatever shape they are found in (shape.go): celery_beat_schedules
 // in the native one. All else is in tables of onebeat's own,
-// onebeat_*, in the same database. PostgreSQL and SQLite are spoken through one
+// onebeat_*, in the same database. PostgreSQL, MySQL and SQLite are spoken through one
 // set of statements with the same names (sql/), so that what a step means is
 // written once, in Go, and how a database does it once a dialect.
 //
@@ -152,8 +152,8 @@ type dialect struct {
 }
 
 // Open connects to the database of the URL: postgres:// or postgresql:// (also
-// with SQLAlchemy's +asyncpg, +psycopg, +psycopg2), or sqlite:///relative.db,
-// sqlite:////absolute.db (also +aiosqlite). It makes and touches no table, but
+// with SQLAlchemy's +asyncpg, +psycopg, +psycopg2), mysql:// or mariadb:// (also
+// +pymysql and the like), or sqlite:///relative.db, sqlite:////absolute.db (also +aiosqlite). It makes and touches no table, but
 // makes a SQLite file that is not there. No error shows the URL's password.
 func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	s := &Store{options: options, poke: make(chan struct{}, 1), log: options.Logger}
@@ -173,9 +173,12 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if target.file != "" {
+	switch {
+	case target.file != "":
 		err = s.openSQLite(ctx, target.file)
-	} else {
+	case target.mysql != nil:
+		err = s.openMySQL(ctx, target.mysql)
+	default:
 		err = s.openPostgres(ctx, target.postgres)
 	}
 	if err != nil {

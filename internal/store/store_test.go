@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/go-sql-driver/mysql"
 	"github.com/gofrs/uuid/v5"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
@@ -21,6 +22,8 @@ import (
 )
 
 func TestPostgres(t *testing.T) { storetest.Run(t, freshPostgres) }
+
+func TestMySQL(t *testing.T) { storetest.Run(t, freshMySQL) }
 
 func TestSQLite(t *testing.T) { storetest.Run(t, freshSQLite) }
 
@@ -119,6 +122,39 @@ func freshPostgres(t testing.TB) storetest.Database {
 	return database(connect(t, "pgx", at.String()), at.String(), true)
 }
 
+// freshMySQL makes a database on the server of ONEBEAT_TEST_MARIADB, and drops it when the test ends.
+func freshMySQL(t testing.TB) storetest.Database {
+	t.Helper()
+	server := os.Getenv("ONEBEAT_TEST_MARIADB")
+	if server == "" {
+		t.Fatal("ONEBEAT_TEST_MARIADB is not set: run the tests with `make test`, or `make stack` first")
+	}
+	at, err := url.Parse(server)
+	if err != nil {
+		t.Fatal("ONEBEAT_TEST_MARIADB is no URL")
+	}
+	password, _ := at.User.Password()
+	source := func(database string) string {
+		return fmt.Sprintf("%s:%s@tcp(%s)/%s?time_zone=%%27%%2B00:00%%27", at.User.Username(), password, at.Host, database)
+	}
+	admin := connect(t, "mysql", source(strings.TrimPrefix(at.Path, "/")))
+	name := "onebeat_store_" + uuid.Must(uuid.NewV4()).String()[:8]
+	if _, err := admin.Exec("CREATE DATABASE " + name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if _, err := admin.ExecContext(ctx, "DROP DATABASE "+name); err != nil {
+			t.Error(err)
+		}
+	})
+	at.Path = "/" + name
+	db := database(connect(t, "mysql", source(name)), at.String(), false)
+	db.MySQL = true
+	return db
+}
+
 // freshSQLite names a file that is not there yet.
 func freshSQLite(t testing.TB) storetest.Database {
 	file := filepath.Join(t.TempDir(), "onebeat.db")
@@ -176,6 +212,9 @@ func database(db *sql.DB, url string, postgres bool) storetest.Database {
 				var value any
 				if err := rows.Scan(&value); err != nil {
 					t.Fatal(err)
+				}
+				if text, ok := value.([]byte); ok {
+					value = string(text)
 				}
 				values = append(values, fmt.Sprint(value))
 			}

@@ -5,12 +5,18 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/onebeat/onebeat/internal/mysqlurl"
 )
 
-// A target is where a database URL points: a SQLite file or a PostgreSQL server.
+// A target is where a database URL points: a SQLite file, or a server of PostgreSQL
+// or MySQL.
 type target struct {
 	file     string
 	postgres string
+	mysql    *mysql.Config
 }
 
 // CheckURL returns what is wrong with a database URL, nil if Open can read it.
@@ -32,8 +38,11 @@ func parseURL(text string) (target, error) {
 		return sqliteTarget(rest)
 	case "postgres", "postgresql":
 		return postgresTarget("postgres://" + rest)
+	case "mysql", "mariadb":
+		config, err := mysqlurl.Parse("database URL", rest)
+		return target{mysql: config}, err
 	}
-	return target{}, fmt.Errorf("database URL has the scheme %q: want postgres, postgresql or sqlite", scheme)
+	return target{}, fmt.Errorf("database URL has the scheme %q: want postgres, postgresql, mysql, mariadb or sqlite", scheme)
 }
 
 // sqliteTarget reads what follows sqlite://: after a host that is always empty,

@@ -77,7 +77,7 @@ func argsOf(change schedule.Change) string {
 // A transaction that began first and commits last has the lower serial number and
 // the lower transaction id: its change must be seen all the same.
 func testCommitOrder(t *testing.T, db Database) {
-	if !db.Postgres {
+	if !db.Postgres && !db.MySQL {
 		return // SQLite has one writer at a time
 	}
 	for _, shape := range []string{"full", "D"} {
@@ -110,9 +110,12 @@ func testBulk(t *testing.T, db Database) {
 	w := watch(t, open(t, db, store.Options{}))
 	text := `INSERT INTO celery_beat_schedules (name, task_name, cron_expression)
 		SELECT 'bulk', 'tasks.add', '*/5 * * * *' FROM `
-	if db.Postgres {
+	switch {
+	case db.Postgres:
 		db.Exec(t, text+"generate_series(1, $1)", rows)
-	} else {
+	case db.MySQL:
+		db.Exec(t, fmt.Sprintf("%s seq_1_to_%d", text, rows))
+	default:
 		db.Exec(t, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) "+text+"n", rows)
 	}
 	took := w.await("the last of the rows", func() bool { return len(w.now) == rows })

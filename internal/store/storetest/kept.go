@@ -40,7 +40,7 @@ func testExceptions(t *testing.T, db Database) {
 		}
 	}
 	var kept []string
-	for line := range strings.Lines(db.Query(t, "SELECT value FROM onebeat_meta WHERE key = 'ledger'")[0]) {
+	for line := range strings.Lines(db.Query(t, "SELECT value FROM onebeat_meta WHERE onebeat_meta.key = 'ledger'")[0]) {
 		what, since, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		instant, err := time.Parse(time.RFC3339Nano, since)
 		if err != nil || time.Since(instant).Abs() > time.Hour {

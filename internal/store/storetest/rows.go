@@ -49,7 +49,7 @@ func testShape(t *testing.T, db Database, shape tableShape, home string) {
 
 	inColumn := home == store.HomeColumn || home == "" && shape.lastRunAt
 	if shape.lastRunAt {
-		got := db.Query(t, "SELECT coalesce(CAST(last_run_at AS text), 'null') FROM celery_beat_schedules")[0]
+		got := db.Query(t, "SELECT coalesce(CAST(last_run_at AS char(26)), 'null') FROM celery_beat_schedules")[0]
 		if inColumn != strings.HasPrefix(got, "2030-01-01 09:05:00") {
 			t.Errorf("the column last_run_at is %s", got)
 		}
@@ -260,7 +260,10 @@ func testLoad(t *testing.T, db Database) {
 func now(t testing.TB, db Database) time.Time {
 	t.Helper()
 	query := "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-	if db.Postgres {
+	switch {
+	case db.MySQL:
+		query = "SELECT date_format(utc_timestamp(3), '%Y-%m-%dT%H:%i:%s.%fZ')"
+	case db.Postgres:
 		query = `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 	}
 	at, err := time.Parse(time.RFC3339Nano, db.Query(t, query)[0])

@@ -63,6 +63,12 @@ var forSQLite = strings.NewReplacer(
 	"id uuid", "id text", "jsonb", "text", "timestamptz", "timestamp", "DEFAULT now()", "DEFAULT CURRENT_TIMESTAMP", " USING gin", "",
 )
 
+// forMySQL are the words of the DDL that MySQL has others for.
+var forMySQL = strings.NewReplacer(
+	"id uuid", "id char(36)", "jsonb", "longtext", "timestamptz", "datetime(6)", "DEFAULT now()", "DEFAULT (utc_timestamp(6))",
+	"DEFAULT '[]'", "DEFAULT ('[]')", " USING gin (tags)", " (tags(20))", "CONSTRAINT ck_celery_beat_schedules_execution_policy ", "",
+)
+
 func shapeNamed(name string) tableShape {
 	for _, shape := range shapes {
 		if shape.name == name {
@@ -76,7 +82,10 @@ func shapeNamed(name string) tableShape {
 func createTable(t testing.TB, db Database, shape tableShape) {
 	t.Helper()
 	for _, statement := range shape.statement {
-		if !db.Postgres {
+		switch {
+		case db.MySQL:
+			statement = forMySQL.Replace(statement)
+		case !db.Postgres:
 			statement = forSQLite.Replace(statement)
 		}
 		db.Exec(t, statement)

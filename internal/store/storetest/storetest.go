@@ -18,6 +18,7 @@ import (
 type Database struct {
 	URL      string
 	Postgres bool
+	MySQL    bool
 
 	// Exec runs plain SQL as another program would, on a connection of its own.
 	Exec func(t testing.TB, sql string, args ...any)
@@ -227,7 +228,7 @@ func (w *watching) await(what string, there func() bool) time.Duration {
 		case <-over:
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.t.Fatalf("%s did not come in %v; the last news were %+v", what, bound, w.log[max(0, len(w.log)-5):])
+			w.t.Fatalf("%s did not come in %v; of %d news the last were %+v", what, bound, len(w.log), w.log[max(0, len(w.log)-5):])
 		}
 	}
 }

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// A mysqlFeed polls the log of changes. Its serial numbers are given out before
+// transactions commit, so that a lower one may come after a higher: numbers that
+// were missing are looked for until their transactions must have ended.
+type mysqlFeed struct {
+	m     *mySQL
+	since int64               // the last serial number read
+	gaps  map[int64]time.Time // numbers that were missing, and when that was noticed
+}
+
+const (
+	// gapFor is how long a missing number is looked for. A transaction that takes
+	// longer is seen by the next look at all rows.
+	gapFor = time.Minute
+
+	// mostGaps is how many are looked for. Beyond that any entry may have changed.
+	mostGaps = 10_000
+
+	// pollInterval is how often the log's end is read, and gapInterval how often it
+	// is looked into while numbers are missing.
+	pollInterval = 50 * time.Millisecond
+	gapInterval  = 4 * pollInterval
+)
+
+func (f *mysqlFeed) open(ctx context.Context) error {
+	f.gaps = map[int64]time.Time{}
+	last, err := f.last(ctx)
+	f.since = last
+	return err
+}
+
+func (f *mysqlFeed) close() {}
+
+func (f *mysqlFeed) last(ctx context.Context) (last int64, err error) {
+	err = f.m.each(ctx, "changes_start", func(row scanner) error { return row.Scan(&last) })
+	return last, err
+}
+
+func (f *mysqlFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time.Duration) error {
+	if len(f.gaps) > 0 {
+		atMost = min(atMost, gapInterval)
+	}
+	over := time.NewTimer(atMost)
+	defer over.Stop()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poke:
+			return nil
+		case <-over.C:
+			return nil
+		case <-tick.C:
+		}
+		if last, err := f.last(ctx); err != nil || last != f.since {
+			return err
+		}
+	}
+}
+
+func (f *mysqlFeed) hinted(ctx context.Context) (ids []string, err error) {
+	now := time.Now()
+	missing := make([]int64, 0, len(f.gaps))
+	for number, noticed := range f.gaps {
+		if now.Sub(noticed) > gapFor {
+			delete(f.gaps, number)
+		} else {
+			missing = append(missing, number)
+		}
+	}
+	named := map[string]bool{}
+	var read []int64 // in order
+	err = f.m.each(ctx, "changes", func(row scanner) error {
+		var number int64
+		var id string
+		err := row.Scan(&number, &id)
+		named[id] = true
+		read = append(read, number)
+		return err
+	}, f.since, missing)
+	if err != nil {
+		return nil, err
+	}
+	for _, number := range read {
+		if number <= f.since {
+			delete(f.gaps, number)
+			continue
+		}
+		if number-f.since > mostGaps || len(f.gaps) > mostGaps {
+			named[""] = true
+			clear(f.gaps)
+		} else {
+			for gap := f.since + 1; gap < number; gap++ {
+				f.gaps[gap] = now
+			}
+		}
+		f.since = number
+	}
+	for id := range named {
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// touched reads all rows, a page at a time.
+func (f *mysqlFeed) touched(ctx context.Context, each func(*row) error) error {
+	var after any
+	for more := true; more; {
+		page, last, err := f.rows(ctx, "entries_page", after, chunk)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			if err := each(&page[i]); err != nil {
+				return err
+			}
+		}
+		after, more = last, len(page) == chunk
+	}
+	return nil
+}
+
+func (f *mysqlFeed) some(ctx context.Context, ids []string, each func(*row) error) error {
+	found, _, err := f.rows(ctx, "entries_by_id", ids)
+	if err != nil {
+		return err
+	}
+	for i := range found {
+		if err := each(&found[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows returns rows and the key of the last: a connection that answers is not to
+// wait for what is done with them.
+func (f *mysqlFeed) rows(ctx context.Context, name string, args ...any) (rows []row, last string, err error) {
+	err = f.m.each(ctx, name, func(from scanner) error {
+		var r row
+		err := f.m.layout.scan(&r, lastInto{from, &last}, 1)
+		rows = append(rows, r)
+		return err
+	}, args...)
+	return rows, last, err
+}

@@ -1,0 +1,8 @@
+-- Takes the lease if it has ended, or if its holder had the session lock that the
+-- asker has now, which means that the holder's session is dead. lease_seed comes before
+-- it, and lease_term tells what it answers.
+-- In: shard, owner, length in microseconds, whether the asker has the session lock.
+-- Out: one row changed, or none when another holds the lease.
+UPDATE onebeat_leases
+SET owner = ?2, term = term + 1, guarded = ?4, expires_at = CAST(unix_timestamp(sysdate(6)) * 1000000 AS SIGNED) + ?3
+WHERE shard = ?1 AND (expires_at <= CAST(unix_timestamp(sysdate(6)) * 1000000 AS SIGNED) OR guarded AND ?4)
