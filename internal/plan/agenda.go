@@ -26,6 +26,15 @@ const absent = -1
 
 func (it *item) slot() time.Time { return time.UnixMicro(it.next).UTC() }
 
+// handed returns an instant that no slot up to it is still to be handed over, and
+// none after it was. The item is not off.
+func (it *item) handed() int64 {
+	if it.at == absent {
+		return it.next // its last slot, or 0
+	}
+	return it.next - 1
+}
+
 // An agenda holds items by their next slot, earliest first: a heap of four
 // children a node, which moves an item in half the steps of a binary one and
 // keeps siblings in a cache line (measured: 296 ns against container/heap's

@@ -263,10 +263,12 @@ func (p *Planner) apply(c schedule.Change) {
 	case c.Entry == nil && it == nil:
 	case c.Entry == nil:
 		// The item stays, so that an entry that comes back does not get a slot
-		// again that it had before.
+		// again that it had before: those that were handed over and not sealed end
+		// for this reason.
 		it.from = max(it.from, it.entry.End(c.Reason, time.Time{}).UnixMicro())
 		if !it.off {
 			p.active--
+			it.from = max(it.from, it.handed())
 		}
 		it.off = true
 		p.agenda.remove(it)
@@ -311,19 +313,20 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 	from := time.UnixMicro(it.from)
 	var sealed time.Time
 	if was.Spec.String() == entry.Spec.String() {
-		sealed = was.End(schedule.ReasonReplaced, time.Time{})
+		sealed = was.End(schedule.ReasonReplaced, from)
 	} else {
 		// A new rule counts from its edit. Of the old rule's slots it takes over
 		// the coming one, if it gives that too; the others end with the old rule.
 		from = latest(from, entry.After)
-		it.from = from.UnixMicro()
 		var both time.Time
 		if coming := was.Spec.Next(from); coming.Equal(entry.Spec.Next(from)) {
 			both = coming
 		}
 		sealed = was.End(schedule.ReasonEdited, both)
 	}
-	p.agenda.set(it, entry.Spec.Next(latest(from, sealed)))
+	from = latest(from, sealed)
+	it.from = from.UnixMicro() // the next edit's start, if it comes before a slot does
+	p.agenda.set(it, entry.Spec.Next(from))
 }
 
 // submit readies a run that a person asked for.

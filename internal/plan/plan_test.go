@@ -228,6 +228,67 @@ func TestAnEntryThatComesBackDoesNotGetASlotAgain(t *testing.T) {
 	})
 }
 
+// Nor does it get one that was handed over and will end as disabled.
+func TestAnEntryThatIsOffForAMomentDoesNotGetASlotAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		e := func() *schedule.Entry {
+			return &schedule.Entry{ID: "1", Name: "e", Digest: 1, Spec: every(t, "@every 10m"), After: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}
+		}
+		apply(t, p, present(e()))
+		dues, err := p.Pull(t.Context(), 10)
+		if err != nil || len(dues) != 1 {
+			t.Fatalf("Pull = %d slots, %v", len(dues), err)
+		}
+		apply(t, p, schedule.Change{ID: "1", Reason: schedule.ReasonDisabled})
+		apply(t, p, schedule.Change{ID: "1", Reason: schedule.ReasonPaused}, present(e()))
+		if got := dues[0].Entry.Seal(dues[0].Slot); got != schedule.ReasonDisabled {
+			t.Errorf("Seal = %q, want it disabled", got)
+		}
+		check(t, pull(t, p, 15*time.Minute, nil), "e 00:20:00")
+		// Off twice before a slot takes none away.
+		apply(t, p, schedule.Change{ID: "1", Reason: schedule.ReasonDisabled}, schedule.Change{ID: "1", Reason: schedule.ReasonPaused}, present(e()))
+		check(t, pull(t, p, 10*time.Minute, nil), "e 00:30:00")
+	})
+}
+
+// Each edit starts where the one before it did, not where the first began.
+func TestASecondEditBeforeASlotRepeatsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		e := func(digest uint64) schedule.Change {
+			return present(&schedule.Entry{ID: "1", Name: "e", Digest: digest, Spec: every(t, "@every 10m"), After: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), Misfire: schedule.Misfire{Policy: schedule.All}})
+		}
+		apply(t, p, e(1))
+		check(t, pull(t, p, 25*time.Minute, func(due schedule.Due) { due.Entry.Seal(due.Slot) }), "e 00:10:00", "e 00:20:00")
+		apply(t, p, e(2), e(3))
+		check(t, pull(t, p, 10*time.Minute, nil), "e 00:30:00")
+	})
+}
+
+// A slot that waits to be sent while later ones are missed is not the new
+// definition's: that goes on after those.
+func TestAnEditLeavesASlotBeforeMissedOnesToTheOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		e := func(digest uint64) schedule.Change {
+			return present(&schedule.Entry{ID: "1", Name: "e", Digest: digest, Spec: every(t, "@every 10m"), After: time.Now(), Misfire: schedule.Misfire{Policy: schedule.Skip}})
+		}
+		apply(t, p, e(1))
+		dues, err := p.Pull(t.Context(), 10)
+		if err != nil || len(dues) != 1 {
+			t.Fatalf("Pull = %d slots, %v", len(dues), err)
+		}
+		time.Sleep(35 * time.Minute)
+		check(t, pull(t, p, time.Minute, nil), "e 00:20:00-00:40:00 skipped 3")
+		apply(t, p, e(2))
+		if got := dues[0].Entry.Seal(dues[0].Slot); got != schedule.ReasonEdited {
+			t.Errorf("Seal = %q, want it edited", got)
+		}
+		check(t, pull(t, p, 10*time.Minute, nil), "e 00:50:00")
+	})
+}
+
 func TestSlotsOfAPauseEndAsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := running(t, plan.Options{})

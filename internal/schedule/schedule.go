@@ -97,6 +97,8 @@ func (e *Entry) Seal(slot time.Time) (ended string) {
 	case e.end == nil:
 		e.sealed = at
 		return ""
+	case e.end.reason == ReasonReplaced && !slot.After(e.end.replaced):
+		return ReasonEdited
 	case slot.Equal(e.end.replaced):
 		return ReasonReplaced
 	}
@@ -105,8 +107,10 @@ func (e *Entry) Seal(slot time.Time) (ended string) {
 
 // End marks e as no longer the entry's definition, for the reason given, unless
 // it had ended already. What comes after it answers for the slot replaced as
-// well, if that is not zero. End returns the last slot that was sealed before,
-// so that a slot belongs either to e or to what comes after it, never to both.
+// well, if that is not zero; with ReasonReplaced it answers for all slots after
+// replaced, and e for those up to it. End returns the last slot that was sealed
+// before, so that a slot belongs either to e or to what comes after it, never to
+// both.
 func (e *Entry) End(reason string, replaced time.Time) (sealed time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
