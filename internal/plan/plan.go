@@ -175,13 +175,15 @@ func (p *Planner) Submit(ctx context.Context, due schedule.Due) error {
 
 // Pull returns the slots to claim now, at least one and at most max, in order
 // of slot but for what people asked for, which comes first. It waits until
-// there is one, and returns an error only when ctx ends. One goroutine pulls.
+// there is one, and returns an error only when ctx or Run ends. One goroutine pulls.
 func (p *Planner) Pull(ctx context.Context, max int) ([]schedule.Due, error) {
 	a := ask{ctx, max, make(chan []schedule.Due, 1)}
 	select {
 	case p.asks <- a:
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-p.over:
+		return nil, context.Canceled
 	}
 	// The planner watches ctx too: what it took from the agenda is not lost when
 	// ctx ends at the same moment.

@@ -289,6 +289,25 @@ func TestAnEditLeavesASlotBeforeMissedOnesToTheOld(t *testing.T) {
 	})
 }
 
+// A sender that comes back for more once the planner has ended is let go.
+func TestPullReturnsWhenRunHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := plan.New(plan.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx) }()
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		pulling, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		if dues, err := p.Pull(pulling, 10); err == nil || pulling.Err() != nil {
+			t.Errorf("Pull = %d slots, %v, after %v; want an error at once", len(dues), err, pulling.Err())
+		}
+	})
+}
+
 func TestSlotsOfAPauseEndAsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := running(t, plan.Options{})
