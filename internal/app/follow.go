@@ -21,9 +21,9 @@ type follower struct {
 	planner *plan.Planner
 	metrics *metrics
 	log     *slog.Logger
-	settled map[schedule.ID]time.Time // what recovery ends
-	named   map[schedule.ID]bool      // entries in the journal
-	claimed map[string]bool           // requests in the journal: recovery's
+	claims  dispatch.Claims      // what recovery ends
+	named   map[schedule.ID]bool // entries in the journal
+	claimed map[string]bool      // requests in the journal: recovery's
 
 	loaded chan struct{} // closed when all entries were told of once
 
@@ -52,7 +52,7 @@ func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *met
 	}
 	return &follower{
 		planner: planner, metrics: metrics, log: log,
-		settled: dispatch.Settled(journal), named: named, claimed: claimed,
+		claims: dispatch.ClaimsOf(journal), named: named, claimed: claimed,
 		loaded: make(chan struct{}), started: time.Now(),
 		latest: map[schedule.ID]schedule.Change{},
 		bad:    map[schedule.ID]string{}, disabled: map[schedule.ID]bool{},
@@ -109,9 +109,9 @@ func (f *follower) begin(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	changes := make([]schedule.Change, 0, len(f.latest))
-	for id, change := range f.latest {
-		if e := change.Entry; e != nil && f.settled[id].After(e.After) {
-			e.After = f.settled[id]
+	for _, change := range f.latest {
+		if e := change.Entry; e != nil {
+			e.After = f.claims.Settled(e)
 		}
 		changes = append(changes, change)
 	}

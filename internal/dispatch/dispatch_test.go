@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -56,11 +58,9 @@ func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error 
 	go func() { done <- planner.Run(planning) }()
 	defer func() { stop(); <-done }()
 	var changes []schedule.Change
-	settled := dispatch.Settled(journal)
+	claims := dispatch.ClaimsOf(journal)
 	for id, e := range entries {
-		if settled[id].After(e.After) {
-			e.After = settled[id]
-		}
+		e.After = claims.Settled(e)
 		changes = append(changes, schedule.Change{ID: id, Entry: e})
 	}
 	if err := planner.Apply(hold, changes); err != nil {
@@ -280,8 +280,9 @@ func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
 				w.add(id, "@every 1h", schedule.Once)
 			}
 		}
+		was := w.entries["changed"]
 		w.entries["changed"] = func(after time.Time) *schedule.Entry {
-			e := entry(t, "changed", "@every 1h", after)
+			e := was(after)
 			e.Digest = 2
 			return e
 		}
@@ -309,6 +310,104 @@ func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
 			t.Errorf("%d messages and %d open batches, want 1 and 0", len(w.broker.got), len(w.ledger.journal))
 		}
 	})
+}
+
+// Nor by the recovery of a recovery, which died before it had recorded what it
+// had found and what it had decided itself.
+func TestASecondRecoveryKnowsWhatTheFirstKnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		past := time.Now()
+		time.Sleep(2*time.Hour + 30*time.Minute)
+		claimed := schedule.Claimed{Term: 1, Seq: 1}
+		for _, id := range []string{"edited", "coalesced", "removed", "sent"} {
+			claimed.Dues = append(claimed.Dues, schedule.ClaimedDue{Entry: schedule.ID(id), Slot: past, Digest: 1})
+		}
+		w.add("edited", "@every 24h", schedule.Once)
+		w.add("sent", "@every 24h", schedule.Once)
+		w.add("coalesced", "@every 1h", schedule.Once)
+		w.ledger.term, w.ledger.seq, w.ledger.journal = 1, 1, []schedule.Claimed{claimed}
+		w.broker.mark = celery.Mark{Term: 1, Seq: 1, Done: 1, Note: `[{"seq":1,"i":0,"why":"edited"}]`}
+		for _, full := range []bool{true, false} {
+			w.ledger.full = full
+			hold, cancel := context.WithTimeout(t.Context(), time.Second)
+			_ = w.node(hold, hold, nil)
+			cancel()
+		}
+		got := map[schedule.ID]string{}
+		for _, run := range w.ledger.runs {
+			if run.Slot.Equal(past) {
+				got[run.Entry] = string(run.State) + " " + run.Reason
+			}
+		}
+		want := map[schedule.ID]string{"edited": "skipped edited", "coalesced": "coalesced misfire", "removed": "skipped removed", "sent": "sent "}
+		if !maps.Equal(got, want) {
+			t.Errorf("ended as %v, want %v", got, want)
+		}
+	})
+}
+
+// An edit between a claim and its slot leaves a journal in which the old claim
+// and the new one's speak of the same slot, or in which a slot is missing that the
+// new definition had not claimed yet. Each has one end.
+func TestRecoveryAfterAnEditEndsEachSlotOnce(t *testing.T) {
+	second := func(n int) time.Time { return time.Date(2000, 1, 1, 0, 0, n, 0, time.UTC) }
+	due := func(n int, digest uint64) schedule.ClaimedDue {
+		return schedule.ClaimedDue{Entry: "e", Slot: second(n), Digest: digest}
+	}
+	missed := schedule.ClaimedDue{Entry: "e", Slot: second(1), Through: second(2), Count: 2, State: schedule.Skipped, Reason: schedule.ReasonMisfire}
+	for _, tt := range []struct {
+		name    string
+		journal [][]schedule.ClaimedDue // by batch
+		mark    celery.Mark
+		want    []string // of slots 1 to 3, of a definition of digest 2
+	}{
+		{"claimed again", [][]schedule.ClaimedDue{{due(1, 1)}, {due(1, 2)}}, celery.Mark{}, []string{"sent ", "sent ", "sent "}},
+		{"claimed again under another name", [][]schedule.ClaimedDue{{due(1, 2)}, {due(1, 2)}}, celery.Mark{}, []string{"sent ", "sent ", "sent "}},
+		{"claimed again as missed", [][]schedule.ClaimedDue{{due(1, 1), due(2, 1)}, {missed}}, celery.Mark{}, []string{"skipped misfire", "skipped misfire", "sent "}},
+		{"not claimed again", [][]schedule.ClaimedDue{{due(1, 1)}}, celery.Mark{}, []string{"skipped edited", "sent ", "sent "}},
+		{"withdrawn and not claimed again", [][]schedule.ClaimedDue{{due(1, 1)}}, celery.Mark{Term: 1, Seq: 1, Done: 1, Note: `[{"seq":1,"i":0,"why":"replaced"}]`}, []string{"skipped edited", "sent ", "sent "}},
+		{"the first is withdrawn and gone", [][]schedule.ClaimedDue{{due(2, 1)}}, celery.Mark{}, []string{"sent ", "sent ", "sent "}},
+		{"the first is gone, under another name", [][]schedule.ClaimedDue{{due(2, 2), due(3, 2)}}, celery.Mark{}, []string{"sent ", "sent ", "sent "}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1, 0)
+				w.add("e", "@every 1s", schedule.All)
+				was := w.entries["e"]
+				w.entries["e"] = func(after time.Time) *schedule.Entry {
+					e := was(after)
+					e.Digest = 2
+					return e
+				}
+				for i, dues := range tt.journal {
+					w.ledger.journal = append(w.ledger.journal, schedule.Claimed{Term: 1, Seq: int64(i + 1), Dues: dues})
+				}
+				w.ledger.term, w.ledger.seq, w.broker.mark = 1, int64(len(tt.journal)), tt.mark
+				ctx, stop := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+				defer stop()
+				if err := w.node(ctx, context.Background(), nil); err != nil {
+					t.Fatal(err)
+				}
+				got := make([]string, len(tt.want))
+				sent := 0
+				for _, run := range w.ledger.runs {
+					for slot := run.Slot; !slot.After(run.Slot) || !slot.After(run.Through); slot = slot.Add(time.Second) {
+						got[int(slot.Sub(second(1))/time.Second)] += string(run.State) + " " + run.Reason
+					}
+					if run.State == schedule.Sent {
+						sent++
+					}
+				}
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("ended as %q, want %q", got, tt.want)
+				}
+				if len(w.broker.got) != sent {
+					t.Errorf("%d messages, want %d", len(w.broker.got), sent)
+				}
+			})
+		})
+	}
 }
 
 func TestAStopWhileTheBrokerIsAwayIsBoundedAndLosesNothing(t *testing.T) {

@@ -60,6 +60,7 @@ type ledger struct {
 	journal []schedule.Claimed
 	runs    []schedule.Run
 	last    map[schedule.ID]time.Time // slots at or before it have ended
+	full    bool                      // it records nothing
 }
 
 func (l *ledger) Claim(_ context.Context, batch schedule.Batch) error {
@@ -91,11 +92,11 @@ func (l *ledger) Claim(_ context.Context, batch schedule.Batch) error {
 
 func (l *ledger) Record(_ context.Context, term int64, seqs []int64, runs []schedule.Run) error {
 	fate := l.fate()
-	if fate == before {
-		return errFault
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if fate == before || l.full {
+		return errFault
+	}
 	if term != l.term {
 		return schedule.ErrLost
 	}

@@ -8,8 +8,11 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// failedPrefix tells in a note that the slot failed, not that it was skipped.
-const failedPrefix = "failed: "
+// These tell in a note that the slot failed or coalesced, not that it was skipped.
+const (
+	failedPrefix    = "failed: "
+	coalescedPrefix = "coalesced: "
+)
 
 // notes names the slots of unrecorded batches that were settled without a
 // message. The broker keeps them with the mark, so that a recovery does not take
@@ -77,10 +80,24 @@ func readNotes(text string) (map[int64]map[int]string, error) {
 	return reasons, nil
 }
 
+// asNote is how a note tells of an end.
+func asNote(state schedule.State, reason string) string {
+	switch state {
+	case schedule.Failed:
+		return failedPrefix + reason
+	case schedule.Coalesced:
+		return coalescedPrefix + reason
+	}
+	return reason
+}
+
 // asNoted returns the end that a note speaks of.
-func asNoted(reason string) (schedule.State, string) {
-	if failure, ok := strings.CutPrefix(reason, failedPrefix); ok {
+func asNoted(note string) (schedule.State, string) {
+	if failure, ok := strings.CutPrefix(note, failedPrefix); ok {
 		return schedule.Failed, failure
 	}
-	return schedule.Skipped, reason
+	if reason, ok := strings.CutPrefix(note, coalescedPrefix); ok {
+		return schedule.Coalesced, reason
+	}
+	return schedule.Skipped, note
 }

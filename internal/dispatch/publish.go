@@ -136,7 +136,7 @@ func (d *Dispatcher) fail(failures []celery.Failure, messages []celery.Message, 
 			if message.Index == failure.Index {
 				run := &runs[at[i]]
 				run.State, run.Reason, run.SentAt = schedule.Failed, failure.Reason, time.Time{}
-				notes.withhold(seq, failure.Index, failedPrefix+failure.Reason)
+				notes.withhold(seq, failure.Index, asNote(schedule.Failed, failure.Reason))
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/celery"
@@ -16,7 +17,7 @@ import (
 // them, else recorded as skipped. It must run before Run in each term.
 //
 // journal is what was claimed and not recorded, in order; entry returns an
-// entry's present definition, or nil. Planning goes on after what Settled says.
+// entry's present definition, or nil. Planning goes on from what Claims.Settled says.
 //
 // It returns the last sequence number that is known, at least seq.
 func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []schedule.Claimed, entry func(schedule.ID) *schedule.Entry) (int64, error) {
@@ -34,29 +35,111 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []sc
 	}
 	seq = max(seq, mark.Seq)
 	notes := newNotes()
+	coming, again := &plan{ClaimsOf(journal), map[schedule.ID]time.Time{}}, claimedAgain(journal)
 	for _, claimed := range journal {
 		seq = max(seq, claimed.Seq)
-		if err := d.recoverBatch(hold, term, claimed, mark, reasons[claimed.Seq], entry, notes); err != nil {
+		if err := d.recoverBatch(hold, term, claimed, mark, reasons[claimed.Seq], again[claimed.Seq], coming, entry, notes); err != nil {
 			return 0, fenced(err)
 		}
 	}
 	return seq, nil
 }
 
-// Settled returns the last slot of each entry that the journal names: recovery
-// ends it, so planning must go on after it.
-func Settled(journal []schedule.Claimed) map[schedule.ID]time.Time {
-	last := map[schedule.ID]time.Time{}
+// Claims are the slots that a journal names: each, or the first of a range, with
+// the last that ends with it.
+type Claims map[claim]time.Time
+
+type claim struct {
+	entry schedule.ID
+	slot  int64 // Unix microseconds
+}
+
+// ClaimsOf returns what the journal names, but for runs that people asked for.
+func ClaimsOf(journal []schedule.Claimed) Claims {
+	claims := Claims{}
 	for _, claimed := range journal {
 		for _, due := range claimed.Dues {
-			for _, slot := range []time.Time{due.Slot, due.Through} {
-				if due.Request == "" && slot.After(last[due.Entry]) {
-					last[due.Entry] = slot
-				}
+			if due.Request != "" {
+				continue
+			}
+			through := due.Slot
+			if due.Through.After(through) {
+				through = due.Through
+			}
+			if at := (claim{due.Entry, due.Slot.UnixMicro()}); through.After(claims[at]) {
+				claims[at] = through
 			}
 		}
 	}
-	return last
+	return claims
+}
+
+// Settled returns from when on e is to be planned: recovery ends the slots between
+// e.After and then. A slot that the journal does not name, before others that it
+// does, had been withdrawn by an edit: it and those after it are planned anew.
+func (c Claims) Settled(e *schedule.Entry) time.Time {
+	for at := e.After; ; {
+		next := e.Spec.Next(at)
+		through, ok := c[claim{e.ID, next.UnixMicro()}]
+		if !ok || next.IsZero() {
+			return at
+		}
+		at = through
+	}
+}
+
+// A plan is what planning will answer for once recovery is through.
+type plan struct {
+	claims  Claims
+	settled map[schedule.ID]time.Time
+}
+
+// gives says whether e's definition gives the slot after it was settled.
+func (p *plan) gives(e *schedule.Entry, slot time.Time) bool {
+	if e == nil {
+		return false
+	}
+	settled, ok := p.settled[e.ID]
+	if !ok {
+		settled = p.claims.Settled(e)
+		p.settled[e.ID] = settled
+	}
+	return slot.After(settled) && e.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
+}
+
+// claimedAgain finds slots that a later batch claims too, by batch and place: the
+// entry was edited in between, and its new definition answers for the slot.
+func claimedAgain(journal []schedule.Claimed) map[int64]map[int]bool {
+	type slot struct {
+		entry schedule.ID
+		at    int64
+	}
+	single, ranges := map[slot]bool{}, map[schedule.ID][]schedule.ClaimedDue{}
+	again := map[int64]map[int]bool{}
+	for _, claimed := range slices.Backward(journal) {
+		for i, due := range claimed.Dues {
+			if due.Request != "" || due.State != "" {
+				continue
+			}
+			within := func(r schedule.ClaimedDue) bool { return !due.Slot.Before(r.Slot) && !due.Slot.After(r.Through) }
+			if single[slot{due.Entry, due.Slot.UnixMicro()}] || slices.ContainsFunc(ranges[due.Entry], within) {
+				if again[claimed.Seq] == nil {
+					again[claimed.Seq] = map[int]bool{}
+				}
+				again[claimed.Seq][i] = true
+			}
+		}
+		for _, due := range claimed.Dues {
+			switch {
+			case due.Request != "":
+			case due.State != "":
+				ranges[due.Entry] = append(ranges[due.Entry], due)
+			default:
+				single[slot{due.Entry, due.Slot.UnixMicro()}] = true
+			}
+		}
+	}
+	return again
 }
 
 // fenced says in the ledger's words that the term is over.
@@ -68,20 +151,35 @@ func fenced(err error) error {
 }
 
 // recoverBatch ends one batch of an earlier term.
-func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed schedule.Claimed, mark celery.Mark, reasons map[int]string, entry func(schedule.ID) *schedule.Entry, notes *notes) error {
+func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed schedule.Claimed, mark celery.Mark, reasons map[int]string, again map[int]bool, coming *plan, entry func(schedule.ID) *schedule.Entry, notes *notes) error {
 	var runs []schedule.Run
 	left := schedule.Batch{Term: term, Seq: claimed.Seq}
 	base := len(claimed.Dues) // where what is left to send begins
 	for i, due := range claimed.Dues {
 		present := entry(due.Entry)
+		withdrawn := due.Request == "" && due.State == "" && (again[i] || coming.gives(present, due.Slot))
 		switch {
 		case mark.Covers(claimed.Seq, i+1):
-			if run, ok := d.known(due, present, term, reasons[i]); ok {
+			if reasons[i] != "" { // whoever recovers after this one must know it too
+				notes.withhold(claimed.Seq, i, reasons[i])
+			}
+			reason := reasons[i]
+			if reason == schedule.ReasonReplaced && !withdrawn {
+				reason = schedule.ReasonEdited // its new definition had not claimed it yet
+			}
+			if run, ok := d.known(due, present, term, reason); ok {
 				runs = append(runs, run)
 			}
 		default: // from the first such slot on, all are
 			base = min(base, i)
-			left.Dues = append(left.Dues, d.owed(due, present))
+			owed := replaced(due)
+			if !withdrawn {
+				owed = d.owed(due, present)
+			}
+			if owed.State != due.State { // the journal does not say so
+				notes.withhold(claimed.Seq, i, asNote(owed.State, owed.Reason))
+			}
+			left.Dues = append(left.Dues, owed)
 		}
 	}
 	if len(left.Dues) > 0 {
@@ -157,6 +255,13 @@ func (d *Dispatcher) owed(claimed schedule.ClaimedDue, present *schedule.Entry) 
 		return skip(schedule.Coalesced, schedule.ReasonMisfire)
 	}
 	return due
+}
+
+// replaced is a claimed slot that another claim, now or to come, answers for.
+func replaced(claimed schedule.ClaimedDue) schedule.Due {
+	old := &schedule.Entry{ID: claimed.Entry}
+	old.End(schedule.ReasonReplaced, time.Time{})
+	return schedule.Due{Entry: old, Slot: claimed.Slot}
 }
 
 // asDue is a remembered due with its entry's present definition; an entry that is
