@@ -43,11 +43,11 @@ test: deps lint build .cache/bin/stack .cache/bin/tally
 differential: deps .cache/bin/stack
 	@.cache/bin/stack -services "" -- env ONEBEAT_DIFFERENTIAL=1000000 go test -timeout 60m -run 'Celery' -v ./test/differential
 
-# Faults and crashes by more seeds than the tests take.
+# Several nodes through faults and crashes, by more seeds than the tests take.
 .PHONY: simulate
 simulate: SEEDS ?= 20000
 simulate:
-	@ONEBEAT_SEEDS=$(SEEDS) go test -timeout 60m -run EachSlotOnce ./internal/dispatch
+	@ONEBEAT_SEEDS=$(SEEDS) go test -timeout 60m -run EachSlotOnce ./test/simulate
 
 .PHONY: check
 check: lint build .cache/bin/tally

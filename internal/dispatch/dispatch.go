@@ -23,6 +23,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -160,6 +161,7 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 func (d *Dispatcher) persist(hold context.Context, what string, failures func(), do func(ctx context.Context) error) error {
 	const first, longest = 25 * time.Millisecond, time.Second
 	var since time.Time
+	var chance *rand.Rand
 	for wait := first; ; wait = min(2*wait, longest) {
 		ctx, cancel := context.WithTimeout(hold, d.opts.Attempt)
 		err := do(ctx)
@@ -178,11 +180,20 @@ func (d *Dispatcher) persist(hold context.Context, what string, failures func(),
 		failures()
 		if since.IsZero() {
 			since = time.Now()
+			chance = d.chance(what)
 			d.log.Error(what+" fails; trying on", "err", err)
 		}
 		// Spread the tries of several nodes, but stay within a second of the return.
-		sleep(hold, wait/2+rand.N(wait/2))
+		sleep(hold, wait/2+time.Duration(chance.Int64N(int64(wait/2))))
 	}
+}
+
+// chance differs from node to node, and is the same for one node in every run of a
+// test.
+func (d *Dispatcher) chance(what string) *rand.Rand {
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(d.opts.Node + what))
+	return rand.New(rand.NewPCG(sum.Sum64(), 0))
 }
 
 // sleep waits for length or until ctx ends, and says whether it slept it out.

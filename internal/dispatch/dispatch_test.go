@@ -2,13 +2,9 @@ package dispatch_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,70 +113,6 @@ func (w *world) verify(from, through time.Time) {
 			}
 		}
 	}
-}
-
-// The promises hold whatever fails and whenever a node dies: nodes crash at
-// random moments, calls fail before or after they did their work, and a node
-// that was thought dead goes on.
-func TestEachSlotOnceThroughFaultsAndCrashes(t *testing.T) {
-	seeds := 150
-	if n, err := strconv.Atoi(os.Getenv("ONEBEAT_SEEDS")); err == nil {
-		seeds = n
-	}
-	for seed := range seeds {
-		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { simulate(t, uint64(seed)) }) {
-			return // one history is enough to read
-		}
-	}
-}
-
-func simulate(t *testing.T, seed uint64) {
-	synctest.Test(t, func(t *testing.T) {
-		chance := rand.New(rand.NewPCG(seed, 2))
-		w := newWorld(t, seed, chance.Float64()*.5)
-		for i := range 5 {
-			w.add(fmt.Sprint("grid", i), fmt.Sprintf("@every %ds", 1+i), schedule.All)
-		}
-		w.add("cron", "* * * * *", schedule.All)
-		from := time.Now()
-		zombies := make(chan error, 100)
-		running := 0
-		for range 3 + chance.IntN(5) {
-			hold, crash := context.WithCancelCause(context.Background())
-			defer crash(nil)
-			ctx, stop := context.WithCancel(context.Background())
-			defer stop()
-			go func() { zombies <- w.node(ctx, hold, nil) }()
-			running++
-			time.Sleep(time.Duration(10+chance.IntN(20_000)) * time.Millisecond)
-			switch chance.IntN(3) {
-			case 0: // killed
-				crash(errors.New("killed"))
-			case 1: // frozen: the next takes over while this one goes on
-			case 2: // stopped
-				stop()
-			}
-		}
-		w.ledger.set(0)
-		w.broker.set(0)
-		ctx, stop := context.WithCancel(context.Background())
-		last := make(chan error, 1)
-		go func() { last <- w.node(ctx, context.Background(), nil) }()
-		time.Sleep(90 * time.Second)
-		through := time.Now().Add(-time.Second)
-		stop()
-		if err := <-last; err != nil {
-			t.Errorf("the last node: %v", err)
-		}
-		for range running {
-			select {
-			case <-zombies:
-			case <-time.After(time.Minute):
-				t.Fatal("a node did not notice that its term was over")
-			}
-		}
-		w.verify(from, through)
-	})
 }
 
 func TestNothingLeavesBeforeItsSlot(t *testing.T) {

@@ -1,0 +1,292 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// leaseFor is the length of a lease, by the database's clock.
+const leaseFor = 3 * time.Second
+
+// A database is a lease, a journal, a ledger and the table of entries. What is
+// committed stays, whoever asks. A claim and a record hold the lease's row until
+// their commit arrives, as the real ones do, so that one that arrives late keeps
+// the others waiting.
+type database struct {
+	world *world
+	row   chan struct{} // the lease's row: who has put something in holds it
+
+	owner   string
+	term    int64
+	seq     int64
+	until   time.Time
+	journal []schedule.Claimed
+	runs    []schedule.Run
+	last    map[schedule.ID]time.Time // slots at or before it have ended
+	entries []*entry
+	claimed []string // the task ids of all slots that ever were
+}
+
+// An entry is a row of the table that people edit.
+type entry struct {
+	id      schedule.ID
+	spec    schedule.Spec
+	misfire schedule.Misfire
+	first   time.Time
+	version int
+	off     bool
+
+	digest, name int // what was edited
+}
+
+func newDatabase(w *world) *database {
+	db := &database{world: w, row: make(chan struct{}, 1), last: map[schedule.ID]time.Time{}}
+	add := func(id, spec string, misfire schedule.Misfire) {
+		parsed, err := schedule.ParseSpec(spec, "UTC", time.Time{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		db.entries = append(db.entries, &entry{id: schedule.ID(id), spec: parsed, misfire: misfire, first: w.began, version: 1})
+	}
+	every := schedule.Misfire{Policy: schedule.All, Grace: time.Hour}
+	add("all1", "@every 1s", every)
+	add("all3", "@every 3s", every)
+	add("once", "@every 2s", schedule.Misfire{Policy: schedule.Once, Grace: 2 * time.Second})
+	add("skip", "@every 2s", schedule.Misfire{Policy: schedule.Skip, Grace: 2 * time.Second})
+	add("edited", "@every 1s", every)
+	add("paused", "@every 1s", every)
+	add("minute", "* * * * *", every)
+	return db
+}
+
+// lock waits for the lease's row.
+func (db *database) lock(ctx context.Context) error {
+	select {
+	case db.row <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (db *database) unlock() { <-db.row }
+
+// A session is a node's way to the database.
+type session struct {
+	*link
+	db *database
+
+	// trusting is by how much the node's clock is slow: it takes the lease for
+	// longer than it is.
+	trusting float64
+}
+
+// do is a statement that stands alone.
+func (s *session) do(ctx context.Context, op string, work func(answered bool) error) error {
+	return s.call(ctx, op, func(answered bool) error {
+		if err := s.db.lock(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+		defer s.db.unlock()
+		return work(answered)
+	})
+}
+
+// transact is a transaction: what comes later is its commit alone, and nothing
+// repeats it.
+func (s *session) transact(ctx context.Context, op string, work func() error) error {
+	fate, takes, lag := s.fate(op)
+	if fate != later {
+		return s.call(ctx, op, func(answered bool) error {
+			if !answered {
+				return nil
+			}
+			if err := s.db.lock(ctx); err != nil {
+				return err
+			}
+			defer s.db.unlock()
+			return work()
+		})
+	}
+	time.Sleep(takes)
+	if err := s.reached(); err != nil {
+		return err
+	}
+	if err := s.db.lock(ctx); err != nil {
+		return err
+	}
+	s.world.late.Go(func() {
+		time.Sleep(lag)
+		_ = work()
+		s.db.unlock()
+	})
+	return errSlow
+}
+
+func (s *session) lease() schedule.Lease {
+	if s.world.isCalm() {
+		s.trusting = 1
+	}
+	return schedule.Lease{Term: s.db.term, For: time.Duration(float64(leaseFor) * s.trusting), Now: time.Now()}
+}
+
+// Acquire implements lease.Locker.
+func (s *session) Acquire(ctx context.Context, owner string) (l schedule.Lease, ok bool, err error) {
+	err = s.do(ctx, "acquire", func(answered bool) error {
+		if time.Now().Before(s.db.until) {
+			return nil
+		}
+		s.db.owner, s.db.term, s.db.until = owner, s.db.term+1, time.Now().Add(leaseFor)
+		if answered {
+			l, ok = s.lease(), true
+		}
+		s.world.note(owner, "takes the lease", nil)
+		return nil
+	})
+	return l, ok && err == nil, err
+}
+
+// Renew implements lease.Locker.
+func (s *session) Renew(ctx context.Context, term int64) (l schedule.Lease, err error) {
+	err = s.do(ctx, "renew", func(answered bool) error {
+		if s.db.term != term {
+			return schedule.ErrLost
+		}
+		s.db.until = time.Now().Add(leaseFor)
+		if answered {
+			l = s.lease()
+		}
+		return nil
+	})
+	return l, err
+}
+
+// Release implements lease.Locker.
+func (s *session) Release(ctx context.Context, term int64) error {
+	return s.do(ctx, "release", func(bool) error {
+		if s.db.term == term {
+			s.db.until = time.Time{}
+			s.world.note(s.who, "gives the lease up", nil)
+		}
+		return nil
+	})
+}
+
+// open returns the journal and the last sequence number.
+func (s *session) open(ctx context.Context) (journal []schedule.Claimed, seq int64, err error) {
+	err = s.do(ctx, "open", func(answered bool) error {
+		if answered {
+			journal, seq = slices.Clone(s.db.journal), s.db.seq
+		}
+		return nil
+	})
+	return journal, seq, err
+}
+
+// Claim implements dispatch.Ledger.
+func (s *session) Claim(ctx context.Context, batch schedule.Batch) error {
+	claimed := schedule.Claimed{Term: batch.Term, Seq: batch.Seq}
+	var names, ids []string
+	for _, due := range batch.Dues {
+		claimed.Dues = append(claimed.Dues, schedule.ClaimedDue{
+			Entry: due.Entry.ID, Slot: due.Slot, Digest: due.Entry.Digest, Request: due.Request,
+			State: due.State, Reason: due.Reason, Through: due.Through, Count: due.Count,
+		})
+		names = append(names, s.world.name(due.Entry.ID, due.Slot))
+		ids = append(ids, celery.TaskID(installation, string(due.Entry.ID), due.Slot))
+	}
+	return s.transact(ctx, "claim", func() error {
+		db := s.db
+		if batch.Term != db.term && db.world.rule.without != "term at claim" {
+			return schedule.ErrLost
+		}
+		if batch.Seq <= db.seq && db.world.rule.without != "term at claim" {
+			return nil // the same batch again
+		}
+		db.seq, db.claimed = max(db.seq, batch.Seq), append(db.claimed, ids...)
+		if db.world.rule.without != "journal" {
+			db.journal = append(db.journal, claimed)
+		}
+		s.world.note(s.who, "claimed", nil, names...)
+		return nil
+	})
+}
+
+// Record implements dispatch.Ledger.
+func (s *session) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
+	seqs, runs = slices.Clone(seqs), slices.Clone(runs) // they may be used after this returned
+	return s.transact(ctx, "record", func() error {
+		db := s.db
+		if term != db.term && db.world.rule.without != "term and journal at record" {
+			return schedule.ErrLost
+		}
+		rest := slices.DeleteFunc(slices.Clone(db.journal), func(c schedule.Claimed) bool { return slices.Contains(seqs, c.Seq) })
+		again := len(rest) == len(db.journal) && db.world.rule.without != "journal" && db.world.rule.without != "term and journal at record"
+		db.journal = rest
+		if again {
+			return nil
+		}
+		db.runs = append(db.runs, runs...)
+		for i := range runs {
+			run := &runs[i]
+			s.world.note(s.who, "recorded as "+string(run.State)+" "+run.Reason, nil, s.world.name(run.Entry, run.Slot))
+			through := run.Slot
+			if run.Through.After(through) {
+				through = run.Through
+			}
+			if through.After(db.last[run.Entry]) {
+				db.last[run.Entry] = through
+			}
+		}
+		return nil
+	})
+}
+
+// read tells of the entries whose version is not the one known, as they are now.
+func (s *session) read(ctx context.Context, known map[schedule.ID]int) (changes []schedule.Change, err error) {
+	err = s.do(ctx, "read", func(answered bool) error {
+		if !answered {
+			return nil
+		}
+		for _, e := range s.db.entries {
+			if known[e.id] != e.version {
+				changes = append(changes, s.db.change(e))
+				known[e.id] = e.version
+			}
+		}
+		return nil
+	})
+	return changes, err
+}
+
+func (db *database) change(e *entry) schedule.Change {
+	if e.off {
+		return schedule.Change{ID: e.id, Reason: schedule.ReasonDisabled}
+	}
+	after := e.first
+	if db.last[e.id].After(after) {
+		after = db.last[e.id]
+	}
+	return schedule.Change{ID: e.id, Entry: &schedule.Entry{
+		ID: e.id, Name: fmt.Sprint(e.id, e.name), Task: "tasks.probe", Spec: e.spec, Misfire: e.misfire,
+		After: after, Digest: uint64(e.digest), Payload: templates[e.digest%2],
+	}}
+}
+
+// edit changes a row as a person would.
+func (db *database) edit(id schedule.ID, change func(e *entry)) {
+	_ = db.lock(context.Background())
+	defer db.unlock()
+	for _, e := range db.entries {
+		if e.id == id {
+			change(e)
+			e.version++
+			db.world.note("people", fmt.Sprintf("edit %s: version %d, off %v", id, e.version, e.off), nil)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onebeat/onebeat/internal/dispatch"
+	"github.com/onebeat/onebeat/internal/lease"
+	"github.com/onebeat/onebeat/internal/plan"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A node is one process: it leads whenever the lease comes to it, as
+// internal/app has it.
+type node struct {
+	world   *world
+	name    string
+	session *session
+	wire    *wire
+	slow    time.Duration // by so much its clock is behind
+
+	stop    context.CancelFunc // a clean stop
+	killed  context.Context
+	kill    context.CancelFunc
+	stopped chan struct{}
+}
+
+func (w *world) start(name string) *node {
+	chance := rand.New(rand.NewPCG(w.seed, hash(name)))
+	reach := func(to string) *link {
+		return &link{world: w, who: name, to: to, rate: chance.Float64() * chance.Float64() * .5, rands: map[string]*rand.Rand{}}
+	}
+	n := &node{world: w, name: name, stopped: make(chan struct{})}
+	n.session = &session{reach("database"), w.db, 1}
+	n.wire = &wire{reach("broker"), w.broker}
+	n.wire.ordered = w.rule.steps > 0
+	switch chance.IntN(4) {
+	case 0:
+		n.session.trusting = 1 + 2*chance.Float64()
+	case 1:
+		n.slow = time.Duration(chance.Int64N(int64(time.Second)))
+	}
+	w.note(name, "starts", nil)
+	ctx, stop := context.WithCancel(context.Background())
+	n.stop = stop
+	n.killed, n.kill = context.WithCancel(context.Background())
+	go func() {
+		defer close(n.stopped)
+		n.run(ctx)
+	}()
+	return n
+}
+
+func (n *node) run(ctx context.Context) {
+	for ctx.Err() == nil && n.killed.Err() == nil {
+		waiting, cancel := context.WithCancel(ctx)
+		release := context.AfterFunc(n.killed, cancel)
+		err := lease.Keep(waiting, n.session, n.name, lease.Options{}, func(hold context.Context, term int64) error { return n.lead(ctx, hold, term) })
+		release()
+		cancel()
+		n.world.note(n.name, "leads no more", err)
+		rest(n.killed, 200*time.Millisecond)
+	}
+}
+
+// lead plans and dispatches for one term.
+func (n *node) lead(ctx, held context.Context, term int64) error {
+	hold, cancel := context.WithCancelCause(held)
+	defer cancel(nil)
+	defer context.AfterFunc(n.killed, func() { cancel(errDead) })()
+	defer n.wire.broker.drop(n.wire)
+
+	now := func() time.Time { return time.Now().Add(-n.slow) }
+	planner := plan.New(plan.Options{Now: now})
+	journal, seq, err := n.session.open(hold)
+	if err != nil {
+		return err
+	}
+	d := dispatch.New(planner, n.session, n.wire, dispatch.Options{Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2})
+	known := map[schedule.ID]int{}
+	latest := map[schedule.ID]schedule.Change{}
+	if err := n.look(hold, known, func(c schedule.Change) { latest[c.ID] = c }); err != nil {
+		return err
+	}
+	recovering, cease := context.WithCancel(hold) // a stop does not wait for a broker that is away
+	defer cease()
+	defer context.AfterFunc(ctx, cease)()
+	seq, err = d.Recover(recovering, term, seq, journal, func(id schedule.ID) *schedule.Entry { return latest[id].Entry })
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	claims := dispatch.ClaimsOf(journal)
+	group, working := errgroup.WithContext(hold)
+	working, done := context.WithCancel(working)
+	group.Go(func() error { return planner.Run(working) })
+	group.Go(func() error { return n.follow(working, planner, known, latest, claims) })
+	group.Go(func() error {
+		defer done()
+		return d.Run(ctx, working, term, seq)
+	})
+	return group.Wait()
+}
+
+// look reads the table until it could.
+func (n *node) look(ctx context.Context, known map[schedule.ID]int, tell func(schedule.Change)) error {
+	for {
+		changes, err := n.session.read(ctx, known)
+		if err == nil {
+			for _, c := range changes {
+				tell(c)
+			}
+			return nil
+		}
+		if errors.Is(err, errAway) || errors.Is(err, errSlow) {
+			clear(known) // what was read got lost
+		}
+		if rest(ctx, 100*time.Millisecond); ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// follow gives the planner the entries, and then their edits as they come.
+func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[schedule.ID]int, latest map[schedule.ID]schedule.Change, claims dispatch.Claims) error {
+	var changes []schedule.Change
+	add := func(c schedule.Change) { changes = append(changes, c) }
+	for _, c := range latest {
+		if c.Entry != nil {
+			c.Entry.After = claims.Settled(c.Entry)
+		}
+		add(c)
+	}
+	for {
+		if len(changes) > 0 {
+			if err := planner.Apply(ctx, changes); err != nil {
+				return nil
+			}
+		}
+		changes = changes[:0]
+		if rest(ctx, 300*time.Millisecond); ctx.Err() != nil {
+			return nil
+		}
+		if err := n.look(ctx, known, add); err != nil {
+			return nil
+		}
+	}
+}
+
+// both changes the ways to the database and to the broker.
+func (n *node) both(change func(l *link)) {
+	n.session.set(change)
+	n.wire.set(change)
+}
+
+// die ends the node as SIGKILL does: what it has sent may still arrive.
+func (n *node) die() {
+	n.world.note(n.name, "is killed", nil)
+	n.both(func(l *link) { l.dead = true })
+	n.kill()
+	n.wire.broker.drop(n.wire)
+}
+
+// freeze stops the node for a while, as SIGSTOP does: what it was about to send
+// it sends when it wakes up.
+func (n *node) freeze(length time.Duration) {
+	n.world.note(n.name, "freezes", nil)
+	thaw := make(chan struct{})
+	n.both(func(l *link) { l.thaw = thaw })
+	taken := n.world.nextTake()
+	n.world.late.Go(func() {
+		if length%2 == 0 { // it wakes up at the worst moment, in the middle of a recovery
+			select {
+			case <-taken:
+				length = length / 2 % (4 * time.Millisecond)
+			case <-time.After(leaseFor + 2*time.Second):
+			}
+		}
+		if length > 4*time.Second { // the broker hears no heartbeat
+			time.Sleep(4 * time.Second)
+			n.wire.broker.drop(n.wire)
+			length -= 4 * time.Second
+		}
+		time.Sleep(length)
+		n.both(func(l *link) { l.thaw = nil })
+		close(thaw)
+		n.world.note(n.name, "wakes up", nil)
+	})
+}
+
+// part cuts the node off for a while.
+func (n *node) part(length time.Duration, links ...*link) {
+	for _, l := range links {
+		n.world.note(n.name, "is cut off from the "+l.to, nil)
+		l.set(func(l *link) { l.cut = true })
+	}
+	n.world.late.Go(func() {
+		time.Sleep(min(length, 4*time.Second))
+		if links[len(links)-1] == n.wire.link {
+			n.wire.broker.drop(n.wire)
+		}
+		time.Sleep(length - min(length, 4*time.Second))
+		for _, l := range links {
+			l.set(func(l *link) { l.cut = false })
+		}
+		n.world.note(n.name, "is reached again", nil)
+	})
+}

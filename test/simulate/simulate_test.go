@@ -1,0 +1,304 @@
+// Package simulate runs several nodes at once, each with its planner, dispatcher,
+// lease and recovery, in a bubble of simulated time, on a simulated database and
+// broker. By a seed, calls are lost, delayed and repeated, nodes are killed,
+// stopped, frozen and cut off, clocks are slow, entries are edited, and the broker
+// forgets. Afterwards every slot that an entry should have had is matched with
+// the ledger and with what arrived.
+//
+// A seed repeats its history but for things that happen at the very same instant.
+package simulate
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rules are the worlds that seeds are tried in, in turn.
+var rules = []rule{{}, {steps: 3}, {}, {forgets: true}}
+
+// Each slot comes to one end, whatever goes wrong.
+func TestEachSlotOnce(t *testing.T) {
+	seeds := 1000
+	if text := os.Getenv("ONEBEAT_SEEDS"); text != "" {
+		var err error
+		if seeds, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("ONEBEAT_SEEDS=%s is not a number", text)
+		}
+	}
+	const parts = 4
+	for part := range parts {
+		t.Run(fmt.Sprint("part ", part), func(t *testing.T) {
+			t.Parallel()
+			for seed := part; seed < seeds && !t.Failed(); seed += parts { // one history is enough to read
+				try(t, uint64(seed), rules[seed/parts%len(rules)])
+			}
+		})
+	}
+}
+
+// seeds that failed once, and what was wrong. A seed that fails in
+// TestEachSlotOnce is kept by a line here.
+var kept = []struct {
+	seed uint64
+	rule rule
+	why  string
+}{}
+
+func TestSeedsThatFailedOnce(t *testing.T) {
+	for _, k := range kept {
+		try(t, k.seed, k.rule)
+	}
+}
+
+func try(t *testing.T, seed uint64, rule rule) {
+	t.Helper()
+	wrong, history := simulate(t, seed, rule)
+	if len(wrong) == 0 {
+		return
+	}
+	t.Errorf("seed %d, %+v:\n%s\nThe history of these slots, and all that went wrong:\n\n%s\nTo keep it as a test, add to kept: {%d, %#v, \"why\"}",
+		seed, rule, strings.Join(wrong, "\n"), history, seed, rule)
+}
+
+// What keeps slots single is needed: without it, a few seeds find a fault.
+func TestTheSeedsFindWhatIsLeftOut(t *testing.T) {
+	for _, without := range []string{"fence", "mark at publish", "term at claim", "term and journal at record", "journal"} {
+		found(t, rule{without: without}, 500)
+	}
+	for _, without := range []string{"exclusive queue", "mark at publish"} {
+		found(t, rule{without: without, steps: 3}, 500)
+	}
+}
+
+func found(t *testing.T, rule rule, within int) {
+	t.Helper()
+	for seed := range within {
+		if wrong, _ := simulate(t, uint64(seed), rule); len(wrong) > 0 {
+			t.Logf("%+v: found by seed %d: %s", rule, seed, wrong[0])
+			return
+		}
+	}
+	t.Errorf("%+v: no fault was found by %d seeds", rule, within)
+}
+
+// simulate runs one world and returns what was wrong at its end.
+func simulate(t *testing.T, seed uint64, rule rule) (wrong []string, history string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, seed, rule)
+		through := w.run()
+		var named map[string]bool
+		if wrong, named = w.check(through); len(wrong) > 0 {
+			history = w.history(named)
+		}
+	})
+	return wrong, history
+}
+
+// run lets things go wrong for a while and then lets all slots come to an end. It
+// returns the last slot that must have come to it.
+func (w *world) run() (through time.Time) {
+	nodes := map[int]*node{}
+	born := 0
+	start := func(i int) {
+		born++
+		nodes[i] = w.start(fmt.Sprint("node", born))
+	}
+	var all []*node
+	for i := range 3 {
+		start(i)
+		all = append(all, nodes[i])
+	}
+	w.late.Go(w.people)
+	for range 4 + w.chance.IntN(8) {
+		time.Sleep(time.Duration(w.chance.Int64N(int64(6 * time.Second))))
+		i := w.chance.IntN(3)
+		n := nodes[i]
+		if w.chance.IntN(2) == 0 {
+			n = w.leader(nodes) // where it hurts
+		}
+		for j := range nodes {
+			if nodes[j] == n {
+				i = j
+			}
+		}
+		length := time.Duration(w.chance.Int64N(int64(12 * time.Second)))
+		switch w.chance.IntN(7) {
+		case 0, 1:
+			n.die()
+			start(i)
+			all = append(all, nodes[i])
+		case 2:
+			n.freeze(length)
+		case 3:
+			w.note(n.name, "is stopped", nil)
+			n.stop()
+			start(i)
+			all = append(all, nodes[i])
+		case 4:
+			n.part(length, n.session.link)
+		case 5:
+			n.part(length, n.wire.link)
+		case 6:
+			n.part(length, n.session.link, n.wire.link)
+		}
+		if w.rule.forgets {
+			switch w.chance.IntN(4) {
+			case 0:
+				w.broker.keep()
+			case 1:
+				w.broker.forget()
+			}
+		}
+	}
+	time.Sleep(12 * time.Second) // the frozen wake up
+	close(w.calm)
+	w.note("world", "all is well from now on", nil)
+	time.Sleep(15 * time.Second)
+	through = time.Now().Add(-3 * time.Second)
+	for _, n := range all {
+		n.stop()
+	}
+	for _, n := range all {
+		select {
+		case <-n.stopped:
+		case <-time.After(time.Minute):
+			w.t.Fatalf("seed %d: %s does not stop:\n%s", w.seed, n.name, w.history(nil))
+		}
+		n.kill()
+	}
+	w.late.Wait()
+	return through
+}
+
+// people edit entries, some of them twice within a moment, until all is well.
+func (w *world) people() {
+	chance := rand.New(rand.NewPCG(w.seed, 2))
+	for !w.isCalm() {
+		time.Sleep(time.Duration(chance.Int64N(int64(3 * time.Second))))
+		again := time.Duration(chance.Int64N(int64(600 * time.Millisecond)))
+		switch chance.IntN(4) {
+		case 3:
+			w.db.edit("once", func(e *entry) { e.digest++ })
+		case 0:
+			w.db.edit("edited", func(e *entry) { e.digest++ })
+		case 1:
+			w.db.edit("edited", func(e *entry) { e.name++ })
+		case 2:
+			w.db.edit("paused", func(e *entry) { e.off = true })
+			time.Sleep(again)
+			w.db.edit("paused", func(e *entry) { e.off = false })
+		}
+	}
+}
+
+// leader is the node that holds the lease, or any.
+func (w *world) leader(nodes map[int]*node) *node {
+	_ = w.db.lock(w.t.Context())
+	defer w.db.unlock()
+	for _, n := range nodes {
+		if n.name == w.db.owner {
+			return n
+		}
+	}
+	return nodes[0]
+}
+
+// check matches the slots that were to be with the ledger and with what arrived.
+// It returns what is wrong and the names of the slots that it is wrong with.
+func (w *world) check(through time.Time) (wrong []string, named map[string]bool) {
+	named = map[string]bool{}
+	fault := func(name, format string, args ...any) {
+		named[name] = true
+		wrong = append(wrong, name+" "+fmt.Sprintf(format, args...))
+	}
+	ends, arrived := w.ends(), map[string]int{}
+	for _, a := range w.broker.got {
+		if arrived[a.id]++; a.at.Before(a.slot) {
+			fault(a.name, "arrived %v before its time", a.slot.Sub(a.at))
+		}
+		if a.name == "" {
+			fault(a.name, "arrived with the id %s, which is no slot's", a.id)
+		}
+	}
+	known := 0
+	for _, e := range w.db.entries {
+		for slot := e.spec.Next(e.first); !slot.After(time.Now()); slot = e.spec.Next(slot) {
+			name, id := w.name(e.id, slot), celery.TaskID(installation, string(e.id), slot)
+			got, unsure := arrived[id], w.broker.unsure[id]
+			runs := ends[name]
+			known += len(runs)
+			switch {
+			case len(runs) > 1:
+				fault(name, "ended %d times: %s", len(runs), states(runs))
+			case got > 1 && !unsure:
+				fault(name, "arrived %d times", got)
+			case len(runs) == 0 && got > 0:
+				fault(name, "arrived and has no end")
+			case len(runs) == 0 && e.id != "paused" && !slot.After(through):
+				fault(name, "has no end")
+			case len(runs) == 0:
+			case runs[0].State == schedule.Sent && got == 0 && !unsure:
+				fault(name, "is recorded as sent and did not arrive")
+			case runs[0].State == schedule.Sent && runs[0].TaskID != id:
+				fault(name, "is recorded with the id %s, want %s", runs[0].TaskID, id)
+			case runs[0].State != schedule.Sent && got > 0 && !unsure:
+				fault(name, "is recorded as %s and arrived", states(runs))
+			case runs[0].State != schedule.Sent && e.id[:3] == "all":
+				fault(name, "is recorded as %s, want sent", states(runs))
+			}
+		}
+	}
+	total := 0
+	for _, runs := range ends {
+		total += len(runs)
+	}
+	if total != known {
+		wrong = append(wrong, fmt.Sprintf("%d ends are of no slot", total-known))
+	}
+	if len(w.db.journal) > 0 {
+		wrong = append(wrong, fmt.Sprintf("%d batches are left in the journal", len(w.db.journal)))
+	}
+	return wrong, named
+}
+
+// ends are the runs of each slot by its name, ranges taken apart.
+func (w *world) ends() map[string][]schedule.Run {
+	ends := map[string][]schedule.Run{}
+	for _, run := range w.db.runs {
+		i := slices.IndexFunc(w.db.entries, func(e *entry) bool { return e.id == run.Entry })
+		last := run.Slot
+		if run.Through.After(last) {
+			last = run.Through
+		}
+		spec := w.db.entries[i].spec
+		for slot := run.Slot; !slot.IsZero() && !slot.After(last); slot = spec.Next(slot) {
+			name := w.name(run.Entry, slot)
+			ends[name] = append(ends[name], run)
+		}
+	}
+	return ends
+}
+
+func states(runs []schedule.Run) string {
+	all := map[string]bool{}
+	for _, run := range runs {
+		all[strings.TrimSpace(string(run.State)+" "+run.Reason)+" by "+run.Node] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(all)), ", ")
+}
