@@ -8,13 +8,9 @@ import (
 	"github.com/onebeat/onebeat/test/stack/server"
 )
 
-// awayFor is how long a server is away for.
-func awayFor() time.Duration {
-	if long {
-		return 30 * time.Second
-	}
-	return 10 * time.Second
-}
+// awayFor is how long a server is away for: half of the period that the 50 entries
+// are due at.
+const awayFor = 30 * time.Second
 
 // The broker is away while entries are due: nothing is lost or doubled, and all
 // of it is with the broker within two seconds of its return.
@@ -70,8 +66,7 @@ func (s *site) outage(t *testing.T, stop func() error, away *server.Server, boun
 	// Beside the 50, some entries are due each second: what of theirs was claimed
 	// is sent, the rest settled by their policy.
 	grids := s.herd(t, 5)
-	length := awayFor()
-	period := 2 * length
+	const period = 2 * awayFor
 	var items []item
 	for i := range 50 {
 		name := fmt.Sprintf("due %d", i)
@@ -81,12 +76,12 @@ func (s *site) outage(t *testing.T, stop func() error, away *server.Server, boun
 	s.database.insert(t, items...)
 	n := s.serve(t)
 	due := every(period).next(time.Now().Add(5 * time.Second))
-	gone := due.Add(-length / 3)
+	gone := due.Add(-awayFor / 3)
 	until(t, gone)
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, gone.Add(length))
+	until(t, gone.Add(awayFor))
 	if err := away.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
