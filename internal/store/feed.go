@@ -66,6 +66,7 @@ func hints[Point any](ctx context.Context, q querier, since *Point) (ids []strin
 const (
 	chunk         = 1000             // rows that are read or applied at a time
 	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes
+	hintedLook    = time.Second      // and between looks at the log of changes, for a notice may be lost, as behind a pooler of connections
 	unhintedSweep = time.Second      // and where none do
 	sweepFrom     = 10 * chunk       // so many hints are dearer to follow than to look at all rows
 	pruneInterval = 10 * time.Minute
@@ -182,9 +183,9 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 	}
 }
 
-// interval is how long to wait for a hint: until the next sweep, or until a pause ends.
+// interval is how long to wait for a hint: until the next look or sweep, or until a pause ends.
 func (w *watch) interval() time.Duration {
-	wait := max(w.sweepInterval()-time.Since(w.sweptAt), 0)
+	wait := min(max(w.sweepInterval()-time.Since(w.sweptAt), 0), hintedLook)
 	for _, until := range w.paused {
 		wait = min(wait, max(time.Until(until), 0))
 	}

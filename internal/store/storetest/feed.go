@@ -101,6 +101,25 @@ func testCommitOrder(t *testing.T, db Database) {
 	}
 }
 
+// A notice may be lost, as behind a pooler of connections: the log of changes tells.
+func testLostNotice(t *testing.T, db Database) {
+	if !db.Postgres {
+		return // the others have no notices
+	}
+	createTable(t, db, shapeNamed("full"))
+	insert(t, db, shapeNamed("full"), 1, line{})
+	w := watch(t, open(t, db, store.Options{}))
+	exec, commit := db.Begin(t)
+	exec("SET LOCAL onebeat.recording = 'on'") // no trigger tells
+	exec("UPDATE celery_beat_schedules SET name = 'unheard of'")
+	exec(fmt.Sprintf("INSERT INTO onebeat_changes (entry_id) VALUES ('%s')", id(1)))
+	commit()
+	took := w.await("a change without a notice", func() bool { return w.now[id(1)].Name == "unheard of" })
+	if took > 10*time.Second { // all rows are looked at after 30
+		t.Errorf("a change without a notice was seen after %v, want about a second", took)
+	}
+}
+
 func testBulk(t *testing.T, db Database) {
 	rows := 100_000
 	if raced && !db.Postgres {
