@@ -20,6 +20,13 @@ type guard interface {
 	free()
 }
 
+// A noGuard is never held: the lease's end has to do.
+type noGuard struct{}
+
+func (noGuard) try(context.Context) (bool, error)                    { return false, nil }
+func (noGuard) wait(ctx context.Context, atMost time.Duration) error { return rest(ctx, atMost) }
+func (noGuard) free()                                                {}
+
 // Acquire takes the shard's lease for the owner if it is free: if it has ended
 // by the database's clock, or if the holder's session died. False means that
 // another holds it, which is no error. Each success has a higher term.

@@ -65,7 +65,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	s.dialect = dialect{
 		name:     "postgres",
 		db:       p,
-		guard:    &postgresGuard{config: config.ConnConfig, key: advisoryKey(s.options.Shard)},
+		guard:    newPostgresGuard(p.described, config.ConnConfig, s.options.Shard),
 		newFeed:  func() feed { return &postgresFeed{p: p, config: config.ConnConfig} },
 		leaseFor: cmp.Or(s.options.LeaseFor, 5*time.Second),
 		texts:    p.texts,
@@ -223,6 +223,16 @@ func (p *postgres) args(args []any) []any {
 // advisoryKey is the key of the advisory lock of a shard's lease: "onebeat" in
 // ASCII and the shard.
 func advisoryKey(shard int) int64 { return 0x6f6e656265617400 + int64(shard) }
+
+// newPostgresGuard returns none for who asks for statements that are not described
+// first: behind a pooler of connections, which that is for, a session's lock is
+// that of whoever gets the session next.
+func newPostgresGuard(described bool, config *pgx.ConnConfig, shard int) guard {
+	if !described {
+		return noGuard{}
+	}
+	return &postgresGuard{config: config, key: advisoryKey(shard)}
+}
 
 // A postgresGuard is an advisory lock on a connection of its own.
 type postgresGuard struct {

@@ -59,6 +59,32 @@ print(sqlite3.sqlite_version, db.execute("SELECT count(*), min(at) > 17000000000
 	}
 }
 
+// Behind a pooler of connections two nodes may share a session, and with it the
+// session's lock: that must not look as if the holder of the lease had died.
+func TestNoGuardBehindAPooler(t *testing.T) {
+	db := freshPostgres(t)
+	pooled := db.URL + map[bool]string{true: "&", false: "?"}[strings.Contains(db.URL, "?")] + "default_query_exec_mode=exec"
+	for range 2 {
+		s, err := store.Open(t.Context(), pooled, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.EnsureOwn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Acquire(t.Context(), "node"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := db.Query(t, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"); got[0] != "0" {
+		t.Errorf("%s locks of sessions are held, want none", got[0])
+	}
+	if got := db.Query(t, "SELECT term FROM onebeat_leases WHERE NOT guarded"); len(got) != 1 || got[0] != "1" {
+		t.Errorf("unguarded leases of term %v, want one of term 1", got)
+	}
+}
+
 // A ledger that was one table goes on as the partition of the days before.
 func TestLedgerOfOneTableIsCarriedOver(t *testing.T) {
 	db := freshPostgres(t)
