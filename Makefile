@@ -3,7 +3,7 @@
 # make test     lint and every test, among real servers and workers
 # make check    lint and the tests that need no servers: under a minute
 # make bench    onebeat beside Celery's beat, measured: about five minutes; BENCH="idle -for 5m" for one thing
-# make differential, make simulate   more of what the tests compare and try
+# make differential, make simulate, make model   more of what the tests compare, try and prove
 # make stack    private servers for tests: alone until Ctrl-C, or around CMD="go test ./internal/store/..."
 
 SHELL := /bin/bash
@@ -48,6 +48,11 @@ differential: deps .cache/bin/stack
 simulate: SEEDS ?= 20000
 simulate:
 	@ONEBEAT_SEEDS=$(SEEDS) go test -timeout 60m -run EachSlotOnce ./test/simulate
+
+# The model in docs/design, exhaustively: about twenty minutes. The tests check less of it.
+.PHONY: model
+model: deps
+	@ONEBEAT_MODEL=whole go test -timeout 90m -v ./test/model
 
 .PHONY: check
 check: lint build .cache/bin/tally
