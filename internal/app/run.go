@@ -37,6 +37,9 @@ type node struct {
 	store  *store.Store
 	broker broker.Broker
 
+	keeper    keeper             // the store, but for a trace
+	publisher dispatch.Publisher // the broker, but for a trace
+
 	dispatching *dispatch.Metrics
 	metrics     *metrics
 
@@ -131,6 +134,9 @@ func (n *node) connect(ctx context.Context) error {
 		Dropped:          func(events int) { n.metrics.droppedEvents.Add(float64(events)) },
 	})
 	if err != nil {
+		return err
+	}
+	if n.keeper, n.publisher, err = traced(n.name, n.store, n.broker); err != nil {
 		return err
 	}
 	n.mu.Lock()
@@ -279,7 +285,7 @@ func host() string {
 func (n *node) work(ctx context.Context) error {
 	for {
 		opts := lease.Options{Logger: n.log, Clock: n.clock.Set}
-		err := lease.Keep(ctx, n.store, n.name, opts, func(hold context.Context, term int64) error { return n.lead(ctx, hold, term) })
+		err := lease.Keep(ctx, n.keeper, n.name, opts, func(hold context.Context, term int64) error { return n.lead(ctx, hold, term) })
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -312,7 +318,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	if err != nil {
 		return err
 	}
-	dispatcher := dispatch.New(planner, n.store, n.broker, dispatch.Options{
+	dispatcher := dispatch.New(planner, n.keeper, n.publisher, dispatch.Options{
 		Installation: n.store.Installation(),
 		Node:         n.name,
 		Batch:        n.config.Int("batch"),
