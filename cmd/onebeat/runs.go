@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,13 +33,11 @@ func runsList() *cobra.Command {
 	asJSON := jsonFlag(cmd)
 	cmd.Flags().StringVar(&entry, "entry", "", "only of this entry, by id or name")
 	cmd.Flags().StringVar(&since, "since", "", "only slots since then: a length (24h) or an instant (RFC 3339)")
-	cmd.Flags().StringVar(&state, "state", "", "only slots that ended so: sent, coalesced, skipped or failed")
+	cmd.Flags().StringVar(&state, "state", "", "only slots that ended so: sent, coalesced, skipped, failed or unsure")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		switch schedule.State(state) {
-		case "", schedule.Sent, schedule.Coalesced, schedule.Skipped, schedule.Failed:
-		default:
-			return usage("--state %s: choose sent, coalesced, skipped or failed", state)
+		if state != "" && !slices.Contains(schedule.States, schedule.State(state)) {
+			return usage("--state %s: choose sent, coalesced, skipped, failed or unsure", state)
 		}
 		if limit < 1 {
 			return usage("--limit %d: give a number from 1", limit)

@@ -262,6 +262,7 @@ func CelerySettings(config Config) (*celery.Config, error) {
 		return nil, fmt.Errorf("settings of Celery: %w", err)
 	}
 	c.Origin = "onebeat@" + host()
+	c.AtMostOnce = config.String("delivery") == celery.AtMostOnce
 	return c, nil
 }
 

@@ -16,6 +16,10 @@ type Config struct {
 	// first Template is made.
 	Origin string
 
+	// AtMostOnce is the delivery of tasks whose options do not say it: at_most_once
+	// if set, else at_least_once. It may be set until the first Template is made.
+	AtMostOnce bool
+
 	// SendSentEvent is task_send_sent_event: a task-sent event follows each message.
 	SendSentEvent bool
 

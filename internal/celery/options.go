@@ -38,6 +38,7 @@ type options struct {
 	expiresAt                         time.Time
 	hasExpiration                     bool
 	expirationIn                      float64
+	atMostOnce                        bool
 	extra                             *object // what Celery does not know becomes a property
 }
 
@@ -197,6 +198,7 @@ func (c *Config) readOptions(task string, o *object) (*options, error) {
 	if s, _ := r.text("compression"); s != "" {
 		p.compression = s
 	}
+	p.readPromise(c, r)
 	p.readDelivery(c, r)
 	p.readHeaders(r)
 	p.readTimes(r)
@@ -214,6 +216,18 @@ func (c *Config) readOptions(task string, o *object) (*options, error) {
 	p.readStamps(r)
 	p.readExtra(r)
 	return p, r.err
+}
+
+// readPromise reads onebeat's own option, which leaves no trace in a message.
+func (p *options) readPromise(c *Config, r *reader) {
+	p.atMostOnce = c.AtMostOnce
+	switch promise, given := r.text("delivery"); {
+	case !given:
+	case promise == AtMostOnce, promise == AtLeastOnce:
+		p.atMostOnce = promise == AtMostOnce
+	default:
+		r.fail("delivery", "must be "+AtLeastOnce+" or "+AtMostOnce)
+	}
 }
 
 func (p *options) readDelivery(c *Config, r *reader) {
@@ -327,7 +341,7 @@ func (p *options) readStamps(r *reader) {
 // known are the options read above. argsrepr, kwargsrepr and origin are not among
 // them: Celery makes headers of them and properties as well.
 var known = []string{
-	"headers", "route_name", "serializer", "compression", "delivery_mode", "priority", "task_id", "root_id", "parent_id", "shadow",
+	"delivery", "headers", "route_name", "serializer", "compression", "delivery_mode", "priority", "task_id", "root_id", "parent_id", "shadow",
 	"group_id", "reply_to", "correlation_id", "group_index", "retries", "replaced_task_nesting", "time_limit",
 	"soft_time_limit", "ignore_result", "countdown", "eta", "expiration", "expires", "link", "link_error",
 	"chain", "chord", "stamped_headers",

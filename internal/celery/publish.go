@@ -2,7 +2,15 @@ package celery
 
 import (
 	"errors"
+	"math"
 	"time"
+)
+
+// What may become of a message that the broker may have, and may not: the option
+// "delivery" of an entry, and the setting of that name for all others.
+const (
+	AtLeastOnce = "at_least_once" // it is sent again, with the same id
+	AtMostOnce  = "at_most_once"  // it is not; its slot ends as unsure
 )
 
 // A Message is one task to be sent. Its ID repeats when it is sent again.
@@ -26,7 +34,15 @@ type Mark struct {
 	// Note is opaque to the broker and kept with the mark. The dispatcher names
 	// in it the slots of unrecorded batches that were settled without a message.
 	Note string
+
+	// Beyond is told by Take: how many places after Done may be with the broker as
+	// well, at most, because messages and marks do not arrive in one step; AllBeyond
+	// if that has no bound. 0 means that the mark tells all.
+	Beyond int `json:",omitempty"`
 }
+
+// AllBeyond says that anything after a mark may be with the broker.
+const AllBeyond = math.MaxInt
 
 // Covers reports whether m says that the first done slots of batch seq are settled.
 func (m Mark) Covers(seq int64, done int) bool {
@@ -43,10 +59,12 @@ type Part struct {
 }
 
 // A Failure is a message that the broker will not take now or ever, while it
-// took the others of its part.
+// took the others of its part; or one that goes at most once and may have arrived
+// before its connection broke.
 type Failure struct {
 	Index  int // Message.Index
 	Reason string
+	Unsure bool // it may have arrived
 }
 
 // ErrFenced says that the broker has seen a higher term: this node's time is

@@ -29,6 +29,7 @@ type shape struct {
 	expiresIn     float64
 	expirationIn  float64
 	hasExpiration bool
+	atMostOnce    bool
 }
 
 // A field is a header; its value may be a hole.
@@ -106,6 +107,7 @@ func (c *Config) shapeOf(task Task, codec codec, compression string, o *options)
 		route: o.route, priority: o.priority, hasPriority: o.hasPriority,
 		countdown: o.countdown, eta: o.eta, expires: o.expiresKind, expiresIn: o.expiresIn,
 		expirationIn: o.expirationIn, hasExpiration: o.hasExpiration || o.expiresKind != never,
+		atMostOnce: o.atMostOnce,
 		properties: Properties{
 			ContentType: codec.contentType, ContentEncoding: codec.contentEncoding,
 			DeliveryMode: o.deliveryMode, Priority: o.priority, CorrelationID: o.correlationID,
@@ -274,7 +276,7 @@ type shapes struct {
 
 // intern returns the shape that is known and equal to s, or else s.
 func (all *shapes) intern(s *shape) *shape {
-	key := fmt.Sprint(s.envelope, s.event, s.tail, s.countdown, s.eta.UnixMicro(), s.expires, s.expiresIn, s.expirationIn, s.hasPriority)
+	key := fmt.Sprint(s.envelope, s.event, s.tail, s.countdown, s.eta.UnixMicro(), s.expires, s.expiresIn, s.expirationIn, s.hasPriority, s.atMostOnce)
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if same := all.known[key].Value(); same != nil {

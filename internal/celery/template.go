@@ -278,6 +278,9 @@ func (t *Template) Route() Route { return t.shape.route }
 // message without one goes as 0.
 func (t *Template) Priority() (int, bool) { return int(t.shape.priority), t.shape.hasPriority }
 
+// AtMostOnce reports whether a message that the broker may have is not sent again.
+func (t *Template) AtMostOnce() bool { return t.shape.atMostOnce }
+
 // TaskID is the id of a message: its own, unless the options fix one.
 func (t *Template) TaskID(m Message) string {
 	if fixed := t.section(idSection); len(fixed) > 0 {

@@ -356,3 +356,44 @@ func BenchmarkTemplate(b *testing.B) {
 		}
 	}
 }
+
+// The option "delivery" is onebeat's own: it decides, and leaves no trace.
+func TestDeliveryNeverGoesOnTheWire(t *testing.T) {
+	for _, tt := range []struct {
+		overall bool
+		options string
+		want    bool
+	}{
+		{false, ``, false},
+		{false, `{"delivery": "at_most_once"}`, true},
+		{false, `{"delivery": null}`, false},
+		{true, ``, true},
+		{true, `{"delivery": "at_least_once"}`, false},
+	} {
+		c := config(t, nil)
+		c.AtMostOnce = tt.overall
+		m := Message{ID: "id", Slot: time.Unix(0, 0), At: time.Unix(0, 0)}
+		plain, err := c.Template(Task{Name: "t"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Template(Task{Name: "t", Options: tt.options})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.AtMostOnce() != tt.want {
+			t.Errorf("with %v overall, %s goes at most once: %v, want %v", tt.overall, tt.options, got.AtMostOnce(), tt.want)
+		}
+		if with, without := string(got.AppendEnvelope(nil, m, "tag")), string(plain.AppendEnvelope(nil, m, "tag")); with != without {
+			t.Errorf("options %s make the envelope %s, want %s", tt.options, with, without)
+		}
+		if with, without := fmt.Sprint(got.Headers(m), got.Properties(m)), fmt.Sprint(plain.Headers(m), plain.Properties(m)); with != without {
+			t.Errorf("options %s make the message %s, want %s", tt.options, with, without)
+		}
+	}
+	for _, options := range []string{`{"delivery": "exactly_once"}`, `{"delivery": 1}`} {
+		if _, err := config(t, nil).Template(Task{Name: "t", Options: options}); err == nil || !strings.Contains(err.Error(), "delivery") {
+			t.Errorf("options %s: %v, want an error that names the option", options, err)
+		}
+	}
+}

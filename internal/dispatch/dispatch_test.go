@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -368,5 +369,102 @@ func TestAStopWhileTheBrokerIsAwayIsBoundedAndLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.verify(from, from.Add(20*time.Second))
+	})
+}
+
+// Behind a mark that does not tell all, a slot whose entry goes at most once is not
+// sent again, and one that goes at least once is. A crash in the middle of the
+// recovery changes nothing about that.
+func TestRecoveryLeavesUnsureWhatGoesAtMostOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		beyond int
+		want   string // of the slots b0 to b3 of the mark's batch and c of the next
+	}{
+		{"the mark tells all", 0, "sent sent sent sent sent"},
+		{"two places behind it", 2, "sent unsure unsure sent sent"},
+		{"as far as the batch goes", 50, "sent unsure unsure unsure sent"},
+		{"no bound", celery.AllBeyond, "sent unsure unsure unsure unsure"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1, 0)
+				past := time.Now()
+				names := []string{"b0", "b1", "b2", "b3", "c"}
+				for _, id := range append(names, "least") {
+					w.add(id, "@every 1h", schedule.Once)
+					if id != "least" {
+						add := w.entries[schedule.ID(id)]
+						w.entries[schedule.ID(id)] = func(after time.Time) *schedule.Entry {
+							return withTask(t, add(after), `{"delivery": "at_most_once"}`)
+						}
+					}
+				}
+				w.ledger.term, w.ledger.seq = 1, 2
+				due := func(id string) schedule.ClaimedDue {
+					return schedule.ClaimedDue{Entry: schedule.ID(id), Slot: past, Digest: 1}
+				}
+				w.ledger.journal = []schedule.Claimed{
+					{Term: 1, Seq: 1, Dues: []schedule.ClaimedDue{due("b0"), due("b1"), due("b2"), due("b3")}},
+					{Term: 1, Seq: 2, Dues: []schedule.ClaimedDue{due("c"), due("least")}},
+				}
+				w.broker.mark = celery.Mark{Term: 1, Seq: 1, Done: 1, Beyond: tt.beyond}
+
+				crashed, crash := context.WithTimeout(t.Context(), 10*time.Millisecond)
+				defer crash()
+				w.ledger.set(1) // what is published cannot be recorded
+				if err := w.node(t.Context(), crashed, nil); err == nil {
+					t.Fatal("the node that crashes did not")
+				}
+				w.ledger.set(0)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if err := w.node(ctx, context.Background(), nil); err != nil {
+					t.Fatal(err)
+				}
+				got := map[schedule.ID]schedule.Run{}
+				for _, run := range w.ledger.runs {
+					got[run.Entry] = run
+				}
+				var states []string
+				arrived := 0 // least is sent, and b0, which the mark speaks of, is not sent here
+				for _, id := range names {
+					run := got[schedule.ID(id)]
+					states = append(states, string(run.State))
+					if want := celery.TaskID(installation, id, past); run.TaskID != want {
+						t.Errorf("%s has the task id %q, want %q", id, run.TaskID, want)
+					}
+					if run.State == schedule.Sent {
+						arrived++
+					}
+				}
+				if got := strings.Join(states, " "); got != tt.want {
+					t.Errorf("the slots ended as %s, want %s", got, tt.want)
+				}
+				if got["least"].State != schedule.Sent || len(w.broker.got) != arrived {
+					t.Errorf("%d messages, want %d; least ended as %+v", len(w.broker.got), arrived, got["least"])
+				}
+			})
+		})
+	}
+}
+
+// A message that the broker may have, and that goes at most once, ends its slot.
+func TestAnUnsureMessageEndsItsSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.add("e", "@every 10s", schedule.Once)
+		w.broker.unsure = true
+		ctx, cancel := context.WithTimeout(t.Context(), 11*time.Second)
+		defer cancel()
+		if err := w.node(ctx, context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.ledger.runs) != 1 || w.ledger.runs[0].State != schedule.Unsure || w.ledger.runs[0].TaskID == "" || !w.ledger.runs[0].SentAt.IsZero() {
+			t.Errorf("runs = %+v, want one that is unsure, with its task id", w.ledger.runs)
+		}
+		if note := w.broker.mark.Note; note != "" {
+			t.Errorf("the mark of the first part has the note %q, want none: the broker said it after", note)
+		}
 	})
 }

@@ -155,6 +155,7 @@ type broker struct {
 	mark     celery.Mark
 	got      []sent
 	missing  map[string]bool // queues that do not exist
+	unsure   bool            // what it is sent may have arrived, or not
 	attempts int
 }
 
@@ -186,6 +187,10 @@ func (b *broker) Publish(_ context.Context, part celery.Part) ([]celery.Failure,
 	var failures []celery.Failure
 	if !b.mark.Covers(part.Mark.Seq, part.Mark.Done) {
 		for _, m := range part.Messages {
+			if b.unsure {
+				failures = append(failures, celery.Failure{Index: m.Index, Reason: "cut off", Unsure: true})
+				continue
+			}
 			if b.missing[m.Template.Route().Queue] {
 				failures = append(failures, celery.Failure{Index: m.Index, Reason: "no such queue"})
 				continue

@@ -47,7 +47,7 @@ func NewMetrics() *Metrics {
 			Help: "Publishings that failed and were tried again.",
 		}),
 	}
-	for _, state := range []schedule.State{schedule.Sent, schedule.Coalesced, schedule.Skipped, schedule.Failed} {
+	for _, state := range schedule.States {
 		m.runs.WithLabelValues(string(state)) // shown from the start, so that a rate has a beginning
 	}
 	return m

@@ -8,16 +8,12 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// These tell in a note that the slot failed or coalesced, not that it was skipped.
-const (
-	failedPrefix    = "failed: "
-	coalescedPrefix = "coalesced: "
-)
-
 // notes names the slots of unrecorded batches that were settled without a
 // message. The broker keeps them with the mark, so that a recovery does not take
 // such slots for sent. Publishing adds to them, recording takes away.
 type notes struct {
+	beyond int // goes with the marks of a recovery; set before anything is published
+
 	mu    sync.Mutex
 	bySeq map[int64][]note
 }
@@ -25,8 +21,8 @@ type notes struct {
 // A note is one such slot.
 type note struct {
 	Seq    int64  `json:"seq"`
-	Index  int    `json:"i"` // its place in the batch
-	Reason string `json:"why"`
+	Index  int    `json:"i"`   // its place in the batch
+	Reason string `json:"why"` // behind the state, unless that is skipped
 }
 
 func newNotes() *notes { return &notes{bySeq: map[int64][]note{}} }
@@ -82,22 +78,18 @@ func readNotes(text string) (map[int64]map[int]string, error) {
 
 // asNote is how a note tells of an end.
 func asNote(state schedule.State, reason string) string {
-	switch state {
-	case schedule.Failed:
-		return failedPrefix + reason
-	case schedule.Coalesced:
-		return coalescedPrefix + reason
+	if state == schedule.Skipped {
+		return reason
 	}
-	return reason
+	return string(state) + ": " + reason
 }
 
 // asNoted returns the end that a note speaks of.
 func asNoted(note string) (schedule.State, string) {
-	if failure, ok := strings.CutPrefix(note, failedPrefix); ok {
-		return schedule.Failed, failure
-	}
-	if reason, ok := strings.CutPrefix(note, coalescedPrefix); ok {
-		return schedule.Coalesced, reason
+	for _, state := range schedule.States {
+		if reason, ok := strings.CutPrefix(note, string(state)+": "); ok {
+			return state, reason
+		}
 	}
 	return schedule.Skipped, note
 }

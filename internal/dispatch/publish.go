@@ -99,7 +99,7 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 		runs = append(runs, run)
 	}
 
-	mark := celery.Mark{Term: batch.Term, Seq: batch.Seq, Done: start + len(dues), Note: notes.text()}
+	mark := celery.Mark{Term: batch.Term, Seq: batch.Seq, Done: start + len(dues), Note: notes.text(), Beyond: notes.beyond}
 	failures, err := d.push(hold, celery.Part{Mark: mark, Messages: messages, Events: d.opts.Events})
 	if err != nil {
 		return nil, err
@@ -129,14 +129,18 @@ func (d *Dispatcher) push(hold context.Context, part celery.Part) (failures []ce
 	return failures, err
 }
 
-// fail turns the runs of messages that the broker would not take into failed ones.
+// fail turns the runs of messages that the broker would not take into failed ones,
+// and of those that it may have, and that are not sent again, into unsure ones.
 func (d *Dispatcher) fail(failures []celery.Failure, messages []celery.Message, at []int, runs []schedule.Run, seq int64, notes *notes) {
 	for _, failure := range failures {
 		for i, message := range messages {
 			if message.Index == failure.Index {
 				run := &runs[at[i]]
 				run.State, run.Reason, run.SentAt = schedule.Failed, failure.Reason, time.Time{}
-				notes.withhold(seq, failure.Index, asNote(schedule.Failed, failure.Reason))
+				if failure.Unsure {
+					run.State = schedule.Unsure
+				}
+				notes.withhold(seq, failure.Index, asNote(run.State, failure.Reason))
 			}
 		}
 	}
@@ -159,12 +163,17 @@ func withheld(due *schedule.Due, now time.Time) (schedule.State, string) {
 
 // run is the record of due as far as it is known before publishing.
 func (d *Dispatcher) run(due *schedule.Due, term int64) schedule.Run {
-	return schedule.Run{
+	run := schedule.Run{
 		Entry: due.Entry.ID, Name: due.Entry.Name, Task: due.Entry.Task,
 		Slot: due.Slot, Through: due.Through, Count: max(due.Count, 1),
 		State: due.State, Reason: due.Reason, Request: due.Request,
 		Node: d.opts.Node, Term: term,
 	}
+	if run.State == schedule.Unsure { // what was perhaps sent is to be found
+		template := due.Entry.Payload.(*celery.Template)
+		run.TaskID, run.Queue = template.TaskID(celery.Message{ID: d.taskID(due)}), template.Route().Queue
+	}
+	return run
 }
 
 // taskID names the slot's task: the same slot always has the same id.
@@ -204,6 +213,8 @@ func (d *Dispatcher) tell(dues []schedule.Due, runs []schedule.Run) {
 		switch {
 		case run.State == schedule.Failed:
 			d.log.Error("slot failed", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue, "err", run.Reason)
+		case run.State == schedule.Unsure:
+			d.log.Warn("slot is unsure: its task may have been sent, and is not sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue, "reason", run.Reason)
 		case run.State != schedule.Sent:
 			d.log.Info("slot ended unsent", "entry", run.Name, "task", run.Task, "slot", run.Slot, "state", run.State, "reason", run.Reason, "count", run.Count)
 		default:

@@ -14,7 +14,9 @@ import (
 // Recover ends what earlier terms left in the journal: slots that the broker's
 // mark speaks of are recorded as it says; the others are sent now, if their
 // entry is still as it was when they were claimed and its misfire policy wants
-// them, else recorded as skipped. It must run before Run in each term.
+// them, else recorded as skipped. Where the mark does not tell all (Mark.Beyond),
+// a slot behind it whose entry goes at most once is recorded as unsure. It must
+// run before Run in each term.
 //
 // journal is what was claimed and not recorded, in order; entry returns an
 // entry's present definition, or nil. Planning goes on from what Claims.Settled says.
@@ -36,10 +38,17 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []sc
 	seq = max(seq, mark.Seq)
 	notes := newNotes()
 	coming, again := &plan{ClaimsOf(journal), map[schedule.ID]time.Time{}}, claimedAgain(journal)
-	for _, claimed := range journal {
+	for i, claimed := range journal {
 		seq = max(seq, claimed.Seq)
+		notes.beyond = 0
+		if mark.Beyond == celery.AllBeyond && i < len(journal)-1 {
+			notes.beyond = celery.AllBeyond // a crash from here on must not forget it
+		}
 		if err := d.recoverBatch(hold, term, claimed, mark, reasons[claimed.Seq], again[claimed.Seq], coming, entry, notes); err != nil {
 			return 0, fenced(err)
+		}
+		if !mark.Covers(claimed.Seq, len(claimed.Dues)) && mark.Beyond != celery.AllBeyond {
+			mark.Beyond = 0 // a batch begins when the mark covers the one before it
 		}
 	}
 	return seq, nil
@@ -155,6 +164,7 @@ func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed sche
 	var runs []schedule.Run
 	left := schedule.Batch{Term: term, Seq: claimed.Seq}
 	base := len(claimed.Dues) // where what is left to send begins
+	now := d.opts.Now()
 	for i, due := range claimed.Dues {
 		present := entry(due.Entry)
 		withdrawn := due.Request == "" && due.State == "" && (again[i] || coming.gives(present, due.Slot))
@@ -174,7 +184,7 @@ func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed sche
 			base = min(base, i)
 			owed := replaced(due)
 			if !withdrawn {
-				owed = d.owed(due, present)
+				owed = d.owed(due, present, i-base < mark.Beyond && !due.Slot.After(now))
 			}
 			if owed.State != due.State { // the journal does not say so
 				notes.withhold(claimed.Seq, i, asNote(owed.State, owed.Reason))
@@ -211,6 +221,9 @@ func (d *Dispatcher) known(due schedule.ClaimedDue, present *schedule.Entry, ter
 		return run, false
 	case reason != "":
 		run.State, run.Reason = asNoted(reason)
+		if run.State == schedule.Unsure {
+			run.TaskID = d.taskID(&claimed)
+		}
 	default:
 		run.State = schedule.Sent
 		run.TaskID = d.taskID(&claimed)
@@ -221,8 +234,8 @@ func (d *Dispatcher) known(due schedule.ClaimedDue, present *schedule.Entry, ter
 	return run, true
 }
 
-// owed decides what becomes of a claimed slot that did not go out.
-func (d *Dispatcher) owed(claimed schedule.ClaimedDue, present *schedule.Entry) schedule.Due {
+// owed decides what becomes of a claimed slot that did not go out, or may have.
+func (d *Dispatcher) owed(claimed schedule.ClaimedDue, present *schedule.Entry, mayBeSent bool) schedule.Due {
 	due := asDue(claimed, present)
 	skip := func(state schedule.State, reason string) schedule.Due {
 		due.State, due.Reason, due.Count = state, reason, 1
@@ -233,6 +246,8 @@ func (d *Dispatcher) owed(claimed schedule.ClaimedDue, present *schedule.Entry) 
 		return due
 	case present == nil:
 		return skip(schedule.Skipped, schedule.ReasonRemoved)
+	case mayBeSent && present.Payload.(*celery.Template).AtMostOnce():
+		return skip(schedule.Unsure, schedule.ReasonUnsure)
 	case present.Digest != claimed.Digest:
 		return skip(schedule.Skipped, schedule.ReasonEdited)
 	case due.Request != "":

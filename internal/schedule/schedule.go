@@ -143,6 +143,10 @@ const (
 	ReasonMisfire  = "misfire" // too late, and the policy says skip, or too many or too old
 	ReasonExpired  = "expired" // the message's absolute expiry had passed
 
+	// ReasonUnsure is for a slot that goes at most once, whose message may have been
+	// on its way when the node was lost.
+	ReasonUnsure = "the node was lost while it may have been on its way"
+
 	// ReasonReplaced is for a claimed slot that the entry's new definition gives
 	// as well: the new one answers for the slot, so the old one leaves no record.
 	ReasonReplaced = "replaced"
@@ -196,7 +200,11 @@ const (
 	Coalesced State = "coalesced" // into a later slot of the entry
 	Skipped   State = "skipped"   // Reason says why
 	Failed    State = "failed"    // Reason says why; it will not be tried again
+	Unsure    State = "unsure"    // it may have been sent, and is not sent again: it goes at most once
 )
+
+// States are all ends that a slot may come to.
+var States = []State{Sent, Coalesced, Skipped, Failed, Unsure}
 
 // A Batch is the slots that are claimed together, in order of slot.
 type Batch struct {

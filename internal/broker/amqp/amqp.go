@@ -177,12 +177,15 @@ func (b *Broker) claim(ctx context.Context, l *link, term int64) (celery.Mark, e
 	if err != nil || mark.Term > term {
 		return mark, err
 	}
-	if mark != (celery.Mark{}) {
+	if mark.Term > 0 {
 		if err := b.settle(ctx, l, mark); err != nil {
 			return celery.Mark{}, err
 		}
 	}
-	return mark, b.queues.renew(l)
+	if err := b.queues.renew(l); err != nil {
+		return celery.Mark{}, err
+	}
+	return mark, l.write(b.queues.steps, mark, amqp091.Transient)
 }
 
 // settle writes a mark to the marks queue and waits for its confirm.

@@ -46,9 +46,11 @@ func (q markQueues) renew(l *link) error {
 }
 
 // read returns the latest mark, and leaves the queues as they are: what it gets is
-// put back, also by RabbitMQ itself if the connection ends before.
+// put back, also by RabbitMQ itself if the connection ends before. Between two steps
+// there are stepMessages; without a step RabbitMQ has crashed since.
 func (q markQueues) read(l *link) (celery.Mark, error) {
 	var latest celery.Mark
+	beyond := celery.AllBeyond
 	for _, name := range []string{q.marks, q.steps} {
 		var last amqp091.Delivery
 		for {
@@ -76,6 +78,12 @@ func (q markQueues) read(l *link) (celery.Mark, error) {
 			latest = mark
 		}
 		latest.Term = term
+		if name == q.steps {
+			beyond = stepMessages
+		}
+	}
+	if latest.Term > 0 { // else nothing was ever sent
+		latest.Beyond = max(latest.Beyond, beyond)
 	}
 	return latest, nil
 }

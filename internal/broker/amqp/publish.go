@@ -20,7 +20,7 @@ import (
 // queue must not stop the others.
 const fullPatience = 2 * time.Second
 
-// stepMessages is how many messages go between two marks.
+// stepMessages is how many places of a batch lie between two marks at most.
 const stepMessages = 50
 
 // progress is what this process knows of the messages of one batch, beyond the
@@ -41,6 +41,8 @@ const (
 	taken                // confirmed
 	refused              // certainly not taken: sent again, whatever the mark says
 	hopeless             // a Failure
+	adrift               // as unknown, of a message that goes at most once and was written
+	unsure               // a Failure too: adrift, and the mark does not say that it arrived
 )
 
 // Publish sends the messages that the mark does not cover, and marks between them.
@@ -89,6 +91,19 @@ type attempt struct {
 	// channel for; suspect is the one under way then.
 	careful bool
 	suspect *celery.Message
+
+	again bool // some of the part went out in an earlier attempt
+}
+
+// step is the mark that tells of the first done slots of the batch. If the part
+// goes out again, any behind it may have arrived before.
+func (a *attempt) step(done int) celery.Mark {
+	step := a.part.Mark
+	step.Done = done
+	if a.again {
+		step.Beyond = a.part.Mark.Done - done
+	}
+	return step
 }
 
 // run sends what is left of the part over one link.
@@ -134,7 +149,12 @@ func (a *attempt) run(ctx context.Context) error {
 func (a *attempt) left(l *link) ([]celery.Message, error) {
 	var todo []celery.Message
 	for _, m := range a.part.Messages {
+		a.again = a.again || a.sent.fates[m.Index] != unknown
 		if a.arrived(m.Index) || a.reasons[m.Index] != "" {
+			continue
+		}
+		if fate := a.sent.fates[m.Index]; fate == unsure || fate == adrift && m.Index-a.told() < a.mark.Beyond {
+			a.sent.fates[m.Index], a.reasons[m.Index] = unsure, "its connection broke before RabbitMQ confirmed it"
 			continue
 		}
 		reason, err := a.reach(l, m.Template.Route())
@@ -150,13 +170,21 @@ func (a *attempt) left(l *link) ([]celery.Message, error) {
 	return todo, nil
 }
 
+// told is how many slots of the batch the broker's mark speaks of.
+func (a *attempt) told() int {
+	if a.mark.Seq == a.part.Mark.Seq {
+		return a.mark.Done
+	}
+	return 0
+}
+
 // arrived reports whether the broker has a message: as its confirm said, else as
 // the mark does.
 func (a *attempt) arrived(index int) bool {
 	switch a.sent.fates[index] {
 	case taken:
 		return true
-	case refused, hopeless:
+	case refused, hopeless, unsure:
 		return false
 	}
 	return a.mark.Covers(a.part.Mark.Seq, index+1)
@@ -169,18 +197,18 @@ func (a *attempt) fail(m celery.Message, reason string) {
 
 // send writes messages and marks, and waits for all confirms.
 func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) error {
+	told := a.told()
 	for i, m := range todo {
 		if i == len(todo)/2 && i > 0 {
 			if err := failpoint.Here("amqp.publish.middle"); err != nil {
 				return a.lost(f, err)
 			}
 		}
-		if i > 0 && i%stepMessages == 0 {
-			step := a.part.Mark
-			step.Done = m.Index
-			if err := f.write(a.queues.steps, step, amqp091.Transient); err != nil {
+		if m.Index-told >= stepMessages {
+			if err := f.write(a.queues.steps, a.step(m.Index), amqp091.Transient); err != nil {
 				return a.lost(f, err)
 			}
+			told = m.Index
 		}
 		if a.careful {
 			a.suspect = &todo[i]
@@ -220,7 +248,13 @@ func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) er
 func (a *attempt) note(f *flight) {
 	for i := range f.messages {
 		m := &f.messages[i]
-		if m.mark || m.fate == unknown {
+		if m.mark {
+			continue
+		}
+		if m.fate == unknown {
+			if m.message.Template.AtMostOnce() {
+				a.sent.fates[m.message.Index] = adrift
+			}
 			continue
 		}
 		a.sent.fates[m.message.Index] = m.fate
@@ -316,14 +350,15 @@ func (a *attempt) refusal(ctx context.Context, f *flight) error {
 // stepBack takes the mark back to before the first message that was not taken:
 // marks go out before confirms are in.
 func (a *attempt) stepBack(f *flight) error {
-	step := a.part.Mark
+	done := a.part.Mark.Done
 	for _, m := range a.part.Messages {
 		if a.sent.fates[m.Index] == refused && a.reasons[m.Index] == "" {
-			step.Done = m.Index
+			done = m.Index
 			break
 		}
 	}
-	if err := f.write(a.queues.steps, step, amqp091.Transient); err != nil {
+	a.again = true
+	if err := f.write(a.queues.steps, a.step(done), amqp091.Transient); err != nil {
 		return a.lost(f, err)
 	}
 	return nil
@@ -337,7 +372,7 @@ func (a *attempt) finish() []celery.Failure {
 	var failures []celery.Failure
 	for _, m := range a.part.Messages {
 		if reason := a.reasons[m.Index]; reason != "" {
-			failures = append(failures, celery.Failure{Index: m.Index, Reason: reason})
+			failures = append(failures, celery.Failure{Index: m.Index, Reason: reason, Unsure: a.sent.fates[m.Index] == unsure})
 		}
 	}
 	a.sent.last, a.sent.failures = a.part.Mark, failures

@@ -293,3 +293,39 @@ func TestPublishTellsEvents(t *testing.T) {
 		}
 	}
 }
+
+// A RabbitMQ that crashed has lost the transient marks: then the lasting one does not
+// say how much it took since.
+func TestAMarkWithoutStepsHasNoBound(t *testing.T) {
+	channel := connect(t, serverURL(t))
+	here := queue(t, channel, nil)
+	options := broker.Options{Installation: unique("steps"), Logger: slog.New(slog.DiscardHandler)}
+	b, err := broker.Open(serverURL(t), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	for term, want := range []int{0, 50, celery.AllBeyond, celery.AllBeyond, 50} {
+		mark, err := b.Take(ctx, int64(term+1))
+		if err != nil || mark.Beyond != want {
+			t.Fatalf("Take(%d) = %+v, %v, want %d beyond the mark", term+1, mark, err, want)
+		}
+		if term != 2 { // the node of term 3 is lost before it has settled what was open
+			part := batch(t, nil, to(here))
+			part.Mark.Term, part.Mark.Seq = int64(term+1), int64(term+1)
+			if _, err := b.Publish(ctx, part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Release()
+		if term == 1 { // as a crash would
+			if _, err := channel.QueuePurge("onebeat."+options.Installation+".0.steps", false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -118,6 +118,7 @@ func Run(t *testing.T, server Server) {
 		{"takes nothing from a node that was cut off", testZombie},
 		{"takes nothing that a frozen node had under way", testFrozen},
 		{"goes on after a cut", testCut},
+		{"sends at most once after a cut", testOnceAfterCut},
 		{"goes on after a lost answer", testLostAnswer},
 		{"waits for a server that is down", testDown},
 		{"opens before its server is up", testLateServer},
@@ -133,6 +134,7 @@ type site struct {
 	server       Server
 	installation string
 	queue        string
+	seen         []string // ids that were taken from the queue
 	config       *celery.Config
 }
 
@@ -200,6 +202,10 @@ func (s *site) take(b broker.Broker, term int64) celery.Mark {
 	if err != nil {
 		s.t.Fatalf("Take(%d): %v", term, err)
 	}
+	if mark.Beyond != 0 && mark.Beyond != celery.AllBeyond && mark.Beyond != s.server.Repeats {
+		s.t.Errorf("Take(%d): %d messages beyond the mark may have arrived, want at most %d", term, mark.Beyond, s.server.Repeats)
+	}
+	mark.Beyond = 0
 	return mark
 }
 
@@ -246,8 +252,8 @@ func (s *site) publish(b broker.Broker, part celery.Part) {
 	}
 }
 
-// persist publishes a part as often as it takes.
-func (s *site) persist(b broker.Broker, part celery.Part) {
+// persist publishes a part as often as it takes, and returns what is unsure of it.
+func (s *site) persist(b broker.Broker, part celery.Part) []celery.Failure {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), wait)
 	defer cancel()
@@ -255,8 +261,8 @@ func (s *site) persist(b broker.Broker, part celery.Part) {
 	defer pause.Stop()
 	for {
 		failures, err := b.Publish(ctx, part)
-		if err == nil && len(failures) == 0 {
-			return
+		if err == nil && !slices.ContainsFunc(failures, func(f celery.Failure) bool { return !f.Unsure }) {
+			return failures
 		}
 		if !errors.As(err, new(*celery.PublishError)) || ctx.Err() != nil {
 			s.t.Fatalf("Publish(seq %d to %d) = %v, %v", part.Mark.Seq, part.Mark.Done, failures, err)
@@ -268,7 +274,8 @@ func (s *site) persist(b broker.Broker, part celery.Part) {
 // received returns the ids that came to the site's queue.
 func (s *site) received() []string {
 	s.t.Helper()
-	var ids []string
+	ids := s.seen
+	s.seen = nil
 	for _, message := range s.server.Drain(s.t, s.queue, 0) {
 		ids = append(ids, message.ID)
 	}
@@ -526,6 +533,40 @@ func testCut(t *testing.T, s *site) {
 		proxy.CutAfter(after)
 		s.persist(b, part)
 		s.expectRepeats(ids(part.Messages))
+	}
+}
+
+// What goes at most once comes once, or is told of as unsure: no more than may come
+// twice of what goes at least once.
+func testOnceAfterCut(t *testing.T, s *site) {
+	b, proxy := s.through()
+	s.take(b, 1)
+	template := s.template(fmt.Sprintf(`{"queue": %q, "delivery": "at_most_once"}`, s.queue))
+	for seq, after := range []int{3_000, 30_000, 100_000, 250_000} {
+		part := s.part(1, int64(seq+1), 0, 300)
+		for i := range part.Messages {
+			part.Messages[i].Template = template
+		}
+		proxy.CutAfter(after)
+		unsure := map[string]bool{}
+		for _, failure := range s.persist(b, part) {
+			if !failure.Unsure {
+				t.Fatalf("Publish = %+v, want failures that are unsure", failure)
+			}
+			unsure[part.Messages[failure.Index].ID] = true
+		}
+		if len(unsure) > s.server.Repeats {
+			t.Errorf("%d messages are unsure, want at most %d", len(unsure), s.server.Repeats)
+		}
+		count := map[string]int{}
+		for _, id := range s.received() {
+			count[id]++
+		}
+		for _, m := range part.Messages {
+			if n := count[m.ID]; n > 1 || n == 0 && !unsure[m.ID] {
+				t.Errorf("message %d came %d times; unsure: %v", m.Index, n, unsure[m.ID])
+			}
+		}
 	}
 }
 

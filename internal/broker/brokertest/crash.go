@@ -2,12 +2,14 @@ package brokertest
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/failpoint"
 )
 
@@ -31,6 +33,28 @@ func crash(t *testing.T, server Server) {
 	}
 }
 
+// expectWithin checks that nothing has arrived beyond what the mark tells, and
+// keeps what it took from the queue for what is received later.
+func (s *site) expectWithin(mark celery.Mark) {
+	s.t.Helper()
+	messages := s.received()
+	for _, id := range messages {
+		var seq int64
+		var index int
+		if _, err := fmt.Sscanf(id, "%d-%d-", &seq, &index); err != nil {
+			s.t.Fatalf("id %s: %v", id, err)
+		}
+		from := 0
+		if mark.Seq == seq {
+			from = mark.Done
+		}
+		if !mark.Covers(seq, index+1) && index-from >= mark.Beyond {
+			s.t.Errorf("message %d of batch %d has arrived, and the mark is at %d/%d and %d beyond", index, seq, mark.Seq, mark.Done, mark.Beyond)
+		}
+	}
+	s.seen = append(s.seen, messages...)
+}
+
 // testCrash kills a node at each of the server's points, and has another go on.
 func testCrash(t *testing.T, s *site, suite string) {
 	for _, point := range s.server.Points {
@@ -44,7 +68,11 @@ func testCrash(t *testing.T, s *site, suite string) {
 				t.Fatalf("the node was not killed at %s: %v\n%s", point, err, output)
 			}
 			b := s.open(s.server.URL)
-			s.take(b, 2)
+			mark, err := b.Take(t.Context(), 2)
+			if err != nil {
+				t.Fatalf("Take(2): %v", err)
+			}
+			s.expectWithin(mark)
 			var want []string
 			for seq := int64(1); seq <= crashBatches; seq++ {
 				part := s.part(2, seq, 0, 200)
