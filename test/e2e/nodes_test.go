@@ -91,11 +91,6 @@ func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
 				t.Parallel()
 				flags := []string{"--lease", "2s"}
 				s := newSite(t, kind, queues)
-				if queues == rabbitmq {
-					// RabbitMQ takes a frozen connection's queue away after two
-					// heartbeats without a sign.
-					flags = append(flags, "--broker", s.broker.url+"?heartbeat=1")
-				}
 				grids := s.herd(t, 20)
 				// The fourth publishing takes a while, so that the freeze falls into it.
 				slow := failpoint.Env + "=redis.publish.before=400ms@4"

@@ -22,9 +22,10 @@ const (
 	// connect_timeout (broker_connection_timeout of Celery).
 	dialWait = 4 * time.Second
 
-	// heartbeatInterval holds unless the URL has a heartbeat. RabbitMQ lets go of
-	// a node that froze after about two of them.
-	heartbeatInterval = 4 * time.Second
+	// heartbeatInterval holds unless the URL has a heartbeat. It is the shortest that
+	// AMQP has: RabbitMQ lets go of a node that froze after two to three of them, which
+	// has to be before the lease ends.
+	heartbeatInterval = time.Second
 
 	// writeWait bounds one write: a broker that stops reading would otherwise
 	// hold it until the heartbeat fails.

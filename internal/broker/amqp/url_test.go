@@ -45,8 +45,8 @@ func TestParseURLOptions(t *testing.T) {
 	if got.heartbeat != 30*time.Second || got.dialWait != 2500*time.Millisecond || !got.tls.InsecureSkipVerify || got.login.Mechanism() != "EXTERNAL" {
 		t.Errorf("parseURL = %+v", got)
 	}
-	if got, err = parseURL("amqps://h/v"); err != nil || got.tls.InsecureSkipVerify || got.tls.ServerName != "h" || got.heartbeat != 4*time.Second {
-		t.Errorf("parseURL(amqps://h/v) = %+v, %v, want verified TLS and a heartbeat of 4s", got, err)
+	if got, err = parseURL("amqps://h/v"); err != nil || got.tls.InsecureSkipVerify || got.tls.ServerName != "h" || got.heartbeat != time.Second {
+		t.Errorf("parseURL(amqps://h/v) = %+v, %v, want verified TLS and a heartbeat of 1s", got, err)
 	}
 	for _, bad := range []string{
 		"amqp://h/v?heartbeat=soon", "amqp://h/v?heartbeat=0", "amqps://h?ssl_cert_reqs=maybe", "amqp://h/?login_method=GUESS",
