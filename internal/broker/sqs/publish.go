@@ -40,6 +40,7 @@ type parcel struct {
 	index int
 	entry types.SendMessageBatchRequestEntry
 	fifo  bool
+	once  bool // it goes at most once
 }
 
 // A postbag is the parcels for one queue, in order.
@@ -81,7 +82,7 @@ func (b *Broker) publish(ctx context.Context, part celery.Part) (failures []cele
 		return nil, false, nil
 	}
 	if b.batch.seq != part.Mark.Seq || b.batch.taken == nil {
-		b.batch = progress{seq: part.Mark.Seq, taken: map[int]bool{}, failed: map[int]string{}}
+		b.batch = progress{seq: part.Mark.Seq, taken: map[int]bool{}, failed: map[int]string{}, unsure: map[int]bool{}}
 	}
 	bags, err := b.pack(ctx, messages)
 	if err != nil {
@@ -104,7 +105,7 @@ func (b *Broker) publish(ctx context.Context, part celery.Part) (failures []cele
 func (b *Broker) failures(messages []celery.Message) (failures []celery.Failure) {
 	for _, m := range messages {
 		if reason, failed := b.batch.failed[m.Index]; failed {
-			failures = append(failures, celery.Failure{Index: m.Index, Reason: reason})
+			failures = append(failures, celery.Failure{Index: m.Index, Reason: reason, Unsure: b.batch.unsure[m.Index]})
 		}
 	}
 	return failures
@@ -216,7 +217,7 @@ func (b *Broker) parcel(m celery.Message, fifo bool) (parcel, error) {
 		}
 		e.MessageAttributes[name] = types.MessageAttributeValue{DataType: aws.String(value.DataType), StringValue: value.StringValue}
 	}
-	return parcel{index: m.Index, entry: e, fifo: fifo}, nil
+	return parcel{index: m.Index, entry: e, fifo: fifo, once: m.Template.AtMostOnce()}, nil
 }
 
 // post sends all bags, and notes what was taken and what never will be. It is unsure
@@ -235,6 +236,8 @@ func (b *Broker) post(ctx context.Context, bags []*postbag) (unsure bool, err er
 				b.batch.taken[p.index] = true
 			} else if result.failed[i] != "" {
 				b.batch.failed[p.index] = result.failed[i]
+			} else if err != nil && result.unsure && p.once && !p.fifo {
+				b.batch.failed[p.index], b.batch.unsure[p.index] = "its request to SQS had no answer", true
 			}
 		}
 		if err != nil {

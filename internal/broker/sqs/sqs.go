@@ -85,7 +85,8 @@ type Broker struct {
 type progress struct {
 	seq    int64
 	taken  map[int]bool   // by Message.Index
-	failed map[int]string // why SQS never takes them
+	failed map[int]string // why SQS never takes them, or why they are not sent again
+	unsure map[int]bool   // of failed: SQS may have them
 	last   celery.Mark    // the last part that was published whole
 }
 
@@ -254,6 +255,7 @@ func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
 	if err != nil {
 		return celery.Mark{}, fmt.Errorf("sqs: take term: %w", err)
 	}
+	mark.Beyond = celery.AllBeyond // a part goes before its mark
 	return mark, nil
 }
 
