@@ -31,6 +31,14 @@ func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch
 	return nil
 }
 
+// While slots are late by less than promptFor, a part has promptPart of them at
+// most: the first to leave need not wait for a thousand others to be rendered. Later
+// it is large parts that cost a broker the least.
+const (
+	promptFor  = 5 * time.Millisecond
+	promptPart = 125
+)
+
 // send settles all slots of the batch and returns their runs. base is the place
 // in the batch of its first due: what comes before it was settled earlier.
 func (d *Dispatcher) send(hold context.Context, batch schedule.Batch, base int, notes *notes) ([]schedule.Run, error) {
@@ -40,8 +48,12 @@ func (d *Dispatcher) send(hold context.Context, batch schedule.Batch, base int, 
 		if err != nil {
 			return nil, err
 		}
+		most := len(batch.Dues)
+		if now.Sub(batch.Dues[done].Slot) < promptFor {
+			most = done + promptPart
+		}
 		end := done + 1
-		for end < len(batch.Dues) && !batch.Dues[end].Slot.After(now) {
+		for end < min(most, len(batch.Dues)) && !batch.Dues[end].Slot.After(now) {
 			end++
 		}
 		part := schedule.Batch{Term: batch.Term, Seq: batch.Seq, Dues: batch.Dues[done:end]}
