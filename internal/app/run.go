@@ -228,6 +228,9 @@ func prepare(config *celery.Config) func(*schedule.Entry) error {
 			return err
 		}
 		e.Payload, e.Row = template, nil
+		if name := template.Entry(); name == e.Name {
+			e.Name = name // which is held once
+		}
 		return nil
 	}
 }

@@ -1,6 +1,7 @@
 package celery
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -125,6 +126,28 @@ func (r *reprWriter) truncate(s string) string {
 		s = s[:space]
 	}
 	return s + "..."
+}
+
+// requoted reports whether a repr is the JSON text with single quotes for double
+// ones, and stands in JSON as it is. Most are: texts of numbers and plain strings,
+// spaced as Python's json.dumps and PostgreSQL's jsonb space them.
+func requoted(text, repr string) bool {
+	inJSON := func(c rune) bool { return c < ' ' || c == '"' || c == '\\' } // needs an escape there
+	return len(text) == len(repr) && !strings.ContainsFunc(repr, inJSON) && string(appendRequoted(nil, text)) == repr
+}
+
+// appendRequoted appends the text with single quotes for double ones.
+func appendRequoted(dst []byte, text string) []byte {
+	start := len(dst)
+	dst = append(dst, text...)
+	for rest := dst[start:]; ; {
+		quote := bytes.IndexByte(rest, '"')
+		if quote < 0 {
+			return dst
+		}
+		rest[quote] = '\''
+		rest = rest[quote+1:]
+	}
 }
 
 // pythonNumber is n as Python's str shows it.

@@ -1,6 +1,7 @@
 package celery
 
 import (
+	"encoding/json"
 	"testing"
 	"unicode/utf8"
 )
@@ -62,4 +63,53 @@ func FuzzReprKeepsToItsBudget(f *testing.F) {
 			t.Errorf("repr(%q, %d) has %d characters", text, budget, got)
 		}
 	})
+}
+
+// A repr that is made of the arguments' text anew is the one that Celery would show.
+func TestReprMadeOfTheText(t *testing.T) {
+	config, err := ParseConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args, kwargs string
+		made         bool // of the text, both of them
+	}{
+		{`["daily", 1]`, `{"id": 1, "from_date": "20250729"}`, true},
+		{`["日本"]`, `{"é": [1.5, {}]}`, true},
+		{`["daily",1]`, `{"id":1}`, false},      // spaced otherwise
+		{`[true, null]`, `{"a": false}`, false}, // other words
+		{`["it's"]`, `{"a": "it's"}`, false},
+		{`["\"", "\\", "\n"]`, `{"a": "\u0041"}`, false},
+		{`[1E5]`, `{"a": 1, "a": 2}`, false},
+		{``, `{"a":1}`, false},
+	} {
+		template, err := config.Template(Task{Name: "t", Args: tt.args, Kwargs: tt.kwargs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if template.requotesArgs != tt.made || template.requotesKwargs != tt.made {
+			t.Errorf("reprs of %s, %s are made of the text: %v, %v; want %v", tt.args, tt.kwargs, template.requotesArgs, template.requotesKwargs, tt.made)
+		}
+		var want [2]string
+		for i, text := range []string{tt.args, tt.kwargs} {
+			want[i] = []string{"()", "{}"}[i]
+			if v, err := parseJSON(text); text != "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				want[i] = repr(v, reprBudget, config.reprLevels)
+			}
+		}
+		headers := template.Headers(Message{Template: template})
+		var envelope struct{ Headers map[string]any }
+		if err := json.Unmarshal(template.AppendEnvelope(nil, Message{Template: template}, "tag"), &envelope); err != nil {
+			t.Fatal(err)
+		}
+		for i, header := range []string{"argsrepr", "kwargsrepr"} {
+			if headers[header] != want[i] || envelope.Headers[header] != want[i] {
+				t.Errorf("%s of %s, %s = %q over AMQP and %q else, want %q", header, tt.args, tt.kwargs, headers[header], envelope.Headers[header], want[i])
+			}
+		}
+	}
 }

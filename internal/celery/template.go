@@ -25,8 +25,13 @@ type Template struct {
 	shape *shape
 
 	// own is the text that is this template's alone, its sections end to end.
-	own  []byte
+	own  string
 	ends [sections]uint32
+
+	// argsEnd is where in the body the arguments end. A repr that differs from their
+	// text by its quotes alone is made of it, and its section is empty.
+	argsEnd                      uint32
+	requotesArgs, requotesKwargs bool
 
 	expiresAt *time.Time // of an absolute expires option
 }
@@ -42,13 +47,17 @@ const (
 	sections
 )
 
-func (t *Template) section(i int) []byte {
+func (t *Template) section(i int) string {
 	start := uint32(0)
 	if i > 0 {
 		start = t.ends[i-1]
 	}
-	return t.own[start:t.ends[i]:t.ends[i]]
+	return t.own[start:t.ends[i]]
 }
+
+// args and kwargs are the texts in a body that is JSON.
+func (t *Template) args() string   { return t.own[1:t.argsEnd] }
+func (t *Template) kwargs() string { return t.own[t.argsEnd+1 : t.ends[bodySection]] }
 
 // Template checks a row strictly and makes it ready. The error is one line for
 // people; it names what is wrong but never quotes an argument.
@@ -94,7 +103,7 @@ func (c *Config) template(task Task) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := p.body(task, args, kwargs)
+	body, argsEnd, err := p.body(task, args, kwargs)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +126,16 @@ func (c *Config) template(task Task) (*Template, error) {
 	if o, _ := kwargs.(*object); !p.hasKwargsRepr && o.len() > 0 {
 		texts[kwargsSection] = repr(kwargs, reprBudget, c.reprLevels)
 	}
-	t.own = []byte(strings.Join(texts[:], ""))
+	if p.shape.tail != "" {
+		t.argsEnd = argsEnd
+		if requoted(texts[bodySection][1:argsEnd], texts[argsSection]) {
+			t.requotesArgs, texts[argsSection] = true, ""
+		}
+		if requoted(texts[bodySection][argsEnd+1:], texts[kwargsSection]) {
+			t.requotesKwargs, texts[kwargsSection] = true, ""
+		}
+	}
+	t.own = strings.Join(texts[:], "")
 	end := 0
 	for i, text := range texts {
 		end += len(text)
@@ -225,12 +243,13 @@ func parseField(column, text, kind string) (value, error) {
 }
 
 // body makes the body of the messages, but for the shape's tail.
-func (p *prepared) body(task Task, args, kwargs value) ([]byte, error) {
+func (p *prepared) body(task Task, args, kwargs value) (body []byte, argsEnd uint32, err error) {
 	var raw []byte
 	raw = append(append(raw, '['), textOr(task.Args, args, "[]")...)
+	argsEnd = uint32(len(raw))
 	raw = append(append(raw, ','), textOr(task.Kwargs, kwargs, "{}")...)
 	if p.shape.tail != "" {
-		return raw, nil
+		return raw, argsEnd, nil
 	}
 	raw = append(appendJSON(append(raw, ','), p.embed), ']')
 	if args == nil {
@@ -239,11 +258,11 @@ func (p *prepared) body(task Task, args, kwargs value) ([]byte, error) {
 	if kwargs == nil {
 		kwargs = new(object)
 	}
-	body, err := p.codec.encode(raw, []value{args, kwargs, p.embed})
+	body, err = p.codec.encode(raw, []value{args, kwargs, p.embed})
 	if err == nil && p.compressed {
 		body = compress(body)
 	}
-	return body, err
+	return body, argsEnd, err
 }
 
 // textOr is the row's own text, spliced into the body as it is: numbers, escapes
@@ -284,7 +303,7 @@ func (t *Template) AtMostOnce() bool { return t.shape.atMostOnce }
 // TaskID is the id of a message: its own, unless the options fix one.
 func (t *Template) TaskID(m Message) string {
 	if fixed := t.section(idSection); len(fixed) > 0 {
-		return string(fixed)
+		return fixed
 	}
 	return m.ID
 }
@@ -295,13 +314,11 @@ func (t *Template) Expired(at time.Time) bool {
 	return t.shape.expires == absolute && at.After(*t.expiresAt)
 }
 
-// Body is the body of the messages as it goes over AMQP. It must not be changed.
-func (t *Template) Body() []byte {
-	if t.shape.tail == "" {
-		return t.section(bodySection)
-	}
-	return append(t.section(bodySection), t.shape.tail...) // a new text, for a section's capacity ends with it
-}
+// Body is the body of the messages as it goes over AMQP.
+func (t *Template) Body() []byte { return []byte(t.section(bodySection) + t.shape.tail) }
+
+// Entry is the entry's name, as the task gave it.
+func (t *Template) Entry() string { return t.section(entrySection) }
 
 // expiry is when a message expires.
 func (t *Template) expiry(at time.Time) time.Time {

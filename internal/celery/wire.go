@@ -42,8 +42,7 @@ func (t *Template) Headers(m Message) map[string]any {
 		}
 	}
 	if own := t.section(headerSection); len(own) > 0 {
-		text := append([]byte{'{'}, own[1:]...)
-		v, err := parseJSON(string(append(text, '}')))
+		v, err := parseJSON("{" + own[1:] + "}")
 		if err != nil {
 			panic("celery: a template's own headers: " + err.Error())
 		}
@@ -60,11 +59,17 @@ func (t *Template) text(h hole, m Message) any {
 	case idHole:
 		return t.TaskID(m)
 	case argsHole:
-		return string(t.section(argsSection))
+		if t.requotesArgs {
+			return string(appendRequoted(nil, t.args()))
+		}
+		return t.section(argsSection)
 	case kwargsHole:
-		return string(t.section(kwargsSection))
+		if t.requotesKwargs {
+			return string(appendRequoted(nil, t.kwargs()))
+		}
+		return t.section(kwargsSection)
 	case entryHole:
-		return string(t.section(entrySection))
+		return t.section(entrySection)
 	}
 	if at := t.time(h, &m); !at.IsZero() {
 		return string(appendTime(nil, at))
@@ -124,9 +129,17 @@ func (t *Template) fill(dst []byte, parts []part, f *filling) []byte {
 			}
 			id[1] = len(dst)
 		case argsHole:
-			dst = appendQuoted(dst, t.section(argsSection))
+			if t.requotesArgs {
+				dst = append(appendRequoted(append(dst, '"'), t.args()), '"')
+			} else {
+				dst = appendQuoted(dst, t.section(argsSection))
+			}
 		case kwargsHole:
-			dst = appendQuoted(dst, t.section(kwargsSection))
+			if t.requotesKwargs {
+				dst = append(appendRequoted(append(dst, '"'), t.kwargs()), '"')
+			} else {
+				dst = appendQuoted(dst, t.section(kwargsSection))
+			}
 		case entryHole:
 			dst = appendQuoted(dst, t.section(entrySection))
 		case headersHole:
@@ -162,7 +175,7 @@ func (t *Template) fill(dst []byte, parts []part, f *filling) []byte {
 }
 
 // appendBase64 appends body and tail, which are one text.
-func appendBase64(dst, body []byte, tail string) []byte {
+func appendBase64(dst []byte, body, tail string) []byte {
 	start, size := len(dst), base64.StdEncoding.EncodedLen(len(body)+len(tail))
 	dst = slices.Grow(dst, size+len(body)+len(tail))
 	text := append(append(dst[start+size:start+size], body...), tail...) // joined behind where it is encoded to
