@@ -199,6 +199,35 @@ func TestAnEditInTheLeadIsNotSentFromOldData(t *testing.T) {
 	})
 }
 
+// A run that was asked for and claimed before an edit ends too: no slot of the new
+// definition stands for it.
+func TestARequestBeforeAnEditEndsAsEdited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.add("e", "@every 1h", schedule.Once)
+		from := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := w.node(ctx, context.Background(), func(p *plan.Planner) {
+			due := schedule.Due{Entry: &schedule.Entry{ID: "e"}, Slot: from.Add(100 * time.Millisecond), Request: "r"}
+			if err := p.Submit(ctx, due); err != nil {
+				t.Error(err)
+			}
+			time.AfterFunc(50*time.Millisecond, func() {
+				edited := w.entries["e"](from)
+				edited.Digest = 2
+				_ = p.Apply(ctx, []schedule.Change{{ID: "e", Entry: edited}})
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if runs := w.ledger.runs; len(runs) != 1 || runs[0].Request != "r" || runs[0].State != schedule.Skipped || runs[0].Reason != schedule.ReasonEdited {
+			t.Errorf("runs = %+v, want the request skipped as edited", runs)
+		}
+	})
+}
+
 // What was settled without a message is not taken for sent by a recovery.
 func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

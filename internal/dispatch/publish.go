@@ -161,8 +161,11 @@ func (d *Dispatcher) fail(failures []celery.Failure, messages []celery.Message, 
 // withheld decides at the last moment whether due is sent, and if not, why.
 func withheld(due *schedule.Due, now time.Time) (schedule.State, string) {
 	reason := due.Entry.Ended()
-	if due.Request == "" {
+	switch {
+	case due.Request == "":
 		reason = due.Entry.Seal(due.Slot)
+	case reason == schedule.ReasonReplaced:
+		reason = schedule.ReasonEdited // the new definition does not answer for what was asked of the old
 	}
 	if reason == "" && due.Entry.Payload.(*celery.Template).Expired(now) {
 		reason = schedule.ReasonExpired
