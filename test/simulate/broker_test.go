@@ -104,14 +104,9 @@ func (b *broker) take(who string, part celery.Part) error {
 }
 
 func (b *broker) arrive(who string, m celery.Message) {
-	entry := ""
-	for _, e := range b.world.db.entries { // the id names its entry
-		if m.ID == celery.TaskID(installation, string(e.id), m.Slot) {
-			entry = b.world.name(e.id, m.Slot)
-		}
-	}
-	b.got = append(b.got, arrival{m.ID, m.Slot, time.Now(), entry})
-	b.world.note(who, "arrived", nil, entry)
+	name := b.world.db.named(m)
+	b.got = append(b.got, arrival{m.ID, m.Slot, time.Now(), name})
+	b.world.note(who, "arrived", nil, name)
 }
 
 // stream is message after message. A connection that ends leaves what came after

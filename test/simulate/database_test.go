@@ -30,6 +30,25 @@ type database struct {
 	last    map[schedule.ID]time.Time // slots at or before it have ended
 	entries []*entry
 	claimed []string // the task ids of all slots that ever were
+	asked   []request
+	open    map[string]bool // requests that are not recorded
+}
+
+// A request is a run that a person asked for.
+type request struct {
+	id    string
+	entry schedule.ID
+	at    time.Time
+}
+
+func (r request) name() string { return fmt.Sprint(r.entry, " on request ", r.id) }
+
+// taskID is the id of the slot's task, or of the request's.
+func taskID(entry schedule.ID, slot time.Time, request string) string {
+	if request != "" {
+		return celery.TaskIDOfRequest(installation, string(entry), request)
+	}
+	return celery.TaskID(installation, string(entry), slot)
 }
 
 // An entry is a row of the table that people edit.
@@ -45,7 +64,7 @@ type entry struct {
 }
 
 func newDatabase(w *world) *database {
-	db := &database{world: w, row: make(chan struct{}, 1), last: map[schedule.ID]time.Time{}}
+	db := &database{world: w, row: make(chan struct{}, 1), last: map[schedule.ID]time.Time{}, open: map[string]bool{}}
 	add := func(id, spec string, misfire schedule.Misfire) {
 		parsed, err := schedule.ParseSpec(spec, "UTC", time.Time{})
 		if err != nil {
@@ -197,8 +216,8 @@ func (s *session) Claim(ctx context.Context, batch schedule.Batch) error {
 			Entry: due.Entry.ID, Slot: due.Slot, Digest: due.Entry.Digest, Request: due.Request,
 			State: due.State, Reason: due.Reason, Through: due.Through, Count: due.Count,
 		})
-		names = append(names, s.world.name(due.Entry.ID, due.Slot))
-		ids = append(ids, celery.TaskID(installation, string(due.Entry.ID), due.Slot))
+		names = append(names, s.world.name(due.Entry.ID, due.Slot, due.Request))
+		ids = append(ids, taskID(due.Entry.ID, due.Slot, due.Request))
 	}
 	return s.transact(ctx, "claim", func() error {
 		db := s.db
@@ -234,7 +253,11 @@ func (s *session) Record(ctx context.Context, term int64, seqs []int64, runs []s
 		db.runs = append(db.runs, runs...)
 		for i := range runs {
 			run := &runs[i]
-			s.world.note(s.who, "recorded as "+string(run.State)+" "+run.Reason, nil, s.world.name(run.Entry, run.Slot))
+			s.world.note(s.who, "recorded as "+string(run.State)+" "+run.Reason, nil, s.world.name(run.Entry, run.Slot, run.Request))
+			if run.Request != "" {
+				delete(db.open, run.Request)
+				continue
+			}
 			through := run.Slot
 			if run.Through.After(through) {
 				through = run.Through
@@ -262,6 +285,39 @@ func (s *session) read(ctx context.Context, known map[schedule.ID]int) (changes 
 		return nil
 	})
 	return changes, err
+}
+
+// named finds what a message is of by its id.
+func (db *database) named(m celery.Message) string {
+	for _, e := range db.entries { // entries and their slots do not change
+		if m.ID == taskID(e.id, m.Slot, "") {
+			return db.world.name(e.id, m.Slot, "")
+		}
+	}
+	return db.world.wanted(m.ID)
+}
+
+// requests returns those that are not recorded.
+func (s *session) requests(ctx context.Context) (open []request, err error) {
+	err = s.do(ctx, "requests", func(answered bool) error {
+		for _, r := range s.db.asked {
+			if answered && s.db.open[r.id] {
+				open = append(open, r)
+			}
+		}
+		return nil
+	})
+	return open, err
+}
+
+// ask is what a person does who wants a run now.
+func (db *database) ask(id schedule.ID) {
+	_ = db.lock(context.Background())
+	defer db.unlock()
+	r := request{fmt.Sprint(len(db.asked)), id, time.Now()}
+	db.asked = append(db.asked, r)
+	db.world.want(taskID(id, r.at, r.id), r.name())
+	db.open[r.id] = true
 }
 
 func (db *database) change(e *entry) schedule.Change {

@@ -96,11 +96,10 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	if err != nil {
 		return err
 	}
-	claims := dispatch.ClaimsOf(journal)
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
-	group.Go(func() error { return n.follow(working, planner, known, latest, claims) })
+	group.Go(func() error { return n.follow(working, planner, known, latest, journal) })
 	group.Go(func() error {
 		defer done()
 		return d.Run(ctx, working, term, seq)
@@ -128,7 +127,13 @@ func (n *node) look(ctx context.Context, known map[schedule.ID]int, tell func(sc
 }
 
 // follow gives the planner the entries, and then their edits as they come.
-func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[schedule.ID]int, latest map[schedule.ID]schedule.Change, claims dispatch.Claims) error {
+func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[schedule.ID]int, latest map[schedule.ID]schedule.Change, journal []schedule.Claimed) error {
+	claims, told := dispatch.ClaimsOf(journal), map[string]bool{} // requests that recovery ends, or the planner has
+	for _, claimed := range journal {
+		for _, due := range claimed.Dues {
+			told[due.Request] = true
+		}
+	}
 	var changes []schedule.Change
 	add := func(c schedule.Change) { changes = append(changes, c) }
 	for _, c := range latest {
@@ -144,6 +149,17 @@ func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[sche
 			}
 		}
 		changes = changes[:0]
+		open, _ := n.session.requests(ctx)
+		for _, r := range open {
+			if told[r.id] {
+				continue
+			}
+			told[r.id] = true
+			due := schedule.Due{Entry: &schedule.Entry{ID: r.entry}, Slot: r.at, Request: r.id}
+			if err := planner.Submit(ctx, due); err != nil {
+				return nil
+			}
+		}
 		if rest(ctx, 300*time.Millisecond); ctx.Err() != nil {
 			return nil
 		}

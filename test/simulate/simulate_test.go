@@ -1,7 +1,7 @@
 // Package simulate runs several nodes at once, each with its planner, dispatcher,
 // lease and recovery, in a bubble of simulated time, on a simulated database and
 // broker. By a seed, calls are lost, delayed and repeated, nodes are killed,
-// stopped, frozen and cut off, clocks are slow, entries are edited, and the broker
+// stopped, frozen and cut off, clocks are slow, people edit entries and ask for runs, and the broker
 // forgets. Afterwards every slot that an entry should have had is matched with
 // the ledger and with what arrived.
 //
@@ -22,7 +22,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
@@ -202,7 +201,9 @@ func (w *world) people() {
 	for !w.isCalm() {
 		time.Sleep(time.Duration(chance.Int64N(int64(3 * time.Second))))
 		again := time.Duration(chance.Int64N(int64(600 * time.Millisecond)))
-		switch chance.IntN(4) {
+		switch chance.IntN(5) {
+		case 4:
+			w.db.ask([]schedule.ID{"all1", "edited", "paused"}[chance.IntN(3)])
 		case 3:
 			w.db.edit("once", func(e *entry) { e.digest++ })
 		case 0:
@@ -249,30 +250,16 @@ func (w *world) check(through time.Time) (wrong []string, named map[string]bool)
 	known := 0
 	for _, e := range w.db.entries {
 		for slot := e.spec.Next(e.first); !slot.After(time.Now()); slot = e.spec.Next(slot) {
-			name, id := w.name(e.id, slot), celery.TaskID(installation, string(e.id), slot)
-			got, unsure := arrived[id], w.broker.unsure[id]
-			runs := ends[name]
-			known += len(runs)
-			switch {
-			case len(runs) > 1:
-				fault(name, "ended %d times: %s", len(runs), states(runs))
-			case got > 1 && !unsure:
-				fault(name, "arrived %d times", got)
-			case len(runs) == 0 && got > 0:
-				fault(name, "arrived and has no end")
-			case len(runs) == 0 && e.id != "paused" && !slot.After(through):
-				fault(name, "has no end")
-			case len(runs) == 0:
-			case runs[0].State == schedule.Sent && got == 0 && !unsure:
-				fault(name, "is recorded as sent and did not arrive")
-			case runs[0].State == schedule.Sent && runs[0].TaskID != id:
-				fault(name, "is recorded with the id %s, want %s", runs[0].TaskID, id)
-			case runs[0].State != schedule.Sent && got > 0 && !unsure:
-				fault(name, "is recorded as %s and arrived", states(runs))
-			case runs[0].State != schedule.Sent && e.id[:3] == "all":
-				fault(name, "is recorded as %s, want sent", states(runs))
-			}
+			name, id := w.name(e.id, slot, ""), taskID(e.id, slot, "")
+			known += len(ends[name])
+			owed := e.id != "paused" && !slot.After(through)
+			w.match(name, id, ends[name], arrived[id], owed, e.id[:3] == "all", fault)
 		}
+	}
+	for _, r := range w.db.asked {
+		id := taskID(r.entry, r.at, r.id)
+		known += len(ends[r.name()])
+		w.match(r.name(), id, ends[r.name()], arrived[id], r.at.Before(through), false, fault)
 	}
 	total := 0
 	for _, runs := range ends {
@@ -287,10 +274,39 @@ func (w *world) check(through time.Time) (wrong []string, named map[string]bool)
 	return wrong, named
 }
 
+// match holds one slot's ends beside what arrived of it.
+func (w *world) match(name, id string, runs []schedule.Run, got int, owed, sent bool, fault func(name, format string, args ...any)) {
+	unsure := w.broker.unsure[id]
+	switch {
+	case len(runs) > 1:
+		fault(name, "ended %d times: %s", len(runs), states(runs))
+	case got > 1 && !unsure:
+		fault(name, "arrived %d times", got)
+	case len(runs) == 0 && got > 0:
+		fault(name, "arrived and has no end")
+	case len(runs) == 0 && owed:
+		fault(name, "has no end")
+	case len(runs) == 0:
+	case runs[0].State == schedule.Sent && got == 0 && !unsure:
+		fault(name, "is recorded as sent and did not arrive")
+	case runs[0].State == schedule.Sent && runs[0].TaskID != id:
+		fault(name, "is recorded with the id %s, want %s", runs[0].TaskID, id)
+	case runs[0].State != schedule.Sent && got > 0 && !unsure:
+		fault(name, "is recorded as %s and arrived", states(runs))
+	case runs[0].State != schedule.Sent && sent:
+		fault(name, "is recorded as %s, want sent", states(runs))
+	}
+}
+
 // ends are the runs of each slot by its name, ranges taken apart.
 func (w *world) ends() map[string][]schedule.Run {
 	ends := map[string][]schedule.Run{}
 	for _, run := range w.db.runs {
+		if run.Request != "" {
+			name := w.name(run.Entry, run.Slot, run.Request)
+			ends[name] = append(ends[name], run)
+			continue
+		}
 		i := slices.IndexFunc(w.db.entries, func(e *entry) bool { return e.id == run.Entry })
 		last := run.Slot
 		if run.Through.After(last) {
@@ -298,7 +314,7 @@ func (w *world) ends() map[string][]schedule.Run {
 		}
 		spec := w.db.entries[i].spec
 		for slot := run.Slot; !slot.IsZero() && !slot.After(last); slot = spec.Next(slot) {
-			name := w.name(run.Entry, slot)
+			name := w.name(run.Entry, slot, "")
 			ends[name] = append(ends[name], run)
 		}
 	}

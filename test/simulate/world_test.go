@@ -40,7 +40,8 @@ type world struct {
 
 	mu     sync.Mutex
 	events []event
-	taken  chan struct{} // closed when a node takes the broker
+	wants  map[string]string // names of requests by their tasks' ids
+	taken  chan struct{}     // closed when a node takes the broker
 }
 
 // An event is a line of the history. Slots are named by batch where there are many.
@@ -55,7 +56,7 @@ type event struct {
 func newWorld(t *testing.T, seed uint64, rule rule) *world {
 	w := &world{
 		t: t, rule: rule, seed: seed, began: time.Now(), chance: rand.New(rand.NewPCG(seed, 1)),
-		calm: make(chan struct{}),
+		calm: make(chan struct{}), wants: map[string]string{},
 	}
 	w.db = newDatabase(w)
 	w.broker = &broker{world: w, unsure: map[string]bool{}}
@@ -66,6 +67,18 @@ func (w *world) note(who, what string, err error, ids ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, event{time.Since(w.began), who, what, ids, err})
+}
+
+func (w *world) want(task, name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wants[task] = name
+}
+
+func (w *world) wanted(task string) (name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wants[task]
 }
 
 // nextTake is closed when a node next takes the broker.
@@ -117,8 +130,12 @@ func (w *world) history(named map[string]bool) string {
 	return text.String()
 }
 
-// name is how the history names a slot: its entry, and its time since the start.
-func (w *world) name(id schedule.ID, slot time.Time) string {
+// name is how the history names a slot: its entry, and its time since the start or
+// the request.
+func (w *world) name(id schedule.ID, slot time.Time, asked string) string {
+	if asked != "" {
+		return request{id: asked, entry: id}.name()
+	}
 	return fmt.Sprintf("%s@%gs", id, slot.Sub(w.began).Seconds())
 }
 
