@@ -135,8 +135,7 @@ func zoneData(zone string) string {
 
 func lookAtBroker(ctx context.Context, config app.Config) finding {
 	f := finding{What: "broker", OK: true, Note: broker.Redact(config.String("broker"))}
-	transport, _ := app.TransportOptions(config) // app.CheckURLs has read them
-	b, err := broker.Open(config.String("broker"), broker.Options{Installation: "check", TransportOptions: transport, Logger: slog.New(slog.DiscardHandler)})
+	b, err := app.OpenBroker(config, broker.Options{Installation: "check", Logger: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		defer func() { _ = b.Close() }()
 		err = b.Ping(ctx)

@@ -150,7 +150,7 @@ func celeryEnvironment(environ []string) map[string]any {
 // decides reports whether one of Celery's settings decides anything about
 // messages: its parser knows no others, but for those of the transport.
 func decides(name string) bool {
-	if name == transportOptions {
+	if slices.Contains(ofTransport, name) {
 		return true
 	}
 	_, err := celery.ParseConfig(map[string]any{name: nil})

@@ -9,12 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.yaml.in/yaml/v4"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onebeat/onebeat/internal/broker"
@@ -121,17 +120,13 @@ func (n *node) connect(ctx context.Context) error {
 			return nil
 		}
 	}
-	transport, err := TransportOptions(n.config)
-	if err != nil {
-		return err
-	}
-	n.broker, err = broker.Open(n.config.String("broker"), broker.Options{
-		Installation:     n.store.Installation(),
-		TransportOptions: transport,
-		Declare:          n.config.Bool("declare"),
-		Node:             n.celery.Origin,
-		Logger:           n.log,
-		Dropped:          func(events int) { n.metrics.droppedEvents.Add(float64(events)) },
+	var err error
+	n.broker, err = OpenBroker(n.config, broker.Options{
+		Installation: n.store.Installation(),
+		Declare:      n.config.Bool("declare"),
+		Node:         n.celery.Origin,
+		Logger:       n.log,
+		Dropped:      func(events int) { n.metrics.droppedEvents.Add(float64(events)) },
 	})
 	if err != nil {
 		return err
@@ -179,25 +174,6 @@ func CheckURLs(config Config) error {
 // ErrNoDatabase says that the settings name no database.
 var ErrNoDatabase = errors.New("no database is set: give --database, or DATABASE_URL in the environment")
 
-func checkBroker(config Config) error {
-	url := config.String("broker")
-	switch {
-	case url == "":
-		return errors.New("no broker is set: give --broker, or CELERY_BROKER_URL in the environment")
-	case !strings.Contains(url, "://"): // what stands there may be a password
-		return errors.New("broker is no URL: it should be like redis://host:6379/0, amqp://host:5672/ or sqla+postgresql://host/name")
-	}
-	options, err := TransportOptions(config)
-	if err != nil {
-		return err
-	}
-	b, err := broker.Open(url, broker.Options{TransportOptions: options, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	return b.Close()
-}
-
 // OpenStore opens the database that the settings name. Payloads are message
 // templates. A SQLite file that is not there is an error, unless it may be made.
 func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, mayMake bool, log *slog.Logger) (*store.Store, error) {
@@ -235,28 +211,11 @@ func prepare(config *celery.Config) func(*schedule.Entry) error {
 	}
 }
 
-// transportOptions is Celery's setting that the broker's adapter reads.
-const transportOptions = "broker_transport_options"
-
-// TransportOptions reads Celery's broker_transport_options.
-func TransportOptions(config Config) (options map[string]any, err error) {
-	switch given := config.Celery()[transportOptions].(type) {
-	case *yaml.Node:
-		err = given.Decode(&options)
-	case string:
-		err = yaml.Unmarshal([]byte(given), &options)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s must be a map of options", transportOptions)
-	}
-	return options, nil
-}
-
 // CelerySettings reads the settings under Celery's own names.
 func CelerySettings(config Config) (*celery.Config, error) {
 	given := map[string]any{}
 	for name, value := range config.Celery() {
-		if name != transportOptions {
+		if !slices.Contains(ofTransport, name) {
 			given[name] = value
 		}
 	}

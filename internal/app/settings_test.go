@@ -236,3 +236,28 @@ func TestURLFaultsAreToldTogetherAndWithoutPasswords(t *testing.T) {
 		t.Errorf("CheckURLs with a Redis that is not listened to: %v", err)
 	}
 }
+
+func TestBrokerURLTakesUseSSL(t *testing.T) {
+	for _, tt := range []struct{ broker, use, want string }{
+		{"redis://:pw@h/1", "", "redis://:pw@h/1"},
+		{"redis://:pw@h/1", "false", "redis://:pw@h/1"},
+		{"redis://:pw@h/1", "true", "redis://:pw@h/1?ssl_cert_reqs=required"},
+		{"amqp://h//;amqp://i//", "true", "amqp://h//?ssl=true;amqp://i//?ssl=true"},
+		{"rediss://h?ssl_ca_certs=/mine", `{"ssl_ca_certs": "/other", "ssl_cert_reqs": 2}`, "rediss://h?ssl_ca_certs=%2Fmine&ssl_cert_reqs=required"},
+		{"amqp://h", `{"keyfile": "/k", "certfile": "/c", "cert_reqs": "ssl.CERT_NONE"}`, "amqp://h?ssl=true&ssl_cert_reqs=ssl.CERT_NONE&ssl_certfile=%2Fc&ssl_keyfile=%2Fk"},
+	} {
+		got, err := brokerURL(mustLoad(t, []string{"CELERY_BROKER_URL=" + tt.broker, "CELERY_BROKER_USE_SSL=" + tt.use}, nil))
+		if err != nil || got != tt.want {
+			t.Errorf("broker %s with broker_use_ssl %s = %s, %v, want %s", tt.broker, tt.use, got, err, tt.want)
+		}
+	}
+	for _, bad := range []string{"CELERY_BROKER_USE_SSL=[1]", "CELERY_BROKER_FAILOVER_STRATEGY=random", `CELERY_BROKER_USE_SSL={"nonsense": 1}`} {
+		err := CheckURLs(mustLoad(t, []string{"DATABASE_URL=sqlite:///x.db", "CELERY_BROKER_URL=redis://h", bad}, nil))
+		if err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want one line", bad, err)
+		}
+	}
+	if on, err := shuffle(mustLoad(t, []string{"CELERY_BROKER_FAILOVER_STRATEGY=shuffle"}, nil)); err != nil || !on {
+		t.Errorf("shuffle = %v, %v, want true", on, err)
+	}
+}

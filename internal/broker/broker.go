@@ -72,6 +72,9 @@ type Options struct {
 	// Declare lets queues of RabbitMQ and SQS that do not exist be made, as Celery would.
 	Declare bool
 
+	// Shuffle tries the URLs of a list in any order (broker_failover_strategy shuffle).
+	Shuffle bool
+
 	// Node is the sender's name in events.
 	Node string
 
@@ -93,11 +96,12 @@ func Open(url string, options Options) (Broker, error) {
 	}
 	scheme, _, _ := strings.Cut(strings.TrimSpace(url), ":")
 	switch scheme = strings.ToLower(scheme); scheme {
-	case "redis", "rediss", "redis+socket", "valkey", "valkeys":
+	case "redis", "rediss", "redis+socket", "valkey", "valkeys", "sentinel", "sentinels":
 		return redis.Open(url, redis.Options{
 			Installation: options.Installation,
 			Shard:        options.Shard,
 			Transport:    options.TransportOptions,
+			Shuffle:      options.Shuffle,
 			Node:         options.Node,
 			Logger:       logger,
 			Dropped:      options.Dropped,
@@ -107,12 +111,11 @@ func Open(url string, options Options) (Broker, error) {
 			Installation: options.Installation,
 			Shard:        options.Shard,
 			Declare:      options.Declare,
+			Shuffle:      options.Shuffle,
 			Node:         options.Node,
 			Logger:       logger,
 			Dropped:      options.Dropped,
 		})
-	case "sentinel", "sentinels":
-		return nil, fmt.Errorf("broker: Redis Sentinel (%s://) is not supported yet: give the URL of the primary, redis:// or rediss://", scheme)
 	}
 	if scheme == "sqs" {
 		return sqs.Open(url, sqs.Options{
@@ -137,8 +140,14 @@ func Open(url string, options Options) (Broker, error) {
 			Transport:    options.TransportOptions,
 		})
 	}
-	return nil, fmt.Errorf("broker %q is not supported: it should be redis://, rediss://, redis+socket://, amqp://, amqps://, sqla+postgresql:// (also mysql, sqlite), filesystem:// or sqs://", scheme)
+	return nil, fmt.Errorf("broker %q is not supported: it should be redis://, rediss://, redis+socket://, sentinel://, amqp://, amqps://, sqla+postgresql:// (also mysql, sqlite), filesystem:// or sqs://", scheme)
 }
 
 // Redact returns a broker's URL without its password, for people to read.
 func Redact(url string) string { return address.Redact(url) }
+
+// WithTLS returns a broker's URL, or list of them, with Celery's broker_use_ssl in
+// it: what the URL itself says goes before. No options are those of true.
+func WithTLS(url string, options map[string]any) (string, error) {
+	return address.WithTLS(url, options)
+}

@@ -9,12 +9,12 @@ import (
 
 func TestOpenNamesWhatIsSupported(t *testing.T) {
 	for url, want := range map[string]string{
-		"kafka://":                        "redis://, rediss://, redis+socket://, amqp://, amqps://",
+		"kafka://":                        "redis://, rediss://, redis+socket://, sentinel://, amqp://, amqps://",
 		"":                                "redis://",
-		"sentinel://:secret@h:26379/0":    "Sentinel",
+		"sentinel://:secret@h:26379/0":    "master_name",
 		"redis://:secret@h/x":             "number of a database",
 		"amqp://me:secret@h/?heartbeat=x": "heartbeat",
-		"amqp://me:secret@h;amqp://i":     "give one URL",
+		"amqp://me:secret@h;redis://i":    "of one kind",
 	} {
 		if _, err := broker.Open(url, broker.Options{}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("Open(%s): %v, want %q and no password", url, err, want)
@@ -26,6 +26,7 @@ func TestRedact(t *testing.T) {
 	for url, want := range map[string]string{
 		"redis://:secret@h:6379/0":             "redis://:xxxxx@h:6379/0",
 		"amqp://me:secret@h/v":                 "amqp://me:xxxxx@h/v",
+		"redis://:secret@h;redis://:secret@i/": "redis://:xxxxx@h;redis://:xxxxx@i/",
 		"redis://h/0":                          "redis://h/0",
 		"rediss://h/0?ssl_keyfile_password=pw": "rediss://h/0?ssl_keyfile_password=xxxxx",
 		"redis://:sec%ret@h":                   "(unreadable URL)",

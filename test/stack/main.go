@@ -64,7 +64,7 @@ func run() (code int, err error) {
 		{name: "redis", variable: "ONEBEAT_TEST_REDIS", start: func(ctx context.Context) (*server.Server, error) {
 			return server.Redis(ctx, server.RedisOptions{AppendOnly: *aof})
 		}},
-		{name: "rabbitmq", variable: "ONEBEAT_TEST_RABBITMQ", start: server.RabbitMQ},
+		{name: "rabbitmq", variable: "ONEBEAT_TEST_RABBITMQ", start: func(ctx context.Context) (*server.Server, error) { return server.RabbitMQ(ctx) }},
 	})
 	if err != nil {
 		return 2, err

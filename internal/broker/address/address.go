@@ -19,6 +19,29 @@ import (
 	"strings"
 )
 
+// List reads a broker URL, or several with semicolons between them, which stand for
+// each other in that order.
+func List(raw string) ([]*url.URL, error) {
+	var urls []*url.URL
+	for one := range strings.SplitSeq(raw, ";") {
+		if strings.TrimSpace(one) == "" {
+			continue // kombu's examples end in a semicolon
+		}
+		u, err := Parse(one)
+		if err != nil {
+			return nil, err
+		}
+		if len(urls) > 0 && u.Scheme != urls[0].Scheme {
+			return nil, fmt.Errorf("the broker URLs begin with %s:// and %s://: all of a list are of one kind", urls[0].Scheme, u.Scheme)
+		}
+		urls = append(urls, u)
+	}
+	if len(urls) == 0 {
+		return nil, errors.New("the broker URL is empty")
+	}
+	return urls, nil
+}
+
 // Parse reads one broker URL. Its errors never quote the URL, for the password
 // in it.
 func Parse(raw string) (*url.URL, error) {
@@ -35,10 +58,18 @@ func Parse(raw string) (*url.URL, error) {
 // Redact returns the URL with its password, and any query parameter that may
 // hold one, replaced. What cannot be parsed is not shown at all.
 func Redact(raw string) string {
-	u, err := Parse(raw)
+	urls, err := List(raw)
 	if err != nil {
 		return "(unreadable URL)"
 	}
+	var shown []string
+	for _, u := range urls {
+		shown = append(shown, redact(u))
+	}
+	return strings.Join(shown, ";")
+}
+
+func redact(u *url.URL) string {
 	query := u.Query()
 	for name := range query {
 		if strings.Contains(name, "password") || strings.Contains(name, "secret") || strings.Contains(name, "token") {
@@ -71,10 +102,42 @@ func TLS(host string, query url.Values) (*tls.Config, error) {
 	return config, nil
 }
 
+// WithTLS returns a list of URLs in which each has the options as its ssl_
+// parameters, but for those that it has already. The options may have that prefix.
+func WithTLS(raw string, options map[string]any) (string, error) {
+	urls, err := List(raw)
+	if err != nil {
+		return "", err
+	}
+	var all []string
+	for _, u := range urls {
+		query := u.Query()
+		if strings.Contains(u.Scheme, "amqp") {
+			query.Set("ssl", "true")
+		} else if len(options) == 0 && !query.Has("ssl_cert_reqs") {
+			query.Set("ssl_cert_reqs", "required")
+		}
+		for name, value := range options {
+			parameter := "ssl_" + strings.TrimPrefix(name, "ssl_")
+			if value == nil || query.Has(parameter) {
+				continue
+			}
+			text := fmt.Sprint(value)
+			if n, isNumber := value.(int); isNumber && parameter == "ssl_cert_reqs" && n >= 0 && n <= 2 {
+				text = []string{"none", "optional", "required"}[n] // Python's ssl.CERT_NONE and so on
+			}
+			query.Set(parameter, text)
+		}
+		u.RawQuery = query.Encode()
+		all = append(all, u.String())
+	}
+	return strings.Join(all, ";"), nil
+}
+
 func set(config *tls.Config, option, value string, query url.Values) error {
 	switch option {
 	case "cert_reqs":
-		switch strings.TrimPrefix(strings.ToLower(value), "cert_") {
+		switch strings.TrimPrefix(strings.TrimPrefix(strings.ToLower(value), "ssl."), "cert_") {
 		case "required", "optional":
 		case "none":
 			config.InsecureSkipVerify = true
@@ -134,3 +197,32 @@ func isFalse(value string) bool {
 	b, err := strconv.ParseBool(value)
 	return err == nil && !b
 }
+
+// Explain adds to an error of TLS, once, what a person can do about it.
+func Explain(err error) error {
+	var already *explained
+	if errors.As(err, &already) {
+		return err
+	}
+	var name x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	var alert tls.AlertError
+	switch {
+	case errors.As(err, &name):
+		return &explained{err, "ssl_server_hostname=NAME in the broker URL says which name to expect, ssl_check_hostname=false that any will do"}
+	case errors.As(err, &authority):
+		return &explained{err, "ssl_ca_certs=FILE in the broker URL names the authority's certificate, ssl_cert_reqs=none trusts any"}
+	case errors.As(err, &alert):
+		return &explained{err, "the server broke off: it may want another certificate of ours, ssl_certfile and ssl_keyfile in the broker URL"}
+	}
+	return err
+}
+
+// An explained error says what to do.
+type explained struct {
+	err  error
+	hint string
+}
+
+func (e *explained) Error() string { return e.err.Error() + "; " + e.hint }
+func (e *explained) Unwrap() error { return e.err }

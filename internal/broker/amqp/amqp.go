@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type Options struct {
 	Installation string
 	Shard        int
 	Declare      bool   // whether missing queues are declared, as Celery would
+	Shuffle      bool   // try the URLs of a list in any order, not from the first on
 	Node         string // names the sender of events
 	Logger       *slog.Logger
 	Dropped      func(events int) // told of task-sent events that were given up; may be nil
@@ -45,7 +47,7 @@ type Options struct {
 
 // A Broker publishes for one shard.
 type Broker struct {
-	target  target
+	targets []target // that stand for each other
 	options Options
 	name    string // the URL without its password
 	lock    string // the exclusive queue
@@ -54,6 +56,7 @@ type Broker struct {
 
 	// turn is held by whoever uses or replaces the link; what follows is theirs.
 	turn chan struct{}
+	at   int         // the one of targets that is connected, or tried next
 	term int64       // the term that was taken; 0 for none
 	mark celery.Mark // the broker's mark, as of the link's hold and what was sent since
 	sent progress
@@ -68,14 +71,17 @@ type Broker struct {
 
 // Open reads the URL and starts to keep a connection, without waiting for it.
 func Open(rawURL string, options Options) (*Broker, error) {
-	target, err := parseURL(rawURL)
+	targets, err := parseURLs(rawURL)
 	if err != nil {
 		return nil, err
+	}
+	if options.Shuffle {
+		rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	}
 	name := fmt.Sprintf("onebeat.%s.%d", options.Installation, options.Shard)
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &Broker{
-		target:  target,
+		targets: targets,
 		options: options,
 		name:    address.Redact(rawURL),
 		lock:    name,
@@ -120,8 +126,9 @@ func (b *Broker) connect(ctx context.Context) (*link, error) {
 		return l, nil
 	}
 	b.disconnect()
-	l, err := b.target.link(ctx, b.options.Node)
+	l, err := b.targets[b.at].link(ctx, b.options.Node)
 	if err != nil {
+		b.at = (b.at + 1) % len(b.targets)
 		return nil, err
 	}
 	b.mu.Lock()
@@ -361,6 +368,7 @@ func (b *Broker) Close() error {
 
 // reason is the context's end rather than the cut connection that it left.
 func reason(ctx context.Context, err error) error {
+	err = address.Explain(err)
 	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 		return fmt.Errorf("%w (%w)", ctx.Err(), err)
 	}

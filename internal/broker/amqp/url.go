@@ -41,15 +41,27 @@ type target struct {
 	heartbeat      time.Duration
 }
 
+// parseURLs reads a list of URLs.
+func parseURLs(raw string) (targets []target, err error) {
+	urls, err := address.List(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range urls {
+		t, err := parseURL(u)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, t)
+	}
+	return targets, nil
+}
+
 // parseURL reads the URLs that kombu's AMQP transport takes (kombu 5.6,
 // utils/url.py and transport/pyamqp.py): amqp and pyamqp are plain, amqps is TLS,
 // the path is the virtual host.
-func parseURL(raw string) (target, error) {
-	u, err := address.Parse(raw)
-	if err != nil {
-		return target{}, err
-	}
-	t := target{dialWait: dialWait, heartbeat: heartbeatInterval}
+func parseURL(u *url.URL) (t target, err error) {
+	t = target{dialWait: dialWait, heartbeat: heartbeatInterval}
 	if t.vhost, err = vhost(u); err != nil {
 		return target{}, err
 	}
@@ -124,7 +136,7 @@ func (t target) dial(ctx context.Context, name string) (*amqp091.Connection, net
 	}
 	socket, err := dialer.DialContext(ctx, "tcp", t.address)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, address.Explain(err)
 	}
 	stop := context.AfterFunc(ctx, func() { socket.Close() })
 	connection, err := amqp091.Open(boundedWrites{socket}, amqp091.Config{

@@ -22,7 +22,7 @@ func TestParseURL(t *testing.T) {
 		{"pyamqp://me:p%40ss%2F@h:7/v", "h:7", "v", "me", "p@ss/"},
 		{"amqps://[::1]/v", "[::1]:5671", "v", "guest", "guest"},
 	} {
-		got, err := parseURL(tt.url)
+		got, err := parseOne(tt.url)
 		if err != nil {
 			t.Errorf("parseURL(%s): %v", tt.url, err)
 			continue
@@ -38,22 +38,37 @@ func TestParseURL(t *testing.T) {
 }
 
 func TestParseURLOptions(t *testing.T) {
-	got, err := parseURL("amqps://h/v?heartbeat=30&connect_timeout=2.5&ssl_cert_reqs=none&login_method=EXTERNAL")
+	got, err := parseOne("amqps://h/v?heartbeat=30&connect_timeout=2.5&ssl_cert_reqs=none&login_method=EXTERNAL")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.heartbeat != 30*time.Second || got.dialWait != 2500*time.Millisecond || !got.tls.InsecureSkipVerify || got.login.Mechanism() != "EXTERNAL" {
 		t.Errorf("parseURL = %+v", got)
 	}
-	if got, err = parseURL("amqps://h/v"); err != nil || got.tls.InsecureSkipVerify || got.tls.ServerName != "h" || got.heartbeat != time.Second {
+	if got, err = parseOne("amqps://h/v"); err != nil || got.tls.InsecureSkipVerify || got.tls.ServerName != "h" || got.heartbeat != time.Second {
 		t.Errorf("parseURL(amqps://h/v) = %+v, %v, want verified TLS and a heartbeat of 1s", got, err)
 	}
 	for _, bad := range []string{
 		"amqp://h/v?heartbeat=soon", "amqp://h/v?heartbeat=0", "amqps://h?ssl_cert_reqs=maybe", "amqp://h/?login_method=GUESS",
-		"amqp://a:secret@h;amqp://a:secret@i", "amqp://a:sec ret%@h/",
+		"amqp://a:secret@h;redis://a:secret@i", "amqp://a:sec ret%@h/",
 	} {
-		if _, err := parseURL(bad); err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec ret") {
+		if _, err := parseOne(bad); err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec ret") {
 			t.Errorf("parseURL(%s): %v, want an error without the password", bad, err)
 		}
+	}
+}
+
+func parseOne(raw string) (target, error) {
+	targets, err := parseURLs(raw)
+	if err != nil {
+		return target{}, err
+	}
+	return targets[0], nil
+}
+
+func TestParseURLs(t *testing.T) {
+	targets, err := parseURLs("amqp://a:1@h1/v;amqp://b:2@h2:7/w;")
+	if err != nil || len(targets) != 2 || targets[0].address != "h1:5672" || targets[1].address != "h2:7" || targets[1].vhost != "w" {
+		t.Errorf("parseURLs = %+v, %v, want h1:5672 and h2:7", targets, err)
 	}
 }

@@ -13,11 +13,11 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
 	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"strings"
@@ -49,6 +49,7 @@ type Options struct {
 	Installation string
 	Shard        int
 	Transport    map[string]any // broker_transport_options
+	Shuffle      bool           // try the URLs of a list in any order, not from the first on
 	Node         string         // names the sender of events
 	Logger       *slog.Logger
 	Dropped      func(events int) // told of task-sent events that were given up; may be nil
@@ -61,6 +62,7 @@ type Broker struct {
 	node   string
 	fence  string
 	layout layout
+	socket *socket
 	events *outbox.Outbox
 
 	buffer []byte // envelopes are rendered here, and sent from here
@@ -79,9 +81,14 @@ type outcome struct {
 // Open reads the URL and the options. It tries to connect once and goes on if
 // that fails, since each call connects anew when it has to.
 func Open(rawURL string, options Options) (*Broker, error) {
-	target, err := parseURL(rawURL)
+	target, err := parseURL(rawURL, options.Transport)
 	if err != nil {
 		return nil, err
+	}
+	if options.Shuffle {
+		rand.Shuffle(len(target.addresses), func(i, j int) {
+			target.addresses[i], target.addresses[j] = target.addresses[j], target.addresses[i]
+		})
 	}
 	layout, err := newLayout(options.Transport, target.db)
 	if err != nil {
@@ -92,10 +99,11 @@ func Open(rawURL string, options Options) (*Broker, error) {
 		node:   options.Node,
 		fence:  fmt.Sprintf("%sonebeat:%s:%d", layout.prefix, options.Installation, options.Shard),
 		layout: layout,
+		socket: &socket{target: target},
 	}
 	b.client, err = rueidis.NewClient(rueidis.ClientOption{
-		InitAddress:         []string{target.address},
-		DialCtxFn:           target.dial,
+		InitAddress:         target.addresses[:1], // socket knows all
+		DialCtxFn:           b.socket.dial,
 		Dialer:              net.Dialer{Timeout: dialWait},
 		Username:            target.username,
 		Password:            target.password,
@@ -119,13 +127,6 @@ func Open(rawURL string, options Options) (*Broker, error) {
 	}
 	b.events = outbox.New(b.sendEvents, options.Dropped)
 	return b, nil
-}
-
-func (t target) dial(ctx context.Context, _ string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
-	if t.tls != nil {
-		return (&tls.Dialer{NetDialer: dialer, Config: t.tls}).DialContext(ctx, t.network, t.address)
-	}
-	return dialer.DialContext(ctx, t.network, t.address)
 }
 
 // String is the URL without its password.
@@ -189,16 +190,19 @@ func (b *Broker) run(ctx context.Context, script *rueidis.Lua, keys, args []stri
 		b.buffer = nil // a connection that was given up may still be sending from it
 	}
 	if _, refused := rueidis.IsRedisErr(err); err != nil && !refused && ctx.Err() == nil {
+		b.socket.next()
 		answer, err = script.Exec(ctx, b.client, keys, args).AsStrSlice()
 	}
 	if refusal, refused := rueidis.IsRedisErr(err); refused && strings.HasPrefix(refusal.Error(), "READONLY") {
-		// It was made a replica. The name may stand for another server by now.
-		b.client.Do(ctx, b.client.B().Quit().Build())
+		b.socket.cut() // it was made a replica: another is the master by now
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		b.socket.cut() // it may be frozen, or cut off, and another be in its place
 	}
 	if err == nil && len(answer) == 0 {
 		err = errors.New("the answer is empty")
 	}
-	return answer, err
+	return answer, address.Explain(err)
 }
 
 func notUnderstood(answer []string) error {

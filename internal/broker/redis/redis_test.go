@@ -76,7 +76,10 @@ func server(t testing.TB, url string) brokertest.Server {
 	}
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// It starts the tests' own servers, for as long as the process lives.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/onebeat/onebeat/test/harness/process.startForGood.func1.1"))
+}
 
 func TestBroker(t *testing.T) {
 	brokertest.Run(t, server(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS")))

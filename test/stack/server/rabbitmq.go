@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -16,10 +17,11 @@ import (
 	"github.com/onebeat/onebeat/test/harness/process"
 )
 
-// RabbitMQ starts a RabbitMQ server with the user guest and the vhost "/". It
+// RabbitMQ starts a RabbitMQ server with the user guest and the vhost "/", and more
+// lines of rabbitmq.conf if it is to have some. It
 // comes with a port mapper (epmd) of its own: left alone, Erlang would start one
 // that is shared, listens everywhere and stays behind.
-func RabbitMQ(ctx context.Context) (*Server, error) {
+func RabbitMQ(ctx context.Context, lines ...string) (*Server, error) {
 	return open(ctx, "rabbitmq", func(s *Server) error {
 		bin, err := rabbitmqBin()
 		if err != nil {
@@ -36,7 +38,7 @@ func RabbitMQ(ctx context.Context) (*Server, error) {
 			return err
 		}
 		for name, text := range map[string]string{
-			"rabbitmq.conf": fmt.Sprintf(rabbitmqConf, amqpPort),
+			"rabbitmq.conf": fmt.Sprintf(rabbitmqConf, amqpPort) + strings.Join(lines, "\n") + "\n",
 			"plugins":       "[].",
 			"env.conf":      "", // in place of the system's
 		} {

@@ -66,7 +66,7 @@ var clients = []client{
 		func(ctx context.Context, url string) error { return redis(ctx, url, "SET kept 1", "+OK") },
 		func(ctx context.Context, url string) error { return redis(ctx, url, "EXISTS kept", ":1") },
 	},
-	{"rabbitmq", server.RabbitMQ, declare, consume},
+	{"rabbitmq", func(ctx context.Context) (*server.Server, error) { return server.RabbitMQ(ctx) }, declare, consume},
 }
 
 func TestServersKeepAddressAndData(t *testing.T) {

@@ -1,0 +1,41 @@
+package redis_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/onebeat/onebeat/internal/broker"
+	"github.com/onebeat/onebeat/internal/broker/brokertest"
+)
+
+// The servers of a list stand for each other, in their order.
+func TestAListOfURLsIsTriedInOrder(t *testing.T) {
+	server := miniredis.RunT(t)
+	client := connect(t, "redis://"+server.Addr())
+	first, second := brokertest.NewProxy(t, server.Addr()), brokertest.NewProxy(t, server.Addr())
+	first.Down()
+	b := open(t, "redis://"+first.Address()+";redis://"+second.Address(), broker.Options{})
+	part := batch(t, nil, `{"queue": "list"}`)
+	if _, err := publish(t, b, part); err != nil {
+		t.Fatalf("Publish with the first server down: %v", err)
+	}
+	first.Up()
+	second.Down()
+	part.Mark.Seq = 2
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	for _, err := b.Publish(ctx, part); err != nil; _, err = b.Publish(ctx, part) {
+		if ctx.Err() != nil {
+			t.Fatalf("Publish with the second server down: %v", err)
+		}
+	}
+	if got := pop(t, client, "list"); len(got) != 2 {
+		t.Errorf("%d messages arrived, want 2", len(got))
+	}
+	first.Down()
+	if _, err := publish(t, b, part); err == nil {
+		t.Error("Publish with both down = nil")
+	}
+}
