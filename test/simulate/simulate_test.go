@@ -1,9 +1,9 @@
 // Package simulate runs several nodes at once, each with its planner, dispatcher,
 // lease and recovery, in a bubble of simulated time, on a simulated database and
 // broker. By a seed, calls are lost, delayed and repeated, nodes are killed,
-// stopped, frozen and cut off, clocks are slow, people edit entries and ask for runs, and the broker
-// forgets. Afterwards every slot that an entry should have had is matched with
-// the ledger and with what arrived.
+// stopped, frozen and cut off, clocks are slow, people edit entries and ask for
+// runs, and the broker forgets. Afterwards every slot that an entry should have had
+// is matched with the ledger and with what arrived.
 //
 // A seed repeats its history but for things that happen at the very same instant.
 package simulate
@@ -33,6 +33,9 @@ var rules = []rule{{}, {steps: 3}, {}, {forgets: true}}
 // Each slot comes to one end, whatever goes wrong.
 func TestEachSlotOnce(t *testing.T) {
 	seeds := 1000
+	if testing.Short() {
+		seeds = 200
+	}
 	if text := os.Getenv("ONEBEAT_SEEDS"); text != "" {
 		var err error
 		if seeds, err = strconv.Atoi(text); err != nil {
