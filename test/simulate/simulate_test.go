@@ -90,10 +90,10 @@ func try(t *testing.T, seed uint64, rule rule) {
 // What keeps slots single is needed: without it, a few seeds find a fault.
 func TestTheSeedsFindWhatIsLeftOut(t *testing.T) {
 	for _, without := range []string{"fence", "mark at publish", "term at claim", "term and journal at record", "journal"} {
-		found(t, rule{without: without}, 500)
+		found(t, rule{without: without}, 2000)
 	}
 	for _, without := range []string{"exclusive queue", "mark at publish"} {
-		found(t, rule{without: without, steps: 3}, 500)
+		found(t, rule{without: without, steps: 3}, 2000)
 	}
 }
 
