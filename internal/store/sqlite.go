@@ -48,7 +48,8 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	lite := &sqlite{layout: s.layout, texts: loadStatements("sqlite", s.layout)}
 	lite.fill(nil)
 	var err error
-	if lite.writer, err = connectSQLite(file, "&_txlock=immediate&_pragma=synchronous(full)"); err != nil {
+	// What a statement of several rows would have to take back goes to memory, not to a file.
+	if lite.writer, err = connectSQLite(file, "&_txlock=immediate&_pragma=synchronous(full)&_pragma=temp_store(memory)"); err != nil {
 		return err
 	}
 	lite.writer.SetMaxOpenConns(1)
@@ -227,10 +228,16 @@ func (on *sqliteOn) repeat(ctx context.Context, text string, n int, args func(i 
 		return err
 	}
 	defer func() { _ = statement.Close() }()
+	// The driver watches a context that can end with a goroutine a statement, which
+	// costs as much as the statement: here it is looked at in between.
+	lasting := context.WithoutCancel(ctx)
 	var into []any
 	for i := range n {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		into = args(i, into[:0])
-		if _, err := statement.ExecContext(ctx, into...); err != nil {
+		if _, err := statement.ExecContext(lasting, into...); err != nil {
 			return err
 		}
 	}
