@@ -38,7 +38,7 @@ func (n *node) Health(ctx context.Context) web.Health {
 	}
 	_, err := n.store.LastSeq(ctx)
 	add("database", err, "")
-	add("broker", n.broker.Ping(ctx), "")
+	add("broker", n.broker.Ping(ctx), n.dispatching.Forgotten())
 	switch {
 	case planner == nil:
 		add("dispatch", nil, "waiting for the lease")

@@ -281,12 +281,18 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	if err != nil {
 		return err
 	}
+	sentSince := n.store.SentSince
+	if n.config.String("ledger") != store.LedgerAll {
+		sentSince = nil // what was sent has no row
+	}
 	dispatcher := dispatch.New(planner, n.keeper, n.publisher, dispatch.Options{
 		Installation: n.store.Installation(),
 		Node:         n.name,
 		Batch:        n.config.Int("batch"),
 		Drain:        n.config.Length("drain"),
 		Events:       n.celery.SendSentEvent,
+		SentSince:    sentSince,
+		Resend:       n.config.String("broker-loss") == "resend",
 		Now:          n.clock.Now,
 		Logger:       n.log,
 		Metrics:      n.dispatching,

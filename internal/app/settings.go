@@ -46,6 +46,7 @@ var Settings = []Setting{
 	{Name: "catch-up", Kind: "bool", Default: "false", Serve: true, Help: "the very first start also sends what was due since the table's last_run_at", check: boolean},
 	{Name: "events", Kind: "bool", Also: []string{"CELERY_TASK_SEND_SENT_EVENT"}, Default: "false", Serve: true, Help: "tell a task-sent event of each message, for Flower (Celery's task_send_sent_event)", check: boolean},
 	{Name: "delivery", Kind: "word", Default: celery.AtLeastOnce, Serve: true, Help: "a message that may have been sent before a crash: at_least_once sends it again with the same id, at_most_once does not and records its slot as unsure; the option \"delivery\" of an entry goes before it", check: oneOf(celery.AtLeastOnce, celery.AtMostOnce)},
+	{Name: "broker-loss", Kind: "word", Default: "report", Serve: true, Help: "when Redis comes back with older data: report what it has lost, or resend it, with the same ids, as far as the ledger knows it", check: oneOf("report", "resend")},
 	{Name: "declare", Kind: "bool", Default: "false", Serve: true, Help: "RabbitMQ, SQS: make a queue that is missing, as Celery would", check: boolean},
 	{Name: "lead", Kind: "length", Default: "250ms", Serve: true, Help: "how long before its slot an entry is claimed", check: length(10*time.Millisecond, time.Minute)},
 	{Name: "lease", Kind: "length", Default: "5s", Serve: true, Help: "how long a node that is cut off keeps the others waiting", check: length(time.Second, 10*time.Minute)},

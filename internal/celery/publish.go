@@ -35,6 +35,12 @@ type Mark struct {
 	// in it the slots of unrecorded batches that were settled without a message.
 	Note string
 
+	// At and Last name the part that the mark ended: the instant at which it left, in
+	// Unix microseconds, and the id of its last message. What was sent since then is
+	// gone if the broker comes back with an older mark. They may be lost: 0 and "".
+	At   int64  `json:",omitempty"`
+	Last string `json:",omitempty"`
+
 	// Beyond is told by Take: how many places after Done may be with the broker as
 	// well, at most, because messages and marks do not arrive in one step; AllBeyond
 	// if that has no bound. 0 means that the mark tells all.
@@ -70,6 +76,10 @@ type Failure struct {
 // ErrFenced says that the broker has seen a higher term: this node's time is
 // over, and nothing of the part was sent.
 var ErrFenced = errors.New("a node with a higher term publishes now")
+
+// ErrForgot says that the broker has come back with older data: its mark is behind
+// what it had told this node. Nothing of the part was sent; Take tells what it knows.
+var ErrForgot = errors.New("the broker has come back with older data")
 
 // A PublishError is a part that the broker did not acknowledge. The same part
 // may be published again: the mark keeps what had arrived from being doubled.

@@ -75,8 +75,14 @@ type Options struct {
 	Attempt      time.Duration    // the longest that one call of the ledger or the broker may take; 5 s
 	Events       bool             // tell a task-sent event of each message
 	Now          func() time.Time // this node's clock; time.Now
-	Logger       *slog.Logger     // silent
-	Metrics      *Metrics         // none
+
+	// SentSince returns the runs that were recorded as sent after an instant, in that
+	// order: what a broker that comes back with older data has lost. Nil: not known.
+	SentSince func(ctx context.Context, at time.Time) ([]schedule.Run, error)
+	Resend    bool // send again what a broker has lost, and do not only tell of it
+
+	Logger  *slog.Logger // silent
+	Metrics *Metrics     // none
 }
 
 // A Dispatcher sends what a planner hands over. Make one with New.
@@ -121,7 +127,9 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 // Run dispatches under term, with sequence numbers after seq, until ctx ends;
 // then it claims nothing more, sends and records what it had claimed, for at
 // most Drain, and returns nil. When hold ends, it stops at once. It returns
-// schedule.ErrLost when the ledger or the broker says that the term is over.
+// schedule.ErrLost when the ledger or the broker says that the term is over, and
+// celery.ErrForgot when the broker has lost what it had taken: the next term's
+// Recover sees to that.
 func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 	bounded, cancel := context.WithCancel(hold)
 	defer cancel()
@@ -172,7 +180,7 @@ func (d *Dispatcher) persist(hold context.Context, what string, failures func(),
 				d.log.Info(what+" works again", "after", time.Since(since).Round(time.Millisecond))
 			}
 			return nil
-		case errors.Is(err, schedule.ErrLost), errors.Is(err, celery.ErrFenced):
+		case errors.Is(err, schedule.ErrLost), errors.Is(err, celery.ErrFenced), errors.Is(err, celery.ErrForgot):
 			return err
 		case hold.Err() != nil:
 			return context.Cause(hold)

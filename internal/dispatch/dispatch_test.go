@@ -28,10 +28,12 @@ type world struct {
 	ledger  *ledger
 	broker  *broker
 	entries map[schedule.ID]func(after time.Time) *schedule.Entry
+	resend  bool
+	metrics *dispatch.Metrics // of the process, over its terms; nil for each its own
 }
 
 func newWorld(t *testing.T, seed uint64, rate float64) *world {
-	return &world{t, &ledger{faults: newFaults(seed, rate), last: map[schedule.ID]time.Time{}}, &broker{faults: newFaults(seed, rate)}, map[schedule.ID]func(time.Time) *schedule.Entry{}}
+	return &world{t: t, ledger: &ledger{faults: newFaults(seed, rate), last: map[schedule.ID]time.Time{}}, broker: &broker{faults: newFaults(seed, rate)}, entries: map[schedule.ID]func(time.Time) *schedule.Entry{}}
 }
 
 // node runs one term of one node: until ctx ends (a clean stop) or hold does (a
@@ -39,7 +41,9 @@ func newWorld(t *testing.T, seed uint64, rate float64) *world {
 func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error {
 	term, seq, journal := w.ledger.takeOver()
 	planner := plan.New(plan.Options{})
-	d := dispatch.New(planner, w.ledger, w.broker, dispatch.Options{Installation: installation, Node: "n"})
+	d := dispatch.New(planner, w.ledger, w.broker, dispatch.Options{
+		Installation: installation, Node: "n", SentSince: w.ledger.sentSince, Resend: w.resend, Metrics: w.metrics,
+	})
 	entries := map[schedule.ID]*schedule.Entry{}
 	w.ledger.mu.Lock()
 	for id, make := range w.entries {

@@ -133,6 +133,21 @@ func (l *ledger) Record(_ context.Context, term int64, seqs []int64, runs []sche
 	return nil
 }
 
+// sentSince is what the ledger has as sent after an instant.
+func (l *ledger) sentSince(_ context.Context, at time.Time) (runs []schedule.Run, err error) {
+	if l.fate() != fine {
+		return nil, errFault
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, run := range l.runs {
+		if run.State == schedule.Sent && run.SentAt.After(at) {
+			runs = append(runs, run)
+		}
+	}
+	return runs, nil
+}
+
 // takeOver begins a new term.
 func (l *ledger) takeOver() (term, seq int64, journal []schedule.Claimed) {
 	l.mu.Lock()
@@ -156,6 +171,7 @@ type broker struct {
 	got      []sent
 	missing  map[string]bool // queues that do not exist
 	unsure   bool            // what it is sent may have arrived, or not
+	known    celery.Mark     // as the node was told last
 	attempts int
 }
 
@@ -169,6 +185,7 @@ func (b *broker) Take(_ context.Context, term int64) (celery.Mark, error) {
 		return celery.Mark{}, celery.ErrFenced
 	}
 	was := b.mark
+	b.known = was
 	b.mark.Term = term
 	return was, nil
 }
@@ -183,6 +200,9 @@ func (b *broker) Publish(_ context.Context, part celery.Part) ([]celery.Failure,
 	}
 	if b.mark.Term > part.Mark.Term {
 		return nil, celery.ErrFenced
+	}
+	if !b.mark.Covers(b.known.Seq, b.known.Done) {
+		return nil, celery.ErrForgot
 	}
 	var failures []celery.Failure
 	if !b.mark.Covers(part.Mark.Seq, part.Mark.Done) {
@@ -202,6 +222,7 @@ func (b *broker) Publish(_ context.Context, part celery.Part) ([]celery.Failure,
 	if fate == after {
 		return nil, &celery.PublishError{Err: errFault}
 	}
+	b.known = b.mark
 	return failures, nil
 }
 

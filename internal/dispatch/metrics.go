@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,10 @@ type Metrics struct {
 	open     prometheus.Gauge
 	database prometheus.Counter
 	broker   prometheus.Counter
+	lost     *prometheus.CounterVec
+
+	forgot atomic.Bool            // the broker was seen to have older data, which no recovery has settled
+	note   atomic.Pointer[string] // of the last time that one did
 
 	lastSent atomic.Int64 // Unix nanoseconds; 0 if nothing was sent yet
 	batches  atomic.Int64 // as open
@@ -47,6 +52,13 @@ func NewMetrics() *Metrics {
 			Help: "Publishings that failed and were tried again.",
 		}),
 	}
+	m.lost = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "onebeat_broker_lost_total",
+		Help: "Messages that the broker had taken and lost, by what was done: resent or reported.",
+	}, []string{"action"})
+	for _, action := range []string{"resent", "reported"} {
+		m.lost.WithLabelValues(action)
+	}
 	for _, state := range schedule.States {
 		m.runs.WithLabelValues(string(state)) // shown from the start, so that a rate has a beginning
 	}
@@ -76,7 +88,27 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.lateness, m.runs, m.open, m.database, m.broker}
+	return []prometheus.Collector{m.lateness, m.runs, m.open, m.database, m.broker, m.lost}
+}
+
+// recalled counts messages that the broker has lost.
+func (m *Metrics) recalled(lost int, resend bool, at time.Time) {
+	action := "reported"
+	if resend {
+		action = "resent"
+	}
+	m.lost.WithLabelValues(action).Add(float64(lost))
+	note := fmt.Sprintf("it came back with older data at %s: %d messages %s; the log names them", at.UTC().Format(time.RFC3339), lost, action)
+	m.note.Store(&note)
+}
+
+// Forgotten tells people of the last time that the broker came back with older data;
+// empty if it never did.
+func (m *Metrics) Forgotten() string {
+	if note := m.note.Load(); note != nil {
+		return *note
+	}
+	return ""
 }
 
 // Stalled returns for how long batches have been waiting in the stages without

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/celery"
@@ -111,7 +112,10 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 		runs = append(runs, run)
 	}
 
-	mark := celery.Mark{Term: batch.Term, Seq: batch.Seq, Done: start + len(dues), Note: notes.text(), Beyond: notes.beyond}
+	mark := celery.Mark{Term: batch.Term, Seq: batch.Seq, Done: start + len(dues), Note: notes.text(), Beyond: notes.beyond, At: now.UnixMicro()}
+	if len(at) > 0 {
+		mark.Last = runs[at[len(at)-1]].TaskID
+	}
 	failures, err := d.push(hold, celery.Part{Mark: mark, Messages: messages, Events: d.opts.Events})
 	if err != nil {
 		return nil, err
@@ -133,7 +137,11 @@ func (d *Dispatcher) push(hold context.Context, part celery.Part) (failures []ce
 			return err
 		}
 		var err error
-		if failures, err = d.publisher.Publish(ctx, part); err != nil {
+		failures, err = d.publisher.Publish(ctx, part)
+		if errors.Is(err, celery.ErrForgot) {
+			d.metrics.forgot.Store(true)
+		}
+		if err != nil {
 			return err
 		}
 		return failpoint.Here("publish.after")

@@ -31,6 +31,9 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []sc
 	if err != nil {
 		return 0, fenced(err)
 	}
+	if mark, err = d.recall(hold, term, recorded(seq, journal), mark, entry); err != nil {
+		return 0, fenced(err)
+	}
 	reasons, err := readNotes(mark.Note)
 	if err != nil {
 		return 0, fmt.Errorf("read the note that the broker keeps with the mark of batch %d: %w", mark.Seq, err)

@@ -21,14 +21,27 @@ type Filter struct {
 
 // Runs returns runs of the ledger, the latest slot first.
 func (s *Store) Runs(ctx context.Context, filter Filter) ([]schedule.Run, error) {
+	return s.runs(ctx, "runs", string(filter.Entry), filter.Since, string(filter.State), cmp.Or(filter.Limit, 100))
+}
+
+// lostMost is how many runs SentSince returns at most.
+const lostMost = 1_000_000
+
+// SentSince returns the runs that are recorded as sent after an instant, in that
+// order. It reads all of the ledger.
+func (s *Store) SentSince(ctx context.Context, at time.Time) ([]schedule.Run, error) {
+	return s.runs(ctx, "runs_since", at, lostMost)
+}
+
+func (s *Store) runs(ctx context.Context, statement string, arguments ...any) ([]schedule.Run, error) {
 	var runs []schedule.Run
-	err := s.db.each(ctx, "runs", func(row scanner) error {
+	err := s.db.each(ctx, statement, func(row scanner) error {
 		var r schedule.Run
 		err := row.Scan((*string)(&r.Entry), &r.Name, &r.Task, instant{&r.Slot}, instant{&r.Through}, &r.Count,
 			(*string)(&r.State), &r.Reason, &r.TaskID, &r.Queue, &r.Request, &r.Node, &r.Term, instant{&r.SentAt}, &r.Recovered)
 		runs = append(runs, r)
 		return err
-	}, string(filter.Entry), filter.Since, string(filter.State), cmp.Or(filter.Limit, 100))
+	}, arguments...)
 	if err != nil {
 		return nil, fmt.Errorf("read runs: %w", err)
 	}

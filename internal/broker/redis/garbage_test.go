@@ -32,7 +32,7 @@ func TestRenderingMakesLittleGarbage(t *testing.T) {
 			t.Fatal(err)
 		}
 		var arguments []string
-		if arguments, b.buffer, err = p.arguments(celery.Mark{Term: 1, Seq: 1, Done: messages}, b.buffer); err != nil {
+		if arguments, b.buffer, err = p.arguments(celery.Mark{Term: 1, Seq: 1, Done: messages}, celery.Mark{}, b.buffer); err != nil {
 			t.Fatal(err)
 		}
 		return arguments

@@ -42,6 +42,7 @@ func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failur
 				b.events.Put(push.messages, time.Now())
 			}
 			b.last = outcome{part.Mark, push.failures}
+			b.known = part.Mark
 			return push.failures, nil
 		case "covered":
 			if b.last.mark == part.Mark {
@@ -50,6 +51,8 @@ func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failur
 			return nil, nil
 		case "fenced":
 			return nil, celery.ErrFenced
+		case "forgot":
+			return nil, celery.ErrForgot
 		case "overlap":
 			// Another cut of the same batch had arrived: what it held is left out.
 			done, err := strconv.Atoi(answer[1])
@@ -69,7 +72,7 @@ func unpublished(err error) error {
 
 // send runs the publish script.
 func (b *Broker) send(ctx context.Context, p *push, mark celery.Mark) ([]string, error) {
-	arguments, buffer, err := p.arguments(mark, b.buffer)
+	arguments, buffer, err := p.arguments(mark, b.known, b.buffer)
 	b.buffer = buffer
 	if err != nil {
 		return nil, err

@@ -134,7 +134,7 @@ func (b *Broker) destinations(ctx context.Context, route routing) ([]destination
 //
 // The arguments lie in the buffer, which it returns: it must not be written to as
 // long as anything may read them.
-func (p *push) arguments(mark celery.Mark, buffer []byte) (arguments []string, _ []byte, err error) {
+func (p *push) arguments(mark, known celery.Mark, buffer []byte) (arguments []string, _ []byte, err error) {
 	first := mark.Done
 	if len(p.messages) > 0 {
 		first = p.messages[0].Index
@@ -166,10 +166,10 @@ func (p *push) arguments(mark celery.Mark, buffer []byte) (arguments []string, _
 		start, ends = ends[0], ends[1:]
 		return envelope
 	}
-	arguments = make([]string, 0, 5+len(p.lists)+len(p.channels)+copies)
+	arguments = make([]string, 0, 9+len(p.lists)+len(p.channels)+copies)
 	arguments = append(
 		arguments, strconv.FormatInt(mark.Term, 10), strconv.FormatInt(mark.Seq, 10), strconv.Itoa(mark.Done), mark.Note,
-		strconv.Itoa(first),
+		strconv.FormatInt(mark.At, 10), mark.Last, strconv.FormatInt(known.Seq, 10), strconv.Itoa(known.Done), strconv.Itoa(first),
 	)
 	for _, l := range p.lists {
 		arguments = append(arguments, strconv.Itoa(len(l.members)))

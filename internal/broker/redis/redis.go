@@ -67,6 +67,8 @@ type Broker struct {
 
 	buffer []byte // envelopes are rendered here, and sent from here
 
+	known celery.Mark // as Redis told last: it must not be behind that
+
 	// last is what the last part came to, if Redis took it: the answer may have
 	// been lost, or the caller may ask again.
 	last outcome
@@ -165,21 +167,24 @@ func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
 	switch {
 	case answer[0] == "fenced":
 		return celery.Mark{}, celery.ErrFenced
-	case answer[0] == "taken" && len(answer) == 5:
-		return readMark(answer[1:])
+	case answer[0] == "taken" && len(answer) == 7:
+		mark, err := readMark(answer[1:])
+		b.known = mark
+		return mark, err
 	}
 	return celery.Mark{}, fmt.Errorf("redis: take term: %w", notUnderstood(answer))
 }
 
-// readMark reads term, seq, done and note.
+// readMark reads term, seq, done, note, at and last.
 func readMark(fields []string) (celery.Mark, error) {
 	term, err1 := strconv.ParseInt(fields[0], 10, 64)
 	seq, err2 := strconv.ParseInt(fields[1], 10, 64)
 	done, err3 := strconv.Atoi(fields[2])
-	if err := errors.Join(err1, err2, err3); err != nil {
+	at, err4 := strconv.ParseInt(fields[4], 10, 64)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return celery.Mark{}, fmt.Errorf("redis: read mark: %w", err)
 	}
-	return celery.Mark{Term: term, Seq: seq, Done: done, Note: fields[3]}, nil
+	return celery.Mark{Term: term, Seq: seq, Done: done, Note: fields[3], At: at, Last: fields[5]}, nil
 }
 
 // run runs a script that may be run again: both do nothing the second time. So a

@@ -324,4 +324,13 @@ func testRuns(t *testing.T, db Database) {
 			t.Errorf("Runs %s (-want +got):\n%s", tt.name, diff)
 		}
 	}
+	for since, want := range map[time.Time][]schedule.Run{at(8, 0): want[1:], at(8, 1): nil} {
+		got, err := s.SentSince(t.Context(), since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("SentSince %v (-want +got):\n%s", since, diff)
+		}
+	}
 }

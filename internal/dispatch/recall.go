@@ -1,0 +1,130 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// recorded is the last batch that was published and recorded: seq is the last that
+// was claimed, and journal has those that are not recorded.
+func recorded(seq int64, journal []schedule.Claimed) int64 {
+	if len(journal) > 0 {
+		return journal[0].Seq - 1
+	}
+	return seq
+}
+
+// whole is more places than a batch has.
+const whole = math.MaxInt32
+
+// recall finds out whether the broker has come back with older data: its mark must
+// have got to the last batch that was recorded. If it has not, what was recorded as
+// sent since the mark is told of, and sent again if that is wanted and can be done:
+// as the entries are now, under the ids that it had. Then the mark says that all this
+// is settled, so that it is done once. recall returns the mark to recover from.
+//
+// A crash in between changes nothing: each part moves the mark by what it holds.
+func (d *Dispatcher) recall(hold context.Context, term, recorded int64, mark celery.Mark, entry func(schedule.ID) *schedule.Entry) (celery.Mark, error) {
+	seen := d.metrics.forgot.Swap(false)
+	if !seen && mark.Seq >= recorded || mark.Beyond != 0 {
+		return mark, nil // where messages and mark do not arrive in one step, it may be behind
+	}
+	if mark.Term == 0 && !seen {
+		d.log.Warn("the broker knows nothing of this installation: it is new here, or has lost all that it had", "seq", recorded)
+		return mark, d.settle(hold, term, recorded)
+	}
+	lost, err := d.lost(hold, mark)
+	if err != nil {
+		return mark, err
+	}
+	missed := "not known"
+	if lost != nil || mark.At != 0 && d.opts.SentSince != nil {
+		missed = fmt.Sprint(len(lost))
+	}
+	d.log.Error("the broker has come back with older data: messages that it had taken are gone",
+		"lost", missed, "since", time.UnixMicro(mark.At).UTC(), "resend", d.opts.Resend)
+	d.metrics.recalled(len(lost), d.opts.Resend, d.opts.Now())
+	if d.opts.Resend {
+		if mark, err = d.resend(hold, term, mark, lost, entry); err != nil {
+			return mark, err
+		}
+	} else {
+		for i := range lost[:min(len(lost), each)] {
+			run := &lost[i]
+			d.log.Error("task lost by the broker", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
+		}
+	}
+	mark.Beyond = celery.AllBeyond // workers may have got what is in the journal before it was forgotten
+	if mark.Seq > recorded {
+		return mark, nil
+	}
+	return mark, d.settle(hold, term, recorded)
+}
+
+// settle moves the mark behind all that was recorded.
+func (d *Dispatcher) settle(hold context.Context, term, recorded int64) error {
+	_, err := d.push(hold, celery.Part{Mark: celery.Mark{Term: term, Seq: recorded, Done: whole, At: d.opts.Now().UnixMicro()}})
+	return err
+}
+
+// lost returns the runs that the ledger has as sent since the mark, in order.
+func (d *Dispatcher) lost(hold context.Context, mark celery.Mark) (runs []schedule.Run, err error) {
+	if mark.At == 0 || d.opts.SentSince == nil {
+		return nil, nil
+	}
+	err = d.persist(hold, "reading what the broker has lost", d.metrics.databaseError, func(ctx context.Context) (err error) {
+		runs, err = d.opts.SentSince(ctx, time.UnixMicro(mark.At).UTC())
+		return err
+	})
+	// The mark's own part was acknowledged after it had left, and is there.
+	own := slices.IndexFunc(runs, func(r schedule.Run) bool { return mark.Last != "" && r.TaskID == mark.Last })
+	if own >= 0 {
+		at := runs[own].SentAt
+		runs = slices.DeleteFunc(runs, func(r schedule.Run) bool { return !r.SentAt.After(at) })
+	}
+	return runs, err
+}
+
+// resend sends runs again, a part for each instant at which some were sent. What goes
+// at most once, and what has no entry any more, stays lost.
+func (d *Dispatcher) resend(hold context.Context, term int64, mark celery.Mark, lost []schedule.Run, entry func(schedule.ID) *schedule.Entry) (celery.Mark, error) {
+	for len(lost) > 0 {
+		at, now := lost[0].SentAt, d.opts.Now()
+		end := slices.IndexFunc(lost, func(r schedule.Run) bool { return !r.SentAt.Equal(at) })
+		if end < 0 {
+			end = len(lost)
+		}
+		var messages []celery.Message
+		for i := range lost[:end] {
+			run := &lost[i]
+			present := entry(run.Entry)
+			if present == nil || present.Payload.(*celery.Template).AtMostOnce() || present.Payload.(*celery.Template).Expired(now) {
+				d.log.Error("task lost by the broker and not sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
+				continue
+			}
+			messages = append(messages, celery.Message{
+				Template: present.Payload.(*celery.Template), ID: run.TaskID, Slot: run.Slot, At: now, Index: mark.Done + i,
+			})
+			if i < each {
+				d.log.Warn("task sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
+			}
+		}
+		next := mark
+		next.Term, next.Done, next.At, next.Last = term, mark.Done+end, at.UnixMicro(), ""
+		failures, err := d.push(hold, celery.Part{Mark: next, Messages: messages, Events: d.opts.Events})
+		if err != nil {
+			return mark, err
+		}
+		for _, failure := range failures {
+			d.log.Error("task lost by the broker and not taken again", "task_id", lost[failure.Index-mark.Done].TaskID, "err", failure.Reason)
+		}
+		mark, lost = next, lost[end:]
+	}
+	return mark, nil
+}

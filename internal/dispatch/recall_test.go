@@ -1,0 +1,90 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/dispatch"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A broker that comes back with older data is noticed, by the node that published and
+// by one that takes over; what it has lost is sent again once, or only told of.
+func TestABrokerThatForgets(t *testing.T) {
+	for _, resend := range []bool{true, false} {
+		for _, sameNode := range []bool{true, false} {
+			for seed := range uint64(20) {
+				t.Run(fmt.Sprintf("resend %v, same node %v, seed %d", resend, sameNode, seed), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { forget(t, resend, sameNode, seed) })
+				})
+			}
+		}
+	}
+}
+
+func forget(t *testing.T, resend, sameNode bool, seed uint64) {
+	w := newWorld(t, seed, 0)
+	w.resend = resend
+	w.metrics = dispatch.NewMetrics()
+	for i := range 5 {
+		w.add(fmt.Sprint("e", i), fmt.Sprintf("@every %ds", 2+i), schedule.Once)
+	}
+	w.add("once", "@every 3s", schedule.Once)
+	add := w.entries["once"]
+	w.entries["once"] = func(after time.Time) *schedule.Entry {
+		return withTask(t, add(after), `{"delivery": "at_most_once"}`)
+	}
+	from := time.Now()
+	run := func(until time.Time) {
+		ctx, cancel := context.WithDeadline(t.Context(), until)
+		defer cancel()
+		for ctx.Err() == nil { // a term after another, as a node does
+			if err := w.node(ctx, context.Background(), nil); err != nil && !errors.Is(err, celery.ErrForgot) {
+				t.Fatal(err)
+			}
+			if !sameNode {
+				w.metrics = dispatch.NewMetrics()
+			}
+		}
+	}
+	old, kept := w.broker.mark, 0
+	after := func(d time.Duration, do func()) {
+		time.AfterFunc(d, func() { w.broker.mu.Lock(); defer w.broker.mu.Unlock(); do() })
+	}
+	after(21*time.Second+time.Duration(seed)*100*time.Millisecond, func() { old, kept = w.broker.mark, len(w.broker.got) })
+	back := func() { w.broker.got, w.broker.mark = w.broker.got[:kept], old }
+	if sameNode {
+		after(40*time.Second+time.Duration(seed)*100*time.Millisecond, back)
+	} else {
+		run(from.Add(40*time.Second + time.Duration(seed)*100*time.Millisecond))
+		back()
+	}
+	run(from.Add(61 * time.Second))
+
+	arrived := map[string]int{}
+	for _, m := range w.broker.got {
+		arrived[m.id]++
+	}
+	missing := 0
+	for _, run := range w.ledger.runs {
+		if run.State != schedule.Sent {
+			continue
+		}
+		switch n := arrived[run.TaskID]; {
+		case n > 1:
+			t.Errorf("%s %v is at the broker %d times", run.Entry, run.Slot, n)
+		case n == 0 && resend && run.Entry != "once":
+			t.Errorf("%s %v was lost and not sent again", run.Entry, run.Slot)
+		case n == 0:
+			missing++
+		}
+	}
+	if missing == 0 || w.metrics.Forgotten() == "" && sameNode {
+		t.Errorf("%d messages are missing, and the metrics say %q; want some: once goes at most once", missing, w.metrics.Forgotten())
+	}
+}
