@@ -70,6 +70,7 @@ func TestThePromisesHold(t *testing.T) {
 		{"Redis, two batches in hand", true, bound{nodes: 2, entries: 2, last: 2, terms: 3, batch: 2, ahead: 2, answers: 1, edits: 1}},
 		{"Redis that forgets, three terms", true, bound{nodes: 2, entries: 2, last: 2, terms: 3, batch: 2, ahead: 1, edits: 1, restores: 1}},
 		{"RabbitMQ, three terms", true, bound{nodes: 2, entries: 2, last: 2, terms: 3, batch: 2, ahead: 1, edits: 1, marks: 1}},
+		{"Redis, 3 nodes, 3 entries, 3 slots, faults", true, bound{nodes: 3, entries: 3, last: 3, terms: 2, batch: 3, ahead: 1, answers: 1, edits: 1}},
 		{"Redis, 3 nodes, 3 entries, 3 slots", true, bound{nodes: 3, entries: 3, last: 3, terms: 3, batch: 3, ahead: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
