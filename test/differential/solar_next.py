@@ -1,0 +1,72 @@
+"""Answers questions about Celery's solar schedules with the installed Celery and PyEphem: a JSON line in, a JSON line out.
+
+{"event": "sunset", "lat": 35.6895, "lon": 139.6917, "after": Unix seconds}
+    -> {"next": Unix seconds, "rate": 12.5, "unsure": false}, the slot after it with Celery's clock standing there, or {"next": null}
+
+The rate is by how many arcseconds in a second the sun's altitude changes then. Unsure are slots at which the sun's altitude changes by less than 0.1 arcseconds in a second, or which
+come after a day on which the sun came within 0.02 degrees of making the event and PyEphem's search
+may have ended too early to see it.
+"""
+import json
+import math
+import sys
+from datetime import datetime, timezone
+
+import celery
+import ephem
+from celery.schedules import solar
+
+app = celery.Celery(set_as_current=True)
+version = f"{celery.__version__} with ephem {ephem.__version__}"
+
+
+def slot(event, latitude, longitude, after):
+    return after + solar(event, latitude, longitude, nowfun=lambda: after, app=app).remaining_estimate(after)
+
+
+def altitude(place, at):
+    place.date = at
+    sun = ephem.Sun(place)
+    return math.degrees(sun.alt), math.degrees(sun.radius)
+
+
+def observer(latitude, longitude):
+    place = ephem.Observer()
+    place.lat, place.lon, place.pressure = str(latitude), str(longitude), 0
+    return place
+
+
+def rate(latitude, longitude, at):
+    place = observer(latitude, longitude)
+    before, after = (altitude(place, ephem.Date(at.replace(tzinfo=None)) + seconds / 86400)[0] for seconds in (-5, 5))
+    return abs(after - before) * 3600 / 10
+
+
+def unsure(event, latitude, longitude, at):
+    if event == "solar_noon":
+        return False
+    if rate(latitude, longitude, at) < 0.1:
+        return True
+    place = observer(latitude, longitude)
+    at = ephem.Date(at.replace(tzinfo=None))
+    horizon = math.degrees(ephem.degrees(solar._horizons[event]))
+    for culmination in (place.previous_transit, place.previous_antitransit):
+        centre, radius = altitude(place, culmination(ephem.Sun(), start=at))
+        if abs(centre + (0 if solar._use_center_l[event] else radius) - horizon) < 0.02:
+            return True
+    return False
+
+
+def answer(question):
+    event, latitude, longitude = question["event"], question["lat"], question["lon"]
+    try:
+        at = slot(event, latitude, longitude, datetime.fromtimestamp(question["after"], timezone.utc))
+    except Exception as error:
+        return {"next": None, "error": f"{type(error).__name__}: {error}"}
+    return {"next": at.timestamp(), "rate": rate(latitude, longitude, at), "unsure": unsure(event, latitude, longitude, at)}
+
+
+if __name__ == "__main__":
+    print(json.dumps({"version": version}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), flush=True)
