@@ -277,3 +277,17 @@ type Lease struct {
 
 // ErrLost says that the lease is another's by now: this term must do nothing more.
 var ErrLost = errors.New("the lease was taken over by another node")
+
+// A Subject is an entry as an audit judges it.
+type Subject struct {
+	ID   ID
+	Name string
+
+	// Entry is nil where nothing is expected of the entry: Off says why, a Reason
+	// or other words. An entry that is paused has one all the same, and PausedAt.
+	Entry *Entry
+	Off   string
+
+	Since    time.Time // when its present spec came to count
+	PausedAt time.Time // of a pause that lasts; else zero
+}
