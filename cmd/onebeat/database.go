@@ -26,11 +26,20 @@ const patience = 10 * time.Second
 // withStore opens the database that the settings name, which must be there, and
 // calls do with it. What a person got wrong ends with the code for wrong usage.
 func withStore(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
-	return withStoreMade(cmd, false, do)
+	return withStoreFor(cmd, patience, do)
+}
+
+// withStoreFor is withStore for a verb that may take long.
+func withStoreFor(cmd *cobra.Command, atMost time.Duration, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
+	return opened(cmd, false, atMost, do)
 }
 
 // withStoreMade is withStore, which makes a SQLite file that is not there if it may.
 func withStoreMade(cmd *cobra.Command, mayMake bool, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
+	return opened(cmd, mayMake, patience, do)
+}
+
+func opened(cmd *cobra.Command, mayMake bool, atMost time.Duration, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
 	config, err := settings(cmd)
 	if err != nil {
 		return err
@@ -45,7 +54,7 @@ func withStoreMade(cmd *cobra.Command, mayMake bool, do func(ctx context.Context
 	if err := store.CheckURL(config.String("database")); err != nil {
 		return usage("%s", oneLine(err))
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+	ctx, cancel := context.WithTimeout(cmd.Context(), atMost)
 	defer cancel()
 	s, err := app.OpenStore(ctx, config, celery, mayMake, slog.New(slog.DiscardHandler))
 	if err != nil {

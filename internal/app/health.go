@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/onebeat/onebeat/internal/audit"
 	"github.com/onebeat/onebeat/internal/plan"
 	"github.com/onebeat/onebeat/internal/web"
 )
@@ -46,8 +47,26 @@ func (n *node) Health(ctx context.Context) web.Health {
 		add("dispatch", n.loads(), "loading entries")
 	default:
 		add("dispatch", n.moves(ctx, planner), "")
+		add("audit", nil, audited(n.scanner.State()))
 	}
 	return health
+}
+
+// audited says in words what the scanner found. It is no reason to restart a node,
+// which would mend nothing.
+func audited(state audit.State) string {
+	if state.Until.IsZero() {
+		return "no round is through yet"
+	}
+	text := fmt.Sprintf("%d slots, missing %d, duplicate %d, early %d, late %d, overdue %d, stray %d, until %s", state.Slots,
+		state.Counts[audit.Missing], state.Counts[audit.Duplicate], state.Counts[audit.Early], state.Counts[audit.Late],
+		state.Counts[audit.Overdue], state.Counts[audit.Stray], state.Until.UTC().Format(time.RFC3339))
+	for kind, n := range state.Counts {
+		if n > 0 && kind != audit.Late {
+			return text + "; `onebeat audit` names them"
+		}
+	}
+	return text
 }
 
 // loads returns an error when a term takes too long to begin.
@@ -97,14 +116,31 @@ type metrics struct {
 	droppedEvents prometheus.Counter
 
 	entries, due, leader, term, age *prometheus.Desc
+
+	audited, auditBehind, auditSkipped *prometheus.Desc
+	found                              map[audit.Kind]*prometheus.Desc
 }
 
 func newMetrics(n *node) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
+	describe := func(name, help string) *prometheus.Desc { return prometheus.NewDesc(name, help, nil, nil) }
 	return &metrics{
-		node:          n,
+		node: n,
+
+		audited:      describe("onebeat_audit_slots_total", "Slots whose end in the ledger was compared with what the spec says."),
+		auditBehind:  describe("onebeat_audit_behind_seconds", "How old the latest slot is up to which all were audited; 0 before the first round's end."),
+		auditSkipped: describe("onebeat_audit_skipped_seconds_total", "Time whose slots were not audited, for there were too many."),
+		found: map[audit.Kind]*prometheus.Desc{
+			audit.Missing:   describe("onebeat_audit_missing_total", "Audited slots that have no end in the ledger."),
+			audit.Duplicate: describe("onebeat_audit_duplicate_total", "Audited slots that ended twice."),
+			audit.Early:     describe("onebeat_audit_early_total", "Audited slots that were sent before their time."),
+			audit.Late:      describe("onebeat_audit_late_total", "Audited slots that were sent later than their entry's grace."),
+			audit.Stray:     describe("onebeat_audit_stray_total", "Audited slots that were sent though no spec gives them."),
+			audit.Overdue:   describe("onebeat_audit_overdue", "Slots that were past and not settled in the last round of the audit."),
+		},
+
 		badRows:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "onebeat_bad_rows", Help: "Rows that cannot be read and are set aside."}),
 		reloads:       counter("onebeat_reloads_total", "Times that changes of entries were taken over."),
 		reloadErrors:  counter("onebeat_reload_errors_total", "Times that entries could not be read."),
@@ -147,4 +183,33 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		since = n.clock.started
 	}
 	gauge(m.age, n.clock.Now().Sub(since).Seconds())
+	m.collectAudit(ch)
+}
+
+// collectAudit tells what the audit found since the process began.
+func (m *metrics) collectAudit(ch chan<- prometheus.Metric) {
+	m.node.mu.Lock()
+	scanner := m.node.scanner
+	m.node.mu.Unlock()
+	var state audit.State
+	if scanner != nil {
+		state = scanner.State()
+	}
+	send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64) {
+		ch <- prometheus.MustNewConstMetric(desc, kind, value)
+	}
+	send(m.audited, prometheus.CounterValue, float64(state.Slots))
+	send(m.auditSkipped, prometheus.CounterValue, state.Skipped.Seconds())
+	behind := 0.0
+	if !state.Until.IsZero() {
+		behind = m.node.clock.Now().Sub(state.Until).Seconds()
+	}
+	send(m.auditBehind, prometheus.GaugeValue, behind)
+	for kind, desc := range m.found {
+		of := prometheus.CounterValue
+		if kind == audit.Overdue {
+			of = prometheus.GaugeValue
+		}
+		send(desc, of, float64(state.Counts[kind]))
+	}
 }

@@ -18,10 +18,10 @@ const module = "github.com/onebeat/onebeat/"
 // it may import of ours, below internal/.
 var layers = map[string]string{
 	"internal/schedule": "", "internal/celery": "", "internal/failpoint": "", // the words
-	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", // the steps
+	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", "internal/audit": "schedule", // the steps
 	"internal/dispatch":        "schedule celery failpoint",
 	"internal/store":           "schedule failpoint mysqlurl", // the ports, and what serves them
-	"internal/store/storetest": "schedule store",
+	"internal/store/storetest": "schedule store audit",
 	"internal/broker":          "celery broker/address broker/redis broker/amqp broker/sqlalchemy broker/filesystem broker/sqs",
 
 	"internal/broker/address":    "",
@@ -35,8 +35,8 @@ var layers = map[string]string{
 	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl",
 	"internal/broker/brokertest": "celery failpoint broker",
 
-	"internal/app": "schedule celery store broker plan dispatch lease web", // the wiring
-	"cmd/onebeat":  "app schedule store broker web",
+	"internal/app": "schedule celery store broker plan dispatch lease web audit", // the wiring
+	"cmd/onebeat":  "app schedule store broker web audit",
 }
 
 // The machine's zone decides nothing, and zones are loaded in one place.

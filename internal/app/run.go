@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/onebeat/onebeat/internal/audit"
 	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/dispatch"
@@ -41,6 +42,7 @@ type node struct {
 
 	dispatching *dispatch.Metrics
 	metrics     *metrics
+	scanner     *audit.Scanner // once the database has answered
 
 	mu      sync.Mutex
 	open    bool          // the database has answered
@@ -136,6 +138,9 @@ func (n *node) connect(ctx context.Context) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.scanner = audit.NewScanner(n.store, audit.ScannerOptions{
+		Options: audit.Options{Exceptions: n.config.String("ledger") == store.LedgerExceptions}, Now: n.clock.Now, Logger: n.log,
+	})
 	n.open = true
 	return nil
 }
@@ -324,10 +329,11 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 			return err
 		}
 		group.Go(func() error {
-			if follower.wait(ctx, working) {
-				n.ready()
+			if !follower.wait(ctx, working) {
+				return nil
 			}
-			return nil
+			n.ready()
+			return n.scanner.Run(working)
 		})
 		return dispatcher.Run(ctx, working, term, seq)
 	})

@@ -122,6 +122,18 @@ func (j *judge) expect(t time.Time) {
 	}
 }
 
+// estimate is about how many slots are to be judged, by the distance of the first two.
+func (j *judge) estimate() int {
+	if j.next.IsZero() {
+		return 1
+	}
+	second := j.spec.Next(j.next)
+	if second.IsZero() {
+		return 1
+	}
+	return 1 + int(j.until.Sub(j.next)/second.Sub(j.next))
+}
+
 // end takes the entry's next end, in order of slot.
 func (j *judge) end(run *schedule.Run) {
 	first, last := run.Slot, run.Slot

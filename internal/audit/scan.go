@@ -50,28 +50,47 @@ func Run(ctx context.Context, ledger Ledger, from, until time.Time, options Opti
 	}
 }
 
+// together bounds, by an estimate, the ends that are read together: while they are
+// read, a database that locks its file lets nobody write.
+const together = 100_000
+
 // judgeAll judges subjects, each from an instant of its own. What is overdue is told of.
 func judgeAll(ctx context.Context, ledger Ledger, subjects []schedule.Subject, from func(schedule.ID) time.Time, until time.Time, options Options, report *Report, overdue func(schedule.ID, time.Time)) error {
-	judges := make(map[schedule.ID]*judge, len(subjects))
-	order := make([]*judge, 0, len(subjects))
-	ids := make([]schedule.ID, 0, len(subjects))
-	earliest := until
+	var judges []*judge
+	rows := 0
 	for _, subject := range subjects {
-		begin := from(subject.ID)
-		j, ok := newJudge(subject, begin, until, options, report)
+		j, ok := newJudge(subject, from(subject.ID), until, options, report)
 		if !ok {
 			continue
 		}
-		judges[subject.ID] = j
-		order = append(order, j)
-		ids = append(ids, subject.ID)
-		earliest = earlier(earliest, j.from)
+		if n := j.estimate(); len(judges) > 0 && rows+n > together {
+			if err := hear(ctx, ledger, judges, until, overdue); err != nil {
+				return err
+			}
+			judges, rows = judges[:0], n
+		} else {
+			rows += n
+		}
+		judges = append(judges, j)
 	}
-	if len(ids) == 0 {
+	if len(judges) == 0 {
 		return nil
 	}
-	err := ledger.Ends(ctx, ids, earliest, until, func(run *schedule.Run) error {
-		if j := judges[run.Entry]; j != nil {
+	return hear(ctx, ledger, judges, until, overdue)
+}
+
+// hear reads the ends of some entries and judges them.
+func hear(ctx context.Context, ledger Ledger, judges []*judge, until time.Time, overdue func(schedule.ID, time.Time)) error {
+	ids := make([]schedule.ID, len(judges))
+	of := make(map[schedule.ID]*judge, len(judges))
+	from := until
+	for i, j := range judges {
+		ids[i] = j.subject.ID
+		of[j.subject.ID] = j
+		from = earlier(from, j.from)
+	}
+	err := ledger.Ends(ctx, ids, from, until, func(run *schedule.Run) error {
+		if j := of[run.Entry]; j != nil {
 			j.end(run)
 		}
 		return nil
@@ -79,7 +98,7 @@ func judgeAll(ctx context.Context, ledger Ledger, subjects []schedule.Subject, f
 	if err != nil {
 		return fmt.Errorf("read ledger: %w", err)
 	}
-	for _, j := range order {
+	for _, j := range judges {
 		first := j.close()
 		if !first.IsZero() && overdue != nil {
 			overdue(j.subject.ID, first)

@@ -104,6 +104,8 @@ func (s *site) outage(t *testing.T, stop func() error, away *server.Server, boun
 	}
 	t.Logf("away for %v; the last of %d due went out %v after its return; %d slots of the herd ended unsent",
 		back.Sub(gone).Round(time.Millisecond), sent, worst.Round(time.Millisecond), unsent(s.database.ledger(t)))
+	// What is named of all that is old enough to be judged would fail the command.
+	t.Log(s.command(t, "audit", "--since", "10m", "--late", "1m"))
 	if sent != 50 || worst > bound {
 		t.Errorf("%d of the 50 that were due were sent, the last %v after the return; want all within %v", sent, worst, bound)
 	}

@@ -47,6 +47,9 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"runs are found by entry, state and slot", testRuns},
 		{"a ledger of exceptions has no rows of sent slots", testExceptions},
 		{"old days of the ledger go", testOldDays},
+		{"an audit names what is wrong in the ledger", testAudit},
+		{"an audit says what it cannot judge", testAuditOfWhatChanged},
+		{"an audit looks at each entry once", testSubjects},
 
 		{"of nodes that race one has the lease", testLeaseRace},
 		{"a released lease is free at once", testLeaseRelease},

@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS onebeat_entries (
 	entry_id        varchar(255) PRIMARY KEY,
 	spec            varchar(255) NOT NULL, -- digest; empty while there is nothing to plan
 	after_at        bigint NOT NULL,       -- slots count after this
+	spec_at         bigint,                -- since when the spec counts
 	last_slot       bigint,
 	total_run_count bigint NOT NULL DEFAULT 0,
 	paused_at       bigint,

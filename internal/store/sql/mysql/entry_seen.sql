@@ -1,9 +1,10 @@
 -- Remembers the specs that were seen and since when their slots count. Where another node
 -- remembered the same spec first, its instant stays.
 -- In, for each entry: id, spec digest, instant. Out: nothing.
-INSERT INTO onebeat_entries (entry_id, spec, after_at)
-SELECT seen.id, seen.spec, seen.after_at
+INSERT INTO onebeat_entries (entry_id, spec, after_at, spec_at)
+SELECT seen.id, seen.spec, seen.after_at, seen.after_at
 FROM JSON_TABLE(?1, '$[*]' COLUMNS (id varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[0]', spec varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[1]', after_at bigint PATH '$[2]')) AS seen
 ON DUPLICATE KEY UPDATE
 	after_at = if(onebeat_entries.spec <> VALUES(spec), greatest(onebeat_entries.after_at, VALUES(after_at)), onebeat_entries.after_at),
+	spec_at = if(onebeat_entries.spec <> VALUES(spec), VALUES(spec_at), onebeat_entries.spec_at),
 	spec = VALUES(spec)
