@@ -257,6 +257,9 @@ func (n *node) work(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, errBehind) {
+			return err
+		}
 		if err != nil && !errors.Is(err, schedule.ErrLost) {
 			n.log.Error("dispatching has stopped; beginning again", "err", err)
 		}
@@ -322,6 +325,9 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, celery.ErrFenced) {
+			return n.behind(working, term)
+		}
 		if err != nil {
 			return err
 		}
@@ -362,6 +368,20 @@ func (n *node) tendLedger(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// errBehind says that the broker knows higher terms than the database gives: nothing
+// could ever be sent.
+var errBehind = errors.New("another database publishes for this installation, or this one was restored from a backup: the broker has seen a higher term")
+
+// behind says why the broker refuses a term: another node has a higher one by now, or
+// the database that gave it is not the one that the broker was last used with.
+func (n *node) behind(ctx context.Context, term int64) error {
+	if _, err := n.store.Renew(ctx, term); err != nil {
+		return schedule.ErrLost
+	}
+	return fmt.Errorf("%w than %d for installation %s; if this database is a copy, run `DELETE FROM onebeat_meta WHERE key = 'installation'` in it; if it was restored, delete what %s keeps for that installation (docs/guarantees.md, The fence)",
+		errBehind, term, n.store.Installation(), n.broker)
 }
 
 // leads notes that this node holds the lease of term, or none.

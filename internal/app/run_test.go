@@ -315,3 +315,24 @@ func TestAMessageOnTheChannelPokes(t *testing.T) {
 		t.Errorf("the log shows the password:\n%s", log)
 	}
 }
+
+// A database that was restored, or is a copy of another's, gives lower terms than the
+// broker has seen.
+func TestADatabaseBehindItsBrokerEndsRun(t *testing.T) {
+	n := runNode(t, []store.Definition{ticking}, nil)
+	await(t, "the node leads", 20*time.Second, func() bool { return len(n.redis.DB(0).Keys()) > 0 })
+	if err := n.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range n.redis.DB(0).Keys() {
+		if strings.HasPrefix(key, "onebeat:") {
+			n.redis.DB(0).HSet(key, "term", "900")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := Run(ctx, n.config, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "restored") || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), password) {
+		t.Errorf("Run = %v, want one line that says what to do", err)
+	}
+}

@@ -21,7 +21,8 @@ import (
 // journal is what was claimed and not recorded, in order; entry returns an
 // entry's present definition, or nil. Planning goes on from what Claims.Settled says.
 //
-// It returns the last sequence number that is known, at least seq.
+// It returns the last sequence number that is known, at least seq; celery.ErrFenced if
+// the broker had seen a higher term before.
 func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []schedule.Claimed, entry func(schedule.ID) *schedule.Entry) (int64, error) {
 	var mark celery.Mark
 	err := d.persist(hold, "reaching the broker", d.metrics.brokerError, func(ctx context.Context) (err error) {
@@ -29,7 +30,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []sc
 		return err
 	})
 	if err != nil {
-		return 0, fenced(err)
+		return 0, err
 	}
 	if mark, err = d.recall(hold, term, recorded(seq, journal), mark, entry); err != nil {
 		return 0, fenced(err)
