@@ -6,7 +6,7 @@
 //   - All messages of a part are with the broker, for good, once Publish returned nil.
 //   - A part may be published again after an error. What had arrived is not sent
 //     again: always so on Redis, in databases and folders; on RabbitMQ and SQS up to the
-//     last mark: one every 50 messages there, one a part here.
+//     last mark: one every 10 messages there, one a part here.
 //   - Whoever took a lower term can send nothing more after Take returned.
 //
 // Events of sent tasks are best effort and cost a Publish no time. Redis and RabbitMQ

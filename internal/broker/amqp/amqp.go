@@ -6,10 +6,10 @@
 //     that publishes for the shard. RabbitMQ gives it to one connection, and takes it
 //     back with the connection's end: a node that lost it cannot publish.
 //   - Every message is persistent, mandatory and confirmed.
-//   - Marks go down the same channel: one every 50 messages and one at the end of a
+//   - Marks go down the same channel: one every 10 messages and one at the end of a
 //     part. Who comes next, or comes back, goes on from the last one.
 //
-// So a connection that breaks costs at most 50 messages of one part a second sending,
+// So a connection that breaks costs at most 10 messages of one part a second sending,
 // with the same ids. A crash of RabbitMQ costs that of what it had not confirmed.
 //
 // Nothing of the workers is declared unless told to: a queue whose arguments were

@@ -58,7 +58,7 @@ func server(t testing.TB) brokertest.Server {
 	waiting := map[string][]amqp091.Delivery{} // taken from a queue, of another priority
 	return brokertest.Server{
 		URL:     url,
-		Repeats: 50,
+		Repeats: 10,
 		Points: []string{
 			"amqp.take.before", "amqp.take.after", "amqp.publish.before", "amqp.publish.middle",
 			"amqp.mark.before", "amqp.confirm.before", "amqp.confirm.after",

@@ -21,7 +21,7 @@ import (
 const fullPatience = 2 * time.Second
 
 // stepMessages is how many places of a batch lie between two marks at most.
-const stepMessages = 50
+const stepMessages = 10
 
 // progress is what this process knows of the messages of one batch, beyond the
 // broker's mark.

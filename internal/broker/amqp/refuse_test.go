@@ -306,7 +306,7 @@ func TestAMarkWithoutStepsHasNoBound(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
-	for term, want := range []int{0, 50, celery.AllBeyond, celery.AllBeyond, 50} {
+	for term, want := range []int{0, 10, celery.AllBeyond, celery.AllBeyond, 10} {
 		mark, err := b.Take(ctx, int64(term+1))
 		if err != nil || mark.Beyond != want {
 			t.Fatalf("Take(%d) = %+v, %v, want %d beyond the mark", term+1, mark, err, want)
