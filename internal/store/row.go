@@ -33,6 +33,8 @@ type row struct {
 	pausedAt, pausedUntil time.Time
 	pauseReason, pausedBy string
 	readAt                time.Time // the database's clock
+
+	defined uint64 // its definition, once it was taken the fingerprint of
 }
 
 // scan reads the columns of the statement entries, in order, and leaves those
@@ -88,6 +90,9 @@ func (r *row) specDigest(zone string) uint64 {
 
 // definition is the digest of all that is sent and when.
 func (r *row) definition(zone string) uint64 {
+	if r.defined != 0 {
+		return r.defined
+	}
 	return uint64(empty.text(r.task).text(r.args).text(r.kwargs).text(r.options).number(r.specDigest(zone)).text(r.policy).
 		number(math.Float64bits(r.graceSeconds)).number(uint64(r.maxCount)).number(math.Float64bits(r.maxAgeSeconds)))
 }
@@ -95,7 +100,8 @@ func (r *row) definition(zone string) uint64 {
 // fingerprint tells apart all that a watcher is told of, so that it is told of
 // each state once. Run state does not count.
 func (r *row) fingerprint(zone string) uint64 {
-	sum := empty.text(r.name).number(r.definition(zone))
+	r.defined = r.definition(zone)
+	sum := empty.text(r.name).number(r.defined)
 	for _, is := range []bool{r.enabled, r.paused()} {
 		if is {
 			sum = sum.number(1)
