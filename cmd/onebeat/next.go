@@ -89,7 +89,7 @@ The H of the standard dialect is spread by "id".`,
 	cmd.Flags().IntVar(&ask.Count, "count", 10, "how many slots to show")
 	cmd.Flags().StringVar(&ask.Dialect, "dialect", "celery", "grammar of crontab fields: celery or standard")
 	cmd.Flags().StringVar(&ask.DST, "dst", "real", "what crontabs do where clocks are changed: real or celery")
-	cmd.Flags().StringVar(&ask.entry, "id", "", "id of the entry, by which H is spread")
+	cmd.Flags().StringVar(&ask.entry, "id", "", "id of the entry, by which H, splay and jitter are spread")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&batch, "batch", false, "answer the JSON lines of standard input")
 	return cmd

@@ -11,6 +11,13 @@ import (
 // come, steps that do not come out even, both day fields set, and times that the clocks
 // of the zone pass over in the two years after from.
 func Lint(spec Spec, from time.Time) []string {
+	if ruled, ok := spec.(*Ruled); ok {
+		var all []string
+		for _, one := range ruled.specs {
+			all = append(all, Lint(one, from)...)
+		}
+		return all
+	}
 	c, ok := spec.(*Crontab)
 	if !ok {
 		return nil

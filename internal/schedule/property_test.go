@@ -130,7 +130,8 @@ func TestNextIsTheSameUntilTheSlot(t *testing.T) {
 // same reports whether two specs are one: equal, but for recurrences, which are not
 // shared, of the same text.
 func same(a, b schedule.Spec) bool {
-	if _, ok := b.(*schedule.Recurrence); ok {
+	switch b.(type) {
+	case *schedule.Recurrence, *schedule.Ruled:
 		return a.String() == b.String()
 	}
 	return a == b
@@ -239,6 +240,9 @@ func FuzzParseSpec(f *testing.F) {
 		"@solar sunset 35.6895 139.6917", "@solar dawn_civil -90 180", "@solar solar_noon +89.9 -179.99", "@solar sunrise 1e3 NaN",
 		"@rrule DTSTART;TZID=America/New_York:19970902T090000 RRULE:FREQ=MONTHLY;BYDAY=1FR,-1SU;BYSETPOS=1;COUNT=10 EXDATE:19971003T090000 RDATE;VALUE=DATE:19970901",
 		"@rrule FREQ=SECONDLY;INTERVAL=7;BYHOUR=7;BYMONTH=2;BYMONTHDAY=30", "@rrule FREQ=YEARLY;BYWEEKNO=53;BYYEARDAY=366,-1;WKST=SU;UNTIL=20991231T000000Z",
+		`@rules {"also": ["0 18 * * 5"], "except": ["2026-12-25", "2026-12-29..2027-01-03", "* 2 * * *"], "weekend": "sat,sun"} 0 9 * * *`,
+		`@rules {"shift": "previous", "weekend": "fri", "offset": "-1h", "jitter": "2h", "splay": "90s", "start": "2026-01-01", "end": "9999-12-31"} @standard 0 9 L * *`,
+		`@rules {"except": ["@every 1s"]} @every 1s`, `@rules {"jitter": "24h"} * * * * *`, `@rules {} @rules {} 0 9 * * *`,
 		"59-0/59 23-0/23 31-1/31 12-1/12 6-0/6", "٣ +5 0_7 \u00a01 *", "@every 999999w", "@every 1.d", "@at 9999-12-31T23:59:59Z", "-1 * * * *",
 	} {
 		f.Add(seed, "Europe/Berlin", int64(1_800_000_000))

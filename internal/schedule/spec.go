@@ -16,6 +16,8 @@ type Reading struct {
 
 	Standard     bool // the dialect of crontabs is the standard one, not Celery's
 	CeleryClocks bool // as if DST=celery stood before
+
+	ruled bool // rules are around it already
 }
 
 // ParseSpec reads a spec:
@@ -28,6 +30,7 @@ type Reading struct {
 //	@solar sunset 35.6895 139.6917             an event of the sun at a latitude and a longitude
 //	@rrule FREQ=WEEKLY;BYDAY=MO DTSTART:20261124T090000 RDATE:... EXDATE:...
 //	                                           recurrence rules of RFC 5545, parted by blanks
+//	@rules {"weekend": "sat,sun"} 0 9 * * *    any of these with more specs, exclusions, days off, bounds and shifts around it
 //	CRON_TZ=Asia/Tokyo 0 9 * * *               any of these with a zone of its own; TZ= is the same
 //	DST=celery 30 2 * * *                      a crontab that does at changes of clocks as Celery does
 //
@@ -63,6 +66,13 @@ func (r Reading) Parse(text string) (Spec, error) {
 		return c, nil
 	}
 
+	if word == "@rules" {
+		spec, err := r.parseRuled(argument)
+		if err != nil {
+			return nil, within(err, text, after)
+		}
+		return spec, nil
+	}
 	z, err := loadZone(r.Zone)
 	if err != nil {
 		return nil, err

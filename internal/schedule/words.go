@@ -33,6 +33,8 @@ func Describe(spec Spec) string {
 		return fmt.Sprintf("at %s, latitude %v and longitude %v", spec.event.words, spec.latitude, spec.longitude)
 	case *Recurrence:
 		return spec.words()
+	case *Ruled:
+		return spec.words
 	case At:
 		return "once at " + spec.slot.Format(time.RFC3339Nano)
 	}

@@ -9,6 +9,10 @@ import (
 func TestDescribe(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"* * * * *", "every minute"},
+		{
+			`@rules {"also": ["0 18 * * 5"], "except": ["2026-12-25"], "weekend": "sat,sun", "shift": "next", "offset": "-1h", "start": "2026-01-01"} 0 9 * * *`,
+			"at 09:00 every day; also at 18:00 on Friday; except 2026-12-25; not on sat,sun; from days off to the next working day; later by -1h; from 2026-01-01 on",
+		},
 		{"*/15 * * * *", "every 15 minutes"},
 		{"0,30 * * * *", "every 30 minutes"},
 		{"*/7 * * * *", "at the minutes 0, 7, 14, 21, 28, 35, 42, 49 and 56 of every hour"},

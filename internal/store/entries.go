@@ -18,6 +18,7 @@ type Definition struct {
 	Task        string           `json:"task"`
 	Spec        string           `json:"spec"` // as schedule.Reading reads it
 	Zone        string           `json:"zone,omitempty"`
+	Rules       string           `json:"rules,omitempty"` // JSON of what stands around the spec; empty is none
 	Enabled     bool             `json:"enabled"`
 	Args        string           `json:"args"` // JSON texts; empty is none
 	Kwargs      string           `json:"kwargs"`
@@ -166,7 +167,7 @@ func (r *reading) row(from *row) Row {
 	row := Row{
 		ID: change.ID, Entry: change.Entry, State: change.Reason, Problem: change.Problem,
 		Definition: Definition{
-			Name: from.name, Task: from.task, Spec: from.spec, Zone: from.zone, Enabled: from.enabled,
+			Name: from.name, Task: from.task, Spec: from.spec, Zone: from.zone, Rules: from.written(), Enabled: from.enabled,
 			Args: from.args, Kwargs: from.kwargs, Options: from.options, Misfire: misfire,
 		},
 		LastRunAt: seen.last, TotalRunCount: seen.count,
@@ -330,7 +331,7 @@ func (s *Store) write(ctx context.Context, what string, id schedule.ID, name str
 func (s *Store) validate(definition Definition, now time.Time) error {
 	r := row{
 		id:   "new", // any will do to see whether it can be planned
-		name: definition.Name, task: definition.Task, spec: definition.Spec, zone: definition.Zone, createdAt: now,
+		name: definition.Name, task: definition.Task, spec: definition.Spec, zone: definition.Zone, rules: definition.Rules, createdAt: now,
 		args: definition.Args, kwargs: definition.Kwargs, options: definition.Options,
 		policy: string(definition.Misfire.Policy), graceSeconds: definition.Misfire.Grace.Seconds(),
 		maxCount: int64(definition.Misfire.Count), maxAgeSeconds: definition.Misfire.Age.Seconds(),
@@ -351,6 +352,7 @@ func (s *Store) fits(definition Definition, table shape) error {
 		needed bool
 	}{
 		{"timezone", definition.Zone != ""},
+		{"rules", definition.Rules != "" && definition.Rules != "{}"},
 		{"options", definition.Options != "" && definition.Options != "{}"},
 		{"misfire_policy", definition.Misfire.Policy != "" && definition.Misfire.Policy != schedule.Once},
 		{"misfire_grace_seconds", definition.Misfire.Grace != 0},
@@ -372,7 +374,7 @@ func (d Definition) values(now time.Time) map[string]any {
 	return map[string]any{
 		"name": d.Name, "task_name": d.Task, "cron_expression": d.Spec, "enabled": d.Enabled,
 		"args": orJSON(d.Args, "[]"), "kwargs": orJSON(d.Kwargs, "{}"), "options": orJSON(d.Options, "{}"),
-		"description": d.Description, "timezone": d.Zone,
+		"description": d.Description, "timezone": d.Zone, "rules": orJSON(d.Rules, "{}"),
 		"misfire_policy":        string(orPolicy(d.Misfire.Policy)),
 		"misfire_grace_seconds": orNone(d.Misfire.Grace.Seconds()), "misfire_max_age_seconds": orNone(d.Misfire.Age.Seconds()),
 		"misfire_max_count": orNone(d.Misfire.Count),

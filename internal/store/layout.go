@@ -48,7 +48,7 @@ const Table = "celery_beat_schedules"
 
 // definitionColumns are what a person writes of an entry, in the native catalog.
 var definitionColumns = []string{
-	"name", "task_name", "cron_expression", "enabled", "args", "kwargs", "description", "options", "timezone",
+	"name", "task_name", "cron_expression", "enabled", "args", "kwargs", "description", "options", "timezone", "rules",
 	"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds", "updated_at",
 }
 
@@ -59,13 +59,13 @@ var nativeLayout = layout{
 	whence:   "run `onebeat migrate` to make it",
 	required: []string{"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at"},
 	added: []string{
-		"last_run_at", "total_run_count", "options", "timezone",
+		"last_run_at", "total_run_count", "options", "timezone", "rules",
 		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds",
 	},
 	updated:  definitionColumns,
 	inserted: append([]string{"id", "created_at", "tags", "execution_policy", "auto_generated_name"}, definitionColumns...),
 	watched: []string{
-		"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at", "options", "timezone",
+		"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at", "options", "timezone", "rules",
 		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds",
 	},
 	scan: (*row).scan,

@@ -18,7 +18,7 @@ type row struct {
 	enabled               bool
 	args, kwargs          string
 	createdAt             time.Time
-	options, zone         string
+	options, zone, rules  string
 	policy                string
 	graceSeconds          float64
 	maxCount              int64
@@ -49,7 +49,7 @@ func (r *row) scan(from scanner, rest int) error {
 		truth{&r.enabled},
 		orEmpty{&r.args},
 		orEmpty{&r.kwargs},
-		&createdAt, &r.options, &r.zone, &r.policy, &r.graceSeconds, &r.maxCount, &r.maxAgeSeconds,
+		&createdAt, &r.options, &r.zone, &r.rules, &r.policy, &r.graceSeconds, &r.maxCount, &r.maxAgeSeconds,
 		&lastRunAt, &r.totalRunCount, &r.known, &r.seenSpec,
 		instant{&r.afterAt},
 		instant{&r.lastSlot},
@@ -78,11 +78,30 @@ func (r *row) paused() bool {
 // the row was made, at a whole second, so that its slots are whole seconds too.
 func (r *row) anchor() time.Time { return r.createdAt.Truncate(time.Second) }
 
+// written are the rules around the spec as JSON, empty if there are none.
+func (r *row) written() string {
+	switch rules := strings.TrimSpace(r.rules); rules {
+	case "{}", "null":
+		return ""
+	default:
+		return rules
+	}
+}
+
+// ruled is the spec with the rules around it.
+func (r *row) ruled() string {
+	if rules := r.written(); rules != "" {
+		return "@rules " + rules + " " + r.spec
+	}
+	return r.spec
+}
+
 // specDigest tells specs apart: the text, its zone, and the row's anchor where
 // the text has none of its own.
 func (r *row) specDigest(zone string) uint64 {
-	sum := empty.text(r.spec).text(zone)
-	if strings.Contains(r.spec, "@every") && !strings.Contains(r.spec, " from ") {
+	spec := r.ruled()
+	sum := empty.text(spec).text(zone)
+	if strings.Contains(spec, "@every") && !strings.Contains(spec, " from ") {
 		sum = sum.number(uint64(r.anchor().UnixMicro()))
 	}
 	return uint64(sum)
@@ -141,7 +160,7 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		return nil, errors.New("task_name is empty: write the Celery task's name there")
 	}
 	zone := r.zoneOr(options.Zone)
-	spec, err := schedule.Reading{Zone: zone, Anchor: r.anchor(), Key: r.id}.Parse(r.spec)
+	spec, err := schedule.Reading{Zone: zone, Anchor: r.anchor(), Key: r.id}.Parse(r.ruled())
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -277,5 +278,54 @@ func between(t testing.TB, what string, got, before, after time.Time) {
 	t.Helper()
 	if got.Before(before) || got.After(after.Add(2*time.Millisecond)) {
 		t.Errorf("%s = %v, want it between %v and %v", what, got, before, after)
+	}
+}
+
+func testRules(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	insert(t, db, shape, 1, line{})
+	insert(t, db, shape, 2, line{name: "odd"})
+	s := open(t, db, store.Options{})
+	w := watch(t, s)
+	rules := func(text string) {
+		db.Exec(t, fmt.Sprintf("UPDATE celery_beat_schedules SET rules = '%s' WHERE id = '%s'", text, id(1)))
+	}
+	nextIs := func(want time.Time) func() bool {
+		return func() bool {
+			e := w.now[id(1)].Entry
+			return e != nil && e.Spec.Next(at(10, 0)).Equal(want)
+		}
+	}
+	tomorrow := at(9, 0).AddDate(0, 0, 1)
+	w.await("the spec alone", nextIs(tomorrow))
+	rules(`{"except": ["2030-01-02"]}`)
+	w.await("a day off", nextIs(tomorrow.AddDate(0, 0, 1)))
+	rules(`{"weekends": "sat"}`)
+	w.await("rules that can't be read", func() bool {
+		return w.now[id(1)].Reason == schedule.ReasonBadRow && strings.Contains(w.now[id(1)].Problem, `"weekends" is not known`)
+	})
+	rules(`{}`)
+	w.await("the spec alone again", nextIs(tomorrow))
+
+	err := s.Edit(t.Context(), id(1), func(d *store.Definition) { d.Rules = `{"offset": "1h"}` })
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.await("an edit of the rules", nextIs(at(10, 0).AddDate(0, 0, 1)))
+	row, err := s.Find(t.Context(), string(id(1)))
+	if err != nil || row.Rules != `{"offset": "1h"}` || row.Spec != "0 9 * * *" {
+		t.Errorf("Find = rules %q, spec %q, %v; want the rules as they were written beside the spec", row.Rules, row.Spec, err)
+	}
+	if e := entry(t, s, id(1)); e.After.Before(row.Entry.After) || time.Since(e.After) > time.Hour {
+		t.Errorf("slots count after %v, want after the edit of the rules", e.After)
+	}
+	var refused *store.InputError
+	err = s.Edit(t.Context(), id(1), func(d *store.Definition) { d.Rules = `{"jitter": "25h"}` })
+	if !errors.As(err, &refused) {
+		t.Errorf("Edit to rules that can't be = %v, want an InputError", err)
+	}
+	if got := w.now[id(2)].Entry; got == nil || !got.Spec.Next(at(10, 0)).Equal(tomorrow) {
+		t.Error("the other entry is not as it was")
 	}
 }

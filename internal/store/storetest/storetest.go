@@ -62,6 +62,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"the first start owes what is asked for", testCatchUp},
 		{"an edited spec counts from the edit", testSpecEdit},
 		{"an enabled entry counts from then", testEnable},
+		{"rules stand around the spec", testRules},
 		{"a time inserted when it had passed is due", testOneOff},
 		{"a load after runs knows them", testLoad},
 

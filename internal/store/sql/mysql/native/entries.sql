@@ -4,7 +4,7 @@
 SELECT
 	CAST(s.id AS char), s.name, s.task_name, s.cron_expression,
 	s.enabled, CAST(s.args AS char), CAST(s.kwargs AS char), CAST(s.created_at AS char),
-	coalesce(CAST({{options}} AS char), ''), coalesce({{timezone}}, ''),
+	coalesce(CAST({{options}} AS char), ''), coalesce({{timezone}}, ''), coalesce({{rules}}, ''),
 	coalesce({{misfire_policy}}, ''), coalesce({{misfire_grace_seconds}}, 0) + 0e0,
 	CAST(coalesce({{misfire_max_count}}, 0) AS SIGNED), coalesce({{misfire_max_age_seconds}}, 0) + 0e0,
 	CAST({{last_run_at}} AS char), CAST(coalesce({{total_run_count}}, 0) AS SIGNED),

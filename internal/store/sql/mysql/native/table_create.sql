@@ -15,6 +15,7 @@ CREATE TABLE celery_beat_schedules (
 	last_run_at datetime(6),
 	total_run_count bigint NOT NULL DEFAULT 0,
 	options longtext NOT NULL DEFAULT ('{}'),
+	rules longtext NOT NULL DEFAULT ('{}'),
 	timezone varchar(64) NOT NULL DEFAULT '',
 	misfire_policy varchar(20) NOT NULL DEFAULT 'once',
 	misfire_grace_seconds double,

@@ -4,7 +4,7 @@
 SELECT
 	s.id::text AS id, s.name::text AS name, s.task_name::text AS task_name, s.cron_expression::text AS cron_expression,
 	s.enabled, s.args::text AS args, s.kwargs::text AS kwargs, s.created_at::timestamptz AS created_at,
-	coalesce({{options}}::text, '') AS options, coalesce({{timezone}}::text, '') AS timezone,
+	coalesce({{options}}::text, '') AS options, coalesce({{timezone}}::text, '') AS timezone, coalesce({{rules}}::text, '') AS rules,
 	coalesce({{misfire_policy}}::text, '') AS misfire_policy,
 	coalesce({{misfire_grace_seconds}}::float8, 0) AS misfire_grace_seconds,
 	coalesce({{misfire_max_count}}::bigint, 0) AS misfire_max_count,

@@ -4,7 +4,7 @@
 SELECT
 	CAST(s.id AS TEXT), s.name, s.task_name, s.cron_expression,
 	s.enabled, CAST(s.args AS TEXT), CAST(s.kwargs AS TEXT), CAST(s.created_at AS TEXT),
-	coalesce(CAST({{options}} AS TEXT), ''), coalesce({{timezone}}, ''),
+	coalesce(CAST({{options}} AS TEXT), ''), coalesce({{timezone}}, ''), coalesce(CAST({{rules}} AS TEXT), ''),
 	coalesce({{misfire_policy}}, ''), CAST(coalesce({{misfire_grace_seconds}}, 0) AS REAL),
 	CAST(coalesce({{misfire_max_count}}, 0) AS INTEGER), CAST(coalesce({{misfire_max_age_seconds}}, 0) AS REAL),
 	CAST({{last_run_at}} AS TEXT), CAST(coalesce({{total_run_count}}, 0) AS INTEGER),

@@ -17,6 +17,7 @@ CREATE TABLE celery_beat_schedules (
 	last_run_at TIMESTAMP,
 	total_run_count INTEGER NOT NULL DEFAULT 0,
 	options TEXT NOT NULL DEFAULT '{}',
+	rules TEXT NOT NULL DEFAULT '{}',
 	timezone TEXT NOT NULL DEFAULT '',
 	misfire_policy TEXT NOT NULL DEFAULT 'once',
 	misfire_grace_seconds REAL,

@@ -1,0 +1,431 @@
+package schedule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Ruled is a Spec with rules around it: more specs, exclusions, days off, bounds
+// and shifts. Its slots are a set: of each slot that one of its specs gives, what
+// the rules make of it. Two that fall together are one.
+//
+// The order of the rules is that of the fields below: a slot that Except gives or
+// names is none; one on a day off is dropped or moved; then it is put off by Offset,
+// Splay and Jitter; and what lies before Start or after End is none.
+type Ruled struct {
+	text   string
+	words  string // what the rules say, in words
+	specs  []Spec
+	except []Spec
+	days   daysOff
+	moves  int // days to go at a time to find a working day; 0 drops the slot
+	zone   *zone
+	offset time.Duration // Offset and Splay
+	jitter time.Duration
+	key    string
+	start  time.Time // zero: none
+	end    time.Time
+
+	// A slot is placed between these from where its spec gave it.
+	earliest, latest time.Duration
+}
+
+// rules are the rules as they are written: a JSON object after @rules.
+type rules struct {
+	Also    []string `json:"also,omitempty"`    // specs whose slots count too
+	Except  []string `json:"except,omitempty"`  // specs whose slots are none; dates and ranges of dates that are days off
+	Weekend string   `json:"weekend,omitempty"` // days of the week that are off: "sat,sun"
+	Shift   string   `json:"shift,omitempty"`   // of slots on days off: skip (unless set), next or previous working day
+	Offset  string   `json:"offset,omitempty"`  // later by so much, or with a minus earlier
+	Splay   string   `json:"splay,omitempty"`   // later by up to so much, always the same for an entry
+	Jitter  string   `json:"jitter,omitempty"`  // later by up to so much, other for each slot
+	Start   string   `json:"start,omitempty"`   // no slot before
+	End     string   `json:"end,omitempty"`     // no slot after
+	Key     string   `json:"key,omitempty"`     // what splay and jitter go by, the entry's id unless set
+}
+
+const (
+	// mostCandidates bounds how many slots in a row rules may drop: after so many there
+	// is no next slot. It is two months of a spec of each minute.
+	mostCandidates = 100_000
+
+	// mostJitter bounds what Next has to look back on.
+	mostJitter = 24 * time.Hour
+
+	// mostDaysOff bounds how many days in a row may be off where slots are moved.
+	mostDaysOff = 366
+)
+
+// parseRuled reads what follows "@rules": a JSON object and a spec.
+func (r Reading) parseRuled(text string) (Spec, error) {
+	if r.ruled {
+		return nil, &SpecError{Text: text, Problem: "rules stand once, before the spec: join these with those around them"}
+	}
+	r.ruled = true
+	var written rules
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&written); err != nil {
+		return nil, &SpecError{Text: text, Problem: "rules can't be read: " + jsonFault(err)}
+	}
+	used := int(decoder.InputOffset())
+	rest := strings.TrimSpace(text[used:])
+	if rest == "" {
+		return nil, &SpecError{Text: text, Offset: used, Problem: `a spec is missing after the rules: write it as in @rules {"weekend": "sat,sun"} 0 9 * * *`}
+	}
+	base, err := r.Parse(rest)
+	if err != nil {
+		return nil, within(err, text, strings.LastIndex(text, rest))
+	}
+	spec, err := r.rule(written, base)
+	if err != nil {
+		return nil, &SpecError{Text: text, Problem: err.Error()}
+	}
+	return spec, nil
+}
+
+// jsonFault says in words what is wrong with rules.
+func jsonFault(err error) string {
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return name + " is not known: write also, except, weekend, shift, offset, splay, jitter, start or end"
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if wrong.Field == "" {
+			return fmt.Sprintf(`they are a JSON %s: write an object such as {"except": ["2026-12-25"]}`, wrong.Value)
+		}
+		return fmt.Sprintf("%s is a JSON %s: write a text, or for also and except a list of texts", wrong.Field, wrong.Value)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return `they end too early: write a JSON object such as {"except": ["2026-12-25"]}`
+	}
+	return `they are not JSON: write an object such as {"except": ["2026-12-25"]}`
+}
+
+// rule makes the spec of a base and its rules.
+func (r Reading) rule(written rules, base Spec) (*Ruled, error) {
+	z, err := loadZone(r.Zone)
+	if err != nil {
+		return nil, err
+	}
+	ruled := &Ruled{specs: []Spec{base}, zone: z, key: r.Key}
+	if written.Key != "" {
+		ruled.key = written.Key
+	}
+	if err := errors.Join(
+		ruled.readSpecs(r, &written),
+		ruled.readDays(&written),
+		ruled.readLengths(&written),
+		ruled.readBounds(&written),
+	); err != nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return nil, errors.New(first)
+	}
+	text, err := json.Marshal(written)
+	if err != nil {
+		return nil, err
+	}
+	ruled.text = "@rules " + string(text) + " " + base.String()
+	if z.name != "UTC" {
+		ruled.text = "CRON_TZ=" + z.name + " " + ruled.text
+	}
+	ruled.words = written.words(ruled.specs)
+	first := ruled.Next(time.Unix(firstSecond, 0))
+	if first.IsZero() {
+		return nil, errors.New("these rules leave no slot")
+	}
+	return ruled, ruled.dense(first)
+}
+
+// dense is the error for specs with so many slots that Next would look back on too
+// many of them for what may have been moved or put off.
+func (ruled *Ruled) dense(first time.Time) error {
+	const most = 10_000
+	back := ruled.latest - ruled.earliest
+	for _, spec := range ruled.specs {
+		for _, from := range []time.Time{first, time.Date(2026, time.January, 5, 0, 0, 0, 0, time.UTC)} {
+			if n, _ := Count(spec, from, from.Add(back), most+1); n > most {
+				return fmt.Errorf("more than %d slots lie within %s, which rules may move them by: use a shorter jitter, no shift, or fewer slots", most, formatPeriod(back))
+			}
+		}
+	}
+	return nil
+}
+
+// readSpecs reads Also and what of Except is no date.
+func (ruled *Ruled) readSpecs(r Reading, written *rules) error {
+	for i, text := range written.Also {
+		spec, err := r.Parse(text)
+		if err != nil {
+			return fmt.Errorf("also: %w", err)
+		}
+		ruled.specs = append(ruled.specs, spec)
+		written.Also[i] = spec.String()
+	}
+	for i, text := range written.Except {
+		if days, ok, err := parseDates(text); err != nil {
+			return fmt.Errorf("except: %w", err)
+		} else if ok {
+			ruled.days.ranges = append(ruled.days.ranges, days)
+			continue
+		}
+		spec, err := r.Parse(text)
+		if err != nil {
+			return fmt.Errorf("except: %w", err)
+		}
+		ruled.except = append(ruled.except, spec)
+		written.Except[i] = spec.String()
+	}
+	return nil
+}
+
+// readDays reads the days off and what becomes of slots on them.
+func (ruled *Ruled) readDays(written *rules) error {
+	for name := range strings.SplitSeq(written.Weekend, ",") {
+		if name = strings.ToLower(strings.TrimSpace(name)); name == "" {
+			continue
+		}
+		day := slices.Index(weekdayNames, name)
+		if day < 0 {
+			return fmt.Errorf("weekend: %q is no day: write sun, mon, tue, wed, thu, fri or sat, parted by commas", name)
+		}
+		ruled.days.week |= 1 << day
+	}
+	ruled.days.sort()
+	switch written.Shift {
+	case "", "skip":
+	case "next":
+		ruled.moves = 1
+	case "previous":
+		ruled.moves = -1
+	default:
+		return fmt.Errorf("shift: %q is not known: write skip, next or previous", written.Shift)
+	}
+	if ruled.moves == 0 {
+		return nil
+	}
+	run := ruled.days.longest()
+	if run > mostDaysOff {
+		return fmt.Errorf("more than %d days off in a row: a slot can't be moved past them", mostDaysOff)
+	}
+	reach := time.Duration(run+1) * 24 * time.Hour // and a change of clocks
+	ruled.earliest, ruled.latest = -reach, reach
+	return nil
+}
+
+var weekdayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// readLengths reads Offset, Splay and Jitter.
+func (ruled *Ruled) readLengths(written *rules) error {
+	offset, err := parseOffset(written.Offset)
+	if err != nil {
+		return fmt.Errorf("offset: %w", err)
+	}
+	ruled.offset = offset
+	for _, length := range []struct{ name, text string }{{"splay", written.Splay}, {"jitter", written.Jitter}} {
+		if length.text == "" {
+			continue
+		}
+		most, err := parsePeriod(length.text)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s: %w", length.name, err)
+		case most > mostJitter:
+			return fmt.Errorf("%s: %s is too long: write 24h or less", length.name, length.text)
+		case ruled.key == "":
+			return fmt.Errorf("%s goes by the entry's id, and there is none here: give one, as `onebeat next --id` does", length.name)
+		}
+		if length.name == "jitter" {
+			ruled.jitter = most
+		} else {
+			ruled.offset += part(most, empty64.text(ruled.key))
+		}
+		written.Key = ruled.key
+	}
+	ruled.earliest += ruled.offset
+	ruled.latest += ruled.offset + ruled.jitter
+	return nil
+}
+
+func parseOffset(text string) (time.Duration, error) {
+	rest, negative := strings.CutPrefix(text, "-")
+	if text == "" {
+		return 0, nil
+	}
+	length, err := parsePeriod(rest)
+	if err == nil && (length > 366*24*time.Hour || length%time.Microsecond != 0) {
+		err = fmt.Errorf("%q is out of range: write a year or less, in whole microseconds", text)
+	}
+	if negative {
+		length = -length
+	}
+	return length, err
+}
+
+func (ruled *Ruled) readBounds(written *rules) error {
+	for _, bound := range []struct {
+		name, text string
+		into       *time.Time
+	}{{"start", written.Start, &ruled.start}, {"end", written.End, &ruled.end}} {
+		if bound.text == "" {
+			continue
+		}
+		at, err := parseInstant(bound.text, ruled.zone)
+		if err != nil {
+			return fmt.Errorf("%s: %w", bound.name, err)
+		}
+		*bound.into = at
+	}
+	if !ruled.end.IsZero() && ruled.end.Before(ruled.start) {
+		return errors.New("end is before start")
+	}
+	return nil
+}
+
+// Next implements Spec.
+func (ruled *Ruled) Next(t time.Time) time.Time {
+	t = t.UTC()
+	nominal := t.Add(-ruled.latest)
+	if first := ruled.start.Add(-ruled.latest - time.Microsecond); !ruled.start.IsZero() && first.After(nominal) {
+		nominal = first
+	}
+	if nominal.Unix() < firstSecond { // the zero Time is no slot
+		nominal = time.Unix(firstSecond, 0).UTC()
+	}
+	var best time.Time
+	for range mostCandidates {
+		if nominal = ruled.given(nominal); nominal.IsZero() {
+			break
+		}
+		soonest := nominal.Add(ruled.earliest)
+		if !best.IsZero() && !soonest.Before(best) || !ruled.end.IsZero() && soonest.After(ruled.end) {
+			break
+		}
+		slot, ok := ruled.place(nominal)
+		if ok && slot.After(t) && (best.IsZero() || slot.Before(best)) {
+			best = slot
+		}
+	}
+	return best
+}
+
+// words says in words what the rules make of the specs.
+func (written *rules) words(specs []Spec) string {
+	text := Describe(specs[0])
+	for _, spec := range specs[1:] {
+		text += "; also " + Describe(spec)
+	}
+	for _, rule := range []struct{ before, value, after string }{
+		{"; except ", strings.Join(written.Except, ", "), ""},
+		{"; not on ", written.Weekend, ""},
+		{"; from days off to the ", strings.TrimSuffix(written.Shift, "skip"), " working day"},
+		{"; later by ", written.Offset, ""},
+		{"; spread over ", written.Splay, ""},
+		{"; at random within ", written.Jitter, ""},
+		{"; from ", written.Start, " on"},
+		{"; until ", written.End, ""},
+	} {
+		if rule.value != "" {
+			text += rule.before + rule.value + rule.after
+		}
+	}
+	return text
+}
+
+// given returns the first slot of the specs after t.
+func (ruled *Ruled) given(t time.Time) time.Time {
+	var first time.Time
+	for _, spec := range ruled.specs {
+		if next := spec.Next(t); first.IsZero() || !next.IsZero() && next.Before(first) {
+			first = next
+		}
+	}
+	return first
+}
+
+// place returns what the rules make of a slot.
+func (ruled *Ruled) place(nominal time.Time) (slot time.Time, ok bool) {
+	for _, except := range ruled.except {
+		if except.Next(nominal.Add(-time.Microsecond)).Equal(nominal) {
+			return time.Time{}, false
+		}
+	}
+	slot, ok = ruled.working(nominal)
+	if !ok {
+		return time.Time{}, false
+	}
+	slot = slot.Add(ruled.offset)
+	if ruled.jitter > 0 {
+		slot = slot.Add(part(ruled.jitter, empty64.text(ruled.key).number(uint64(nominal.UnixMicro()))))
+	}
+	if slot.Before(ruled.start) || !ruled.end.IsZero() && slot.After(ruled.end) {
+		return time.Time{}, false
+	}
+	slot = bounded(slot)
+	return slot, !slot.IsZero()
+}
+
+// working returns the slot, moved to a working day at the same time of the clocks.
+func (ruled *Ruled) working(slot time.Time) (time.Time, bool) {
+	if ruled.days.none() {
+		return slot, true
+	}
+	second := slot.Unix()
+	span, _ := ruled.zone.find(second)
+	local := second + span.offset
+	day := floorDays(local)
+	if !ruled.days.off(day) {
+		return slot, true
+	}
+	if ruled.moves == 0 {
+		return time.Time{}, false
+	}
+	for ruled.days.off(day) { // not for long: readDays
+		day += int64(ruled.moves)
+		local += int64(ruled.moves) * secondsPerDay
+	}
+	return time.Unix(ruled.zone.instant(local), int64(slot.Nanosecond())).UTC(), true
+}
+
+// String implements Spec.
+func (ruled *Ruled) String() string { return ruled.text }
+
+// Location returns the zone that dates and days of the week are of.
+func (ruled *Ruled) Location() *time.Location { return ruled.zone.location }
+
+// part returns a length from 0 to most, in whole milliseconds, by a hash.
+func part(most time.Duration, hash hash64) time.Duration {
+	return time.Duration(uint64(hash.mixed())%uint64(most/time.Millisecond+1)) * time.Millisecond
+}
+
+// A hash64 is a hash, FNV-1a, of texts and numbers. Slots depend on it: it must
+// stay as it is.
+type hash64 uint64
+
+const empty64 hash64 = 14695981039346656037
+
+func (h hash64) text(text string) hash64 {
+	for i := range len(text) {
+		h = (h ^ hash64(text[i])) * 1099511628211
+	}
+	return h
+}
+
+func (h hash64) number(n uint64) hash64 {
+	for range 8 {
+		h = (h ^ hash64(n&0xff)) * 1099511628211
+		n >>= 8
+	}
+	return h
+}
+
+// mixed spreads what differs in few bits over all of them (the finalizer of MurmurHash3).
+func (h hash64) mixed() hash64 {
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
