@@ -108,7 +108,7 @@ Exit code 0: all is as it should be. 3: something was found.`,
 func printAudit(out io.Writer, report *audit.Report, zone string) error {
 	fmt.Fprintf(out, "%s to %s: %d entries, %d slots\n", when(report.From, zone), when(report.Until, zone), report.Entries, report.Slots)
 	var ends []string
-	for _, state := range []schedule.State{schedule.Sent, schedule.Coalesced, schedule.Skipped, schedule.Failed} {
+	for _, state := range schedule.States {
 		ends = append(ends, fmt.Sprintf("%s %d", state, report.Ended[state]))
 	}
 	fmt.Fprintln(out, strings.Join(ends, ", "))

@@ -163,8 +163,8 @@ func TestANodeTellsOfItself(t *testing.T) {
 	await(t, "tasks were sent", 10*time.Second, func() bool { return strings.Count(r.log.String(), "task sent") >= 2 })
 
 	status, health := r.health(t)
-	if status != http.StatusOK || !health.OK || !health.Leader || health.Term != 1 || health.Node != "n1" || len(health.Checks) != 3 {
-		t.Errorf("/healthz: %d %+v, want 200 with the lease, its term, and three checks", status, health)
+	if status != http.StatusOK || !health.OK || !health.Leader || health.Term != 1 || health.Node != "n1" || len(health.Checks) != 4 {
+		t.Errorf("/healthz: %d %+v, want 200 with the lease, its term, and four checks", status, health)
 	}
 	status, metrics := r.get("/metrics")
 	if status != http.StatusOK {

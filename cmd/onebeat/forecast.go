@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/forecast"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// forecastPatience bounds a forecast: a million entries a minute for a day take some seconds.
+const forecastPatience = 5 * time.Minute
+
+func forecastCommand() *cobra.Command {
+	var length time.Duration
+	var from string
+	var worst int
+	cmd := &cobra.Command{
+		Use:   "forecast",
+		Short: "Count the slots that are to come, and name the worst seconds",
+		Long: `Count from the specs how many slots the coming time has, and name the seconds with
+most of them and who is in them. It changes nothing. Entries that are paused, disabled
+or unreadable count as they are: with no slot. A herd leaves faster where it is spread:
+H in a crontab of the standard dialect, or splay among the rules of an entry.`,
+		Example: "  onebeat forecast --next 24h\n  onebeat forecast --from 2026-12-01T00:00:00Z --next 1h --json",
+		Args:    noArguments,
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.Flags().DurationVar(&length, "next", 24*time.Hour, fmt.Sprintf("how much time, at most %v", forecast.Most))
+	cmd.Flags().StringVar(&from, "from", "", "from then on: an instant (RFC 3339); now unless set")
+	cmd.Flags().IntVar(&worst, "worst", 5, "how many of the worst seconds are named")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if length <= 0 || length > forecast.Most {
+			return usage("--next %v: give a length up to %v", length, forecast.Most)
+		}
+		if worst < 0 || worst > 1000 {
+			return usage("--worst %d: give a number from 0 to 1000", worst)
+		}
+		return withStoreFor(cmd, forecastPatience, func(ctx context.Context, s *store.Store, config app.Config) error {
+			begin, err := s.Now(ctx)
+			if err != nil {
+				return err
+			}
+			if from != "" {
+				if begin, err = instantOrLength(from, begin); err != nil {
+					return err
+				}
+			}
+			rows, err := s.List(ctx)
+			if err != nil {
+				return err
+			}
+			shown := newProgress(cmd)
+			report, err := forecast.Run(ctx, forecasted(rows), begin, length, worst, func(done, all int) { shown.say("%d of %d specs", done, all) })
+			shown.done()
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), report)
+			}
+			return printForecast(cmd.OutOrStdout(), report, config.String("zone"))
+		})
+	}
+	settingFlags(cmd, ofDatabase)
+	return cmd
+}
+
+// forecasted are the entries that have slots.
+func forecasted(rows []store.Row) []forecast.Entry {
+	var entries []forecast.Entry
+	for _, row := range rows {
+		if row.Entry != nil {
+			entries = append(entries, forecast.Entry{Name: row.Name, Spec: row.Entry.Spec})
+		}
+	}
+	return entries
+}
+
+// barLength is how long the bar of the fullest hour is.
+const barLength = 40
+
+func printForecast(out io.Writer, report forecast.Report, zone string) error {
+	fmt.Fprintf(out, "%s to %s: %d entries, %d slots\n", when(report.From, zone), when(report.Until, zone), report.Entries, report.Slots)
+	if report.Slots == 0 {
+		return nil
+	}
+	fmt.Fprintln(out)
+	err := printTable(out, func(w io.Writer) {
+		fmt.Fprintln(w, "WORST SECOND\tSLOTS\tENTRIES")
+		for _, second := range report.Worst {
+			names := strings.Join(second.Names, ", ")
+			if second.More > 0 {
+				names += fmt.Sprintf(" and %d more", second.More)
+			}
+			fmt.Fprintf(w, "%s\t%d\t%s\n", when(second.At, zone), second.Slots, names)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	var fullest int64
+	for _, hour := range report.Hours {
+		fullest = max(fullest, hour.Slots)
+	}
+	fmt.Fprintln(out)
+	return printTable(out, func(w io.Writer) {
+		fmt.Fprintln(w, "HOUR\tSLOTS\tMOST IN A SECOND\t")
+		for _, hour := range report.Hours {
+			bar := strings.Repeat("#", int((hour.Slots*barLength+fullest-1)/fullest))
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", when(hour.At, zone), hour.Slots, hour.Worst, bar)
+		}
+	})
+}

@@ -1,0 +1,157 @@
+// Package forecast counts how many slots the specs of entries give in each second
+// of a time to come, and names the seconds with most of them.
+//
+// Entries with the same spec are counted together, so that a million entries of a
+// few hundred specs cost a few hundred walks through the time. It is pure: no clock,
+// no I/O. What a run makes of a slot (pauses, misfires, runs that people ask for) is
+// not its matter.
+package forecast
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// An Entry is what is counted of an entry.
+type Entry struct {
+	Name string
+	Spec schedule.Spec
+}
+
+// A Report is what the entries have in (From, Until].
+type Report struct {
+	From    time.Time `json:"from"`
+	Until   time.Time `json:"until"`
+	Entries int       `json:"entries"` // that have a spec
+	Slots   int64     `json:"slots"`
+
+	// Worst are the seconds with most slots, those with most first.
+	Worst []Second `json:"worst"`
+
+	// Hours are the hours of the time, in order, from that of From on.
+	Hours []Hour `json:"hours"`
+}
+
+// A Second is a second in which entries have slots.
+type Second struct {
+	At    time.Time `json:"at"` // when it begins
+	Slots int64     `json:"slots"`
+	Names []string  `json:"entries"` // of some of the entries that have slots in it
+	More  int       `json:"more"`    // entries beside those
+}
+
+// An Hour is an hour of the time, by the hours of UTC.
+type Hour struct {
+	At    time.Time `json:"at"` // when it begins
+	Slots int64     `json:"slots"`
+	Worst int64     `json:"worst_second"` // most slots in a second of it
+}
+
+// Most is the longest time that Run counts: two million seconds and a half.
+const Most = 31 * 24 * time.Hour
+
+// named is how many entries of a second are named.
+const named = 5
+
+// Run counts the slots of entries in the time of the length, at most Most, after
+// from. It names so many of the worst seconds. Progress is called from time to time
+// with how many of the different specs were counted. It returns an error only
+// when ctx ends.
+func Run(ctx context.Context, entries []Entry, from time.Time, length time.Duration, worst int, progress func(done, all int)) (Report, error) {
+	from = from.UTC()
+	report := Report{From: from, Until: from.Add(min(length, Most)), Entries: len(entries), Worst: []Second{}, Hours: []Hour{}}
+	bySpec := map[string][]int{} // indices of entries
+	var specs []schedule.Spec    // one of each
+	for i, entry := range entries {
+		text := entry.Spec.String()
+		if _, ok := bySpec[text]; !ok {
+			specs = append(specs, entry.Spec)
+		}
+		bySpec[text] = append(bySpec[text], i)
+	}
+
+	begin := from.Unix()
+	counts := make([]int64, report.Until.Unix()-begin+1)
+	for i, spec := range specs {
+		times := int64(len(bySpec[spec.String()]))
+		steps := 0
+		for slot := spec.Next(from); !slot.IsZero() && !slot.After(report.Until); slot = spec.Next(slot) {
+			counts[slot.Unix()-begin] += times
+			if steps++; steps%100_000 == 0 && ctx.Err() != nil {
+				return Report{}, ctx.Err()
+			}
+		}
+		if progress(i+1, len(specs)); ctx.Err() != nil {
+			return Report{}, ctx.Err()
+		}
+	}
+
+	for i, n := range counts {
+		report.Slots += n
+		at := time.Unix(begin+int64(i), 0).UTC()
+		hour := at.Truncate(time.Hour)
+		if last := len(report.Hours); last == 0 || !report.Hours[last-1].At.Equal(hour) {
+			report.Hours = append(report.Hours, Hour{At: hour})
+		}
+		of := &report.Hours[len(report.Hours)-1]
+		of.Slots += n
+		of.Worst = max(of.Worst, n)
+	}
+	for _, i := range highest(counts, worst) {
+		second := Second{At: time.Unix(begin+int64(i), 0).UTC(), Slots: counts[i]}
+		before, through := latest(second.At.Add(-time.Microsecond), from), earliest(second.At.Add(time.Second-time.Microsecond), report.Until)
+		for _, spec := range specs {
+			slot := spec.Next(before)
+			if slot.IsZero() || slot.After(through) {
+				continue
+			}
+			for _, of := range bySpec[spec.String()] {
+				if len(second.Names) < named {
+					second.Names = append(second.Names, entries[of].Name)
+				} else {
+					second.More++
+				}
+			}
+		}
+		report.Worst = append(report.Worst, second)
+	}
+	return report, nil
+}
+
+// highest returns the places of the n highest counts above zero, the highest first
+// and of equal ones the first.
+func highest(counts []int64, n int) []int {
+	var top []int
+	for i, count := range counts {
+		if count == 0 || len(top) == n && count <= counts[top[n-1]] {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(top, count, func(i int, count int64) int {
+			if counts[i] >= count {
+				return -1
+			}
+			return cmp.Compare(count, counts[i])
+		})
+		top = slices.Insert(top, at, i)
+		top = top[:min(len(top), n)]
+	}
+	return top
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

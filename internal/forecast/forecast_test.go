@@ -1,0 +1,132 @@
+package forecast_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/onebeat/onebeat/internal/forecast"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+var midnight = time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
+
+func entry(t *testing.T, name, text string) forecast.Entry {
+	t.Helper()
+	spec, err := schedule.ParseSpec(text, "UTC", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return forecast.Entry{Name: name, Spec: spec}
+}
+
+func run(t *testing.T, entries []forecast.Entry, from time.Time, length time.Duration, worst int) forecast.Report {
+	t.Helper()
+	report, err := forecast.Run(t.Context(), entries, from, length, worst, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestWorstSecondsAndWhoIsInThem(t *testing.T) {
+	var entries []forecast.Entry
+	for n := range 8 {
+		entries = append(entries, entry(t, fmt.Sprintf("at nine %d", n), "0 9 * * *"))
+	}
+	entries = append(entries, entry(t, "each minute", "* * * * *"), entry(t, "half past", "@standard 30 59 8 * * *"), entry(t, "never today", "0 9 1 1 *"))
+	report := run(t, entries, midnight.Add(8*time.Hour), 2*time.Hour, 3)
+	want := forecast.Report{
+		From: midnight.Add(8 * time.Hour), Until: midnight.Add(10 * time.Hour), Entries: 11, Slots: 8 + 120 + 1,
+		Worst: []forecast.Second{
+			{At: midnight.Add(9 * time.Hour), Slots: 9, Names: []string{"at nine 0", "at nine 1", "at nine 2", "at nine 3", "at nine 4"}, More: 4},
+			{At: midnight.Add(8*time.Hour + time.Minute), Slots: 1, Names: []string{"each minute"}},
+			{At: midnight.Add(8*time.Hour + 2*time.Minute), Slots: 1, Names: []string{"each minute"}},
+		},
+		Hours: []forecast.Hour{
+			{At: midnight.Add(8 * time.Hour), Slots: 59 + 1, Worst: 1}, // 8:00 itself is before
+			{At: midnight.Add(9 * time.Hour), Slots: 60 + 8, Worst: 9},
+			{At: midnight.Add(10 * time.Hour), Slots: 1, Worst: 1},
+		},
+	}
+	if diff := cmp.Diff(want, report); diff != "" {
+		t.Errorf("Run (-want +got):\n%s", diff)
+	}
+}
+
+func TestSlotsWithinASecond(t *testing.T) {
+	report := run(t, []forecast.Entry{
+		entry(t, "early", "@every 10s from 2026-11-26T00:00:00.1Z"), entry(t, "late", "@every 10s from 2026-11-26T00:00:00.9Z"),
+	}, midnight.Add(500*time.Millisecond), 10*time.Second, 9)
+	want := []forecast.Second{
+		{At: midnight, Slots: 1, Names: []string{"late"}}, // the early one was before
+		{At: midnight.Add(10 * time.Second), Slots: 1, Names: []string{"early"}},
+	}
+	if diff := cmp.Diff(want, report.Worst); diff != "" {
+		t.Errorf("worst seconds (-want +got):\n%s", diff)
+	}
+}
+
+func TestNothingToCome(t *testing.T) {
+	report := run(t, nil, midnight, time.Hour, 5)
+	if report.Slots != 0 || len(report.Worst) != 0 || len(report.Hours) != 2 {
+		t.Errorf("Run of nothing = %+v, want no slots in the two hours that it touches", report)
+	}
+}
+
+func TestTheWorstAreTheFirstOfEqualOnes(t *testing.T) {
+	var entries []forecast.Entry
+	for second := range 50 {
+		for n := range second % 10 {
+			entries = append(entries, entry(t, fmt.Sprint(second, n), fmt.Sprintf("@standard %d * * * * *", second)))
+		}
+	}
+	report := run(t, entries, midnight, 59*time.Second, 7)
+	var got []int
+	for _, second := range report.Worst {
+		got = append(got, second.At.Second())
+	}
+	if diff := cmp.Diff([]int{9, 19, 29, 39, 49, 8, 18}, got); diff != "" {
+		t.Errorf("seconds (-want +got):\n%s", diff)
+	}
+}
+
+// Entries of one spec cost one walk through the time, however many they are.
+func TestEntriesOfOneSpecAreWalkedOnce(t *testing.T) {
+	counted := &counting{Spec: entry(t, "", "* * * * *").Spec}
+	var entries []forecast.Entry
+	for range 1000 {
+		entries = append(entries, forecast.Entry{Name: "e", Spec: counted})
+	}
+	report := run(t, entries, midnight, time.Hour, 1)
+	if report.Slots != 60_000 || counted.calls > 70 {
+		t.Errorf("%d slots by %d calls of Next, want 60000 by about 61", report.Slots, counted.calls)
+	}
+}
+
+type counting struct {
+	schedule.Spec
+	calls int
+}
+
+func (c *counting) Next(t time.Time) time.Time {
+	c.calls++
+	return c.Spec.Next(t)
+}
+
+func TestItEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := forecast.Run(ctx, []forecast.Entry{entry(t, "e", "@every 1s")}, midnight, 24*time.Hour, 1, func(int, int) {})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Run = %v, want context.Canceled", err)
+	}
+	if diff := cmp.Diff(midnight.Add(forecast.Most), run(t, nil, midnight, 1000*time.Hour, 1).Until, cmpopts.EquateApproxTime(0)); diff != "" {
+		t.Errorf("a longer time ends (-want +got):\n%s", diff)
+	}
+}
