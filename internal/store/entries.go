@@ -202,6 +202,22 @@ func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, er
 	if err != nil {
 		return "", err
 	}
+	var id schedule.ID
+	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
+		id, err = s.add(ctx, tx, definition, now)
+		return err
+	})
+	var refused *InputError
+	switch {
+	case errors.As(err, &refused):
+		return "", refused
+	case err != nil:
+		return "", fmt.Errorf("add entry: %w", err)
+	}
+	return id, nil
+}
+
+func (s *Store) add(ctx context.Context, tx transaction, definition Definition, now time.Time) (schedule.ID, error) {
 	if err := s.validate(definition, now); err != nil {
 		return "", err
 	}
@@ -212,21 +228,15 @@ func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, er
 	}
 	fresh, err := uuid.NewV4()
 	if err != nil {
-		return "", fmt.Errorf("add entry: %w", err)
+		return "", err
 	}
 	values["id"] = fresh.String()
 	var id string
-	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
-		err := tx.each(ctx, "entry_insert", func(row scanner) error { return row.Scan(&id) }, pick(values, s.layout.inserting(table))...)
-		if err != nil {
-			return err
-		}
-		return hint(ctx, tx, schedule.ID(id))
-	})
+	err = tx.each(ctx, "entry_insert", func(row scanner) error { return row.Scan(&id) }, pick(values, s.layout.inserting(table))...)
 	if err != nil {
-		return "", fmt.Errorf("add entry: %w", err)
+		return "", err
 	}
-	return schedule.ID(id), nil
+	return schedule.ID(id), hint(ctx, tx, schedule.ID(id))
 }
 
 // Edit changes an entry's definition: change is called with what the row holds

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -151,5 +152,73 @@ func testMigrate(t *testing.T, db Database) {
 			t.Errorf("shape %s: misfire policy %q, want once", shape.name, all[id(2)].Entry.Misfire.Policy)
 		}
 		db.Exec(t, "DROP TABLE celery_beat_schedules")
+	}
+}
+
+func testApply(t *testing.T, db Database) {
+	createTable(t, db, shapeNamed("full"))
+	s := open(t, db, store.Options{})
+	definitions := []store.Definition{
+		{Name: "a", Task: "tasks.a", Spec: "0 9 * * *", Zone: "Asia/Tokyo", Enabled: true, Args: `[1.0, "é"]`, Kwargs: `{"b": 1, "a": 2}`, Options: `{"queue": "low"}`},
+		{Name: "b", Task: "tasks.b", Spec: "@every 30s", Enabled: true},
+	}
+	apply := func(dry bool, want ...string) []store.Step {
+		t.Helper()
+		steps, err := s.Apply(t.Context(), definitions, dry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, step := range steps {
+			got = append(got, strings.TrimSpace(step.Do+" "+step.Name+" "+strings.Join(step.Fields, ",")))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("Apply, dry %v (-want +got):\n%s", dry, diff)
+		}
+		return steps
+	}
+	names := func() string { return fmt.Sprint(db.Query(t, "SELECT name FROM celery_beat_schedules ORDER BY name")) }
+
+	apply(true, "add a", "add b")
+	if got := names(); got != "[]" {
+		t.Fatalf("a dry run left the entries %s", got)
+	}
+	steps := apply(false, "add a", "add b")
+	apply(false, "keep a", "keep b") // as often as one likes
+
+	err := s.Edit(t.Context(), steps[0].ID, func(d *store.Definition) {
+		d.Description, d.Misfire.Policy, d.Rules = "by a person", schedule.Skip, `{"weekend": "sat,sun"}`
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	definitions[0].Spec, definitions[0].Kwargs = "0 10 * * *", `{"a": 2}`
+	apply(true, "change a spec,kwargs", "keep b")
+	apply(false, "change a spec,kwargs", "keep b")
+	row, err := s.Find(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row.ID != steps[0].ID || row.Spec != "0 10 * * *" || row.Description != "by a person" || row.Misfire.Policy != schedule.Skip || row.Rules == "" {
+		t.Errorf("the changed entry is %+v, want it with its new spec, and its description, policy and rules as they were", row)
+	}
+
+	for _, bad := range []struct {
+		name string
+		last store.Definition
+		want string
+	}{
+		{"a spec that can't be", store.Definition{Name: "c", Task: "t", Spec: "0 25 * * *", Enabled: true}, "c: "},
+		{"a name twice", store.Definition{Name: "b", Task: "t", Spec: "* * * * *", Enabled: true}, "b is defined twice"},
+	} {
+		all := append([]store.Definition{{Name: "new", Task: "t", Spec: "* * * * *", Enabled: true}, definitions[1]}, bad.last)
+		_, err := s.Apply(t.Context(), all, false)
+		var refused *store.InputError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%s: Apply = %v, want an InputError with %q", bad.name, err, bad.want)
+		}
+		if got := names(); got != "[a b]" {
+			t.Errorf("%s: the entries are %s, want none changed", bad.name, got)
+		}
 	}
 }

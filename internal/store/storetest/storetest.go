@@ -80,6 +80,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 
 		{"entries are added, edited, found and removed", testEntries},
 		{"what can't be planned is not stored", testBadInput},
+		{"definitions are applied all or none", testApply},
 		{"migrate adds what is missing and no more", testMigrate},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, fresh(t)) })

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/celeryapp"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// importPatience bounds an import, in which the application is loaded.
+const importPatience = 2 * time.Minute
+
+func importCommand() *cobra.Command {
+	return verbOf("import", "Take over the entries of another scheduler",
+		"  onebeat import celery proj\n  onebeat import celery proj --python venv/bin/python --apply", importCelery())
+}
+
+func importCelery() *cobra.Command {
+	var python, dir string
+	var apply bool
+	cmd := &cobra.Command{
+		Use:   "celery APP",
+		Short: "Take over the beat_schedule of an application's code",
+		Long: `Load the application as "celery -A APP" does, with its own Python, and make the
+entries of its beat_schedule entries of the table: by name, all or none, and again
+as often as you like. It runs the application's code once. Without --apply it prints
+what it would do and changes nothing. What cannot be carried over is named, with the
+nearest way. Entries that the code does not name stay as they are.
+Exit code 0: all can be carried over. 3: something cannot.`,
+		Example: "  onebeat import celery proj\n  onebeat import celery proj.celery:app --python venv/bin/python --apply",
+		Args:    oneArgument("the application, as behind celery -A"),
+	}
+	cmd.Flags().StringVar(&python, "python", "python3", "the application's Python: a program's name or path")
+	cmd.Flags().StringVar(&dir, "dir", "", "the folder that the application is loaded in; this one unless set")
+	cmd.Flags().BoolVar(&apply, "apply", false, "do it")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return withStoreFor(cmd, importPatience, func(ctx context.Context, s *store.Store, config app.Config) error {
+			shown := newProgress(cmd)
+			found, err := celeryapp.Read(ctx, python, args[0], dir)
+			shown.done()
+			if err != nil {
+				return err
+			}
+			steps, err := s.Apply(ctx, definitionsOf(found, config.String("zone")), !apply)
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				err = printJSON(cmd.OutOrStdout(), importAnswer{Applied: apply, Steps: orEmptyList(steps), Refused: orEmptyList(found.Refused)})
+			} else {
+				err = printImport(cmd.OutOrStdout(), found, steps, apply)
+			}
+			if err == nil && len(found.Refused) > 0 {
+				err = exitError{code: exitNo}
+			}
+			return err
+		})
+	}
+	settingFlags(cmd, ofDatabase)
+	return cmd
+}
+
+type importAnswer struct {
+	Applied bool                `json:"applied"`
+	Steps   []store.Step        `json:"steps"`
+	Refused []celeryapp.Refused `json:"refused"`
+}
+
+func orEmptyList[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// definitionsOf are the application's entries as those of a table whose zone is
+// that of the settings.
+func definitionsOf(found celeryapp.App, zone string) []store.Definition {
+	if found.Zone == zone {
+		found.Zone = ""
+	}
+	var definitions []store.Definition
+	for _, entry := range found.Entries {
+		definitions = append(definitions, store.Definition{
+			Name: entry.Name, Task: entry.Task, Spec: entry.Spec, Zone: found.Zone, Enabled: true,
+			Args: entry.Args, Kwargs: entry.Kwargs, Options: entry.Options,
+		})
+	}
+	return definitions
+}
+
+func printImport(out io.Writer, found celeryapp.App, steps []store.Step, applied bool) error {
+	todo := 0
+	err := printTable(out, func(w io.Writer) {
+		fmt.Fprintln(w, "DO\tENTRY\tSPEC\tTASK\tREMARK")
+		for i, step := range steps {
+			if step.Do != store.StepKeep {
+				todo++
+			}
+			remarks := found.Entries[i].Remarks
+			if len(step.Fields) > 0 {
+				remarks = append([]string{"other: " + strings.Join(step.Fields, ", ")}, remarks...)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", step.Do, step.Name, found.Entries[i].Spec, found.Entries[i].Task, orDash(strings.Join(remarks, "; ")))
+		}
+		for _, refused := range found.Refused {
+			fmt.Fprintf(w, "refuse\t%s\t-\t-\t%s\n", refused.Name, refused.Reason)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case todo == 0:
+		fmt.Fprintln(out, "Nothing is to be done.")
+	case applied:
+		fmt.Fprintf(out, "Done: %d of %d entries. End the beat that ran them before `onebeat serve` starts.\n", todo, len(steps))
+	default:
+		fmt.Fprintf(out, "Nothing was changed. With --apply %d of %d entries are.\n", todo, len(steps))
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+// Package celeryapp reads what a Celery application's code says: its beat_schedule,
+// by running the application's own Python once, with a script that is part of
+// onebeat and needs nothing but Celery.
+package celeryapp
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+//go:embed read.py
+var script string
+
+// An App is what was read of an application.
+type App struct {
+	Zone    string    `json:"zone"` // of its crontabs: timezone, or UTC
+	Entries []Entry   `json:"entries"`
+	Refused []Refused `json:"refused"`
+}
+
+// An Entry is an entry of beat_schedule.
+type Entry struct {
+	Name    string   `json:"name"`
+	Task    string   `json:"task"`
+	Spec    string   `json:"spec"` // as schedule.ParseSpec reads it
+	Args    string   `json:"args"` // JSON texts
+	Kwargs  string   `json:"kwargs"`
+	Options string   `json:"options"`
+	Remarks []string `json:"remarks"` // what of it is not carried over
+}
+
+// A Refused is an entry that cannot be carried over.
+type Refused struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"` // and what to do
+}
+
+// Read loads the application by its name, as `celery -A name` does, with the Python
+// given, in the folder dir; empty is this process's. It runs the application's code.
+func Read(ctx context.Context, python, name, dir string) (App, error) {
+	cmd := exec.CommandContext(ctx, python, "-B", "-c", script, name)
+	cmd.Dir = dir
+	var out, told bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &told
+	if err := cmd.Run(); err != nil {
+		if errors.Is(err, exec.ErrNotFound) {
+			return App{}, fmt.Errorf("there is no program %s: name the application's Python with --python", python)
+		}
+		return App{}, fmt.Errorf("loading the application %s: %s", name, last(told.String(), err))
+	}
+	var app App
+	if err := json.Unmarshal(out.Bytes(), &app); err != nil {
+		return App{}, fmt.Errorf("loading the application %s: its answer is not understood", name)
+	}
+	return app, nil
+}
+
+// last is the last line that Python told, which names what went wrong.
+func last(told string, err error) string {
+	lines := strings.Split(strings.TrimSpace(told), "\n")
+	if line := strings.TrimSpace(lines[len(lines)-1]); line != "" {
+		return line
+	}
+	return err.Error()
+}

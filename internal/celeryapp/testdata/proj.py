@@ -1,0 +1,39 @@
+"""An application with a beat_schedule of every kind, good and bad."""
+
+import datetime
+
+from celery import Celery, schedules
+
+print("what the application prints is not part of the answer")
+
+
+class Own(schedules.schedule):
+    """A schedule of the application's own."""
+
+
+app = Celery("proj", broker="memory://")
+app.conf.timezone = "Asia/Tokyo"
+app.conf.beat_schedule = {
+    "nightly": {
+        "task": "proj.nightly",
+        "schedule": schedules.crontab(minute=0, hour="2, 3", day_of_week="mon-fri"),
+        "args": (1, "é", {"a": None}),
+        "kwargs": {"b": 2.5},
+        "options": {"queue": "low", "expires": datetime.timedelta(minutes=1), "priority": 3},
+    },
+    "lists": {"task": "proj.lists", "schedule": schedules.crontab(minute=[30, 0], hour="*/2")},
+    "number": {"task": "proj.number", "schedule": 30.0},
+    "fraction": {"task": "proj.fraction", "schedule": 1.5},
+    "length": {"task": "proj.length", "schedule": datetime.timedelta(hours=1), "relative": True},
+    "sun": {"task": "proj.sun", "schedule": schedules.solar("sunset", 35.6895, 139.6917)},
+    "lazy": {"task": "proj.lazy", "schedule": 5, "kwargs": {"now": lambda: 1}},
+    "fast": {"task": "proj.fast", "schedule": 0.1},
+    "own": {"task": "proj.own", "schedule": Own(10)},
+    "timeless": {"task": "proj.timeless"},
+}
+
+
+@app.on_after_finalize.connect
+def add_more(sender, **kwargs):
+    """Entries are also added when the application is ready."""
+    sender.add_periodic_task(10.0, sender.signature("proj.added", args=(7,)), name="added")
