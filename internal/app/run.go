@@ -189,6 +189,7 @@ func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, 
 	return store.Open(ctx, config.String("database"), store.Options{
 		Node:     NodeName(config),
 		Zone:     config.String("zone"),
+		Catalog:  config.String("catalog"),
 		Home:     home,
 		CatchUp:  config.Bool("catch-up"),
 		Ledger:   config.String("ledger"),

@@ -35,7 +35,7 @@ var Settings = []Setting{
 	{Name: "config", Kind: "file", Help: "a YAML file with these settings, and Celery's own under `celery:`"},
 	{Name: "database", Kind: "url", Also: []string{"DATABASE_URL"}, Help: "the database with the schedules: postgresql://…, mysql://… or sqlite:///…; SQLAlchemy's URLs are understood"},
 	{Name: "zone", Kind: "zone", Also: []string{"CELERY_TIMEZONE"}, Default: "UTC", Help: "the time zone of crontabs that name none", check: zone},
-	{Name: "catalog", Kind: "word", Default: "native", Help: "the tables that the schedules are in: native (celery_beat_schedules)", check: oneOf("native")},
+	{Name: "catalog", Kind: "word", Default: "native", Help: "the tables that the schedules are in: native (celery_beat_schedules) or django (django-celery-beat's)", check: oneOf("native", "django")},
 	{Name: "home", Kind: "word", Default: "auto", Help: "where last_run_at is kept: column (of the schedules' table), table (onebeat's own), memory (lost at a restart), or auto: column where there is one, else table", check: oneOf("auto", "column", "table", "memory")},
 
 	{Name: "broker", Kind: "url", Also: []string{"CELERY_BROKER_WRITE_URL", "CELERY_BROKER_URL"}, Serve: true, Help: "Celery's broker, or several with semicolons between them: redis://…, amqp://…, sqla+postgresql://… (also mysql, sqlite), filesystem:// or sqs://"},

@@ -126,6 +126,7 @@ func (r *reading) subject(row *row, options *Options, since time.Time) schedule.
 	case row.seenSpec != strconv.FormatUint(row.specDigest(row.zoneOr(r.store.options.Zone)), 16):
 		subject.Off = unseen
 	default:
+		row.first(entry, seen.after)
 		entry.After = latest(seen.after, seen.last)
 		if since.IsZero() { // it was remembered by an older onebeat
 			subject.Since = seen.after

@@ -25,12 +25,20 @@ type layout struct {
 	// watched are the columns whose change is a change of the entry.
 	watched []string
 
+	// children name the triggers beyond those of the table: of the tables that its
+	// rows refer to.
+	children []string
+
+	// marks says that a run may disable a row, and that the statement row_mark tells
+	// others of it.
+	marks bool
+
 	// scan reads the columns of the statement entries and leaves the rest after them.
 	scan func(r *row, from scanner, rest int) error
 }
 
 // layouts are the kinds of catalog by name: Options.Catalog.
-var layouts = map[string]*layout{nativeLayout.name: &nativeLayout}
+var layouts = map[string]*layout{nativeLayout.name: &nativeLayout, djangoLayout.name: &djangoLayout}
 
 func layoutOf(name string) (*layout, error) {
 	if name == "" {
@@ -41,6 +49,20 @@ func layoutOf(name string) (*layout, error) {
 		return nil, fmt.Errorf("there is no catalog %q", name)
 	}
 	return l, nil
+}
+
+// triggers are the statements that install the triggers of these names and of the
+// children, each anew.
+func (l *layout) triggers(names ...string) []string {
+	names = append(names, l.children...)
+	steps := make([]string, 0, 2*len(names))
+	for _, name := range names {
+		steps = append(steps, "drop_trigger_"+name)
+	}
+	for _, name := range names {
+		steps = append(steps, "trigger_"+name)
+	}
+	return steps
 }
 
 // Table is the table of the native catalog.

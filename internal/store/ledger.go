@@ -200,6 +200,11 @@ func (r *recording) move(ctx context.Context, tx transaction) error {
 				return err
 			}
 		}
+		if r.store.layout.marks {
+			if err := tx.many(ctx, "row_mark", free.ids, free.sent); err != nil {
+				return err
+			}
+		}
 		if err := tx.many(ctx, name, free.ids, free.sent, free.counts); err != nil {
 			return err
 		}

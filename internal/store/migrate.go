@@ -133,7 +133,7 @@ func (s *Store) steps(ctx context.Context) (names []string, table shape, err err
 	if err := s.db.each(ctx, "triggers", func(row scanner) error { return row.Scan(&triggers) }); err != nil {
 		return nil, nil, fmt.Errorf("look for triggers: %w", err)
 	}
-	if len(table) == 0 {
+	if len(table) == 0 && s.layout.editor == "" {
 		names = []string{"table_create"}
 		for _, column := range slices.Concat(s.layout.required, s.layout.updated, s.layout.added) {
 			table[column] = "any"

@@ -55,11 +55,8 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 		texts:    m.texts,
 		fill:     m.fill,
 		provider: func() (*goose.Provider, func(), error) { return m.provider(mysqlLock(config.DBName, "migrate")) },
-		install: []string{
-			"drop_trigger_insert", "drop_trigger_update", "drop_trigger_delete",
-			"trigger_insert", "trigger_update", "trigger_delete",
-		},
-		triggers: 3,
+		install:  s.layout.triggers("insert", "update", "delete"),
+		triggers: 3 + len(s.layout.children),
 	}
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close()

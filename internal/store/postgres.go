@@ -72,12 +72,8 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		fill:     p.fill,
 		provider: p.provider,
 		patience: []string{"migrate_patience"},
-		install: []string{
-			"trigger_function",
-			"drop_trigger_insert", "drop_trigger_update", "drop_trigger_delete", "drop_trigger_truncate",
-			"trigger_insert", "trigger_update", "trigger_delete", "trigger_truncate",
-		},
-		triggers: 4,
+		install:  append([]string{"trigger_function"}, s.layout.triggers("insert", "update", "delete", "truncate")...),
+		triggers: 4 + len(s.layout.children),
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()

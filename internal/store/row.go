@@ -34,6 +34,9 @@ type row struct {
 	pauseReason, pausedBy string
 	readAt                time.Time // the database's clock
 
+	oneOff  bool   // one slot is sent, whatever the spec gives after it
+	problem string // what was found to be wrong while the row was read, and what to do
+
 	defined uint64 // its definition, once it was taken the fingerprint of
 }
 
@@ -104,6 +107,12 @@ func (r *row) specDigest(zone string) uint64 {
 	if strings.Contains(spec, "@every") && !strings.Contains(spec, " from ") {
 		sum = sum.number(uint64(r.anchor().UnixMicro()))
 	}
+	if r.oneOff { // which a change of the row arms again
+		sum = sum.number(1).number(uint64(r.createdAt.UnixMicro()))
+	}
+	if r.problem != "" {
+		sum = sum.text(r.problem)
+	}
 	return uint64(sum)
 }
 
@@ -156,6 +165,9 @@ func (d digest) number(n uint64) digest {
 // entry makes the entry that the row defines, but for After. An error says what
 // is wrong with the row and what to do, on one line, without arguments of tasks.
 func (r *row) entry(options *Options) (*schedule.Entry, error) {
+	if r.problem != "" {
+		return nil, errors.New(r.problem)
+	}
 	if r.task == "" {
 		return nil, errors.New("task_name is empty: write the Celery task's name there")
 	}
@@ -187,6 +199,20 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		}
 	}
 	return e, nil
+}
+
+// first leaves an entry that is to run once its first slot after the instant, or
+// after its pause.
+func (r *row) first(entry *schedule.Entry, after time.Time) {
+	if !r.oneOff || once(entry.Spec) {
+		return
+	}
+	if !r.pausedAt.IsZero() && !r.paused() {
+		after = latest(after, r.pausedUntil)
+	}
+	if slot := entry.Spec.Next(after); !slot.IsZero() {
+		entry.Spec = schedule.NewAt(slot)
+	}
 }
 
 func (r *row) zoneOr(zone string) string {

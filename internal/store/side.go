@@ -193,6 +193,7 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	if entry == nil {
 		return
 	}
+	row.first(entry, seen.after)
 	if entry.Row != nil {
 		entry.LastRunAt, entry.TotalRunCount = seen.last, seen.count
 	}

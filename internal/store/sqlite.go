@@ -66,11 +66,8 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 		texts:    lite.texts,
 		fill:     lite.fill,
 		provider: lite.provider,
-		install: []string{
-			"drop_trigger_insert", "drop_trigger_update", "drop_trigger_delete",
-			"trigger_insert", "trigger_update", "trigger_delete",
-		},
-		triggers: 3,
+		install:  s.layout.triggers("insert", "update", "delete"),
+		triggers: 3 + len(s.layout.children),
 	}
 	if err := lite.start(ctx, fresh); err != nil {
 		lite.close()

@@ -38,11 +38,13 @@ var oneSided = map[string]string{
 
 func TestDialectsHaveTheSameStatements(t *testing.T) {
 	dialects := []string{"postgres", "mysql", "sqlite"}
-	for _, some := range dialects {
-		for _, others := range dialects {
-			for name := range loadStatements(some, &nativeLayout) {
-				if _, ok := loadStatements(others, &nativeLayout)[name]; !ok && oneSided[name] == "" {
-					t.Errorf("statement %s is in %s and not in %s", name, some, others)
+	for _, l := range layouts {
+		for _, some := range dialects {
+			for _, others := range dialects {
+				for name := range loadStatements(some, l) {
+					if _, ok := loadStatements(others, l)[name]; !ok && oneSided[name] == "" {
+						t.Errorf("statement %s of %s is in %s and not in %s", name, l.name, some, others)
+					}
 				}
 			}
 		}

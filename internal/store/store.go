@@ -3,7 +3,7 @@
 //
 // The catalog is tables that belong to their user, in one of several layouts
 // (layout.go) and whatever shape they are found in (shape.go): celery_beat_schedules
-// in the native one. All else is in tables of onebeat's own,
+// in the native one, django-celery-beat's (django.go). All else is in tables of onebeat's own,
 // onebeat_*, in the same database. PostgreSQL, MySQL and SQLite are spoken through one
 // set of statements with the same names (sql/), so that what a step means is
 // written once, in Go, and how a database does it once a dialect.
@@ -14,7 +14,8 @@
 //     schedule.ErrLost once a higher term was given out.
 //   - A row that can't be read is told of with its reason and disturbs no other.
 //   - Of the user's table only last_run_at and total_run_count are written, and
-//     only while onebeat runs an entry. Migrate and the person's own edits aside,
+//     only while onebeat runs an entry; in Django's also date_changed, enabled of a
+//     one-off row that has run, and the mark that tells others of it. Migrate and the person's own edits aside,
 //     no other column and no schema is touched.
 //   - Neither errors nor logs hold passwords or arguments of tasks.
 //

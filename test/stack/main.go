@@ -4,8 +4,8 @@
 //
 // It starts the servers on free loopback ports with data in temporary folders,
 // tells the command where they are in ONEBEAT_TEST_POSTGRES, ONEBEAT_TEST_MARIADB,
-// ONEBEAT_TEST_REDIS, ONEBEAT_TEST_RABBITMQ, ONEBEAT_TEST_PYTHON and
-// ONEBEAT_TEST_PYTHON52, stops them when it ends, and exits with its code. What is set in the environment already
+// ONEBEAT_TEST_REDIS, ONEBEAT_TEST_RABBITMQ, ONEBEAT_TEST_PYTHON,
+// ONEBEAT_TEST_PYTHON52 and ONEBEAT_TEST_DJANGO, stops them when it ends, and exits with its code. What is set in the environment already
 // is taken as it is and not started. Without a command it prints lines for a
 // shell to evaluate and waits for Ctrl-C.
 package main
@@ -174,6 +174,7 @@ func pythons() []string {
 	for _, p := range []struct{ variable, venv string }{
 		{"ONEBEAT_TEST_PYTHON", "venv-celery-new"},
 		{"ONEBEAT_TEST_PYTHON52", "venv-celery-52"},
+		{"ONEBEAT_TEST_DJANGO", "venv-celery-django"},
 	} {
 		path := os.Getenv(p.variable)
 		if path == "" {

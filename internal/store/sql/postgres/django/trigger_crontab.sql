@@ -1,0 +1,5 @@
+-- Notes each update of django_celery_beat_crontabschedule as one of the rows that refer to it.
+-- In: nothing. Out: nothing.
+CREATE TRIGGER onebeat_django_crontab AFTER UPDATE ON django_celery_beat_crontabschedule
+REFERENCING NEW TABLE AS new_rows
+FOR EACH STATEMENT EXECUTE FUNCTION onebeat_note_django_changes('crontab_id')

@@ -1,0 +1,6 @@
+-- Notes each update of django_celery_beat_clockedschedule as one of the rows that refer to it.
+-- In: nothing. Out: nothing.
+CREATE TRIGGER onebeat_django_clocked AFTER UPDATE ON django_celery_beat_clockedschedule
+BEGIN
+	INSERT INTO onebeat_changes (entry_id) SELECT CAST(s.id AS TEXT) FROM django_celery_beat_periodictask AS s WHERE s.clocked_id = new.id;
+END

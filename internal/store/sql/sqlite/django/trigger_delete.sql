@@ -1,0 +1,6 @@
+-- Notes each delete of the user's table.
+-- In: nothing. Out: nothing.
+CREATE TRIGGER onebeat_django_delete AFTER DELETE ON django_celery_beat_periodictask
+BEGIN
+	INSERT INTO onebeat_changes (entry_id) VALUES (CAST(old.id AS TEXT));
+END

@@ -1,0 +1,224 @@
+// Package catalogs runs onebeat on the tables that other schedulers' own programs
+// made and filled.
+package catalogs
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/gofrs/uuid/v5"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+	"github.com/onebeat/onebeat/test/harness"
+)
+
+// kinds are the kinds of database.
+var kinds = []string{"PostgreSQL", "MariaDB", "SQLite"}
+
+// A database is an empty one of its own for a test.
+type database struct {
+	kind, url string
+	db        *sql.DB
+}
+
+func newDatabase(t *testing.T, kind string) *database {
+	t.Helper()
+	if kind == "SQLite" {
+		file := filepath.Join(t.TempDir(), "schedules.db")
+		return &database{kind, "sqlite:///" + file, connect(t, "sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")}
+	}
+	name := "catalogs_" + strings.ReplaceAll(uuid.Must(uuid.NewV4()).String(), "-", "")
+	driver, server, drop := "pgx", harness.Env(t, "ONEBEAT_TEST_POSTGRES"), " WITH (FORCE)"
+	source := func(at *url.URL) string { return at.String() }
+	if kind == "MariaDB" {
+		driver, server, drop = "mysql", harness.Env(t, "ONEBEAT_TEST_MARIADB"), ""
+		source = func(at *url.URL) string {
+			password, _ := at.User.Password()
+			return fmt.Sprintf("%s:%s@tcp(%s)%s", at.User.Username(), password, at.Host, at.Path)
+		}
+	}
+	at, err := url.Parse(server)
+	if err != nil {
+		t.Fatal("the server's URL can't be read")
+	}
+	admin := connect(t, driver, source(at))
+	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if _, err := admin.ExecContext(ctx, "DROP DATABASE "+name+drop); err != nil {
+			t.Error(err)
+		}
+	})
+	at.Path = "/" + name
+	return &database{kind, at.String(), connect(t, driver, source(at))}
+}
+
+func connect(t *testing.T, driver, source string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// exec runs plain SQL as a program beside Django would.
+func (d *database) exec(t *testing.T, statement string) {
+	t.Helper()
+	if _, err := d.db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// django runs Python among django-celery-beat's models, and reads what it tells into
+// answer unless that is nil.
+func (d *database) django(t *testing.T, code string, answer any) {
+	t.Helper()
+	root, err := harness.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), harness.Env(t, "ONEBEAT_TEST_DJANGO"), filepath.Join(root, "test", "python", "django_shell.py"), d.url)
+	cmd.Stdin = strings.NewReader(code)
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("Django: %v\n%s", err, problems.String())
+	}
+	if answer == nil {
+		return
+	}
+	if err := json.Unmarshal(out.Bytes(), answer); err != nil {
+		t.Fatalf("Django told %q: %v", out.String(), err)
+	}
+}
+
+func (d *database) open(t *testing.T, options store.Options) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), d.url, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// load returns all entries by name.
+func load(t *testing.T, s *store.Store) map[string]schedule.Change {
+	t.Helper()
+	all := map[string]schedule.Change{}
+	err := s.Load(t.Context(), func(_ context.Context, changes []schedule.Change) error {
+		for _, change := range changes {
+			all[change.Name] = change
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// A watching is a Watch that runs beside a test.
+type watching struct {
+	t    *testing.T
+	news chan struct{}
+
+	mu    sync.Mutex
+	ready bool
+	told  int
+	now   map[schedule.ID]schedule.Change
+}
+
+func watch(t *testing.T, s *store.Store) *watching {
+	t.Helper()
+	w := &watching{t: t, news: make(chan struct{}, 1), now: map[schedule.ID]schedule.Change{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Watch(ctx, w) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Watch: %v", err)
+		}
+	})
+	w.await("the first load", func() bool { return w.ready })
+	return w
+}
+
+func (w *watching) tell(news func()) {
+	w.mu.Lock()
+	news()
+	w.mu.Unlock()
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// Apply implements store.Watcher.
+func (w *watching) Apply(_ context.Context, changes []schedule.Change) error {
+	w.tell(func() {
+		w.told += len(changes)
+		for _, change := range changes {
+			w.now[change.ID] = change
+		}
+	})
+	return nil
+}
+
+// Loaded implements store.Watcher.
+func (w *watching) Loaded() { w.tell(func() { w.ready = true }) }
+
+// Asked implements store.Watcher.
+func (w *watching) Asked(context.Context, []store.Request) error { return nil }
+
+// await returns how long it took until what was wanted was told of.
+func (w *watching) await(what string, there func() bool) time.Duration {
+	w.t.Helper()
+	began, over := time.Now(), time.After(time.Minute)
+	for {
+		w.mu.Lock()
+		ok := there()
+		w.mu.Unlock()
+		if ok {
+			return time.Since(began)
+		}
+		select {
+		case <-w.news:
+		case <-over:
+			w.t.Fatalf("%s did not come in a minute", what)
+		}
+	}
+}
+
+// specs are the specs of those of the name that are planned.
+func (w *watching) spec(name string) string {
+	for _, change := range w.now {
+		if change.Name == name && change.Entry != nil {
+			return change.Entry.Spec.String()
+		}
+	}
+	return ""
+}
