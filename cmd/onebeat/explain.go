@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+func explainCommand() *cobra.Command {
+	var at string
+	cmd := &cobra.Command{
+		Use:   "explain NAME",
+		Short: "Say in words why a slot ran or did not",
+		Long: `Say in words what became of a slot of an entry, from its spec, its row and the
+ledger. Without --at it is the entry's latest slot. It changes nothing.`,
+		Example: "  onebeat explain nightly\n  onebeat explain nightly --at 2026-11-25T02:00:00+09:00",
+		Args:    oneArgument("the entry's id or name"),
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.Flags().StringVar(&at, "at", "", "the slot: an instant (RFC 3339)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return withStore(cmd, func(ctx context.Context, s *store.Store, config app.Config) error {
+			now, err := s.Now(ctx)
+			if err != nil {
+				return err
+			}
+			var slot time.Time
+			if at != "" {
+				if slot, err = instantOrLength(at, now); err != nil {
+					return err
+				}
+			}
+			row, err := s.Find(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			answer, err := explained(ctx, s, row, slot, now, zoneOf(row, config))
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), answer)
+			}
+			for _, line := range answer.Words {
+				fmt.Fprintln(cmd.OutOrStdout(), line)
+			}
+			return nil
+		})
+	}
+	settingFlags(cmd, ofDatabase)
+	return cmd
+}
+
+// An explanation is what became of a slot.
+type explanation struct {
+	ID    schedule.ID    `json:"id"`
+	Name  string         `json:"name"`
+	Slot  time.Time      `json:"slot,omitzero"`
+	State schedule.State `json:"state,omitempty"` // of its run; empty where the ledger has none
+	Words []string       `json:"words"`
+}
+
+func (e *explanation) say(format string, args ...any) {
+	e.Words = append(e.Words, fmt.Sprintf(format, args...))
+}
+
+// explained finds out what became of a slot; the zero Time is the latest up to now.
+func explained(ctx context.Context, s *store.Store, row store.Row, slot, now time.Time, zone string) (explanation, error) {
+	e := explanation{ID: row.ID, Name: row.Name}
+	switch row.State {
+	case schedule.ReasonBadRow:
+		e.say("%s is set aside: %s.", row.Name, row.Problem)
+	case schedule.ReasonDisabled:
+		e.say("%s is disabled: its row says so.", row.Name)
+	case schedule.ReasonPaused:
+		until := "until somebody resumes it"
+		if !row.Paused.Until.IsZero() {
+			until = "until " + when(row.Paused.Until, zone)
+		}
+		e.say("%s is paused %s, by %s since %s: %s.", row.Name, until, row.Paused.By, when(row.Paused.At, zone), row.Paused.Reason)
+	}
+	spec := specOf(row)
+	if slot.IsZero() {
+		if spec != nil {
+			slot = schedule.Latest(spec, now.AddDate(-5, 0, 0), now)
+		}
+		if slot.IsZero() {
+			e.say("It had no slot in the past five years.")
+			return e, nil
+		}
+	}
+	e.Slot = slot
+	run, found, err := endOf(ctx, s, row.ID, slot)
+	if err != nil {
+		return e, err
+	}
+	if spec != nil && !spec.Next(slot.Add(-time.Microsecond)).Equal(slot) {
+		e.say("Its spec as it is now, %s, has no slot at %s: those around it are %s and %s.", row.Spec, when(slot, zone),
+			when(schedule.Latest(spec, slot.AddDate(-5, 0, 0), slot), zone), when(spec.Next(slot), zone))
+	}
+	if found {
+		e.State = run.State
+		e.say("%s", runInWords(run, slot, row, zone))
+		return e, nil
+	}
+	switch {
+	case slot.After(now):
+		e.say("%s is still to come.", when(slot, zone))
+	case row.Entry != nil && !slot.After(row.Entry.After):
+		e.say("The ledger has nothing of %s: its slots count after %s, when the entry or its spec was first seen, or its last slot ended.", when(slot, zone), when(row.Entry.After, zone))
+	case row.Entry == nil:
+		e.say("The ledger has nothing of %s.", when(slot, zone))
+	default:
+		e.say("%s is past and has no end yet: does a node run, and is it well (`onebeat health`)?", when(slot, zone))
+	}
+	return e, nil
+}
+
+// endOf returns the run in the ledger that a slot belongs to.
+func endOf(ctx context.Context, s *store.Store, id schedule.ID, slot time.Time) (end schedule.Run, found bool, err error) {
+	runs, err := s.Runs(ctx, store.Filter{Entry: id, Since: slot, Limit: 1000})
+	for _, run := range runs {
+		if run.Slot.Equal(slot) && run.Request == "" {
+			return run, true, nil
+		}
+	}
+	if err != nil {
+		return end, false, err
+	}
+	// A range that began before it may reach to it.
+	err = s.Ends(ctx, []schedule.ID{id}, slot, slot, func(run *schedule.Run) error {
+		if run.Request == "" && !run.Slot.After(slot) && !run.Through.Before(slot) && !run.Through.IsZero() {
+			end, found = *run, true
+		}
+		return nil
+	})
+	return end, found, err
+}
+
+// specOf is the row's spec, nil where it can't be read or there is nothing to plan.
+func specOf(row store.Row) schedule.Spec {
+	if row.Entry == nil {
+		return nil
+	}
+	return row.Entry.Spec
+}
+
+// runInWords says what a run says of a slot.
+func runInWords(run schedule.Run, slot time.Time, row store.Row, zone string) string {
+	what := when(slot, zone)
+	if run.Count > 1 {
+		what += fmt.Sprintf(", with %d slots from %s to %s,", run.Count, when(run.Slot, zone), when(run.Through, zone))
+	}
+	by := ""
+	if run.Node != "" {
+		by = fmt.Sprintf(", by node %s in term %d", run.Node, run.Term)
+	}
+	switch run.State {
+	case schedule.Sent:
+		text := fmt.Sprintf("%s was sent %s late", what, run.SentAt.Sub(slot).Round(100*time.Microsecond))
+		if run.SentAt.IsZero() {
+			text = what + " was sent"
+		}
+		if run.TaskID != "" {
+			text += fmt.Sprintf(" to the queue %s as task %s", run.Queue, run.TaskID)
+		}
+		if run.Recovered {
+			text += "; that was learnt from the broker after a crash"
+		}
+		return text + by + "."
+	case schedule.Coalesced:
+		return fmt.Sprintf("%s was missed and coalesced into a later slot: the policy for misfires is %s%s.", what, misfireText(row.Misfire), by)
+	case schedule.Failed:
+		return fmt.Sprintf("%s failed for good: %s%s.", what, run.Reason, by)
+	case schedule.Unsure:
+		return fmt.Sprintf("%s may have been sent, and is not sent again: its delivery is at_most_once, and a crash came between%s.", what, by)
+	}
+	return fmt.Sprintf("%s was not sent: %s%s.", what, skippedBecause(run.Reason), by)
+}
+
+// skippedBecause says a reason of a skipped slot in words.
+func skippedBecause(reason string) string {
+	switch reason {
+	case schedule.ReasonMisfire:
+		return "it was missed, and the policy for misfires leaves such slots out"
+	case schedule.ReasonPaused:
+		return "the entry was paused"
+	case schedule.ReasonDisabled:
+		return "the entry was disabled after the slot was claimed"
+	case schedule.ReasonRemoved:
+		return "the entry was removed after the slot was claimed"
+	case schedule.ReasonEdited:
+		return "the entry was edited after the slot was claimed"
+	case schedule.ReasonExpired:
+		return "its message had expired"
+	}
+	return reason
+}
