@@ -63,6 +63,29 @@ func hints[Point any](ctx context.Context, q querier, since *Point) (ids []strin
 	return ids, err
 }
 
+// poll returns when something moved, which it asks at each interval, when poked, or
+// when the time is over.
+func poll(ctx context.Context, poke <-chan struct{}, atMost, interval time.Duration, moved func() (bool, error)) error {
+	over := time.NewTimer(atMost)
+	defer over.Stop()
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poke:
+			return nil
+		case <-over.C:
+			return nil
+		case <-tick.C:
+		}
+		if yes, err := moved(); yes || err != nil {
+			return err
+		}
+	}
+}
+
 const (
 	chunk         = 1000             // rows that are read or applied at a time
 	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes

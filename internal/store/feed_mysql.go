@@ -46,24 +46,10 @@ func (f *mysqlFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time.
 	if len(f.gaps) > 0 {
 		atMost = min(atMost, gapInterval)
 	}
-	over := time.NewTimer(atMost)
-	defer over.Stop()
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-poke:
-			return nil
-		case <-over.C:
-			return nil
-		case <-tick.C:
-		}
-		if last, err := f.last(ctx); err != nil || last != f.since {
-			return err
-		}
-	}
+	return poll(ctx, poke, atMost, pollInterval, func() (bool, error) {
+		last, err := f.last(ctx)
+		return last != f.since, err
+	})
 }
 
 func (f *mysqlFeed) hinted(ctx context.Context) (ids []string, err error) {

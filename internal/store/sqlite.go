@@ -372,29 +372,15 @@ func (f *sqliteFeed) fileVersion(ctx context.Context) (version int64, err error)
 const versionInterval = 50 * time.Millisecond
 
 func (f *sqliteFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time.Duration) error {
-	over := time.NewTimer(atMost)
-	defer over.Stop()
-	tick := time.NewTicker(versionInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-poke:
-			return nil
-		case <-over.C:
-			return nil
-		case <-tick.C:
-		}
+	return poll(ctx, poke, atMost, versionInterval, func() (bool, error) {
 		version, err := f.fileVersion(ctx)
 		if err != nil {
-			return fmt.Errorf("read version of file: %w", err)
+			return false, fmt.Errorf("read version of file: %w", err)
 		}
-		if version != f.version {
-			f.version = version
-			return nil
-		}
-	}
+		moved := version != f.version
+		f.version = version
+		return moved, nil
+	})
 }
 
 func (f *sqliteFeed) hinted(ctx context.Context) ([]string, error) {
