@@ -25,8 +25,11 @@ var djangoLayout = layout{
 		"start_time", "enabled", "interval_id", "crontab_id", "solar_id", "clocked_id",
 	},
 	children: []string{"interval", "crontab", "solar", "clocked"},
-	marks:    true,
-	scan:     scanDjango,
+
+	overwritten: true,
+	marks:       true,
+
+	scan: scanDjango,
 }
 
 // A djangoRow is a row of django_celery_beat_periodictask with those that it refers to.

@@ -29,6 +29,10 @@ type layout struct {
 	// rows refer to.
 	children []string
 
+	// overwritten says that other programs save rows whole, as they read them a while
+	// ago. So the last sent slot is remembered beside the row too.
+	overwritten bool
+
 	// marks says that a run may disable a row, and that the statement row_mark tells
 	// others of it.
 	marks bool

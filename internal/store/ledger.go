@@ -209,7 +209,10 @@ func (r *recording) move(ctx context.Context, tx transaction) error {
 			return err
 		}
 		if counted {
-			beside = free.unsentOnly().and(held)
+			if !r.store.layout.overwritten {
+				free = free.unsentOnly()
+			}
+			beside = free.uncounted().and(held)
 		}
 	}
 	return tx.many(ctx, "entry_ended", beside.ids, beside.sent, beside.unsent, beside.counts)
@@ -306,6 +309,12 @@ func (all ends) and(others ends) ends {
 	for i, id := range others.ids {
 		all.add(id, others.sent[i], others.unsent[i], others.counts[i])
 	}
+	return all
+}
+
+// uncounted is the same without the counts, which the rows hold.
+func (all ends) uncounted() ends {
+	all.counts = make([]int64, len(all.ids))
 	return all
 }
 

@@ -174,7 +174,7 @@ func TestDjangoIsToldOfRuns(t *testing.T) {
 			d.django(t, kindsOfTasks+`
 task("grid", interval=every(7, "seconds"))
 task("crontab", crontab=nine)
-task("one-off", crontab=nine, one_off=True)
+task("one-off", interval=every(1, "seconds"), one_off=True)
 task("clocked", clocked=once, one_off=True)
 PeriodicTasks.objects.update(last_update=at(2020, 1, 1))
 `, nil)
@@ -249,7 +249,15 @@ PeriodicTasks.objects.update(last_update=at(2020, 1, 1))
 				}
 			}
 
+			// A form that was opened before a run and saved after it takes the row back.
+			d.django(t, `from datetime import datetime, timezone
+t = PeriodicTask.objects.get(name="crontab"); t.last_run_at = datetime(2020, 1, 1, tzinfo=timezone.utc); t.total_run_count = 0; t.save()`, nil)
+			if e := load(t, d.open(t, store.Options{Catalog: "django"}))["crontab"].Entry; e == nil || !e.After.Equal(slots["crontab"][0]) {
+				t.Errorf("a row that was taken back is %+v, want slots after %v", e, slots["crontab"][0])
+			}
+
 			// Who enables it again wants another run.
+			<-time.After(time.Until(slots["one-off"][0])) // it was sent before its time
 			d.django(t, `PeriodicTask.objects.filter(name="one-off").update(enabled=True)`, nil)
 			if e := load(t, s)["one-off"].Entry; e == nil || e.Spec.Next(e.After).IsZero() {
 				t.Errorf("enabled again = %+v, want a slot", e)
@@ -346,4 +354,96 @@ func (d *database) columns(t *testing.T) (columns []string) {
 		t.Fatal("Django's tables have no columns")
 	}
 	return columns
+}
+
+// The own record of a run is news of nothing, with triggers and without.
+func TestDjangoRecordsAreNoChanges(t *testing.T) {
+	t.Parallel()
+	for _, kind := range kinds {
+		for _, triggers := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, triggers %v", kind, triggers), func(t *testing.T) {
+				t.Parallel()
+				d := newDatabase(t, kind)
+				d.django(t, kindsOfTasks+`
+task("grid", interval=every(7, "seconds"))
+task("crontab", crontab=nine)
+task("edited", crontab=nine)
+`, nil)
+				s := d.open(t, store.Options{Catalog: "django"})
+				if triggers {
+					if err := s.Migrate(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				w := watch(t, s)
+				all := load(t, s)
+				lease, won, err := s.Acquire(t.Context(), "node")
+				if err != nil || !won {
+					t.Fatalf("Acquire = %v, %v", won, err)
+				}
+				told := w.told
+				after := map[string]time.Time{}
+				for seq := int64(1); seq <= 3; seq++ {
+					batch := schedule.Batch{Term: lease.Term, Seq: seq}
+					var runs []schedule.Run
+					for _, name := range []string{"grid", "crontab"} {
+						e := all[name].Entry
+						slot := e.Spec.Next(latest(e.After, after[name]))
+						after[name] = slot
+						batch.Dues = append(batch.Dues, schedule.Due{Entry: e, Slot: slot})
+						runs = append(runs, schedule.Run{Entry: e.ID, Name: name, Task: e.Task, Slot: slot, Count: 1, State: schedule.Sent, TaskID: name, Term: lease.Term, SentAt: slot})
+					}
+					if err := s.Claim(t.Context(), batch); err != nil {
+						t.Fatal(err)
+					}
+					if err := s.Record(t.Context(), lease.Term, []int64{seq}, runs); err != nil {
+						t.Fatal(err)
+					}
+				}
+				// What is seen after them was looked for after them.
+				d.exec(t, "UPDATE django_celery_beat_periodictask SET queue = 'other' WHERE name = 'edited'")
+				w.await("an edit", func() bool { return w.told > told })
+				s.Poke()
+				d.exec(t, "UPDATE django_celery_beat_periodictask SET queue = 'third' WHERE name = 'edited'")
+				w.await("another edit", func() bool { return w.told > told+1 })
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				if news := w.told - told; news != 2 {
+					t.Errorf("%d news came of two edits and three records of others", news)
+				}
+			})
+		}
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// Tables of django-celery-beat 1.5 are read too: they have no expire_seconds, and a
+// clocked time has a column more.
+func TestDjangoOfOldVersions(t *testing.T) {
+	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			d := newDatabase(t, kind)
+			d.django(t, `
+call_command("migrate", "django_celery_beat", "0011_auto_20190508_0153", verbosity=0)
+`, nil)
+			d.exec(t, "INSERT INTO django_celery_beat_clockedschedule (id, clocked_time, enabled) VALUES (1, '2030-01-01 09:00:00', true)")
+			d.exec(t, "INSERT INTO django_celery_beat_periodictask (id, name, task, args, kwargs, headers, enabled, one_off, total_run_count, date_changed, description, clocked_id)"+
+				" VALUES (1, 'old', 'tasks.add', '[]', '{}', '{}', true, true, 0, '2026-01-01 00:00:00', '', 1)")
+			s := d.open(t, store.Options{Catalog: "django"})
+			if err := s.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if e := load(t, s)["old"].Entry; e == nil || e.Spec.String() != "@at 2030-01-01T09:00:00Z" {
+				t.Errorf("the task is %+v, want its clocked time", e)
+			}
+		})
+	}
 }
