@@ -206,7 +206,7 @@ func asSteps(t *testing.T, calls []*traceCall) trace {
 	places := map[int64][][]string{} // by batch: the slots of each of its places
 	settled := map[string]int{}      // by node, term and batch: how many of its places
 	for _, c := range calls {
-		if c.Op != "claim" {
+		if c.Op != "claim" || c.back != nil && c.back.Lost { // of a node that woke up, it may have another's number
 			continue
 		}
 		if places[c.Seq] = nil; len(c.Dues) == 0 {
