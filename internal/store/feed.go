@@ -90,8 +90,9 @@ const (
 	chunk         = 1000             // rows that are read or applied at a time
 	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes
 	hintedLook    = time.Second      // and between looks at the log of changes, for a notice may be lost, as behind a pooler of connections
-	unhintedSweep = time.Second      // and where none do
-	sweepFrom     = 10 * chunk       // so many hints are dearer to follow than to look at all rows
+	unhintedSweep = time.Second      // and where none do, at least
+	unhintedMost  = 1500 * time.Millisecond
+	sweepFrom     = 10 * chunk // so many hints are dearer to follow than to look at all rows
 	pruneInterval = 10 * time.Minute
 )
 
@@ -215,13 +216,14 @@ func (w *watch) interval() time.Duration {
 	return wait
 }
 
-// sweepInterval is the time between looks at all rows, of which four fifths at
-// least are rest.
+// sweepInterval is the time between looks at all rows. Where no trigger tells of
+// edits, four fifths of it are rest if edits are seen within two seconds all the
+// same, and half of it at least.
 func (w *watch) sweepInterval() time.Duration {
 	if w.hints {
 		return hintedSweep
 	}
-	return max(unhintedSweep, 5*w.sweepFor)
+	return max(unhintedSweep, min(5*w.sweepFor, unhintedMost), 2*w.sweepFor)
 }
 
 // load reads all rows, for the first touched reads all, and tells of those that differ from what was told before.
