@@ -162,7 +162,7 @@ func TestDevSendsItsSamples(t *testing.T) {
 		for seen := false; ; {
 			n, err := reading.Read(buffer)
 			log.Write(buffer[:n])
-			if !seen && strings.Contains(log.String(), "task sent") {
+			if !seen && strings.Contains(log.String(), `task sent entry="hello every 5 seconds"`) { // another sample may come first
 				seen = true
 				close(sent)
 			}
