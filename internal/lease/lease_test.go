@@ -193,7 +193,7 @@ func TestAShortOutageIsOutlived(t *testing.T) {
 				return nil
 			})
 		}()
-		time.Sleep(10 * time.Second)
+		time.Sleep(10*time.Second + 300*time.Millisecond) // between renewals
 		r.set(true, false)
 		time.Sleep(2 * time.Second)
 		r.set(false, false)
