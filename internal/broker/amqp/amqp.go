@@ -192,7 +192,8 @@ func (b *Broker) claim(ctx context.Context, l *link, term int64) (celery.Mark, e
 	if err := b.queues.renew(l); err != nil {
 		return celery.Mark{}, err
 	}
-	return mark, l.write(b.queues.steps, mark, amqp091.Transient)
+	_, err = l.write(b.queues.steps, mark, amqp091.Transient)
+	return mark, err
 }
 
 // settle writes a mark to the marks queue and waits for its confirm.

@@ -89,20 +89,24 @@ func (q markQueues) read(l *link) (celery.Mark, error) {
 }
 
 // write sends a mark down the publishing channel.
-func (l *link) write(queue string, mark celery.Mark, mode uint8) error {
+func (l *link) write(queue string, mark celery.Mark, mode uint8) (*amqp091.DeferredConfirmation, error) {
 	body, err := json.Marshal(mark)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return l.publish("", queue, amqp091.Publishing{
 		MessageId: markID, ContentType: "application/json", DeliveryMode: mode, Body: body,
 	})
 }
 
-func (l *link) publish(exchange, key string, message amqp091.Publishing) error {
-	if err := l.channel.Publish(exchange, key, true, false, message); err != nil {
-		return err
+// publish returns what will have the message's confirm. That of the channel's listener is
+// only good for its moment: where RabbitMQ refused a message and then acknowledges several
+// at once, the refused one among them, the client's listener is told that all were taken
+// (amqp091-go 1.16, confirms.go, Multiple).
+func (l *link) publish(exchange, key string, message amqp091.Publishing) (*amqp091.DeferredConfirmation, error) {
+	confirm, err := l.channel.PublishWithDeferredConfirm(exchange, key, true, false, message)
+	if err == nil {
+		l.published++
 	}
-	l.published++
-	return nil
+	return confirm, err
 }

@@ -142,7 +142,8 @@ func (a *attempt) run(ctx context.Context) error {
 	a.mark = a.part.Mark
 	// What the channel was told is enough for Publish; this is for a crash of
 	// RabbitMQ, and its confirm is not waited for.
-	return l.write(a.queues.marks, a.part.Mark, amqp091.Persistent)
+	_, err = l.write(a.queues.marks, a.part.Mark, amqp091.Persistent)
+	return err
 }
 
 // left is the messages that have to be sent: neither with the broker, nor hopeless.
@@ -420,26 +421,31 @@ type flying struct {
 	message celery.Message
 	mark    bool
 	fate    fate
+	confirm *amqp091.DeferredConfirmation
 }
 
 func (f *flight) outstanding() int { return len(f.messages) - f.answered }
 
-func (f *flight) add(m flying) {
+func (f *flight) add(m flying) *flying {
 	if len(f.messages) == 0 {
 		f.base, f.answered = f.link.published, 0
 	}
 	f.messages = append(f.messages, m)
+	return &f.messages[len(f.messages)-1]
 }
 
 func (f *flight) write(queue string, mark celery.Mark, mode uint8) error {
-	f.add(flying{mark: true})
-	return f.link.write(queue, mark, mode)
+	m := f.add(flying{mark: true})
+	var err error
+	m.confirm, err = f.link.write(queue, mark, mode)
+	return err
 }
 
 func (f *flight) publish(m celery.Message) error {
-	f.add(flying{message: m})
+	flies := f.add(flying{message: m})
 	route, p := m.Template.Route(), m.Template.Properties(m)
-	return f.link.publish(route.Exchange, route.RoutingKey, amqp091.Publishing{
+	var err error
+	flies.confirm, err = f.link.publish(route.Exchange, route.RoutingKey, amqp091.Publishing{
 		Headers:         table(m.Template.Headers(m)),
 		ContentType:     p.ContentType,
 		ContentEncoding: p.ContentEncoding,
@@ -451,6 +457,7 @@ func (f *flight) publish(m celery.Message) error {
 		MessageId:       m.ID, // finds the message that was returned
 		Body:            m.Template.Body(),
 	})
+	return err
 }
 
 // await waits until no more than limit messages lack their confirm.
@@ -483,10 +490,11 @@ func (f *flight) settle(confirm amqp091.Confirmation) error {
 	}
 	m := &f.messages[confirm.DeliveryTag-f.base-1]
 	f.answered++
+	acked := m.confirm.Acked()
 	switch {
-	case !confirm.Ack && m.mark:
+	case !acked && m.mark:
 		return errors.New("onebeat's own queue refused a mark")
-	case !confirm.Ack:
+	case !acked:
 		m.fate = refused
 	case m.fate == unknown:
 		m.fate = taken
