@@ -76,7 +76,9 @@ func (s *site) outage(t *testing.T, stop func() error, away *server.Server, boun
 	s.database.insert(t, items...)
 	n := s.serve(t)
 	due := every(period).next(time.Now().Add(5 * time.Second))
-	gone := due.Add(-awayFor / 3)
+	// Between two seconds, when nothing is on its way: what a broker repeats that dies
+	// before it has confirmed is for the crash tests.
+	gone := due.Add(-awayFor/3 - 500*time.Millisecond)
 	until(t, gone)
 	if err := stop(); err != nil {
 		t.Fatal(err)
