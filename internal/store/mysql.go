@@ -210,7 +210,7 @@ func (m *mySQL) many(ctx context.Context, name string, columns ...any) error {
 
 // deadlocks is how often a transaction is tried that the server chose to end so
 // that another could go on.
-const deadlocks = 3
+const deadlocks = 10
 
 func (m *mySQL) transact(ctx context.Context, how mode, work func(transaction) error) error {
 	var err error
@@ -262,13 +262,12 @@ func (on mysqlOn) exec(ctx context.Context, name string, args ...any) (int64, er
 // answer with rows.
 func (on mysqlOn) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
 	switch name {
-	case "lease_acquire":
-		if _, err := on.exec(ctx, "lease_seed", args[0]); err != nil {
-			return err
+	case "lease_acquire", "lease_renew":
+		written, err := on.exec(ctx, name, args...)
+		if err == nil && written == 0 && name == "lease_acquire" {
+			written, err = on.firstLease(ctx, args)
 		}
-		fallthrough
-	case "lease_renew":
-		if written, err := on.exec(ctx, name, args...); err != nil || written == 0 {
+		if err != nil || written == 0 {
 			return err
 		}
 		name, args = "lease_term", args[:1]
@@ -278,6 +277,24 @@ func (on mysqlOn) each(ctx context.Context, name string, row func(scanner) error
 	statement := on.m.get(name)
 	rows, err := on.conn.QueryContext(ctx, statement.text, statement.args(args)...)
 	return eachOf(rows, err, row)
+}
+
+// firstLease takes a lease that was never held. Where there is one it is only looked
+// at: an insert that finds it would share its row, and two that shared it could not both
+// go on to change it.
+func (on mysqlOn) firstLease(ctx context.Context, args []any) (written int64, err error) {
+	held := false
+	err = on.each(ctx, "lease_term", func(scanner) error {
+		held = true
+		return nil
+	}, args[0])
+	if err != nil || held {
+		return 0, err
+	}
+	if _, err := on.exec(ctx, "lease_seed", args[0]); err != nil {
+		return 0, err
+	}
+	return on.exec(ctx, "lease_acquire", args...)
 }
 
 // insert adds an entry and answers with its id: the first argument, or the number

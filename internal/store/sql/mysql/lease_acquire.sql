@@ -1,6 +1,6 @@
 -- Takes the lease if it has ended, or if its holder had the session lock that the
--- asker has now, which means that the holder's session is dead. lease_seed comes before
--- it, and lease_term tells what it answers.
+-- asker has now, which means that the holder's session is dead. lease_seed makes one that was
+-- never held, and lease_term tells what it answers.
 -- In: shard, owner, length in microseconds, whether the asker has the session lock.
 -- Out: one row changed, or none when another holds the lease.
 UPDATE onebeat_leases
