@@ -38,8 +38,7 @@ stack: deps .cache/bin/stack
 test: deps lint build .cache/bin/stack .cache/bin/tally
 	@.cache/bin/stack $(STACKFLAGS) -- .cache/bin/tally scripts/everytest $(TESTFLAGS)
 
-# A million slots beside the installed Celery's, as many field texts, and the other dialects and kinds beside
-# what knows them: half an hour. docs/differences.md has what came of it.
+# A million slots beside the installed Celery's, as many field texts, and the other dialects and kinds beside what knows them.
 .PHONY: differential
 differential: deps .cache/bin/stack
 	@.cache/bin/stack -services "" -- env ONEBEAT_DIFFERENTIAL=1000000 go test -timeout 120m -v ./test/differential
