@@ -22,6 +22,7 @@ var layers = map[string]string{
 	"internal/dispatch":        "schedule celery failpoint",
 	"internal/store":           "schedule failpoint mysqlurl", // the ports, and what serves them
 	"internal/store/storetest": "schedule store audit",
+	"internal/catalog/file":    "schedule store",
 	"internal/broker":          "celery broker/address broker/redis broker/amqp broker/sqlalchemy broker/filesystem broker/sqs",
 
 	"internal/broker/address":    "",
@@ -35,7 +36,7 @@ var layers = map[string]string{
 	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl",
 	"internal/broker/brokertest": "celery failpoint broker",
 
-	"internal/app": "schedule celery store broker plan dispatch lease web audit", // the wiring
+	"internal/app": "schedule celery store broker plan dispatch lease web audit catalog/file", // the wiring
 	"cmd/onebeat":  "app schedule store broker web audit forecast celeryapp",
 }
 

@@ -160,7 +160,7 @@ func (n *node) openStore(ctx context.Context) error {
 }
 
 // CheckURLs returns what is wrong with the URLs of the database, the broker and
-// the Redis that tells of edits, all faults together.
+// the Redis that tells of edits, and with the names of catalogs, all faults together.
 func CheckURLs(config Config) error {
 	var faults []error
 	if config.String("database") == "" {
@@ -173,6 +173,8 @@ func CheckURLs(config Config) error {
 		_, err := redisOption(config.String("redis-url"))
 		faults = append(faults, err)
 	}
+	_, _, err := catalogsOf(config)
+	faults = append(faults, err)
 	return errors.Join(faults...)
 }
 
@@ -180,16 +182,22 @@ func CheckURLs(config Config) error {
 var ErrNoDatabase = errors.New("no database is set: give --database, or DATABASE_URL in the environment")
 
 // OpenStore opens the database that the settings name. Payloads are message
-// templates. A SQLite file that is not there is an error, unless it may be made.
+// templates. A SQLite file that is not there is an error, unless it may be made, or
+// no entries are looked for in it.
 func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, mayMake bool, log *slog.Logger) (*store.Store, error) {
 	home := config.String("home")
 	if home == "auto" {
 		home = ""
 	}
+	table, sources, err := catalogsOf(config)
+	if err != nil {
+		return nil, err
+	}
 	return store.Open(ctx, config.String("database"), store.Options{
 		Node:     NodeName(config),
 		Zone:     config.String("zone"),
-		Catalog:  config.String("catalog"),
+		Catalog:  table,
+		Sources:  sources,
 		Home:     home,
 		CatchUp:  config.Bool("catch-up"),
 		Ledger:   config.String("ledger"),
@@ -198,7 +206,7 @@ func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, 
 		Prepare:  prepare(celeryConfig),
 		Logger:   log,
 
-		MustExist: !mayMake,
+		MustExist: !mayMake && table != "none",
 	})
 }
 

@@ -35,7 +35,8 @@ var Settings = []Setting{
 	{Name: "config", Kind: "file", Help: "a YAML file with these settings, and Celery's own under `celery:`"},
 	{Name: "database", Kind: "url", Also: []string{"DATABASE_URL"}, Help: "the database with the schedules: postgresql://…, mysql://… or sqlite:///…; SQLAlchemy's URLs are understood"},
 	{Name: "zone", Kind: "zone", Also: []string{"CELERY_TIMEZONE"}, Default: "UTC", Help: "the time zone of crontabs that name none", check: zone},
-	{Name: "catalog", Kind: "word", Default: "native", Help: "the tables that the schedules are in: native (celery_beat_schedules) or django (django-celery-beat's)", check: oneOf("native", "django")},
+	{Name: "catalog", Kind: "words", Default: "native", Help: "where the schedules are: native (celery_beat_schedules) or django (django-celery-beat's) in the database, file, or several with commas between them: django,file", check: catalogs},
+	{Name: "catalog-file", Kind: "files", Help: "of the catalog file: files of entries in YAML, JSON or TOML with the names of Celery's beat_schedule, with commas between them"},
 	{Name: "home", Kind: "word", Default: "auto", Help: "where last_run_at is kept: column (of the schedules' table), table (onebeat's own), memory (lost at a restart), or auto: column where there is one, else table", check: oneOf("auto", "column", "table", "memory")},
 
 	{Name: "broker", Kind: "url", Also: []string{"CELERY_BROKER_WRITE_URL", "CELERY_BROKER_URL"}, Serve: true, Help: "Celery's broker, or several with semicolons between them: redis://…, amqp://…, sqla+postgresql://… (also mysql, sqlite), filesystem:// or sqs://"},
@@ -89,6 +90,29 @@ func (c Config) Int(name string) int {
 
 // Celery returns the settings under Celery's own names.
 func (c Config) Celery() map[string]any { return c.celery }
+
+// tables are the catalogs that are tables of the database.
+var tables = []string{"native", "django"}
+
+func catalogs(value string) error {
+	kinds := strings.Split(value, ",")
+	inTables := 0
+	for i, kind := range kinds {
+		if err := oneOf(append([]string{"file"}, tables...)...)(kind); err != nil {
+			return err
+		}
+		if slices.Contains(kinds[:i], kind) {
+			return fmt.Errorf("%s is there twice", kind)
+		}
+		if slices.Contains(tables, kind) {
+			inTables++
+		}
+	}
+	if inTables > 1 {
+		return fmt.Errorf("choose one of %s: a database's tables are read in one way", strings.Join(tables, ", "))
+	}
+	return nil
+}
 
 func oneOf(values ...string) func(string) error {
 	return func(value string) error {

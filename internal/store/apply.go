@@ -31,7 +31,7 @@ type Step struct {
 // stay too. A dry run changes nothing. It returns what it does, in the order of the
 // definitions; an *InputError names the first that can't be planned.
 func (s *Store) Apply(ctx context.Context, definitions []Definition, dry bool) ([]Step, error) {
-	if err := s.editable(); err != nil {
+	if err := s.editable(""); err != nil {
 		return nil, err
 	}
 	steps, err := s.compare(ctx, definitions)

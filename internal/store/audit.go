@@ -93,7 +93,7 @@ func (s *Store) subjects(ctx context.Context, ids []string, since map[string]tim
 	options := s.options
 	options.Prepare = nil // nothing is sent
 	found := make(map[string]schedule.Subject, len(ids))
-	err = s.newFeed().some(ctx, ids, func(r *row) error {
+	err = s.some(ctx, s.newFeed(), ids, func(r *row) error {
 		found[r.id] = reading.subject(r, &options, since[r.id])
 		return nil
 	})

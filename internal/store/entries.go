@@ -77,7 +77,7 @@ func (s *Store) List(ctx context.Context) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.newFeed().touched(ctx, func(r *row) error {
+	err = s.every(ctx, s.newFeed(), func(r *row) error {
 		rows = append(rows, reading.row(r))
 		return nil
 	})
@@ -107,6 +107,11 @@ func (s *Store) Find(ctx context.Context, idOrName string) (Row, error) {
 		}
 		return nil
 	}, idOrName)
+	if others, exact := s.findOutside(ctx, idOrName); exact {
+		ids = others
+	} else {
+		ids = append(ids, others...)
+	}
 	switch {
 	case err != nil:
 		return Row{}, fmt.Errorf("find entry: %w", err)
@@ -133,12 +138,12 @@ func (s *Store) get(ctx context.Context, id string) (Row, error) {
 	}
 	found := false
 	var entry Row
-	err = s.newFeed().some(ctx, []string{id}, func(r *row) error {
+	err = s.some(ctx, s.newFeed(), []string{id}, func(r *row) error {
 		found = true
 		entry = reading.row(r)
 		return nil
 	})
-	if err == nil && found {
+	if err == nil && found && s.source(id) == nil {
 		err = s.db.each(ctx, "entry_description", func(row scanner) error { return row.Scan(&entry.Description) }, id)
 	}
 	switch {
@@ -168,7 +173,7 @@ func (r *reading) row(from *row) Row {
 		ID: change.ID, Entry: change.Entry, State: change.Reason, Problem: change.Problem,
 		Definition: Definition{
 			Name: from.name, Task: from.task, Spec: from.spec, Zone: from.zone, Rules: from.written(), Enabled: from.enabled,
-			Args: from.args, Kwargs: from.kwargs, Options: from.options, Misfire: misfire,
+			Args: from.args, Kwargs: from.kwargs, Options: from.options, Description: from.description, Misfire: misfire,
 		},
 		LastRunAt: seen.last, TotalRunCount: seen.count,
 	}
@@ -181,10 +186,16 @@ func (r *reading) row(from *row) Row {
 	return row
 }
 
-// editable returns why entries can't be edited here, or nil.
-func (s *Store) editable() error {
+// editable returns why an entry, or a new one, can't be edited here, or nil.
+func (s *Store) editable(id schedule.ID) error {
+	if x := s.source(string(id)); x != nil {
+		return &InputError{fmt.Sprintf("the entry is edited in %s: onebeat pauses, resumes and runs it, and sees each edit", x)}
+	}
 	if s.layout.editor == "" {
 		return nil
+	}
+	if s.layout.table == "" {
+		return &InputError{fmt.Sprintf("entries are edited in %s: onebeat pauses, resumes and runs them, and sees each edit", s.layout.editor)}
 	}
 	return &InputError{fmt.Sprintf("entries in %s are edited in %s: onebeat pauses, resumes and runs them, and sees each edit", s.layout.table, s.layout.editor)}
 }
@@ -192,7 +203,7 @@ func (s *Store) editable() error {
 // Add stores a new entry and returns its id. A definition that could not be
 // planned is an *InputError.
 func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, error) {
-	if err := s.editable(); err != nil {
+	if err := s.editable(""); err != nil {
 		return "", err
 	}
 	if err := s.look(ctx); err != nil {
@@ -243,7 +254,7 @@ func (s *Store) add(ctx context.Context, tx transaction, definition Definition, 
 // now, and no other program's edit comes in between. What could not be planned is
 // an *InputError.
 func (s *Store) Edit(ctx context.Context, id schedule.ID, change func(*Definition)) error {
-	if err := s.editable(); err != nil {
+	if err := s.editable(id); err != nil {
 		return err
 	}
 	if err := s.look(ctx); err != nil {
@@ -291,7 +302,7 @@ func (s *Store) edit(ctx context.Context, tx transaction, id schedule.ID, now ti
 
 // Remove deletes the entry's row.
 func (s *Store) Remove(ctx context.Context, id schedule.ID) error {
-	if err := s.editable(); err != nil {
+	if err := s.editable(id); err != nil {
 		return err
 	}
 	if err := s.look(ctx); err != nil {

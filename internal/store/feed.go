@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -122,6 +123,7 @@ func (l loader) Asked(context.Context, []Request) error                     { re
 func (s *Store) Watch(ctx context.Context, watcher Watcher) error {
 	w := s.newWatch(watcher)
 	defer func() { w.feed.close() }()
+	defer w.heed(ctx)()
 	waits := backoff.NewExponentialBackOff()
 	waits.InitialInterval, waits.MaxInterval = 100*time.Millisecond, 5*time.Second
 	lost := false
@@ -164,6 +166,7 @@ type watch struct {
 	seen   map[string]uint64    // fingerprints by id, of all rows
 	paused map[string]time.Time // when pauses end by themselves
 	asked  map[string]bool      // requests that were told of
+	moved  []atomic.Bool        // sources that may have changed, in order
 
 	whole    bool // tell of rows that did not change too
 	loaded   bool
@@ -179,7 +182,7 @@ type watch struct {
 func (s *Store) newWatch(watcher Watcher) *watch {
 	return &watch{
 		store: s, watcher: watcher, feed: s.newFeed(),
-		seen: map[string]uint64{}, paused: map[string]time.Time{}, asked: map[string]bool{},
+		seen: map[string]uint64{}, paused: map[string]time.Time{}, asked: map[string]bool{}, moved: make([]atomic.Bool, len(s.sources)),
 		pruneAt: time.Now().Add(pruneInterval),
 	}
 }
@@ -240,6 +243,9 @@ func (w *watch) load(ctx context.Context) error {
 	if err := w.sweep(ctx); err != nil {
 		return err
 	}
+	if err := w.outside(ctx, true); err != nil {
+		return err
+	}
 	if first.loading {
 		w.reading.first.loading = false
 		return w.store.begun(ctx)
@@ -282,6 +288,9 @@ func (w *watch) look(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.outside(ctx, false); err != nil {
+		return err
+	}
 	if err := w.requests(ctx); err != nil {
 		return err
 	}
@@ -300,7 +309,7 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 		for _, id := range part {
 			gone[id] = true
 		}
-		err := w.feed.some(ctx, part, func(r *row) error {
+		err := w.store.some(ctx, w.feed, part, func(r *row) error {
 			delete(gone, r.id)
 			return w.take(ctx, r)
 		})
@@ -331,7 +340,7 @@ func (w *watch) sweep(ctx context.Context) error {
 	if err := w.store.db.each(ctx, "entry_count", func(row scanner) error { return row.Scan(&count) }); err != nil {
 		return fmt.Errorf("count entries: %w", err)
 	}
-	if count != len(w.seen) {
+	if count != len(w.seen)-w.outsiders() {
 		if err := w.compare(ctx); err != nil {
 			return err
 		}
@@ -352,8 +361,9 @@ func (w *watch) sweep(ctx context.Context) error {
 func (w *watch) compare(ctx context.Context) error {
 	gone := make(map[string]bool, len(w.seen))
 	for id := range w.seen {
-		gone[id] = true
+		gone[id] = w.store.source(id) == nil
 	}
+	maps.DeleteFunc(gone, func(_ string, own bool) bool { return !own })
 	var unseen []string
 	err := w.store.db.each(ctx, "entry_ids", func(row scanner) error {
 		var id string
@@ -496,10 +506,15 @@ func (w *watch) prune(ctx context.Context) error {
 		return nil
 	}
 	w.pruneAt = time.Now().Add(pruneInterval)
-	for _, name := range []string{"changes_prune", "entries_forget"} {
-		if _, err := w.store.db.exec(ctx, name); err != nil {
-			return fmt.Errorf("prune: %w", err)
-		}
+	if _, err := w.store.db.exec(ctx, "changes_prune"); err != nil {
+		return fmt.Errorf("prune: %w", err)
+	}
+	others, all := w.store.outsiders()
+	if !all {
+		return nil
+	}
+	if _, err := w.store.db.exec(ctx, "entries_forget", others); err != nil {
+		return fmt.Errorf("prune: %w", err)
 	}
 	return nil
 }

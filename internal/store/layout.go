@@ -42,7 +42,7 @@ type layout struct {
 }
 
 // layouts are the kinds of catalog by name: Options.Catalog.
-var layouts = map[string]*layout{nativeLayout.name: &nativeLayout, djangoLayout.name: &djangoLayout}
+var layouts = map[string]*layout{nativeLayout.name: &nativeLayout, djangoLayout.name: &djangoLayout, noneLayout.name: &noneLayout}
 
 func layoutOf(name string) (*layout, error) {
 	if name == "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -194,7 +195,7 @@ func (r *recording) move(ctx context.Context, tx transaction) error {
 			name = "row_ended_counted"
 		}
 		free, held := r.ended, ends{}
-		if r.around {
+		if r.around || len(r.store.sources) > 0 {
 			var err error
 			if free, held, err = r.free(ctx, tx); err != nil {
 				return err
@@ -218,15 +219,22 @@ func (r *recording) move(ctx context.Context, tx transaction) error {
 	return tx.many(ctx, "entry_ended", beside.ids, beside.sent, beside.unsent, beside.counts)
 }
 
-// free locks the rows that can be had, and parts the ends by that.
+// free parts the ends by whether they have a row, which it locks where some can't be had.
 func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, err error) {
-	got := map[string]bool{}
-	err = tx.each(ctx, "rows_free", func(row scanner) error {
-		var id string
-		err := row.Scan(&id)
-		got[id] = true
-		return err
-	}, r.ended.ids)
+	own := slices.DeleteFunc(slices.Clone(r.ended.ids), func(id string) bool { return r.store.source(id) != nil })
+	got := make(map[string]bool, len(own))
+	if r.around {
+		err = tx.each(ctx, "rows_free", func(row scanner) error {
+			var id string
+			err := row.Scan(&id)
+			got[id] = true
+			return err
+		}, own)
+	} else {
+		for _, id := range own {
+			got[id] = true
+		}
+	}
 	for i, id := range r.ended.ids {
 		if got[id] {
 			free.add(id, r.ended.sent[i], r.ended.unsent[i], r.ended.counts[i])

@@ -34,8 +34,10 @@ type row struct {
 	pauseReason, pausedBy string
 	readAt                time.Time // the database's clock
 
-	oneOff  bool   // one slot is sent, whatever the spec gives after it
-	problem string // what was found to be wrong while the row was read, and what to do
+	oneOff      bool   // one slot is sent, whatever the spec gives after it
+	outside     bool   // it is a source's, whose run state is in onebeat_entries
+	description string // if outside
+	problem     string // what was found to be wrong while the row was read, and what to do
 
 	defined uint64 // its definition, once it was taken the fingerprint of
 }

@@ -219,10 +219,15 @@ func (r *reading) after(row *row, entry *schedule.Entry, known bool) time.Time {
 
 // seen is what is remembered of the row's entry, in whichever home.
 func (r *reading) seen(row *row) (seen sight, known bool) {
-	switch r.home {
-	case HomeMemory:
+	switch {
+	case r.home == HomeMemory:
 		return r.store.memory.get(schedule.ID(row.id))
-	case HomeColumn:
+	case row.outside: // its source may count too
+		return sight{
+			spec: row.seenSpec, after: row.afterAt,
+			last: latest(row.lastSlot, row.lastRunAt), count: max(row.totalRunCount, row.sideCount),
+		}, row.known
+	case r.home == HomeColumn:
 		return sight{
 			spec: row.seenSpec, after: row.afterAt,
 			last: latest(row.lastSlot, row.lastRunAt), count: row.totalRunCount + row.sideCount,
@@ -278,7 +283,7 @@ func (s *Store) look(ctx context.Context) error {
 	if err := s.layout.check(table); err != nil {
 		return err
 	}
-	if s.options.Home == HomeColumn && !table.has("last_run_at") {
+	if s.options.Home == HomeColumn && s.layout.table != "" && !table.has("last_run_at") {
 		return fmt.Errorf("table %s has no column last_run_at: run `onebeat migrate` to add it, or choose another home for it", s.layout.table)
 	}
 	s.table.Store(&table)

@@ -39,6 +39,9 @@ var oneSided = map[string]string{
 func TestDialectsHaveTheSameStatements(t *testing.T) {
 	dialects := []string{"postgres", "mysql", "sqlite"}
 	for _, l := range layouts {
+		if l.table == "" {
+			continue // what is about a table does nothing
+		}
 		for _, some := range dialects {
 			for _, others := range dialects {
 				for name := range loadStatements(some, l) {

@@ -51,8 +51,12 @@ type Options struct {
 	// Zone is the IANA zone of crontabs that name none: CELERY_TIMEZONE. Empty is UTC.
 	Zone string
 
-	// Catalog is the kind of tables that the entries are in. Empty is native.
+	// Catalog is the kind of tables that the entries are in. Empty is native, and none
+	// says that all come from Sources.
 	Catalog string
+
+	// Sources are the catalogs outside of the database.
+	Sources []Source
 
 	// Home is where last_run_at lives: HomeColumn, HomeTable or HomeMemory.
 	// Empty is the column where the table has one, else onebeat_entries.
@@ -87,6 +91,7 @@ type Options struct {
 type Store struct {
 	options Options
 	layout  *layout
+	sources []*sourced
 	dialect
 	log *slog.Logger
 
@@ -157,7 +162,7 @@ type dialect struct {
 // +pymysql and the like), or sqlite:///relative.db, sqlite:////absolute.db (also +aiosqlite). It makes and touches no table, but
 // makes a SQLite file that is not there. No error shows the URL's password.
 func Open(ctx context.Context, url string, options Options) (*Store, error) {
-	s := &Store{options: options, poke: make(chan struct{}, 1), log: options.Logger}
+	s := &Store{options: options, sources: sourcesOf(options.Sources), poke: make(chan struct{}, 1), log: options.Logger}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -185,6 +190,9 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	if s.layout.table == "" {
+		s.withoutTable()
+	}
 	return s, nil
 }
 
@@ -203,6 +211,11 @@ func (s *Store) Installation() string { return s.installation }
 // that changed.
 func (s *Store) Poke() {
 	s.poked.Store(true)
+	s.wake()
+}
+
+// wake ends the wait of a watch.
+func (s *Store) wake() {
 	select {
 	case s.poke <- struct{}{}:
 	default:

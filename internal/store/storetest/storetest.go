@@ -78,6 +78,9 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"requests are told of", testRequests},
 		{"pauses hold and end", testPauses},
 
+		{"entries of a source stand beside those of the table", testOutside},
+		{"entries of a source need no table", testOutsideAlone},
+
 		{"entries are added, edited, found and removed", testEntries},
 		{"what can't be planned is not stored", testBadInput},
 		{"definitions are applied all or none", testApply},

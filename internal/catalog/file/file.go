@@ -1,0 +1,211 @@
+// Package file is the catalog of entries in files: YAML, JSON or TOML with the names
+// of Celery's beat_schedule. A file is read again when it changes. onebeat never
+// writes it; what it remembers of entries is in its database.
+package file
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// Files are files of entries. They implement store.Source.
+type Files struct {
+	paths []string
+
+	mu   sync.Mutex
+	last []os.FileInfo // as Changed last told of; nil before
+}
+
+// New returns the catalog of the files at these paths, which need not be there yet.
+// The ending of a name says what is in it: .yaml, .yml, .json or .toml.
+func New(paths ...string) (*Files, error) {
+	if len(paths) == 0 {
+		return nil, errors.New("no file of entries is named")
+	}
+	for _, path := range paths {
+		if _, ok := formats[filepath.Ext(path)]; !ok {
+			return nil, fmt.Errorf("%s is no file of entries: its name must end in .yaml, .yml, .json or .toml", path)
+		}
+	}
+	return &Files{paths: paths}, nil
+}
+
+// Name implements store.Source.
+func (f *Files) Name() string { return "file" }
+
+// String implements store.Source.
+func (f *Files) String() string { return strings.Join(f.paths, ", ") }
+
+// Read implements store.Source.
+func (f *Files) Read(context.Context) ([]store.Outside, error) {
+	var all []store.Outside
+	for _, path := range f.paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := parse(filepath.Ext(path), text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		all = append(all, entries...)
+	}
+	return all, nil
+}
+
+// lookInterval is the time between looks at the files. A file that was written must
+// have been left alone for one before it is read, so that no half of it is.
+const lookInterval = 250 * time.Millisecond
+
+// Changed implements store.Source.
+func (f *Files) Changed(ctx context.Context) error {
+	f.mu.Lock()
+	last := f.last
+	if last == nil {
+		last = f.look() // what is there now was read, or will be
+	}
+	f.mu.Unlock()
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	for before := last; ; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		now := f.look()
+		if still := slices.EqualFunc(now, before, same); still && !slices.EqualFunc(now, last, same) {
+			f.mu.Lock()
+			f.last = now
+			f.mu.Unlock()
+			return nil
+		}
+		before = now
+	}
+}
+
+// look returns what is known of each file; nil of one that is not there.
+func (f *Files) look() []os.FileInfo {
+	infos := make([]os.FileInfo, len(f.paths))
+	for i, path := range f.paths {
+		if info, err := os.Stat(path); err == nil {
+			infos[i] = info
+		}
+	}
+	return infos
+}
+
+func same(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// formats read a text as maps, lists, texts, numbers, truths and instants.
+var formats = map[string]func([]byte) (map[string]any, error){
+	".yaml": readYAML, ".yml": readYAML, ".json": readJSON, ".toml": readTOML,
+}
+
+func readYAML(text []byte) (map[string]any, error) {
+	var all map[string]any
+	err := yaml.Unmarshal(text, &all)
+	return all, err
+}
+
+func readTOML(text []byte) (map[string]any, error) {
+	var all map[string]any
+	err := toml.Unmarshal(text, &all)
+	return all, err
+}
+
+func readJSON(text []byte) (map[string]any, error) {
+	if err := twice(json.NewDecoder(bytes.NewReader(text)), ""); err != nil {
+		return nil, err
+	}
+	var all map[string]any
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	err := d.Decode(&all)
+	return all, err
+}
+
+// twice reads a value and fails if a name is twice in an object: of two entries of
+// one name a decoder would drop the first. The other formats forbid it.
+func twice(d *json.Decoder, within string) error {
+	token, err := d.Token()
+	if err != nil {
+		return err
+	}
+	open, ok := token.(json.Delim)
+	if !ok {
+		return nil
+	}
+	for names := map[string]bool{}; d.More(); {
+		name := within
+		if open == '{' {
+			key, err := d.Token()
+			if err != nil {
+				return err
+			}
+			name, _ = key.(string)
+			if names[name] {
+				return fmt.Errorf("%q is there twice: rename one", name)
+			}
+			names[name] = true
+		}
+		if err := twice(d, name); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token() // that closes it
+	return err
+}
+
+// parse reads the entries of a file. Its error is of the whole file; what is wrong
+// with one entry is the entry's Problem.
+func parse(ending string, text []byte) ([]store.Outside, error) {
+	all, err := formats[ending](text)
+	if err != nil {
+		return nil, errors.New(strings.Join(strings.Fields(err.Error()), " ")) // on one line
+	}
+	for _, name := range sorted(all) {
+		if name != "beat_schedule" && name != "timezone" {
+			return nil, fmt.Errorf("%q is nothing that belongs here: write entries below beat_schedule, and their zone as timezone", name)
+		}
+	}
+	zone, ok := all["timezone"].(string)
+	if all["timezone"] != nil && !ok {
+		return nil, errors.New("timezone must be a name, such as Asia/Tokyo")
+	}
+	if all["beat_schedule"] == nil {
+		return nil, nil
+	}
+	named, ok := all["beat_schedule"].(map[string]any)
+	if !ok {
+		return nil, errors.New("beat_schedule must hold entries by name")
+	}
+	var entries []store.Outside
+	for _, name := range sorted(named) {
+		entry := store.Outside{Key: name, Definition: store.Definition{Name: name, Zone: zone, Enabled: true}}
+		if err := define(&entry, named[name]); err != nil {
+			entry.Problem = err.Error()
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}

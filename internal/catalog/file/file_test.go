@@ -1,0 +1,214 @@
+package file
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// want are the entries of each of the files in testdata, which say the same.
+var want = []store.Outside{
+	{Key: "cleanup", Definition: store.Definition{
+		Name: "cleanup", Task: "proj.tasks.cleanup", Spec: "0 4 * * *", Zone: "Asia/Tokyo", Enabled: true,
+		Args: `[16,"x"]`, Kwargs: `{"deep":true}`, Options: `{"expires":3600,"queue":"low"}`, Description: "each night",
+	}},
+	{Key: "half minute", Definition: store.Definition{Name: "half minute", Task: "proj.tasks.tick", Spec: "@every 30s", Zone: "Asia/Tokyo", Enabled: true}},
+	{Key: "launch", Definition: store.Definition{Name: "launch", Task: "proj.tasks.launch", Spec: "@at 2027-01-01T00:00:00Z", Zone: "Asia/Tokyo", Enabled: true}},
+	{Key: "off", Definition: store.Definition{
+		Name: "off", Task: "proj.tasks.tick", Spec: "@every 2h0m0s", Zone: "Europe/Berlin", Rules: `{"weekend":"sat,sun"}`,
+		Misfire: schedule.Misfire{Policy: schedule.Skip, Grace: 90 * time.Second, Count: 3, Age: time.Hour},
+	}},
+	{Key: "sunset", Definition: store.Definition{Name: "sunset", Task: "proj.tasks.light", Spec: "@solar sunset 35.6895 139.6917", Zone: "Asia/Tokyo", Enabled: true}},
+	{Key: "weekdays", Definition: store.Definition{Name: "weekdays", Task: "proj.tasks.tick", Spec: "0,30 9 * * mon-fri", Zone: "Asia/Tokyo", Enabled: true}},
+}
+
+func TestFormatsSayTheSame(t *testing.T) {
+	for _, name := range []string{"schedules.yaml", "schedules.json", "schedules.toml"} {
+		files, err := New(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := files.Read(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		for _, entry := range got {
+			if _, err := schedule.ParseSpec(entry.Spec, entry.Zone, entry.Anchor); err != nil {
+				t.Errorf("%s: %s: %v", name, entry.Name, err)
+			}
+		}
+	}
+}
+
+// What is wrong with one entry is said of it, and the others stand.
+func TestWhatIsWrongWithAnEntry(t *testing.T) {
+	for _, tt := range []struct{ entry, problem string }{
+		{`1`, "the entry must have task and schedule"},
+		{`{schedule: 30}`, "the entry has no task"},
+		{`{task: t}`, "the entry has no schedule"},
+		{`{task: t, schedule: 30, queue: x}`, "queue belongs below options"},
+		{`{task: t, schedule: 30, shedule: x}`, `no field is called "shedule"`},
+		{`{task: t, schedule: 0.5}`, "an interval of 0.5 seconds is out of range"},
+		{`{task: t, schedule: -1}`, "out of range"},
+		{`{task: t, schedule: {crontab: {second: 1}}}`, `a crontab has no "second"`},
+		{`{task: t, schedule: {minute: {a: 1}}}`, "minute must be a text, a number or a list of them"},
+		{`{task: t, schedule: {every: 1, period: fortnights}}`, `period is "fortnights"`},
+		{`{task: t, schedule: {every: often}}`, `every is "often": write a number`},
+		{`{task: t, schedule: {}}`, "none of crontab"},
+		{`{task: t, schedule: [1]}`, "must be seconds, a text or a kind of schedule"},
+		{`{task: 1, schedule: 30}`, "task must be a text"},
+		{`{task: t, schedule: 30, enabled: maybe}`, "enabled must be true or false"},
+		{`{task: t, schedule: 30, relative: 1}`, "relative must be true or false"},
+		{`{task: t, schedule: 30, args: {1: 2}}`, "args can't be written as JSON"},
+		{`{task: t, schedule: 30, misfire_policy: 1}`, "misfire_policy must be once, skip or all"},
+		{`{task: t, schedule: 30, misfire_max_count: -1}`, "misfire_max_count must be a whole number"},
+		{`{task: t, schedule: 30, misfire_grace_seconds: x}`, "misfire_grace_seconds must be seconds"},
+	} {
+		entries, err := parse(".yaml", []byte("beat_schedule:\n  good: {task: t, schedule: 30}\n  odd: "+tt.entry+"\n"))
+		if err != nil || len(entries) != 2 {
+			t.Errorf("%s: %d entries, %v", tt.entry, len(entries), err)
+			continue
+		}
+		if entries[0].Problem != "" || !strings.Contains(entries[1].Problem, tt.problem) || strings.Contains(entries[1].Problem, "\n") {
+			t.Errorf("%s: the problems are %q and %q, want none and %q", tt.entry, entries[0].Problem, entries[1].Problem, tt.problem)
+		}
+	}
+}
+
+// A file that can't be read as a whole is an error that says where.
+func TestWhatIsWrongWithAFile(t *testing.T) {
+	for _, tt := range []struct{ ending, text, problem string }{
+		{".yaml", "beat_schedule: [", ""},
+		{".yaml", "beat_schedule: {a: {task: t, schedule: 30}, a: {task: u, schedule: 30}}", "a"},
+		{".yaml", "cleanup: {task: t, schedule: 30}", `"cleanup" is nothing that belongs here: write entries below beat_schedule`},
+		{".yaml", "beat_schedule: 5", "beat_schedule must hold entries by name"},
+		{".yaml", "timezone: 5", "timezone must be a name"},
+		{".json", `{"beat_schedule": {"a": {"task": "t", "schedule": 1}, "a": {"task": "u", "schedule": 1}}}`, `"a" is there twice`},
+		{".json", `{`, "EOF"},
+		{".toml", `beat_schedule = `, "toml"},
+	} {
+		_, err := parse(tt.ending, []byte(tt.text))
+		if err == nil || !strings.Contains(err.Error(), tt.problem) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s %s: %v, want one line with %q", tt.ending, tt.text, err, tt.problem)
+		}
+	}
+	if _, err := New("schedules.ini"); err == nil {
+		t.Error("a file of no known kind was taken")
+	}
+	missing, err := New(filepath.Join(t.TempDir(), "a.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := missing.Read(t.Context()); err == nil {
+		t.Error("a file that is not there was read")
+	}
+	for _, ending := range []string{".yaml", ".json", ".toml"} {
+		if entries, err := parse(ending, map[string][]byte{".json": []byte("{}")}[ending]); err != nil || len(entries) > 0 {
+			t.Errorf("an empty %s gives %v, %v; want no entries", ending, entries, err)
+		}
+	}
+}
+
+// A file that is written, replaced, removed or made is told of once.
+func TestChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "schedules.yaml")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(path, "timezone: UTC\n")
+	files, err := New(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan error)
+	ctx, cancel := context.WithCancel(t.Context())
+	ready := make(chan struct{})
+	go func() {
+		close(ready)
+		for {
+			err := files.Changed(ctx)
+			told <- err
+			if err != nil {
+				return
+			}
+		}
+	}()
+	<-ready
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // until it has looked
+		files.mu.Lock()
+		looked := files.last != nil
+		files.mu.Unlock()
+		if looked || time.Now().After(deadline) {
+			break
+		}
+	}
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"a longer text", func() { write(path, "timezone: Asia/Tokyo\n") }},
+		{"another file in its place", func() {
+			write(path+".new", "timezone: Asia/Seoul\n")
+			if err := os.Rename(path+".new", path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"none", func() {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"one again", func() { write(path, "timezone: UTC\n") }},
+	} {
+		step.do()
+		select {
+		case err := <-told:
+			if err != nil {
+				t.Fatalf("%s: %v", step.name, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s was not told of", step.name)
+		}
+	}
+	cancel()
+	if err := <-told; err == nil {
+		t.Error("Changed returned no error after its context ended")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for name := range formats {
+		if text, err := os.ReadFile(filepath.Join("testdata", "schedules"+name)); err == nil {
+			f.Add(name, text)
+		}
+	}
+	f.Add(".yaml", []byte("beat_schedule: {a: {task: t, schedule: {minute: [1, 2]}, args: [!!binary aGk=]}}"))
+	f.Fuzz(func(t *testing.T, ending string, text []byte) {
+		if formats[ending] == nil {
+			return
+		}
+		entries, err := parse(ending, text)
+		if err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("the error has several lines: %q", err)
+		}
+		for _, entry := range entries {
+			if entry.Problem == "" && entry.Task == "" {
+				t.Errorf("an entry without a task has no problem: %+v", entry)
+			}
+		}
+	})
+}
