@@ -68,6 +68,8 @@ func opened(cmd *cobra.Command, mayMake bool, atMost time.Duration, do func(ctx 
 		return usage("%s", oneLine(input))
 	case errors.Is(err, store.ErrNoEntry):
 		return usage("%v", store.ErrNoEntry)
+	case errors.Is(err, store.ErrNoCalendar):
+		return usage("%v", store.ErrNoCalendar)
 	case errors.Is(err, store.ErrNotPaused):
 		return usage("%v", store.ErrNotPaused)
 	}

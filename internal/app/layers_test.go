@@ -18,7 +18,7 @@ const module = "github.com/onebeat/onebeat/"
 // it may import of ours, below internal/.
 var layers = map[string]string{
 	"internal/schedule": "", "internal/celery": "", "internal/failpoint": "", // the words
-	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", "internal/audit": "schedule", "internal/forecast": "schedule", "internal/celeryapp": "", // the steps
+	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", "internal/audit": "schedule", "internal/forecast": "schedule", "internal/celeryapp": "", "internal/daysoff": "schedule", // the steps
 	"internal/dispatch":        "schedule celery failpoint",
 	"internal/store":           "schedule failpoint mysqlurl", // the ports, and what serves them
 	"internal/store/storetest": "schedule store audit",
@@ -37,7 +37,7 @@ var layers = map[string]string{
 	"internal/broker/brokertest": "celery failpoint broker",
 
 	"internal/app": "schedule celery store broker plan dispatch lease web audit catalog/file", // the wiring
-	"cmd/onebeat":  "app schedule store broker web audit forecast celeryapp",
+	"cmd/onebeat":  "app schedule store broker web audit forecast celeryapp daysoff",
 }
 
 // The machine's zone decides nothing, and zones are loaded in one place.

@@ -13,10 +13,25 @@ const secondsPerDay = 24 * 60 * 60
 // A dayRange is days from first to last, as numbers of days since 1970-01-01.
 type dayRange struct{ first, last int64 }
 
-// daysOff are days on which nobody works: days of the week, and dates.
+// String returns the range in the form that parseDates reads.
+func (r dayRange) String() string {
+	first, last := dateText(r.first), dateText(r.last)
+	if first == last {
+		return first
+	}
+	return first + ".." + last
+}
+
+func dateText(day int64) string {
+	return time.Unix(day*secondsPerDay, 0).UTC().Format(time.DateOnly)
+}
+
+// daysOff are days on which nobody works: days of the week, dates, and those of
+// calendars.
 type daysOff struct {
-	week   uint8      // bit 0 is Sunday
-	ranges []dayRange // in order, apart from each other
+	week      uint8      // bit 0 is Sunday
+	ranges    []dayRange // in order, apart from each other
+	calendars []*Calendar
 }
 
 // parseDates reads a date, or a range of dates with two dots; ok is false for a text
@@ -60,12 +75,14 @@ func (d *daysOff) sort() {
 	d.ranges = joined
 }
 
-func (d *daysOff) none() bool { return d.week == 0 && len(d.ranges) == 0 }
+func (d *daysOff) none() bool {
+	return d.week == 0 && len(d.ranges) == 0 && len(d.calendars) == 0
+}
 
 // off says whether nobody works on a day.
 func (d *daysOff) off(day int64) bool {
 	weekday := ((day+4)%7 + 7) % 7 // 1970-01-01 was a Thursday
-	if d.week&(1<<weekday) != 0 {
+	if d.week&(1<<weekday) != 0 || slices.ContainsFunc(d.calendars, func(c *Calendar) bool { return c.days.off(day) }) {
 		return true
 	}
 	i, found := slices.BinarySearchFunc(d.ranges, day, func(days dayRange, day int64) int {
@@ -86,8 +103,16 @@ func (d *daysOff) longest() int64 {
 	if d.week == 1<<7-1 {
 		return mostDaysOff + 1
 	}
+	if len(d.calendars) == 1 && len(d.ranges) == 0 { // as many entries have it
+		return d.calendars[0].longest(d.week)
+	}
+	return d.walk()
+}
+
+// walk is longest, worked out.
+func (d *daysOff) walk() int64 {
 	var longest int64
-	walk := func(from int64) { // both ways, from a day that is off
+	along := func(from int64) { // both ways, from a day that is off
 		first, last := from, from
 		for d.off(first-1) && last-first <= mostDaysOff {
 			first--
@@ -112,7 +137,12 @@ func (d *daysOff) longest() int64 {
 		}
 	}
 	for _, days := range d.ranges {
-		walk(days.first)
+		along(days.first)
+	}
+	for _, calendar := range d.calendars {
+		for _, days := range calendar.days.ranges {
+			along(days.first)
+		}
 	}
 	return longest
 }

@@ -23,7 +23,8 @@ type Ruled struct {
 	specs  []Spec
 	except []Spec
 	days   daysOff
-	moves  int // days to go at a time to find a working day; 0 drops the slot
+	named  *rules // where days are off by calendars: what was written
+	moves  int    // days to go at a time to find a working day; 0 drops the slot
 	zone   *zone
 	offset time.Duration // Offset and Splay
 	jitter time.Duration
@@ -37,16 +38,17 @@ type Ruled struct {
 
 // rules are the rules as they are written: a JSON object after @rules.
 type rules struct {
-	Also    []string `json:"also,omitempty"`    // specs whose slots count too
-	Except  []string `json:"except,omitempty"`  // specs whose slots are none; dates and ranges of dates that are days off
-	Weekend string   `json:"weekend,omitempty"` // days of the week that are off: "sat,sun"
-	Shift   string   `json:"shift,omitempty"`   // of slots on days off: skip (unless set), next or previous working day
-	Offset  string   `json:"offset,omitempty"`  // later by so much, or with a minus earlier
-	Splay   string   `json:"splay,omitempty"`   // later by up to so much, always the same for an entry
-	Jitter  string   `json:"jitter,omitempty"`  // later by up to so much, other for each slot
-	Start   string   `json:"start,omitempty"`   // no slot before
-	End     string   `json:"end,omitempty"`     // no slot after
-	Key     string   `json:"key,omitempty"`     // what splay and jitter go by, the entry's id unless set
+	Also      []string `json:"also,omitempty"`      // specs whose slots count too
+	Except    []string `json:"except,omitempty"`    // specs whose slots are none; dates and ranges of dates that are days off
+	Weekend   string   `json:"weekend,omitempty"`   // days of the week that are off: "sat,sun"
+	Calendars []string `json:"calendars,omitempty"` // calendars whose days are off
+	Shift     string   `json:"shift,omitempty"`     // of slots on days off: skip (unless set), next or previous working day
+	Offset    string   `json:"offset,omitempty"`    // later by so much, or with a minus earlier
+	Splay     string   `json:"splay,omitempty"`     // later by up to so much, always the same for an entry
+	Jitter    string   `json:"jitter,omitempty"`    // later by up to so much, other for each slot
+	Start     string   `json:"start,omitempty"`     // no slot before
+	End       string   `json:"end,omitempty"`       // no slot after
+	Key       string   `json:"key,omitempty"`       // what splay and jitter go by, the entry's id unless set
 }
 
 const (
@@ -92,13 +94,13 @@ func (r Reading) parseRuled(text string) (Spec, error) {
 // jsonFault says in words what is wrong with rules.
 func jsonFault(err error) string {
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return name + " is not known: write also, except, weekend, shift, offset, splay, jitter, start or end"
+		return name + " is not known: write also, except, weekend, calendars, shift, offset, splay, jitter, start or end"
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrong.Field == "" {
 			return fmt.Sprintf(`they are a JSON %s: write an object such as {"except": ["2026-12-25"]}`, wrong.Value)
 		}
-		return fmt.Sprintf("%s is a JSON %s: write a text, or for also and except a list of texts", wrong.Field, wrong.Value)
+		return fmt.Sprintf("%s is a JSON %s: write a text, or for also, except and calendars a list of texts", wrong.Field, wrong.Value)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return `they end too early: write a JSON object such as {"except": ["2026-12-25"]}`
@@ -118,6 +120,7 @@ func (r Reading) rule(written rules, base Spec) (*Ruled, error) {
 	}
 	if err := errors.Join(
 		ruled.readSpecs(r, &written),
+		ruled.readCalendars(r, &written),
 		ruled.readDays(&written),
 		ruled.readLengths(&written),
 		ruled.readBounds(&written),
@@ -125,13 +128,11 @@ func (r Reading) rule(written rules, base Spec) (*Ruled, error) {
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return nil, errors.New(first)
 	}
-	text, err := json.Marshal(written)
-	if err != nil {
+	if ruled.text, err = written.text(z, base); err != nil {
 		return nil, err
 	}
-	ruled.text = "@rules " + string(text) + " " + base.String()
-	if z.name != "UTC" {
-		ruled.text = "CRON_TZ=" + z.name + " " + ruled.text
+	if len(written.Calendars) > 0 {
+		ruled.named = &written
 	}
 	ruled.words = written.words(ruled.specs)
 	first := ruled.Next(time.Unix(firstSecond, 0))
@@ -139,6 +140,19 @@ func (r Reading) rule(written rules, base Spec) (*Ruled, error) {
 		return nil, errors.New("these rules leave no slot")
 	}
 	return ruled, ruled.dense(first)
+}
+
+// text is the rules before their spec.
+func (written *rules) text(z *zone, base Spec) (string, error) {
+	object, err := json.Marshal(written)
+	if err != nil {
+		return "", err
+	}
+	text := "@rules " + string(object) + " " + base.String()
+	if z.name != "UTC" {
+		text = "CRON_TZ=" + z.name + " " + text
+	}
+	return text, nil
 }
 
 // dense is the error for specs with so many slots that Next would look back on too
@@ -179,6 +193,23 @@ func (ruled *Ruled) readSpecs(r Reading, written *rules) error {
 		}
 		ruled.except = append(ruled.except, spec)
 		written.Except[i] = spec.String()
+	}
+	return nil
+}
+
+// readCalendars finds the calendars whose days are off.
+func (ruled *Ruled) readCalendars(r Reading, written *rules) error {
+	if len(written.Calendars) > 0 && r.Calendar == nil {
+		return errors.New("calendars: they are kept in the database, and none is asked here")
+	}
+	for _, name := range written.Calendars {
+		calendar, err := r.Calendar(name)
+		if err != nil {
+			return fmt.Errorf("calendars: %w", err)
+		}
+		if !slices.Contains(ruled.days.calendars, calendar) {
+			ruled.days.calendars = append(ruled.days.calendars, calendar)
+		}
 	}
 	return nil
 }
@@ -322,6 +353,7 @@ func (written *rules) words(specs []Spec) string {
 	for _, rule := range []struct{ before, value, after string }{
 		{"; except ", strings.Join(written.Except, ", "), ""},
 		{"; not on ", written.Weekend, ""},
+		{"; not on the days of ", strings.Join(written.Calendars, ", "), ""},
 		{"; from days off to the ", strings.TrimSuffix(written.Shift, "skip"), " working day"},
 		{"; later by ", written.Offset, ""},
 		{"; spread over ", written.Splay, ""},
@@ -391,8 +423,25 @@ func (ruled *Ruled) working(slot time.Time) (time.Time, bool) {
 	return time.Unix(ruled.zone.instant(local), int64(slot.Nanosecond())).UTC(), true
 }
 
-// String implements Spec.
-func (ruled *Ruled) String() string { return ruled.text }
+// String implements Spec. The days of calendars are written out, so that what it
+// returns can be read where the calendars are not, and is another when they change.
+func (ruled *Ruled) String() string {
+	if ruled.named == nil {
+		return ruled.text
+	}
+	written := *ruled.named
+	written.Calendars, written.Except = nil, slices.Clone(written.Except)
+	for _, calendar := range ruled.days.calendars {
+		for _, days := range calendar.days.ranges {
+			written.Except = append(written.Except, days.String())
+		}
+	}
+	text, err := written.text(ruled.zone, ruled.specs[0])
+	if err != nil {
+		return ruled.text // it had a JSON form before
+	}
+	return text
+}
 
 // Location returns the zone that dates and days of the week are of.
 func (ruled *Ruled) Location() *time.Location { return ruled.zone.location }

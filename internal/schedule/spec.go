@@ -17,6 +17,10 @@ type Reading struct {
 	Standard     bool // the dialect of crontabs is the standard one, not Celery's
 	CeleryClocks bool // as if DST=celery stood before
 
+	// Calendar returns the calendar of a name that rules give. Its error says what to
+	// do, on one line. Nil: there are none.
+	Calendar func(name string) (*Calendar, error)
+
 	ruled bool // rules are around it already
 }
 

@@ -38,7 +38,7 @@ func (s *Store) Apply(ctx context.Context, definitions []Definition, dry bool) (
 	if err != nil || dry {
 		return steps, err
 	}
-	now, err := s.Now(ctx)
+	as, err := s.present(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -46,11 +46,11 @@ func (s *Store) Apply(ctx context.Context, definitions []Definition, dry bool) (
 		for i, step := range steps {
 			switch step.Do {
 			case StepAdd:
-				if steps[i].ID, err = s.add(ctx, tx, definitions[i], now); err != nil {
+				if steps[i].ID, err = s.add(ctx, tx, definitions[i], as); err != nil {
 					return fmt.Errorf("%s: %w", step.Name, err)
 				}
 			case StepChange:
-				err := s.edit(ctx, tx, step.ID, now, func(d *Definition) { d.take(definitions[i]) })
+				err := s.edit(ctx, tx, step.ID, as, func(d *Definition) { d.take(definitions[i]) })
 				if err != nil {
 					return fmt.Errorf("%s: %w", step.Name, err)
 				}
@@ -70,7 +70,7 @@ func (s *Store) compare(ctx context.Context, definitions []Definition) ([]Step, 
 	if err != nil {
 		return nil, err
 	}
-	now, err := s.Now(ctx)
+	as, err := s.present(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (s *Store) compare(ctx context.Context, definitions []Definition) ([]Step, 
 			return nil, &InputError{fmt.Sprintf("%d entries are called %s: rename all but one", len(there), definition.Name)}
 		}
 		seen[definition.Name] = true
-		if err := s.validate(definition, now); err != nil {
+		if err := s.validate(definition, as); err != nil {
 			return nil, &InputError{definition.Name + ": " + err.Error()}
 		}
 		if err := s.fits(definition, s.shape()); err != nil {

@@ -94,6 +94,7 @@ func (s *Store) subjects(ctx context.Context, ids []string, since map[string]tim
 	options.Prepare = nil // nothing is sent
 	found := make(map[string]schedule.Subject, len(ids))
 	err = s.some(ctx, s.newFeed(), ids, func(r *row) error {
+		r.calendars = reading.calendars
 		found[r.id] = reading.subject(r, &options, since[r.id])
 		return nil
 	})

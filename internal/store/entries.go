@@ -157,15 +157,30 @@ func (s *Store) get(ctx context.Context, id string) (Row, error) {
 
 // onlyReading is a reading that remembers nothing.
 func (s *Store) onlyReading(ctx context.Context) (*reading, error) {
-	now, err := s.Now(ctx)
+	as, err := s.present(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &reading{store: s, home: s.home(s.shape()), first: beginning{at: now}}, nil
+	return &reading{store: s, home: s.home(s.shape()), first: beginning{at: as.now}, calendars: as.calendars}, nil
+}
+
+// A present is what a definition is judged by beside itself.
+type present struct {
+	now       time.Time
+	calendars *calendars
+}
+
+func (s *Store) present(ctx context.Context) (as present, err error) {
+	if as.now, err = s.Now(ctx); err != nil {
+		return as, err
+	}
+	as.calendars, err = s.readCalendars(ctx)
+	return as, err
 }
 
 // row makes the row that people see.
 func (r *reading) row(from *row) Row {
+	from.calendars = r.calendars
 	change := r.change(from)
 	seen, _ := r.seen(from)
 	misfire, _ := from.misfire() // what is wrong with it is the row's Problem
@@ -209,13 +224,13 @@ func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, er
 	if err := s.look(ctx); err != nil {
 		return "", err
 	}
-	now, err := s.Now(ctx)
+	as, err := s.present(ctx)
 	if err != nil {
 		return "", err
 	}
 	var id schedule.ID
 	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
-		id, err = s.add(ctx, tx, definition, now)
+		id, err = s.add(ctx, tx, definition, as)
 		return err
 	})
 	var refused *InputError
@@ -228,11 +243,11 @@ func (s *Store) Add(ctx context.Context, definition Definition) (schedule.ID, er
 	return id, nil
 }
 
-func (s *Store) add(ctx context.Context, tx transaction, definition Definition, now time.Time) (schedule.ID, error) {
-	if err := s.validate(definition, now); err != nil {
+func (s *Store) add(ctx context.Context, tx transaction, definition Definition, as present) (schedule.ID, error) {
+	if err := s.validate(definition, as); err != nil {
 		return "", err
 	}
-	values := definition.values(now)
+	values := definition.values(as.now)
 	table := s.shape()
 	if err := s.fits(definition, table); err != nil {
 		return "", err
@@ -260,18 +275,18 @@ func (s *Store) Edit(ctx context.Context, id schedule.ID, change func(*Definitio
 	if err := s.look(ctx); err != nil {
 		return err
 	}
-	now, err := s.Now(ctx)
+	as, err := s.present(ctx)
 	if err != nil {
 		return err
 	}
-	err = s.db.transact(ctx, mode{}, func(tx transaction) error { return s.edit(ctx, tx, id, now, change) })
+	err = s.db.transact(ctx, mode{}, func(tx transaction) error { return s.edit(ctx, tx, id, as, change) })
 	if err != nil {
 		return fmt.Errorf("edit entry: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) edit(ctx context.Context, tx transaction, id schedule.ID, now time.Time, change func(*Definition)) error {
+func (s *Store) edit(ctx context.Context, tx transaction, id schedule.ID, as present, change func(*Definition)) error {
 	description, found := "", false
 	err := tx.each(ctx, "entry_lock", func(row scanner) error {
 		found = true
@@ -290,10 +305,10 @@ func (s *Store) edit(ctx context.Context, tx transaction, id schedule.ID, now ti
 	entry.Description = description
 	change(&entry.Definition)
 	table := s.shape()
-	if err := errors.Join(s.validate(entry.Definition, now), s.fits(entry.Definition, table)); err != nil {
+	if err := errors.Join(s.validate(entry.Definition, as), s.fits(entry.Definition, table)); err != nil {
 		return err
 	}
-	args := append(pick(entry.values(now), table.of(s.layout.updated)), string(id))
+	args := append(pick(entry.values(as.now), table.of(s.layout.updated)), string(id))
 	if _, err := tx.exec(ctx, "entry_update", args...); err != nil {
 		return err
 	}
@@ -349,10 +364,10 @@ func (s *Store) write(ctx context.Context, what string, id schedule.ID, name str
 }
 
 // validate says why the definition could not be planned, as an *InputError.
-func (s *Store) validate(definition Definition, now time.Time) error {
+func (s *Store) validate(definition Definition, as present) error {
 	r := row{
 		id:   "new", // any will do to see whether it can be planned
-		name: definition.Name, task: definition.Task, spec: definition.Spec, zone: definition.Zone, rules: definition.Rules, createdAt: now,
+		name: definition.Name, task: definition.Task, spec: definition.Spec, zone: definition.Zone, rules: definition.Rules, createdAt: as.now, calendars: as.calendars,
 		args: definition.Args, kwargs: definition.Kwargs, options: definition.Options,
 		policy: string(definition.Misfire.Policy), graceSeconds: definition.Misfire.Grace.Seconds(),
 		maxCount: int64(definition.Misfire.Count), maxAgeSeconds: definition.Misfire.Age.Seconds(),

@@ -165,6 +165,7 @@ type watch struct {
 
 	seen   map[string]uint64    // fingerprints by id, of all rows
 	paused map[string]time.Time // when pauses end by themselves
+	named  map[string][]string  // the calendars that rows name
 	asked  map[string]bool      // requests that were told of
 	moved  []atomic.Bool        // sources that may have changed, in order
 
@@ -182,7 +183,8 @@ type watch struct {
 func (s *Store) newWatch(watcher Watcher) *watch {
 	return &watch{
 		store: s, watcher: watcher, feed: s.newFeed(),
-		seen: map[string]uint64{}, paused: map[string]time.Time{}, asked: map[string]bool{}, moved: make([]atomic.Bool, len(s.sources)),
+		seen: map[string]uint64{}, paused: map[string]time.Time{}, named: map[string][]string{},
+		asked: map[string]bool{}, moved: make([]atomic.Bool, len(s.sources)),
 		pruneAt: time.Now().Add(pruneInterval),
 	}
 }
@@ -239,7 +241,8 @@ func (w *watch) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read first start: %w", err)
 	}
-	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: true}
+	known := w.reading.calendars
+	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: true, calendars: known}
 	if err := w.sweep(ctx); err != nil {
 		return err
 	}
@@ -330,10 +333,17 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 // that are gone by their number.
 func (w *watch) sweep(ctx context.Context) error {
 	started := time.Now()
+	concerned, err := w.lookAtCalendars(ctx)
+	if err != nil {
+		return err
+	}
 	if err := w.feed.touched(ctx, func(r *row) error { return w.take(ctx, r) }); err != nil {
 		return fmt.Errorf("read entries: %w", err)
 	}
 	if err := w.apply(ctx); err != nil {
+		return err
+	}
+	if err := w.reread(ctx, concerned); err != nil {
 		return err
 	}
 	count := 0
@@ -355,6 +365,23 @@ func (w *watch) sweep(ctx context.Context) error {
 		w.sweepFor = w.sweptAt.Sub(started)
 	}
 	return nil
+}
+
+// lookAtCalendars reads the calendars and returns the entries whose rules name one that
+// is another now.
+func (w *watch) lookAtCalendars(ctx context.Context) (concerned []string, err error) {
+	now, err := w.store.readCalendars(ctx)
+	if err != nil {
+		return nil, err
+	}
+	differ := now.differing(w.reading.calendars)
+	w.reading.calendars = now
+	for id, names := range w.named {
+		if slices.ContainsFunc(names, func(name string) bool { return differ[name] }) {
+			concerned = append(concerned, id)
+		}
+	}
+	return concerned, nil
 }
 
 // compare finds the rows that are gone, or that came unseen, by all ids.
@@ -387,6 +414,12 @@ func (w *watch) compare(ctx context.Context) error {
 
 // take keeps the row for the next apply if it says anything new.
 func (w *watch) take(ctx context.Context, r *row) error {
+	r.calendars = w.reading.calendars
+	if names := r.ruling().Calendars; len(names) > 0 {
+		w.named[r.id] = names
+	} else if len(w.named) > 0 {
+		delete(w.named, r.id)
+	}
 	print := r.fingerprint(r.zoneOr(w.store.options.Zone))
 	delete(w.paused, r.id)
 	if r.paused() && !r.pausedUntil.IsZero() {
@@ -445,6 +478,7 @@ func (w *watch) remove(ctx context.Context, gone map[string]bool) error {
 		for _, change := range part {
 			delete(w.seen, string(change.ID))
 			delete(w.paused, string(change.ID))
+			delete(w.named, string(change.ID))
 		}
 		if err := w.tell(ctx, part); err != nil {
 			return err

@@ -46,7 +46,7 @@ func newProvider(db *sql.DB, dialect goose.Dialect, folder string, options ...go
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, goose.WithStore(kept), goose.WithDisableGlobalRegistry(true))
+	options = append(options, goose.WithStore(kept), goose.WithDisableGlobalRegistry(true), goose.WithAllowOutofOrder(true))
 	return goose.NewProvider("", db, files, options...)
 }
 
@@ -102,16 +102,21 @@ func (s *Store) pendingOwn(ctx context.Context) (pending []string, err error) {
 	}
 	defer done()
 	var tables int
-	var last int64
+	made := map[int64]bool{}
 	err = s.db.each(ctx, "own_tables", func(row scanner) error { return row.Scan(&tables) })
 	if err == nil && tables > 0 {
-		err = s.db.each(ctx, "own_version", func(row scanner) error { return row.Scan(&last) })
+		err = s.db.each(ctx, "own_versions", func(row scanner) error {
+			var version int64
+			err := row.Scan(&version)
+			made[version] = true
+			return err
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read version of onebeat's own tables: %w", err)
 	}
 	for _, source := range provider.ListSources() {
-		if source.Version <= last {
+		if made[source.Version] {
 			continue
 		}
 		text, err := fs.ReadFile(migrations, path.Join("migrations", s.name, path.Base(source.Path)))

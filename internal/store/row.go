@@ -34,6 +34,8 @@ type row struct {
 	pauseReason, pausedBy string
 	readAt                time.Time // the database's clock
 
+	calendars *calendars // those of the database when it was read
+
 	oneOff      bool   // one slot is sent, whatever the spec gives after it
 	outside     bool   // it is a source's, whose run state is in onebeat_entries
 	description string // if outside
@@ -109,6 +111,9 @@ func (r *row) specDigest(zone string) uint64 {
 	if strings.Contains(spec, "@every") && !strings.Contains(spec, " from ") {
 		sum = sum.number(uint64(r.anchor().UnixMicro()))
 	}
+	for _, name := range r.ruling().Calendars {
+		sum = sum.text(name).number(r.calendars.digest(name))
+	}
 	if r.oneOff { // which a change of the row arms again
 		sum = sum.number(1).number(uint64(r.createdAt.UnixMicro()))
 	}
@@ -174,7 +179,7 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		return nil, errors.New("task_name is empty: write the Celery task's name there")
 	}
 	zone := r.zoneOr(options.Zone)
-	spec, err := schedule.Reading{Zone: zone, Anchor: r.anchor(), Key: r.id}.Parse(r.ruled())
+	spec, err := schedule.Reading{Zone: zone, Anchor: r.anchor(), Key: r.id, Calendar: r.calendars.find}.Parse(r.ruled())
 	if err != nil {
 		return nil, err
 	}

@@ -124,10 +124,11 @@ func (s *Store) begun(ctx context.Context) error {
 
 // A reading makes changes of rows.
 type reading struct {
-	store    *Store
-	home     string
-	first    beginning
-	remember bool // write down what is seen for the first time
+	store     *Store
+	home      string
+	first     beginning
+	calendars *calendars
+	remember  bool // write down what is seen for the first time
 
 	ids, specs []string // to be written down
 	afters     []time.Time

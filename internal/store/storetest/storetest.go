@@ -63,6 +63,10 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"an edited spec counts from the edit", testSpecEdit},
 		{"an enabled entry counts from then", testEnable},
 		{"rules stand around the spec", testRules},
+		{"calendars of days off stand in rules", testCalendars},
+		{"calendars that another program edits are seen", testCalendarsByHand},
+		{"an older onebeat's tables get what came since", testOlderOwn},
+		{"an audit knows calendars", testAuditOfCalendars},
 		{"a time inserted when it had passed is due", testOneOff},
 		{"a load after runs knows them", testLoad},
 

@@ -1,0 +1,3 @@
+-- Hints that any entry may have changed, and wakes those who watch when the transaction commits.
+-- In: nothing. Out: nothing that matters.
+INSERT INTO onebeat_changes (entry_id) VALUES (NULL)
