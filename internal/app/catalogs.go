@@ -1,11 +1,15 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/catalog/file"
+	"github.com/onebeat/onebeat/internal/catalog/redbeat"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -14,19 +18,126 @@ import (
 func catalogsOf(config Config) (table string, sources []store.Source, err error) {
 	table = "none"
 	for kind := range strings.SplitSeq(config.String("catalog"), ",") {
+		var source store.Source
 		switch {
 		case slices.Contains(tables, kind):
 			table = kind
+			continue
 		case kind == "file":
 			if config.String("catalog-file") == "" {
 				return "", nil, errors.New("no file of entries is named: give --catalog-file")
 			}
-			files, err := file.New(strings.Split(config.String("catalog-file"), ",")...)
-			if err != nil {
-				return "", nil, err
-			}
-			sources = append(sources, files)
+			source, err = file.New(strings.Split(config.String("catalog-file"), ",")...)
+		case kind == "redbeat":
+			source, err = openRedBeat(config)
 		}
+		if err != nil {
+			return "", nil, err
+		}
+		sources = append(sources, source)
 	}
 	return table, sources, nil
 }
+
+func openRedBeat(config Config) (store.Source, error) {
+	url := config.String("redbeat-url")
+	if url == "" {
+		url, _, _ = strings.Cut(config.String("broker"), ";")
+	}
+	if !strings.HasPrefix(url, "redis") && !strings.HasPrefix(url, "unix:") {
+		return nil, errors.New("RedBeat's entries are in Redis, and the broker is none: give --redbeat-url")
+	}
+	lock := config.String("redbeat-lock")
+	if lock == "off" {
+		lock = ""
+	}
+	return redbeat.New(url, redbeat.Options{Prefix: config.String("redbeat-prefix"), Lock: lock, Zone: config.String("zone")})
+}
+
+// How often the lock of a catalog is asked for, and prolonged.
+const (
+	lockRetry   = time.Second
+	lockProlong = 10 * time.Second
+)
+
+// errUnlocked says that another program has taken a catalog's lock.
+var errUnlocked = errors.New("another scheduler has taken the lock of its entries")
+
+// lock takes the locks of catalogs that other programs run too, waiting for those
+// that are held; prolong keeps them until ctx ends. A clean end gives them back with
+// unlock: after a crash they end by themselves, and another node of this
+// installation has them at once.
+func (n *node) lock(ctx, hold context.Context) error {
+	owner := n.lockOwner()
+	for _, source := range n.store.Sources() {
+		locker, ok := source.(store.Locker)
+		for failed := ""; ok; {
+			free, err := locker.Lock(hold, owner)
+			if err == nil && free == 0 {
+				break
+			}
+			if err == nil {
+				err = fmt.Errorf("another scheduler holds their lock, for %v at most: stop it, and onebeat goes on when it is free", free.Round(time.Second))
+			}
+			said, _, _ := strings.Cut(err.Error(), ", for ")
+			if hold.Err() == nil && ctx.Err() == nil && said != failed {
+				failed = said
+				n.log.Warn("nothing is sent yet: the entries are not free", "catalog", source.String(), "err", err)
+			}
+			select {
+			case <-time.After(lockRetry):
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-hold.Done():
+				return context.Cause(hold)
+			}
+		}
+	}
+	return nil
+}
+
+// prolong keeps the locks until ctx ends. It fails if one was taken.
+func (n *node) prolong(ctx context.Context) error {
+	tick := time.NewTicker(lockProlong)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, source := range n.store.Sources() {
+			locker, ok := source.(store.Locker)
+			if !ok {
+				continue
+			}
+			free, err := locker.Lock(ctx, n.lockOwner())
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case err != nil:
+				n.log.Warn("the lock of entries cannot be prolonged; trying on", "catalog", source.String(), "err", err)
+			case free != 0:
+				return fmt.Errorf("%s: %w", source, errUnlocked)
+			}
+		}
+	}
+}
+
+// unlock tells catalogs that keep run state too what ended, and gives their locks back.
+func (n *node) unlock() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := n.store.FlushSources(ctx); err != nil {
+		n.log.Error("run state could not be written where the entries are", "err", err)
+	}
+	for _, source := range n.store.Sources() {
+		if locker, ok := source.(store.Locker); ok {
+			if err := locker.Unlock(ctx, n.lockOwner()); err != nil {
+				n.log.Warn("the lock of entries could not be given back: it ends by itself", "catalog", source.String(), "err", err)
+			}
+		}
+	}
+}
+
+func (n *node) lockOwner() string { return "onebeat:" + n.store.Installation() }

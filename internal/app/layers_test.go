@@ -23,6 +23,7 @@ var layers = map[string]string{
 	"internal/store":           "schedule failpoint mysqlurl", // the ports, and what serves them
 	"internal/store/storetest": "schedule store audit",
 	"internal/catalog/file":    "schedule store",
+	"internal/catalog/redbeat": "schedule store broker/address",
 	"internal/broker":          "celery broker/address broker/redis broker/amqp broker/sqlalchemy broker/filesystem broker/sqs",
 
 	"internal/broker/address":    "",
@@ -36,7 +37,7 @@ var layers = map[string]string{
 	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl",
 	"internal/broker/brokertest": "celery failpoint broker",
 
-	"internal/app": "schedule celery store broker plan dispatch lease web audit catalog/file", // the wiring
+	"internal/app": "schedule celery store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring
 	"cmd/onebeat":  "app schedule store broker web audit forecast celeryapp daysoff",
 }
 

@@ -287,6 +287,17 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	n.leads(term, planner)
 	defer n.leads(0, nil)
 
+	if err := n.lock(ctx, hold); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer func() {
+		if ctx.Err() != nil { // a clean stop
+			n.unlock()
+		}
+	}()
 	if err := n.store.NoteLedger(hold); err != nil {
 		return err
 	}
@@ -319,6 +330,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
 	group.Go(func() error { return n.tendLedger(working) })
+	group.Go(func() error { return n.prolong(working) })
 	group.Go(func() error { return follower.run(working, n.store) })
 	group.Go(func() error {
 		defer done()

@@ -123,6 +123,7 @@ func (s *Store) Record(ctx context.Context, term int64, seqs []int64, runs []sch
 		return fmt.Errorf("record: %w", err)
 	}
 	if !work.again {
+		s.noteEnds(work.ended)
 		s.memory.record(work.ended)
 	}
 	return failpoint.Here("record.after")

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,6 +26,30 @@ type Source interface {
 	// Changed returns when entries may have changed since it was last called, or with
 	// the error of ctx. It may return early.
 	Changed(ctx context.Context) error
+}
+
+// A Recorder is a Source that keeps run state itself too, for whoever comes after
+// onebeat.
+type Recorder interface {
+	// Record writes that entries ran. It is called after the runs are on record here, and
+	// again after an error, or a crash, with what may be written already.
+	Record(ctx context.Context, ends []End) error
+}
+
+// An End is what runs did to the state of an entry since the last Record.
+type End struct {
+	Key   string    // as of Outside
+	Last  time.Time // the last slot sent; zero if none was
+	Count int64     // slots sent
+}
+
+// A Locker is a Source of which another program stands still while its lock is held.
+type Locker interface {
+	// Lock takes the lock for an owner, or prolongs it. If another owner has it, it
+	// returns how long that one has it for at most.
+	Lock(ctx context.Context, owner string) (free time.Duration, err error)
+	// Unlock gives the owner's lock back.
+	Unlock(ctx context.Context, owner string) error
 }
 
 // An Outside is an entry of a Source.
@@ -79,13 +104,15 @@ type sourced struct {
 	mu      sync.Mutex
 	rows    map[string]*row // by id; nil before the first read
 	problem string          // of the last read
+	ends    map[string]End  // by key, for the source's Record
+	ended   chan struct{}   // there are some
 }
 
 // sourcesOf keeps the sources, whose names must differ.
 func sourcesOf(sources []Source) []*sourced {
 	kept := make([]*sourced, len(sources))
 	for i, source := range sources {
-		kept[i] = &sourced{Source: source, prefix: source.Name() + ":"}
+		kept[i] = &sourced{Source: source, prefix: source.Name() + ":", ends: map[string]End{}, ended: make(chan struct{}, 1)}
 	}
 	return kept
 }
@@ -146,6 +173,88 @@ func (x *sourced) of(ids []string) []row {
 		}
 	}
 	return rows
+}
+
+// note keeps what a source's own Record is to be told of.
+func (x *sourced) note(ends ...End) {
+	if _, ok := x.Source.(Recorder); !ok || len(ends) == 0 {
+		return
+	}
+	x.mu.Lock()
+	for _, end := range ends {
+		was := x.ends[end.Key]
+		x.ends[end.Key] = End{Key: end.Key, Last: latest(was.Last, end.Last), Count: was.Count + end.Count}
+	}
+	x.mu.Unlock()
+	select {
+	case x.ended <- struct{}{}:
+	default:
+	}
+}
+
+// flush tells the source of what ended. What it could not be told of is kept.
+func (x *sourced) flush(ctx context.Context) error {
+	x.mu.Lock()
+	ends := slices.Collect(maps.Values(x.ends))
+	x.ends = map[string]End{}
+	x.mu.Unlock()
+	if len(ends) == 0 {
+		return nil
+	}
+	err := x.Source.(Recorder).Record(ctx, ends)
+	if err != nil {
+		x.note(ends...)
+	}
+	return err
+}
+
+// noteEnds keeps what ended of the sources' entries.
+func (s *Store) noteEnds(ended ends) {
+	for i, id := range ended.ids {
+		if x := s.source(id); x != nil {
+			x.note(End{Key: id[len(x.prefix):], Last: ended.sent[i], Count: ended.counts[i]})
+		}
+	}
+}
+
+// FlushSources tells sources that keep run state too of all that ended. It is for a
+// node that stops.
+func (s *Store) FlushSources(ctx context.Context) error {
+	var faults []error
+	for _, x := range s.sources {
+		if err := x.flush(ctx); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", x, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// record tells a source of what ended, until ctx ends.
+func (s *Store) record(ctx context.Context, x *sourced) {
+	failed := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-x.ended:
+		}
+		err := x.flush(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			failed = ""
+			continue
+		case err.Error() != failed:
+			failed = err.Error()
+			s.log.WarnContext(ctx, "run state is not written where the entries are; trying on", "catalog", x.Name(), "err", err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // read makes sure that the source was read once.
@@ -266,6 +375,7 @@ func (w *watch) heed(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	for i, x := range w.store.sources {
+		all.Go(func() { w.store.record(ctx, x) })
 		all.Go(func() {
 			for {
 				err := x.Changed(ctx)
@@ -327,6 +437,9 @@ func (w *watch) outside(ctx context.Context, all bool) error {
 		}
 		err := w.store.eachOutside(ctx, x, x.ids(), func(r *row) error {
 			delete(gone, r.id)
+			if r.lastSlot.After(r.lastRunAt) { // a crash came between
+				x.note(End{Key: r.id[len(x.prefix):], Last: r.lastSlot})
+			}
 			return w.take(ctx, r)
 		})
 		if err == nil {

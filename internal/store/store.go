@@ -199,6 +199,11 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 // Close ends all connections. It is to be called when all other calls have returned. A lease that was not released is free at once, as
 // after a crash.
 func (s *Store) Close() {
+	for _, source := range s.options.Sources {
+		if c, ok := source.(interface{ Close() }); ok {
+			c.Close()
+		}
+	}
 	s.guard.free()
 	s.db.close()
 }
@@ -206,6 +211,9 @@ func (s *Store) Close() {
 // Installation is the UUID of the installation that the database belongs to. It
 // is empty before EnsureOwn.
 func (s *Store) Installation() string { return s.installation }
+
+// Sources are those of the options.
+func (s *Store) Sources() []Source { return s.options.Sources }
 
 // Poke makes Watch look for changes now: at all rows, where no trigger names those
 // that changed.

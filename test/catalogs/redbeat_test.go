@@ -1,0 +1,264 @@
+package catalogs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gofrs/uuid/v5"
+
+	"github.com/onebeat/onebeat/internal/catalog/redbeat"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+	"github.com/onebeat/onebeat/test/harness"
+	"github.com/onebeat/onebeat/test/harness/process"
+	"github.com/onebeat/onebeat/test/harness/worker"
+)
+
+// A redbeats is RedBeat's keys below a prefix of a test's own.
+type redbeats struct{ url, prefix string }
+
+func newRedBeats(t *testing.T) redbeats {
+	return redbeats{harness.Env(t, "ONEBEAT_TEST_REDIS"), "rb-" + uuid.Must(uuid.NewV4()).String() + ":"}
+}
+
+// python runs code beside the real RedBeat.
+func (r redbeats) python(t *testing.T, code string, answer any) {
+	t.Helper()
+	root, err := harness.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), harness.Env(t, "ONEBEAT_TEST_REDBEAT"), filepath.Join(root, "test", "python", "redbeat_shell.py"), r.url, r.prefix)
+	cmd.Stdin = strings.NewReader(code)
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("RedBeat: %v\n%s", err, problems.String())
+	}
+	if answer == nil {
+		return
+	}
+	if err := json.Unmarshal(out.Bytes(), answer); err != nil {
+		t.Fatalf("RedBeat told %q: %v", out.String(), err)
+	}
+}
+
+func (r redbeats) open(t *testing.T) *redbeat.RedBeat {
+	t.Helper()
+	source, err := redbeat.New(r.url, redbeat.Options{Prefix: r.prefix, Lock: r.prefix + ":lock", Zone: "Asia/Tokyo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(source.Close)
+	return source
+}
+
+const kindsOfRedBeats = `
+entry("grid", schedule(run_every=30), args=[1, "x"], kwargs={"at": datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc)},
+    options={"queue": "q", "expires": datetime(2027, 1, 1, tzinfo=timezone.utc)})
+entry("cron", crontab(minute="*/7", hour=[9, 10], day_of_week="mon-fri"))
+entry("rule", rrule("DAILY", interval=2, byhour=[9, 18], dtstart=datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=9)))))
+entry("weekly", rrule("WEEKLY", byweekday=[MO, FR], dtstart=datetime(2026, 1, 1, 5, 30, tzinfo=timezone.utc)))
+entry("thrice", rrule("HOURLY", count=3, dtstart=datetime(2020, 1, 1, tzinfo=timezone.utc)))
+entry("off", schedule(run_every=30), enabled=False)
+`
+
+// What RedBeat's own classes store is read as they mean it, and what onebeat writes
+// they read as if they had run the entry themselves.
+func TestRedBeatsEntries(t *testing.T) {
+	t.Parallel()
+	r := newRedBeats(t)
+	r.python(t, kindsOfRedBeats, nil)
+	source := r.open(t)
+	entries, err := source.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]store.Outside{}
+	for _, e := range entries {
+		if e.Problem != "" {
+			t.Errorf("%s: %s", e.Key, e.Problem)
+		}
+		found[e.Key] = e
+	}
+	if len(found) != 6 || found["off"].Enabled || !found["grid"].Enabled {
+		t.Fatalf("the entries are %+v", found)
+	}
+	grid := found["grid"]
+	if grid.Args != `[1, "x"]` || grid.Kwargs != `{"at":{"__type__":"datetime","__value__":"2026-01-02T03:04:05.000006+00:00"}}` ||
+		grid.Options != `{"expires":"2027-01-01T00:00:00+00:00","queue":"q"}` || grid.LastRunAt.IsZero() {
+		t.Errorf("grid is %+v", grid)
+	}
+
+	// Each runs at a slot of its own; RedBeat then computes the next one that onebeat does.
+	ran := map[string]time.Time{}
+	var ends []store.End
+	for _, key := range []string{"grid", "cron", "rule", "weekly"} {
+		e := found[key]
+		spec, err := schedule.ParseSpec(e.Spec, "Asia/Tokyo", e.Anchor)
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		ran[key] = spec.Next(e.LastRunAt)
+		ends = append(ends, store.End{Key: key, Last: ran[key], Count: 2})
+	}
+	ends = append(ends, store.End{Key: "gone", Last: time.Now(), Count: 1}, store.End{Key: "off", Count: 1})
+	for range 2 { // the second time nothing is left to write
+		if err := source.Record(t.Context(), ends); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var shown map[string]struct {
+		Last  time.Time
+		Next  *time.Time
+		Total int
+		Score float64
+	}
+	r.python(t, `tell({name: show(name) for name in ("grid", "cron", "rule", "weekly")})`, &shown)
+	for key, slot := range ran {
+		e := found[key]
+		spec, _ := schedule.ParseSpec(e.Spec, "Asia/Tokyo", e.Anchor)
+		got, next := shown[key], spec.Next(slot)
+		if !got.Last.Equal(slot) || got.Total != 2 || got.Next == nil || got.Next.Sub(next).Abs() > time.Second || got.Score != float64(next.Unix()) {
+			t.Errorf("%s: RedBeat has %+v, next %v; want last %v, 2 runs, next %v", key, got, got.Next, slot, next)
+		}
+	}
+	var there int
+	r.python(t, `tell(redis.exists(prefix + "gone"))`, &there)
+	if there != 0 {
+		t.Error("a run of an entry that is gone made it anew")
+	}
+}
+
+// RedBeat, onebeat and RedBeat again run the same entries in turn: each stands still
+// while the other has the lock, and none sends what the other has sent.
+func TestRedBeatAndBack(t *testing.T) {
+	t.Parallel()
+	r := newRedBeats(t)
+	root, err := harness.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
+	r.python(t, fmt.Sprintf(`
+for name in ("a", "b", "c"):
+    entry(name, schedule(run_every=2), args=[name], options={"queue": %q})
+entry("poison", crontab(), options={"queue": %q})
+redis.hset(prefix + "poison", "definition", redis.hget(prefix + "poison", "definition").replace('"*"', '"7777"'))
+`, queue, queue), nil)
+	dir := t.TempDir()
+	w := worker.Start(t, worker.Options{Broker: r.url, Queues: []string{queue}, Pool: "solo"})
+	start := func(name, path string, args ...string) *process.Process {
+		t.Helper()
+		p, err := process.Start(process.Command{
+			Path: path, Args: args, Log: filepath.Join(dir, name+".log"), Dir: dir,
+			Env: []string{"PYTHONPATH=" + filepath.Join(root, "test", "python"), "REDBEAT_URL=" + r.url, "REDBEAT_PREFIX=" + r.prefix},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			p.Kill()
+			if t.Failed() {
+				t.Logf("the end of %s's log:\n%s", name, p.Tail(25))
+			}
+		})
+		return p
+	}
+	beat := func(name string) *process.Process {
+		return start(name, harness.Env(t, "ONEBEAT_TEST_REDBEAT"), "-m", "celery", "-A", "redbeat_shell:app", "beat", "-S", "redbeat.RedBeatScheduler", "--max-interval", "1", "-l", "info")
+	}
+	settings := []string{"--catalog", "redbeat", "--redbeat-url", r.url, "--redbeat-prefix", r.prefix, "--redbeat-lock", r.prefix + ":lock", "--zone", "Asia/Tokyo", "--database", "sqlite:///" + filepath.Join(dir, "state.db")}
+	onebeat := func(name string) *process.Process {
+		return start(name, binary, append([]string{"serve", "--broker", r.url, "--listen", "off"}, settings...)...)
+	}
+	stop := func(p *process.Process) {
+		t.Helper()
+		if err := p.Stop(syscall.SIGTERM, 30*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	// The poison would end RedBeat, so it is there for onebeat alone.
+	r.python(t, `redis.rename(prefix + "poison", prefix + "kept"); redis.zrem(prefix + ":schedule", prefix + "poison")`, nil)
+	first := beat("the first RedBeat")
+	w.Await(t, 6, time.Minute)
+	node := onebeat("onebeat")
+	awaitLog(t, filepath.Join(dir, "onebeat.log"), "nothing is sent yet: the entries are not free")
+	stop(first)
+	r.python(t, `redis.rename(prefix + "kept", prefix + "poison"); redis.zadd(prefix + ":schedule", {prefix + "poison": 0})`, nil)
+	taken := len(w.Records(t))
+	w.Await(t, taken+9, time.Minute)
+	awaitLog(t, filepath.Join(dir, "onebeat.log"), "7777")
+
+	// An edit by RedBeat's own class counts while onebeat runs, and a pause holds.
+	r.python(t, fmt.Sprintf(`entry("d", schedule(run_every=2), args=["d"], options={"queue": %q})`, queue), nil)
+	awaitArgs(t, w, `["d"]`)
+	waiting := beat("the waiting RedBeat") // which does not get the lock
+	before := len(w.Records(t))
+	w.Await(t, before+8, time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binary, append([]string{"entries", "list"}, settings...)...).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "7777") || !strings.Contains(string(out), "redbeat:d") {
+		t.Errorf("entries list: %v\n%s", err, out)
+	}
+
+	// onebeat gives the lock back, and the RedBeat that waited goes on.
+	r.python(t, `redis.rename(prefix + "poison", prefix + "kept"); redis.zrem(prefix + ":schedule", prefix + "poison")`, nil)
+	stop(node)
+	last := len(w.Records(t))
+	w.Await(t, last+8, time.Minute)
+	stop(waiting)
+
+	times := map[string][]time.Time{}
+	for _, record := range w.Records(t) {
+		times[record.Args] = append(times[record.Args], record.ReceivedAt)
+	}
+	for args, at := range times {
+		slices.SortFunc(at, time.Time.Compare)
+		for i := 1; i < len(at); i++ {
+			// A slot is a whole second, and RedBeat counts from when it sent: so a second and the
+			// time that a machine may need are taken off the two.
+			if gap := at[i].Sub(at[i-1]); gap < 700*time.Millisecond {
+				t.Errorf("%s ran again after %v", args, gap)
+			}
+		}
+		t.Logf("%s ran %d times", args, len(at))
+	}
+	if len(times) != 4 {
+		t.Errorf("%d entries ran, want 4", len(times))
+	}
+}
+
+func awaitLog(t *testing.T, path, text string) {
+	t.Helper()
+	awaitOutput(t, func() string {
+		log, err := os.ReadFile(path)
+		if err != nil {
+			return err.Error()
+		}
+		return string(log)
+	}, text)
+}
+
+func awaitArgs(t *testing.T, w *worker.Worker, args string) {
+	t.Helper()
+	awaitOutput(t, func() string {
+		var all []string
+		for _, r := range w.Records(t) {
+			all = append(all, r.Args)
+		}
+		return strings.Join(all, "\n")
+	}, args)
+}
