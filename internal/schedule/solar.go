@@ -176,7 +176,7 @@ func (s sky) at(at float64) sun {
 	return sun{
 		hourAngle:   along(s.before.hourAngle, s.noon.hourAngle, s.after.hourAngle),
 		declination: along(s.before.declination, s.noon.declination, s.after.declination),
-		distance:    s.noon.distance,
+		distance:    along(s.before.distance, s.noon.distance, s.after.distance),
 	}
 }
 

@@ -13,16 +13,24 @@ const (
 	arcsecond = math.Pi / (180 * 60 * 60)
 
 	sunRadius   = 959.63 * arcsecond // as seen from one astronomical unit away
-	sunParallax = 8.794 * arcsecond  // the earth's radius, as seen from there
-	aberration  = 20.49552 * arcsecond
-	toFK5       = -0.09033 * arcsecond // from the theory's own equinox to that of star catalogues
+	sunParallax = 8.794 * arcsecond  // the earth's radius at the equator, as seen from there
+
+	// The sun is seen where it was when its light left, by so much. An earth on an ellipse
+	// would make that 0.34 arcseconds more in January and less in July; PyEphem, which slots
+	// are held against, takes a circle.
+	aberration = 20.49552 * arcsecond
+
+	// From the theory's own equinox and ecliptic to those of star catalogues (FK5).
+	alongToFK5  = -0.09033 * arcsecond
+	besideToFK5 = 0.03916 * arcsecond
 )
 
 // altitude returns how high the sun's centre stands over the horizon of a place on
 // that meridian, seen from the ground, without refraction.
 func (s sun) altitude(latitude float64) float64 {
 	a := math.Asin(math.Sin(latitude)*math.Sin(s.declination) + math.Cos(latitude)*math.Cos(s.declination)*math.Cos(s.hourAngle))
-	return a - sunParallax/s.distance*math.Cos(a)
+	radius := 0.9983271 + 0.0016764*math.Cos(2*latitude) // of the earth there; Meeus, chapter 11
+	return a - sunParallax*radius/s.distance*math.Cos(a)
 }
 
 // newSun computes the sun at a Unix second and a longitude: the earth's place by
@@ -35,8 +43,9 @@ func newSun(second, longitude float64) sun {
 	distance := series(earthDistance, t/10)
 	nutation, tilt := nutation(t)
 	tilt += (84381.448 + t*(-46.8150+t*(-0.00059+t*0.001813))) * arcsecond
-	along := series(earthLongitude, t/10) + toFK5 + math.Pi + nutation - aberration/distance
-	beside := -series(earthLatitude, t/10)
+	geometric := series(earthLongitude, t/10) + math.Pi
+	along := geometric + alongToFK5 + nutation - aberration
+	beside := -series(earthLatitude, t/10) + besideToFK5*(math.Cos(geometric)-math.Sin(geometric))
 
 	ascension := math.Atan2(math.Sin(along)*math.Cos(tilt)-math.Tan(beside)*math.Sin(tilt), math.Cos(along))
 	declination := math.Asin(math.Sin(beside)*math.Cos(tilt) + math.Cos(beside)*math.Sin(tilt)*math.Sin(along))

@@ -1,9 +1,11 @@
 """Answers questions about Celery's solar schedules with the installed Celery and PyEphem: a JSON line in, a JSON line out.
 
 {"event": "sunset", "lat": 35.6895, "lon": 139.6917, "after": Unix seconds}
-    -> {"next": Unix seconds, "rate": 12.5, "unsure": false}, the slot after it with Celery's clock standing there, or {"next": null}
+    -> {"next": Unix seconds, "crossing": Unix seconds, "rate": 12.5, "unsure": false}, or {"next": null}
 
-The rate is by how many arcseconds in a second the sun's altitude changes then. Unsure are slots at which the sun's altitude changes by less than 0.1 arcseconds in a second, or which
+Next is the slot after that with Celery's clock standing there. Crossing is when, near it, PyEphem's sun comes to the event's
+altitude: PyEphem's search for it may end early where the sun is slow. The rate is by how many arcseconds in a second
+the sun's altitude changes then. Unsure are slots at which that is less than 0.05, or which
 come after a day on which the sun came within 0.02 degrees of making the event and PyEphem's search
 may have ended too early to see it.
 """
@@ -42,10 +44,32 @@ def rate(latitude, longitude, at):
     return abs(after - before) * 3600 / 10
 
 
+def crossing(event, latitude, longitude, at):
+    """The instant at which the event's altitude is reached, or None if it is not within ten minutes."""
+    if event == "solar_noon":
+        return at.timestamp()
+    place = observer(latitude, longitude)
+    horizon = math.degrees(ephem.degrees(solar._horizons[event]))
+    start = ephem.Date(at.replace(tzinfo=None))
+
+    def above(seconds):
+        centre, radius = altitude(place, ephem.Date(start + seconds / 86400))
+        return centre + (0 if solar._use_center_l[event] else radius) > horizon
+
+    low, high = -600.0, 600.0
+    if above(low) == above(high):
+        return None
+    first = above(low)
+    while high - low > 0.01:
+        middle = (low + high) / 2
+        low, high = (middle, high) if above(middle) == first else (low, middle)
+    return at.timestamp() + low
+
+
 def unsure(event, latitude, longitude, at):
     if event == "solar_noon":
         return False
-    if rate(latitude, longitude, at) < 0.1:
+    if rate(latitude, longitude, at) < 0.05:
         return True
     place = observer(latitude, longitude)
     at = ephem.Date(at.replace(tzinfo=None))
@@ -63,7 +87,7 @@ def answer(question):
         at = slot(event, latitude, longitude, datetime.fromtimestamp(question["after"], timezone.utc))
     except Exception as error:
         return {"next": None, "error": f"{type(error).__name__}: {error}"}
-    return {"next": at.timestamp(), "rate": rate(latitude, longitude, at), "unsure": unsure(event, latitude, longitude, at)}
+    return {"next": at.timestamp(), "crossing": crossing(event, latitude, longitude, at), "rate": rate(latitude, longitude, at), "unsure": unsure(event, latitude, longitude, at)}
 
 
 if __name__ == "__main__":
