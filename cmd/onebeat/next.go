@@ -33,7 +33,7 @@ what in it may surprise, and on which days the clocks are changed.
 
 A spec is five crontab fields (minute, hour, day of month, month, day of week)
 in Celery's grammar, @standard and five or six crontab fields (seconds first) in the
-standard one, @every LENGTH [from TIME], @at TIME, @solar EVENT LATITUDE LONGITUDE
+standard one, @every LENGTH [wall|relative] [from TIME], @at TIME, @solar EVENT LATITUDE LONGITUDE
 (of sunrise, solar_noon, sunset, and dawn_ and dusk_ civil, nautical and astronomical), or
 @rrule and an RRULE of RFC 5545, with DTSTART:TIME, RDATE:TIMES and EXDATE:TIMES after it.
 CRON_TZ=ZONE before it names its zone; DST=celery makes it do as Celery does where clocks are changed. @every without
@@ -43,7 +43,7 @@ With --batch, standard input has a JSON object a line, and each is answered by o
 
   {"id", "kind": "crontab", "expr", "zone", "after", "count"}
   {"id", "kind": "crontab", "minute", "hour", "day_of_week", "day_of_month", "month_of_year", "zone", "after", "count"}
-  {"id", "kind": "interval", "every" (seconds), "anchor", "after", "count"}
+  {"id", "kind": "interval", "every" (seconds), "relative" or "wall": true, "anchor", "zone", "after", "count"}
   {"id", "kind": "clocked", "at", "zone", "after", "count"}
   {"id", "kind": "solar", "event", "lat", "lon", "after", "count"}
   {"id", "kind": "rrule", "rrule", "dtstart", "zone", "after", "count"}
@@ -51,8 +51,9 @@ With --batch, standard input has a JSON object a line, and each is answered by o
   {"id", "next": [times in UTC]} or {"id", "error"}
 
 Crontabs may have "dialect": "celery" or "standard", and "dst": "real" or "celery".
+All may have "rules": an object as stands after @rules, whose days are those of the zone.
 Fields left out are "*", the zone UTC, the time now, the count 1, the anchor and dtstart the time.
-The H of the standard dialect is spread by "id".`,
+The H of the standard dialect, splay and jitter are spread by "id".`,
 		Example: `  onebeat next "0 9 * * 1-5" --zone Asia/Tokyo
   onebeat next "*/15 * * * *" --from 2026-11-24T00:00:00Z --count 3 --json
   onebeat next "30 0 9 LW * *" --dialect standard
@@ -111,8 +112,10 @@ type question struct {
 	DayOfMonth  *part  `json:"day_of_month"`
 	MonthOfYear *part  `json:"month_of_year"`
 
-	Every  float64 `json:"every"` // seconds
-	Anchor string  `json:"anchor"`
+	Every    float64 `json:"every"` // seconds
+	Anchor   string  `json:"anchor"`
+	Relative bool    `json:"relative"`
+	Wall     bool    `json:"wall"`
 
 	At string `json:"at"`
 
@@ -122,6 +125,8 @@ type question struct {
 
 	RRule   string `json:"rrule"`
 	DTStart string `json:"dtstart"`
+
+	Rules json.RawMessage `json:"rules"`
 
 	Zone  string `json:"zone"`
 	After string `json:"after"`
@@ -176,6 +181,9 @@ func (q question) answer(now time.Time) (slots, error) {
 		return slots{}, err
 	}
 	spec, err := q.spec(reading)
+	if err == nil && len(q.Rules) > 0 && string(q.Rules) != "null" {
+		spec, err = ruled(reading, q.Rules, spec)
+	}
 	if err != nil {
 		return slots{}, err
 	}
@@ -230,7 +238,16 @@ func (q question) spec(reading schedule.Reading) (schedule.Spec, error) {
 		if q.Every >= longest {
 			return nil, errors.New("every is too long: an interval ends at 292 years")
 		}
-		return schedule.NewEvery(time.Duration(math.Round(q.Every*1e6))*time.Microsecond, anchor)
+		by := ""
+		switch {
+		case q.Relative && q.Wall:
+			return nil, errors.New("an interval is relative or wall, not both")
+		case q.Relative:
+			by = "relative"
+		case q.Wall:
+			by = "wall"
+		}
+		return schedule.NewInterval(time.Duration(math.Round(q.Every*1e6))*time.Microsecond, by, q.Zone, anchor)
 	case "clocked":
 		at, err := schedule.ParseInstant(q.At, q.Zone)
 		return schedule.NewAt(at), err
@@ -250,6 +267,19 @@ func (q question) spec(reading schedule.Reading) (schedule.Spec, error) {
 		return schedule.NewRecurrence(q.RRule, start, q.Zone)
 	}
 	return nil, fmt.Errorf("kind %q is not known: use crontab, interval, clocked, solar or rrule", q.Kind)
+}
+
+// ruled puts rules around a spec. An error is about the rules alone.
+func ruled(reading schedule.Reading, rules json.RawMessage, spec schedule.Spec) (schedule.Spec, error) {
+	text, err := json.Marshal(rules) // in one line
+	if err != nil {
+		return nil, err
+	}
+	found, err := reading.Parse("@rules " + string(text) + " " + spec.String())
+	if fault, ok := errors.AsType[*schedule.SpecError](err); ok {
+		return nil, errors.New(fault.Problem)
+	}
+	return found, err
 }
 
 // write prints slots for people: a line in words, a line for each thing that may

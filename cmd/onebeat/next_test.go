@@ -98,6 +98,19 @@ func TestNextAnswersABatchLineByLine(t *testing.T) {
 		{`{"id":5,"kind":"interval","every":3600,"anchor":"2026-01-01T00:20:00Z","after":"2026-01-02T00:00:00Z"}`, `{"id":5,"next":["2026-01-02T00:20:00Z"]}`},
 		{`{"id":6,"kind":"interval","every":0}`, `{"id":6,"error":"an interval of 0s is too short: use 1s or more"}`},
 		{`{"id":6,"kind":"interval","every":1e300}`, `{"id":6,"error":"every is too long: an interval ends at 292 years"}`},
+		{`{"id":6,"kind":"interval","every":5400,"relative":true,"anchor":"2025-01-01T10:07:13Z","after":"2025-01-01T10:07:13Z","count":2}`, `{"id":6,"next":["2025-01-01T11:00:00Z","2025-01-01T12:00:00Z"]}`},
+		{`{"id":6,"kind":"interval","every":86400,"relative":true,"zone":"Asia/Tokyo","after":"2025-01-01T10:07:13Z"}`, `{"id":6,"next":["2025-01-01T15:00:00Z"]}`},
+		{`{"id":6,"kind":"interval","every":86400,"wall":true,"zone":"Europe/Berlin","anchor":"2025-03-29 09:00","after":"2025-03-29T08:00:00Z"}`, `{"id":6,"next":["2025-03-30T07:00:00Z"]}`},
+		{`{"id":6,"kind":"interval","every":3600,"wall":true}`, `{"id":6,"error":"wall is for whole days, as in @every 1d wall: leave it out of an interval of 1h, which counts real time"}`},
+		{`{"id":6,"kind":"interval","every":86400,"wall":true,"relative":true}`, `{"id":6,"error":"an interval is relative or wall, not both"}`},
+		{`{"id":7,"kind":"crontab","minute":0,"hour":9,"zone":"Asia/Tokyo","rules":{"weekend":"sat,sun","except":["2026-11-23"]},"after":"2026-11-20T00:00:00Z","count":2}`, `{"id":7,"next":["2026-11-24T00:00:00Z","2026-11-25T00:00:00Z"]}`},
+		{`{"id":7,"kind":"crontab","expr":"CRON_TZ=Asia/Tokyo 0 9 * * *","rules":{"weekend":"sat,sun"},"after":"2026-11-20T00:00:00Z","count":2}`, `{"id":7,"next":["2026-11-23T00:00:00Z","2026-11-24T00:00:00Z"]}`},
+		{`{"id":7,"kind":"clocked","at":"2026-11-24T09:00:00Z","rules":{"offset":"-1h"},"after":"2026-01-01T00:00:00Z"}`, `{"id":7,"next":["2026-11-24T08:00:00Z"]}`},
+		{`{"id":7,"kind":"rrule","rrule":"FREQ=DAILY","dtstart":"2026-11-24T09:00:00","zone":"Asia/Tokyo","rules":{"shift":"next","weekend":"tue"},"after":"2026-01-01T00:00:00Z"}`, `{"id":7,"next":["2026-11-25T00:00:00Z"]}`},
+		{`{"id":7,"kind":"crontab","expr":"0 9 * * *","rules":null,"after":"2026-11-20T09:00:00Z"}`, `{"id":7,"next":["2026-11-21T09:00:00Z"]}`},
+		{`{"id":7,"kind":"crontab","expr":"0 9 * * *","rules":[]}`, `{"id":7,"error":"rules can't be read: they are a JSON array: write an object such as {\"except\": [\"2026-12-25\"]}"}`},
+		{`{"id":7,"kind":"crontab","expr":"0 9 * * *","rules":{"holidays":"de"}}`, `{"id":7,"error":"rules can't be read: \"holidays\" is not known: write also, except, weekend, shift, offset, splay, jitter, start or end"}`},
+		{`{"id":7,"kind":"crontab","expr":"@rules {} 0 9 * * *","rules":{}}`, `{"id":7,"error":"rules stand once, before the spec: join these with those around them"}`},
 		{`{"id":7,"kind":"clocked","at":"2026-11-24T09:00:00+09:00","after":"2026-01-01T00:00:00Z","count":9}`, `{"id":7,"next":["2026-11-24T00:00:00Z"]}`},
 		{`{"id":8,"kind":"clocked","at":"2020-01-01T00:00:00Z","after":"2026-01-01T00:00:00Z"}`, `{"id":8,"next":[]}`},
 		{`{"id":9,"kind":"solar","event":"sunset"}`, `{"id":9,"error":"a solar event needs a place: give lat and lon in degrees"}`},
@@ -192,6 +205,7 @@ func FuzzNextAnswersALine(f *testing.F) {
 		`{"id":1,"kind":"crontab","dialect":"standard","minute":"H","zone":"Europe/Berlin","count":3}`,
 		`{"id":"a","kind":"interval","every":1.5,"anchor":"2026-01-01"}`, `{"id":2,"kind":"clocked","at":"2026-01-01 09:00"}`,
 		`{"id":3,"kind":"solar","event":"sunset","lat":-90,"lon":180}`, `{"id":4,"kind":"rrule","rrule":"FREQ=HOURLY;COUNT=3","dtstart":"2026-01-01"}`, `[]`, `"`,
+		`{"id":5,"kind":"interval","every":9000,"relative":true,"zone":"Australia/Lord_Howe","rules":{"jitter":"1h","weekend":"sun"}}`, `{"id":6,"kind":"interval","every":604800,"wall":true,"count":9}`,
 	} {
 		f.Add(seed)
 	}

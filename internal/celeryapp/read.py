@@ -25,15 +25,15 @@ def field(value):
     return ",".join(str(item) for item in sorted(value))
 
 
-def spec(schedule, app):
-    """The spec, its zone ('' for the application's), and remarks."""
+def spec(schedule, relative):
+    """The spec, by the application's zone, and remarks. Relative is for lengths that are no schedule yet."""
     from celery import schedules
 
     kind = type(schedule)
     if isinstance(schedule, (int, float)):
-        schedule, kind = schedules.schedule(float(schedule)), schedules.schedule
+        schedule, kind = schedules.schedule(float(schedule), relative), schedules.schedule
     if isinstance(schedule, datetime.timedelta):
-        schedule, kind = schedules.schedule(schedule), schedules.schedule
+        schedule, kind = schedules.schedule(schedule, relative), schedules.schedule
     if kind is schedules.crontab:
         parts = [schedule._orig_minute, schedule._orig_hour, schedule._orig_day_of_month,
                  schedule._orig_month_of_year, schedule._orig_day_of_week]
@@ -44,8 +44,7 @@ def spec(schedule, app):
         if seconds < 1:
             raise Uncarried("an interval of %ss is shorter than a second: let the task do several rounds" % seconds)
         length = "%ds" % seconds if seconds == int(seconds) else "%dus" % round(seconds * 1e6)
-        remarks = ["relative is not carried: the grid begins when the entry is made"] if schedule.relative else []
-        return "@every " + length, remarks
+        return "@every " + length + (" relative" if schedule.relative else ""), []
     if kind is schedules.solar:
         return "@solar %s %s %s" % (schedule.event, schedule.lat, schedule.lon), []
     raise Uncarried("a schedule of the class %s.%s: write it as a crontab, an interval, a recurrence rule, or with rules around one"
@@ -87,14 +86,12 @@ def options(given):
     return plain("options", ready)
 
 
-def entry(name, given, app):
+def entry(name, given):
     """One entry of beat_schedule."""
     if not isinstance(given, dict):
         given = {key: getattr(given, key) for key in ("task", "schedule", "args", "kwargs", "options")}
-    text, remarks = spec(given["schedule"], app)
+    text, remarks = spec(given["schedule"], bool(given.get("relative")))
     args = given.get("args") or ()
-    if given.get("relative") and "relative is not carried: the grid begins when the entry is made" not in remarks and text.startswith("@every"):
-        remarks.append("relative is not carried: the grid begins when the entry is made")
     return {
         "name": name, "task": given["task"], "spec": text,
         "args": plain("args", list(args) if isinstance(args, (list, tuple)) else args),
@@ -114,7 +111,7 @@ def main():
     found = {"zone": str(getattr(zone, "key", None) or getattr(zone, "zone", None) or zone), "entries": [], "refused": []}
     for name, given in app.conf.beat_schedule.items():
         try:
-            found["entries"].append(entry(name, given, app))
+            found["entries"].append(entry(name, given))
         except Uncarried as error:
             found["refused"].append({"name": name, "reason": str(error)})
         except KeyError as error:

@@ -24,10 +24,15 @@ func NewEvery(period time.Duration, anchor time.Time) (Every, error) {
 	if period%time.Microsecond != 0 {
 		return Every{}, fmt.Errorf("an interval of %v is too fine: use whole microseconds", period)
 	}
+	return Every{period, anchored(anchor, time.Microsecond)}, nil
+}
+
+// anchored returns an anchor in whole units, the Unix epoch for a zero one.
+func anchored(anchor time.Time, unit time.Duration) time.Time {
 	if anchor.IsZero() {
 		anchor = time.Unix(0, 0)
 	}
-	return Every{period, anchor.UTC().Truncate(time.Microsecond)}, nil
+	return anchor.UTC().Truncate(unit)
 }
 
 // Period returns the time from one slot to the next.
@@ -95,27 +100,53 @@ func formatPeriod(period time.Duration) string {
 	return text + rest
 }
 
+// NewInterval returns the spec of an interval: by is "" for an Every, or "wall" or
+// "relative" for a ClockEvery in a zone. A zero anchor is the Unix epoch.
+func NewInterval(period time.Duration, by, zone string, anchor time.Time) (Spec, error) {
+	z, err := loadZone(zone)
+	if err != nil {
+		return nil, err
+	}
+	return newInterval(period, by, z, anchor)
+}
+
+func newInterval(period time.Duration, by string, z *zone, anchor time.Time) (Spec, error) {
+	switch by {
+	case "wall":
+		return newWall(period, z, anchor)
+	case "relative":
+		return newRelative(period, z, anchor)
+	}
+	return NewEvery(period, anchor)
+}
+
 // parseEvery reads what follows "@every".
-func parseEvery(text string, z *zone, anchor time.Time) (Every, error) {
+func parseEvery(text string, z *zone, anchor time.Time) (Spec, error) {
 	length, rest := cutBlank(text)
 	period, err := parsePeriod(length)
 	if err != nil {
-		return Every{}, &SpecError{Text: text, Problem: err.Error()}
+		return nil, &SpecError{Text: text, Problem: err.Error()}
+	}
+	by, from := cutBlank(rest)
+	if by == "wall" || by == "relative" {
+		rest = from
+	} else {
+		by = ""
 	}
 	if rest != "" {
 		word, from := cutBlank(rest)
 		if word != "from" {
-			return Every{}, &SpecError{Text: text, Offset: strings.Index(text, rest), Problem: fmt.Sprintf("%q is not expected here: write @every 90s, or @every 90s from 2026-11-24T00:00:00Z", word)}
+			return nil, &SpecError{Text: text, Offset: strings.LastIndex(text, rest), Problem: fmt.Sprintf("%q is not expected here: write @every 90s, @every 1d wall, @every 1h relative, or one of these and from 2026-11-24T00:00:00Z", word)}
 		}
 		if anchor, err = parseInstant(from, z); err != nil {
-			return Every{}, within(err, text, len(text)-len(from))
+			return nil, within(err, text, len(text)-len(from))
 		}
 	}
-	every, err := NewEvery(period, anchor)
+	spec, err := newInterval(period, by, z, anchor)
 	if err != nil {
-		return Every{}, &SpecError{Text: text, Problem: err.Error()}
+		return nil, &SpecError{Text: text, Problem: err.Error()}
 	}
-	return every, nil
+	return spec, nil
 }
 
 // parsePeriod reads a length such as 90s, 1h30m, 1d or 1.5w.

@@ -11,24 +11,32 @@ import (
 // come, steps that do not come out even, both day fields set, and times that the clocks
 // of the zone pass over in the two years after from.
 func Lint(spec Spec, from time.Time) []string {
-	if ruled, ok := spec.(*Ruled); ok {
-		var all []string
-		for _, one := range ruled.specs {
+	var all []string
+	switch spec := spec.(type) {
+	case *Ruled:
+		for _, one := range spec.specs {
 			all = append(all, Lint(one, from)...)
 		}
-		return all
+	case ClockEvery:
+		if spec.relative {
+			all = append(all, spec.roundedOff()...)
+		}
+		if spec.days > 0 {
+			all = append(all, spec.zone.passedOver(from, spec.local, spec.zone.instant)...)
+		}
+	case *Crontab:
+		all = spec.lint(from)
 	}
-	c, ok := spec.(*Crontab)
-	if !ok {
-		return nil
-	}
+	return all
+}
+
+func (c *Crontab) lint(from time.Time) (all []string) {
 	fields := strings.Fields(c.text[len(c.prefix()):])
 	standard := fields[0] == "@standard"
 	if standard {
 		fields = fields[1:]
 	}
 	places := standardFields[len(standardFields)-len(fields):]
-	var all []string
 	for i, text := range fields {
 		all = append(all, unevenSteps(places[i], text)...)
 	}
@@ -42,7 +50,13 @@ func Lint(spec Spec, from time.Time) []string {
 			all = append(all, "both day fields are set: a day needs to be in one of them only, where Celery wants both")
 		}
 	}
-	return append(all, c.passedOver(from)...)
+	switch {
+	case c.celeryClocks:
+		all = append(all, c.zone.passedOver(from, c.local, c.zone.shifted)...)
+	case c.hours != everyHour: // else the next hour has the same minutes
+		all = append(all, c.zone.passedOver(from, c.local, c.zone.instant)...)
+	}
+	return all
 }
 
 // unevenSteps finds steps such as */7 that begin anew before they come round.
@@ -86,25 +100,32 @@ func (c *Crontab) missingDays() (all []string) {
 	return all
 }
 
-// passedOver finds the first time of the crontab's that falls in a gap.
-func (c *Crontab) passedOver(from time.Time) []string {
-	if c.hours == everyHour && !c.celeryClocks {
-		return nil // the next hour has the same minutes
+// roundedOff tells of a length that is not what it says.
+func (e ClockEvery) roundedOff() []string {
+	const day = 24 * time.Hour
+	kept := e.grid.period
+	if e.days > 0 {
+		kept = time.Duration(e.days) * day
 	}
+	if kept == e.period {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s relative is rounded down to %s, as Celery does: leave relative out for slots every %[1]s", formatPeriod(e.period), formatPeriod(kept))}
+}
+
+// passedOver finds the first time in the two years after from, of those that the function
+// local gives, that falls in a gap. The slot is when moved says.
+func (z *zone) passedOver(from time.Time, local, moved func(int64) int64) []string {
 	until := from.AddDate(2, 0, 0).Unix()
-	s, i := c.zone.find(from.Unix())
+	s, i := z.find(from.Unix())
 	for s.end < until {
-		s, i = c.zone.following(s, i)
-		local := c.local(s.shown)
-		if local >= s.start+s.offset {
+		s, i = z.following(s, i)
+		missed := local(s.shown)
+		if missed >= s.start+s.offset {
 			continue
 		}
-		slot := s.start
-		if c.celeryClocks {
-			slot = c.zone.shifted(local)
-		}
 		return []string{fmt.Sprintf("%s does not exist in %s, as clocks go forward: the slot is at %s",
-			time.Unix(local, 0).UTC().Format("15:04 on 2006-01-02"), c.zone.name, time.Unix(slot, 0).In(c.zone.location).Format("15:04 on 2006-01-02"))}
+			time.Unix(missed, 0).UTC().Format("15:04 on 2006-01-02"), z.name, time.Unix(moved(missed), 0).In(z.location).Format("15:04 on 2006-01-02"))}
 	}
 	return nil
 }

@@ -31,6 +31,13 @@ func TestLint(t *testing.T) {
 		{"30 2 * * *", "Asia/Tokyo", nil},
 		{"30 2 * 6 *", "Europe/Berlin", nil},
 		{"@every 7m", "Europe/Berlin", nil},
+		{"@every 2h relative", "Europe/Berlin", nil},
+		{"@every 90s relative", "Europe/Berlin", []string{"1m30s relative is rounded down to 1m, as Celery does: leave relative out for slots every 1m30s"}},
+		{"@every 36h relative", "Europe/Berlin", []string{"1d12h relative is rounded down to 1d, as Celery does: leave relative out for slots every 1d12h"}},
+		{"@every 1d wall from 2026-11-24T01:30:00Z", "Europe/Berlin", []string{"02:30 on 2027-03-28 does not exist in Europe/Berlin, as clocks go forward: the slot is at 03:00 on 2027-03-28"}},
+		{"@every 2d wall from 2026-11-24T01:30:00Z", "Europe/Berlin", []string{"02:30 on 2027-03-28 does not exist in Europe/Berlin, as clocks go forward: the slot is at 03:00 on 2027-03-28"}},
+		{"@every 1d wall from 2026-11-24T04:30:00Z", "Europe/Berlin", nil},
+		{"@every 1d relative", "America/Havana", []string{"00:00 on 2027-03-14 does not exist in America/Havana, as clocks go forward: the slot is at 01:00 on 2027-03-14"}},
 	} {
 		if got := schedule.Lint(parse(t, tt.text, tt.zone), instant(t, "2026-11-24T00:00:00Z")); !slices.Equal(got, tt.want) {
 			t.Errorf("Lint(%s in %s) = %q, want %q", tt.text, tt.zone, got, tt.want)

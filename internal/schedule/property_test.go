@@ -31,7 +31,7 @@ func anySpec(t *rapid.T) schedule.Spec {
 		}
 	}
 	var text string
-	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	switch rapid.IntRange(0, 11).Draw(t, "kind") {
 	case 0:
 		text = fmt.Sprintf("@every %dus from %s", rapid.Int64Range(1e6, 1e15).Draw(t, "period"), anyInstant(t).Format(time.RFC3339Nano))
 	case 1:
@@ -45,6 +45,10 @@ func anySpec(t *rapid.T) schedule.Spec {
 			"FREQ=YEARLY;BYWEEKNO=12,-1;BYDAY=SA", "FREQ=HOURLY;INTERVAL=5 EXDATE;VALUE=DATE:20200101", "FREQ=MINUTELY;INTERVAL=7;BYDAY=SU;BYHOUR=0,1,2,3",
 			"FREQ=MONTHLY;COUNT=40;BYMONTHDAY=31,-3;BYSETPOS=-1", "FREQ=DAILY;UNTIL=20301231T235959Z RDATE:20310101T000000 FREQ=YEARLY",
 		}).Draw(t, "rule")
+	case 10:
+		text = fmt.Sprintf("@every %dus relative from %s", rapid.Int64Range(1e6, 1e12).Draw(t, "period"), anyInstant(t).Format(time.RFC3339Nano))
+	case 11:
+		text = fmt.Sprintf("@every %dd wall from %s", rapid.IntRange(1, 100).Draw(t, "days"), anyInstant(t).Format(time.RFC3339Nano))
 	case 4, 5:
 		text = "@standard " + anyStandard(t, true)
 	default:
@@ -141,7 +145,7 @@ func TestStringReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spec := anySpec(t)
 		zone := "Pacific/Fiji"
-		if crontab, ok := spec.(*schedule.Crontab); ok && crontab.Location().String() == "UTC" { // which has no prefix
+		if zoned, ok := spec.(interface{ Location() *time.Location }); ok && zoned.Location().String() == "UTC" { // which has no prefix
 			zone = ""
 		}
 		again, err := schedule.ParseSpec(spec.String(), zone, time.Unix(7, 0))
@@ -223,7 +227,7 @@ func BenchmarkLatest(b *testing.B) {
 
 func TestNextDoesNotAllocate(t *testing.T) {
 	at := instant(t, "2026-11-24T00:00:00Z")
-	for _, text := range []string{"*/15 * * * *", "0 0 29 2 mon", "@standard */7 0 9 L,15W * 5L,mon#2", "DST=celery 30 2 * * *", "@every 90s", "@at 2027-01-01T00:00:00Z"} {
+	for _, text := range []string{"*/15 * * * *", "0 0 29 2 mon", "@standard */7 0 9 L,15W * 5L,mon#2", "DST=celery 30 2 * * *", "@every 90s", "@every 1d wall", "@every 90m relative", "@every 3d relative", "@at 2027-01-01T00:00:00Z", "@solar sunset 35.6895 139.6917"} {
 		spec := parse(t, text, "America/New_York")
 		if n := testing.AllocsPerRun(100, func() { spec.Next(at) }); n != 0 {
 			t.Errorf("%s: Next allocates %v times", text, n)
@@ -234,7 +238,9 @@ func TestNextDoesNotAllocate(t *testing.T) {
 func FuzzParseSpec(f *testing.F) {
 	for _, seed := range []string{
 		"0 9 * * 1-5", "*/15 22-4/2 28-3 nov-feb fri#2", "CRON_TZ=Asia/Tokyo 0 9 * * *", "TZ=Pacific/Apia 0 9 30 12 *",
-		"@every 1w2d3h4m5.000006s from 2026-11-24T00:00:00+09:00", "@at 2026-11-24T09:00", "@daily", "0 0 30 2 *", "0 0 29 2 sat",
+		"@every 1w2d3h4m5.000006s from 2026-11-24T00:00:00+09:00", "@at 2026-11-24T09:00", "@daily",
+		"@every 90s relative", "@every 36h relative from 2026-11-24T23:59:59.999999Z", "@every 1w wall from 2025-03-30T02:30", "@every 106751d relative from 9999-12-31T23:59:59Z", "@every 1d wall from 0001-01-01T00:00:00Z",
+		"0 0 30 2 *", "0 0 29 2 sat",
 		"@standard 30 0 9 L-3,15W,LW,? jan-mar 5L,fri#2,5-7/2", "@standard H(0-7) H/5 */1 7/3 *", "DST=celery CRON_TZ=Europe/Berlin @standard @hourly",
 		"@standard 0 0 31W 2,4 mon#5", "DST=real TZ=Asia/Tokyo 0 9 * * *",
 		"@solar sunset 35.6895 139.6917", "@solar dawn_civil -90 180", "@solar solar_noon +89.9 -179.99", "@solar sunrise 1e3 NaN",

@@ -155,10 +155,7 @@ func (r *Recurrence) words() string {
 	}
 	var all []string
 	for _, rule := range r.rules {
-		words := "every " + units[rule.option.Freq]
-		if n := rule.option.Interval; n > 1 {
-			words = fmt.Sprintf("every %d %ss", n, units[rule.option.Freq])
-		}
+		words := everyFew(int64(max(rule.option.Interval, 1)), units[rule.option.Freq])
 		var parts []string
 		for part := range strings.SplitSeq(rule.text, ";") {
 			if name, _, _ := strings.Cut(part, "="); part != "" && name != "FREQ" && name != "INTERVAL" {

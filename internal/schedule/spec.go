@@ -30,6 +30,8 @@ type Reading struct {
 //	@standard 30 0 9 L * fri#2                 five or six crontab fields of the standard dialect, or @hourly, @daily, ...
 //	@every 90s                                 a fixed grid, from anchor on; units w, d and those of time.ParseDuration
 //	@every 1d from 2026-11-24T00:00:00Z        the grid's own anchor
+//	@every 1d wall                             whole days at the same time of the zone's clocks
+//	@every 1h relative                         rounded to whole units of the zone's clocks, as Celery does
 //	@at 2026-11-24T09:00:00+09:00              once; without an offset, by the zone's clocks
 //	@solar sunset 35.6895 139.6917             an event of the sun at a latitude and a longitude
 //	@rrule FREQ=WEEKLY;BYDAY=MO DTSTART:20261124T090000 RDATE:... EXDATE:...

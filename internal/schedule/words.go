@@ -29,6 +29,8 @@ func Describe(spec Spec) string {
 		return times + dates
 	case Every:
 		return "every " + formatPeriod(spec.period) + " from " + spec.anchor.Format(time.RFC3339Nano)
+	case ClockEvery:
+		return spec.words()
 	case Solar:
 		return fmt.Sprintf("at %s, latitude %v and longitude %v", spec.event.words, spec.latitude, spec.longitude)
 	case *Recurrence:

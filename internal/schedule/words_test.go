@@ -41,6 +41,11 @@ func TestDescribe(t *testing.T) {
 		{"@rrule FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE;BYHOUR=9 DTSTART:20261124T090000", "every 2 weeks with BYDAY=MO,WE and BYHOUR=9 from 2026-11-24 09:00:00"},
 		{"@rrule FREQ=DAILY DTSTART:20261124T090000 RDATE:20270101T120000 EXDATE:20261125T090000,20261126T090000", "every day and on 1 given dates from 2026-11-24 09:00:00, without 2 given dates"},
 		{"@every 1d12h from 2026-11-24T00:00:00Z", "every 1d12h from 2026-11-24T00:00:00Z"},
+		{"CRON_TZ=Asia/Tokyo @every 1d wall from 2026-11-24T00:00:00Z", "every day at 09:00:00 by the clocks, from 2026-11-24"},
+		{"@every 2w wall from 2026-11-24T00:00:00Z", "every 14 days at 00:00:00 by the clocks, from 2026-11-24"},
+		{"@every 90s relative from 2026-11-24T00:00:13Z", "every minute at a whole minute, as from 2026-11-24 00:01:00"},
+		{"CRON_TZ=Asia/Tokyo @every 2h relative from 2026-11-24T00:30:00Z", "every 2 hours at a whole hour, as from 2026-11-24 11:00:00"},
+		{"CRON_TZ=Asia/Tokyo @every 36h relative from 2026-11-24T00:30:00Z", "every day at midnight, as from 2026-11-25"},
 		{"@at 2026-11-24T00:00:00Z", "once at 2026-11-24T00:00:00Z"},
 	} {
 		if got := schedule.Describe(parse(t, tt.text, "")); got != tt.want {

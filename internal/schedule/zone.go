@@ -171,6 +171,12 @@ func (z *zone) next(after int64, repeat, drop bool, local func(from int64) int64
 	return found - s.offset
 }
 
+// local returns the local second of a Unix second.
+func (z *zone) local(second int64) int64 {
+	s, _ := z.find(second)
+	return second + s.offset
+}
+
 // shifted returns the Unix second at which the zone's clocks first show a local
 // second, or would if they had not been put forward before: PEP 495 with fold=0.
 func (z *zone) shifted(local int64) int64 {

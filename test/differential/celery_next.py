@@ -2,6 +2,9 @@
 
 {"fields": [minute, hour, day of month, month, day of week], "zone": "Asia/Tokyo", "after": [Unix seconds, ...]}
     -> {"next": [Unix seconds, ...]}, the slots after each with Celery's clock standing there, or {"error": "..."}
+{"every": 90.0, "zone": "Asia/Tokyo", "after": [Unix seconds, ...]}
+    -> {"next": [[Unix seconds, ...], ...]}, of an interval that is relative: the five slots that follow on each of
+       these and on one another, as if each was sent in time
 {"texts": ["*/5", ...], "size": 60, "first": 0}
     -> {"sets": [[0, 5, ...], null, ...]}, what a field with these values reads; null where it refuses
 {"characters": true}
@@ -15,7 +18,7 @@ from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
 
 import celery
-from celery.schedules import crontab
+from celery.schedules import crontab, schedule
 
 app = celery.Celery(set_as_current=True)
 
@@ -29,6 +32,20 @@ def slots(fields, zone, after):
     for second in after:
         clock = datetime.fromtimestamp(second, timezone.utc).astimezone(spec.tz)
         found.append(second + spec.remaining_estimate(clock).total_seconds())
+    return found
+
+
+def intervals(every, zone, after):
+    found = []
+    for second in after:
+        slots = []
+        for _ in range(5):
+            clock = datetime.fromtimestamp(second, timezone.utc).astimezone(ZoneInfo(zone))
+            spec = schedule(every, relative=True, nowfun=lambda: clock, app=app)
+            spec.tz = clock.tzinfo
+            second += spec.remaining_estimate(clock).total_seconds()
+            slots.append(second)
+        found.append(slots)
     return found
 
 
@@ -65,6 +82,8 @@ def classes():
 def answer(question):
     if "characters" in question:
         return {"classes": classes()}
+    if "every" in question:
+        return {"next": intervals(question["every"], question["zone"], question["after"])}
     if "texts" in question:
         return {"sets": [values(text, question["size"], question["first"]) for text in question["texts"]]}
     try:

@@ -25,6 +25,7 @@ app.conf.beat_schedule = {
     "number": {"task": "proj.number", "schedule": 30.0},
     "fraction": {"task": "proj.fraction", "schedule": 1.5},
     "length": {"task": "proj.length", "schedule": datetime.timedelta(hours=1), "relative": True},
+    "schedule": {"task": "proj.schedule", "schedule": schedules.schedule(86400, relative=True)},
     "sun": {"task": "proj.sun", "schedule": schedules.solar("sunset", 35.6895, 139.6917)},
     "lazy": {"task": "proj.lazy", "schedule": 5, "kwargs": {"now": lambda: 1}},
     "fast": {"task": "proj.fast", "schedule": 0.1},
