@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/failpoint"
 )
 
 // A clock is this node's clock: a wall time read once and moved on by the
@@ -24,8 +26,14 @@ type clock struct {
 const tolerance = 500 * time.Millisecond
 
 func newClock(logger *slog.Logger) *clock {
-	now := time.Now()
-	return &clock{logger: logger, started: now.UTC(), at: now, as: now.Round(0)}
+	now, wall := readWall()
+	return &clock{logger: logger, started: wall.UTC(), at: now, as: wall}
+}
+
+// readWall reads the wall clock: with a monotonic reading, and as it stands.
+func readWall() (now, wall time.Time) {
+	now = time.Now()
+	return now, now.Round(0).Add(failpoint.Step())
 }
 
 // Now returns the time, in UTC, without a monotonic reading.
@@ -37,20 +45,26 @@ func (c *clock) Now() time.Time {
 
 func (c *clock) nowLocked() time.Time { return c.as.Add(time.Since(c.at)).UTC() }
 
-// Set tells the clock what the database's clock says at this moment. Small
-// differences follow the machine's wall clock, which its time service slews.
-func (c *clock) Set(database time.Time) {
+// Set tells the clock what the database's clock said at a moment that is past by took
+// at most: how long the answer was on its way is not known. Small differences follow the
+// machine's wall clock, which its time service slews. A clock that must be wrong is set
+// to the earliest that it can be, for nothing may be early.
+func (c *clock) Set(database time.Time, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wall := time.Now()
+	now, wall := readWall()
 	was := c.nowLocked()
+	latest := database.Add(took)
 	switch {
-	case apart(was, database) > tolerance:
-		c.at, c.as = wall, database
-		c.logger.Warn("the clock was set right by the database's", "was", was, "now", database)
-	case apart(wall, database) <= tolerance && apart(wall, was) <= tolerance:
-		c.at, c.as = wall, wall.Round(0)
+	case was.Before(database.Add(-tolerance)), was.After(latest.Add(tolerance)):
+		c.at, c.as = now, database
+		c.logger.Warn("the clock was set right by the database's", "was", was, "now", database, "answer_took", took)
+	case took < prompt && apart(wall, database) <= tolerance && apart(wall, was) <= tolerance:
+		c.at, c.as = now, wall
 	}
 }
+
+// prompt is how long an answer may take for the machine's clock to be followed by it.
+const prompt = 200 * time.Millisecond
 
 func apart(a, b time.Time) time.Duration { return a.Sub(b).Abs() }

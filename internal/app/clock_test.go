@@ -20,7 +20,7 @@ func TestASteppedWallClockDoesNotMoveTheClock(t *testing.T) {
 			for range 10 {
 				time.Sleep(time.Second)
 				now := truth.Add(time.Since(start))
-				c.Set(now.Add(20 * time.Millisecond)) // an answer takes a moment
+				c.Set(now.Add(20*time.Millisecond), 30*time.Millisecond) // an answer takes a moment
 				if got := c.Now(); !got.Equal(now) {
 					t.Fatalf("after a step of %v, Now = %v, want %v", step, got, now)
 				}
@@ -34,7 +34,7 @@ func TestTheDatabasesClockSetsTheClockRight(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var log strings.Builder
 			c := newClock(slog.New(slog.NewTextHandler(&log, nil)))
-			c.Set(time.Now().Add(apart))
+			c.Set(time.Now().Add(apart), 0)
 			time.Sleep(90 * time.Second)
 			if got, want := c.Now(), time.Now().Add(apart); !got.Equal(want) {
 				t.Errorf("Now = %v, want the database's %v", got, want)
@@ -50,7 +50,7 @@ func TestAClockThatIsCloseFollowsTheMachines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock(slog.New(slog.DiscardHandler))
 		c.as = c.as.Add(100 * time.Millisecond) // the time service slewed the machine's meanwhile
-		c.Set(time.Now().Add(-200 * time.Millisecond))
+		c.Set(time.Now().Add(-200*time.Millisecond), 0)
 		if got, want := c.Now(), time.Now(); !got.Equal(want) {
 			t.Errorf("Now = %v, want the machine's %v", got, want)
 		}
@@ -62,12 +62,39 @@ func TestAClockThatIsCloseFollowsTheMachines(t *testing.T) {
 func TestTheClockMovesByTheMonotonicClock(t *testing.T) {
 	c := newClock(slog.New(slog.DiscardHandler))
 	for _, database := range []time.Time{time.Now(), time.Now().Add(time.Hour)} {
-		c.Set(database)
+		c.Set(database, 0)
 		if !strings.Contains(c.at.String(), " m=") {
 			t.Errorf("the clock moves on from %v, which has no monotonic reading", c.at)
 		}
 		if now := c.Now(); strings.Contains(now.String(), " m=") || now.Location() != time.UTC {
 			t.Errorf("Now = %v, want UTC without a monotonic reading", now)
 		}
+	}
+}
+
+// A node behind a slow link has a clock that was wrong when it started. No answer of the
+// database comes quickly, and yet nothing may be early.
+func TestASlowAnswerSetsAWrongClockRight(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		wrong, want time.Duration // by how much the clock is ahead
+	}{
+		{"an hour ahead", time.Hour, -400 * time.Millisecond}, // as far as the answer may have travelled
+		{"an hour behind", -time.Hour, -400 * time.Millisecond},
+		{"ahead by no more than can be told", 450 * time.Millisecond, 450 * time.Millisecond},
+		{"right", 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClock(slog.New(slog.DiscardHandler))
+				c.as = c.as.Add(tt.wrong)
+				database := time.Now()
+				time.Sleep(400 * time.Millisecond) // the answer's way back
+				c.Set(database, 800*time.Millisecond)
+				if got := c.Now().Sub(time.Now()); got != tt.want {
+					t.Errorf("the clock is ahead by %v, want %v", got, tt.want)
+				}
+			})
+		})
 	}
 }

@@ -37,7 +37,7 @@ var layers = map[string]string{
 	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl",
 	"internal/broker/brokertest": "celery failpoint broker",
 
-	"internal/app": "schedule celery store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring
+	"internal/app": "schedule celery failpoint store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring
 	"cmd/onebeat":  "app schedule store broker web audit forecast celeryapp daysoff",
 }
 

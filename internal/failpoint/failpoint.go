@@ -3,6 +3,9 @@
 // ONEBEAT_FAILPOINT="name=action" arms one point; "name=action@n" acts on the
 // n-th passing. Actions: kill (SIGKILL to this very process), error, and a
 // duration such as 300ms to wait. Unarmed, a point costs one comparison.
+//
+// ONEBEAT_CLOCK_STEP=FILE steps this process's wall clock, as a person or a time
+// service would step the machine's: see Step.
 package failpoint
 
 import (
@@ -36,6 +39,25 @@ func init() {
 			at = n
 		}
 	}
+}
+
+// StepEnv names a file that holds a duration such as -90s; there need not be one yet.
+const StepEnv = "ONEBEAT_CLOCK_STEP"
+
+var stepFile = os.Getenv(StepEnv)
+
+// Step is how far the wall clock is to be from what the machine says, for now: the
+// file is read each time, so that a test can step the clock of a process at work.
+func Step() time.Duration {
+	if stepFile == "" {
+		return 0
+	}
+	text, err := os.ReadFile(stepFile)
+	if err != nil {
+		return 0
+	}
+	step, _ := time.ParseDuration(strings.TrimSpace(string(text)))
+	return step
 }
 
 // Here marks a step. It returns an error only when the point is armed with one.

@@ -46,19 +46,15 @@ type Waiter interface {
 
 // Options tune Keep. The zero Options are the defaults.
 type Options struct {
-	Poll   time.Duration       // between two tries to take the lease; 500 ms
-	Logger *slog.Logger        // silent
-	Clock  func(now time.Time) // told the database's clock with each answer that came quickly
+	Poll   time.Duration // between two tries to take the lease; 500 ms
+	Logger *slog.Logger  // silent
+
+	// Clock is told the database's clock with each answer: it said now at a moment
+	// that is past by took at most.
+	Clock func(now time.Time, took time.Duration)
 }
 
-// prompt is how long an answer may take for the clock in it to be worth telling.
-const prompt = 200 * time.Millisecond
-
-func (o Options) tellClock(asked time.Time, l schedule.Lease) {
-	if time.Since(asked) < prompt {
-		o.Clock(l.Now)
-	}
-}
+func (o Options) tellClock(asked time.Time, l schedule.Lease) { o.Clock(l.Now, time.Since(asked)) }
 
 // Keep waits until owner holds the lease, runs work with a context that ends
 // when the lease can no longer be trusted, and gives the lease up when work
@@ -74,7 +70,7 @@ func Keep(ctx context.Context, locker Locker, owner string, opts Options, work f
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	if opts.Clock == nil {
-		opts.Clock = func(time.Time) {}
+		opts.Clock = func(time.Time, time.Duration) {}
 	}
 	held, until, err := wait(ctx, locker, owner, opts)
 	if err != nil {

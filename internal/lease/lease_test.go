@@ -183,7 +183,7 @@ func TestAShortOutageIsOutlived(t *testing.T) {
 		done := make(chan error, 1)
 		var clocks int
 		go func() {
-			opts := lease.Options{Clock: func(time.Time) { clocks++ }}
+			opts := lease.Options{Clock: func(time.Time, time.Duration) { clocks++ }}
 			done <- lease.Keep(ctx, r, "a", opts, func(hold context.Context, _ int64) error {
 				select {
 				case <-hold.Done():
