@@ -4,6 +4,7 @@
 # make check    lint and the tests that need no servers: under a minute
 # make bench    onebeat beside Celery's beat, measured: about five minutes; BENCH="idle -for 5m" for one thing
 # make differential, make simulate, make model   more of what the tests compare, try and prove
+# make chaos    three nodes among servers, links and clocks that fail, and each slot checked: MINUTES=60 SEED=7 ON=PostgreSQL.and.Redis
 # make stack    private servers for tests: alone until Ctrl-C, or around CMD="go test ./internal/store/..."
 
 SHELL := /bin/bash
@@ -48,6 +49,14 @@ differential: deps .cache/bin/stack
 simulate: SEEDS ?= 20000
 simulate:
 	@ONEBEAT_SEEDS=$(SEEDS) go test -timeout 60m -run EachSlotOnce ./test/simulate
+
+# Real nodes among real servers that fail, for MINUTES in each of four settings, two at a time, or in those that ON
+# matches. FORMER is a commit that the nodes' old version is built from; a report of each is left in .cache/chaos.
+.PHONY: chaos
+chaos: MINUTES ?= 3
+chaos: deps .cache/bin/stack
+	@.cache/bin/stack -services "" -- env ONEBEAT_CHAOS=$(MINUTES)m ONEBEAT_SEED=$(SEED) ONEBEAT_CHAOS_FORMER=$(FORMER) \
+		ONEBEAT_CHAOS_REPORT=$(CURDIR)/.cache/chaos go test -count 1 -timeout 0 -v -run 'Whatever$(if $(ON),/$(ON))' ./test/chaos
 
 # The model in docs/design, exhaustively: about twenty minutes. The tests check less of it.
 .PHONY: model

@@ -95,12 +95,12 @@ func (f *follower) wait(ctx, hold context.Context) bool {
 	return false
 }
 
-// entry returns the present definition of an entry that the journal names, nil if
-// it has none. It is asked before begin.
-func (f *follower) entry(id schedule.ID) *schedule.Entry {
+// present returns the present definition of an entry that the journal names, or why it
+// has none. It is asked before begin.
+func (f *follower) present(id schedule.ID) schedule.Change {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.latest[id].Entry
+	return f.latest[id]
 }
 
 // begin hands what was kept back to the planner, and from then on everything as

@@ -71,8 +71,8 @@ func TestWhatTheJournalNamesWaitsForRecovery(t *testing.T) {
 		if err := f.Apply(t.Context(), []schedule.Change{named, everyMinute("other")}); err != nil {
 			t.Fatal(err)
 		}
-		if f.entry("claimed") != named.Entry {
-			t.Errorf("recovery finds %v, want the entry as it is now", f.entry("claimed"))
+		if f.present("claimed").Entry != named.Entry {
+			t.Errorf("recovery finds %v, want the entry as it is now", f.present("claimed").Entry)
 		}
 		if ids, _ := pulled(t, planner, 1); ids[0] != "other" {
 			t.Errorf("pulled %v before the recovery, want the other entry alone", ids)

@@ -342,7 +342,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 		recovering, stop := context.WithCancel(working)
 		defer stop()
 		defer context.AfterFunc(ctx, stop)()
-		seq, err := dispatcher.Recover(recovering, term, seq, journal, follower.entry)
+		seq, err := dispatcher.Recover(recovering, term, seq, journal, follower.present)
 		if ctx.Err() != nil {
 			return nil
 		}

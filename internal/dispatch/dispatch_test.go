@@ -28,6 +28,7 @@ type world struct {
 	ledger  *ledger
 	broker  *broker
 	entries map[schedule.ID]func(after time.Time) *schedule.Entry
+	off     map[schedule.ID]string // why those that have none have none; not known for others
 	resend  bool
 	metrics *dispatch.Metrics // of the process, over its terms; nil for each its own
 }
@@ -50,7 +51,13 @@ func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error 
 		entries[id] = make(w.ledger.last[id])
 	}
 	w.ledger.mu.Unlock()
-	seq, err := d.Recover(hold, term, seq, journal, func(id schedule.ID) *schedule.Entry { return entries[id] })
+	seq, err := d.Recover(hold, term, seq, journal, func(id schedule.ID) schedule.Change {
+		change := schedule.Change{ID: id, Entry: entries[id]}
+		if w.off[id] != "" {
+			change.Name, change.Reason = "name of "+string(id), w.off[id]
+		}
+		return change
+	})
 	if err != nil {
 		return err
 	}
@@ -240,12 +247,13 @@ func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
 		past := time.Now()
 		w.ledger.term, w.ledger.seq = 1, 1
 		claimed := schedule.Claimed{Term: 1, Seq: 1}
-		for _, id := range []string{"sent", "edited", "failed", "left", "changed", "removed"} {
+		for _, id := range []string{"sent", "edited", "failed", "left", "changed", "removed", "disabled"} {
 			claimed.Dues = append(claimed.Dues, schedule.ClaimedDue{Entry: schedule.ID(id), Slot: past, Digest: 1})
-			if id != "removed" {
+			if id != "removed" && id != "disabled" {
 				w.add(id, "@every 1h", schedule.Once)
 			}
 		}
+		w.off = map[schedule.ID]string{"disabled": schedule.ReasonDisabled}
 		was := w.entries["changed"]
 		w.entries["changed"] = func(after time.Time) *schedule.Entry {
 			e := was(after)
@@ -262,10 +270,13 @@ func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
 		got := map[schedule.ID]string{}
 		for _, run := range w.ledger.runs {
 			got[run.Entry] = string(run.State) + " " + run.Reason
+			if want := "name of disabled"; run.Entry == "disabled" && run.Name != want {
+				t.Errorf("the run of what is disabled now has the name %q, want %q", run.Name, want)
+			}
 		}
 		want := map[schedule.ID]string{
 			"sent": "sent ", "edited": "skipped edited", "failed": "failed no such queue",
-			"left": "sent ", "changed": "skipped edited", "removed": "skipped removed",
+			"left": "sent ", "changed": "skipped edited", "removed": "skipped removed", "disabled": "skipped disabled",
 		}
 		for id, end := range want {
 			if got[id] != end {

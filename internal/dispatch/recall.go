@@ -30,7 +30,7 @@ const whole = math.MaxInt32
 // is settled, so that it is done once. recall returns the mark to recover from.
 //
 // A crash in between changes nothing: each part moves the mark by what it holds.
-func (d *Dispatcher) recall(hold context.Context, term, recorded int64, mark celery.Mark, entry func(schedule.ID) *schedule.Entry) (celery.Mark, error) {
+func (d *Dispatcher) recall(hold context.Context, term, recorded int64, mark celery.Mark, present func(schedule.ID) schedule.Change) (celery.Mark, error) {
 	seen := d.metrics.forgot.Swap(false)
 	if !seen && mark.Seq >= recorded || mark.Beyond != 0 {
 		return mark, nil // where messages and mark do not arrive in one step, it may be behind
@@ -51,7 +51,7 @@ func (d *Dispatcher) recall(hold context.Context, term, recorded int64, mark cel
 		"lost", missed, "since", time.UnixMicro(mark.At).UTC(), "resend", d.opts.Resend)
 	d.metrics.recalled(len(lost), d.opts.Resend, d.opts.Now())
 	if d.opts.Resend {
-		if mark, err = d.resend(hold, term, mark, lost, entry); err != nil {
+		if mark, err = d.resend(hold, term, mark, lost, present); err != nil {
 			return mark, err
 		}
 	} else {
@@ -93,7 +93,7 @@ func (d *Dispatcher) lost(hold context.Context, mark celery.Mark) (runs []schedu
 
 // resend sends runs again, a part for each instant at which some were sent. What goes
 // at most once, and what has no entry any more, stays lost.
-func (d *Dispatcher) resend(hold context.Context, term int64, mark celery.Mark, lost []schedule.Run, entry func(schedule.ID) *schedule.Entry) (celery.Mark, error) {
+func (d *Dispatcher) resend(hold context.Context, term int64, mark celery.Mark, lost []schedule.Run, present func(schedule.ID) schedule.Change) (celery.Mark, error) {
 	for len(lost) > 0 {
 		at, now := lost[0].SentAt, d.opts.Now()
 		end := slices.IndexFunc(lost, func(r schedule.Run) bool { return !r.SentAt.Equal(at) })
@@ -103,13 +103,13 @@ func (d *Dispatcher) resend(hold context.Context, term int64, mark celery.Mark, 
 		var messages []celery.Message
 		for i := range lost[:end] {
 			run := &lost[i]
-			present := entry(run.Entry)
-			if present == nil || present.Payload.(*celery.Template).AtMostOnce() || present.Payload.(*celery.Template).Expired(now) {
+			e := present(run.Entry).Entry
+			if e == nil || e.Payload.(*celery.Template).AtMostOnce() || e.Payload.(*celery.Template).Expired(now) {
 				d.log.Error("task lost by the broker and not sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
 				continue
 			}
 			messages = append(messages, celery.Message{
-				Template: present.Payload.(*celery.Template), ID: run.TaskID, Slot: run.Slot, At: now, Index: mark.Done + i,
+				Template: e.Payload.(*celery.Template), ID: run.TaskID, Slot: run.Slot, At: now, Index: mark.Done + i,
 			})
 			if i < each {
 				d.log.Warn("task sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)

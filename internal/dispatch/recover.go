@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,12 +19,12 @@ import (
 // a slot behind it whose entry goes at most once is recorded as unsure. It must
 // run before Run in each term.
 //
-// journal is what was claimed and not recorded, in order; entry returns an
-// entry's present definition, or nil. Planning goes on from what Claims.Settled says.
+// journal is what was claimed and not recorded, in order; present returns an entry's
+// present definition, or why it has none. Planning goes on from what Claims.Settled says.
 //
 // It returns the last sequence number that is known, at least seq; celery.ErrFenced if
 // the broker had seen a higher term before.
-func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []schedule.Claimed, entry func(schedule.ID) *schedule.Entry) (int64, error) {
+func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []schedule.Claimed, present func(schedule.ID) schedule.Change) (int64, error) {
 	var mark celery.Mark
 	err := d.persist(hold, "reaching the broker", d.metrics.brokerError, func(ctx context.Context) (err error) {
 		mark, err = d.publisher.Take(ctx, term)
@@ -32,7 +33,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []sc
 	if err != nil {
 		return 0, err
 	}
-	if mark, err = d.recall(hold, term, recorded(seq, journal), mark, entry); err != nil {
+	if mark, err = d.recall(hold, term, recorded(seq, journal), mark, present); err != nil {
 		return 0, fenced(err)
 	}
 	reasons, err := readNotes(mark.Note)
@@ -48,7 +49,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []sc
 		if mark.Beyond == celery.AllBeyond && i < len(journal)-1 {
 			notes.beyond = celery.AllBeyond // a crash from here on must not forget it
 		}
-		if err := d.recoverBatch(hold, term, claimed, mark, reasons[claimed.Seq], again[claimed.Seq], coming, entry, notes); err != nil {
+		if err := d.recoverBatch(hold, term, claimed, mark, reasons[claimed.Seq], again[claimed.Seq], coming, present, notes); err != nil {
 			return 0, fenced(err)
 		}
 		if !mark.Covers(claimed.Seq, len(claimed.Dues)) && mark.Beyond != celery.AllBeyond {
@@ -164,14 +165,14 @@ func fenced(err error) error {
 }
 
 // recoverBatch ends one batch of an earlier term.
-func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed schedule.Claimed, mark celery.Mark, reasons map[int]string, again map[int]bool, coming *plan, entry func(schedule.ID) *schedule.Entry, notes *notes) error {
+func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed schedule.Claimed, mark celery.Mark, reasons map[int]string, again map[int]bool, coming *plan, present func(schedule.ID) schedule.Change, notes *notes) error {
 	var runs []schedule.Run
 	left := schedule.Batch{Term: term, Seq: claimed.Seq}
 	base := len(claimed.Dues) // where what is left to send begins
-	now := d.opts.Now()
+	began := d.opts.Now()
 	for i, due := range claimed.Dues {
-		present := entry(due.Entry)
-		withdrawn := due.Request == "" && due.State == "" && (again[i] || coming.gives(present, due.Slot))
+		now := present(due.Entry)
+		withdrawn := due.Request == "" && due.State == "" && (again[i] || coming.gives(now.Entry, due.Slot))
 		switch {
 		case mark.Covers(claimed.Seq, i+1):
 			if reasons[i] != "" { // whoever recovers after this one must know it too
@@ -181,14 +182,14 @@ func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed sche
 			if reason == schedule.ReasonReplaced && !withdrawn {
 				reason = schedule.ReasonEdited // its new definition had not claimed it yet
 			}
-			if run, ok := d.known(due, present, term, reason); ok {
+			if run, ok := d.known(due, now, term, reason); ok {
 				runs = append(runs, run)
 			}
 		default: // from the first such slot on, all are
 			base = min(base, i)
 			owed := replaced(due)
 			if !withdrawn {
-				owed = d.owed(due, present, i-base < mark.Beyond && !due.Slot.After(now))
+				owed = d.owed(due, now, i-base < mark.Beyond && !due.Slot.After(began))
 			}
 			if owed.State != due.State { // the journal does not say so
 				notes.withhold(claimed.Seq, i, asNote(owed.State, owed.Reason))
@@ -215,7 +216,7 @@ func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed sche
 }
 
 // known is the run of a slot that the broker's mark speaks of.
-func (d *Dispatcher) known(due schedule.ClaimedDue, present *schedule.Entry, term int64, reason string) (schedule.Run, bool) {
+func (d *Dispatcher) known(due schedule.ClaimedDue, present schedule.Change, term int64, reason string) (schedule.Run, bool) {
 	claimed := asDue(due, present)
 	run := d.run(&claimed, term)
 	run.Recovered = true
@@ -231,32 +232,34 @@ func (d *Dispatcher) known(due schedule.ClaimedDue, present *schedule.Entry, ter
 	default:
 		run.State = schedule.Sent
 		run.TaskID = d.taskID(&claimed)
-		if present != nil && present.Digest == due.Digest {
-			run.Queue = present.Payload.(*celery.Template).Route().Queue
+		if present.Entry != nil && present.Entry.Digest == due.Digest {
+			run.Queue = present.Entry.Payload.(*celery.Template).Route().Queue
 		}
 	}
 	return run, true
 }
 
 // owed decides what becomes of a claimed slot that did not go out, or may have.
-func (d *Dispatcher) owed(claimed schedule.ClaimedDue, present *schedule.Entry, mayBeSent bool) schedule.Due {
-	due := asDue(claimed, present)
-	skip := func(state schedule.State, reason string) schedule.Due {
-		due.State, due.Reason, due.Count = state, reason, 1
-		return due
-	}
+func (d *Dispatcher) owed(claimed schedule.ClaimedDue, now schedule.Change, mayBeSent bool) schedule.Due {
+	due, present := asDue(claimed, now), now.Entry
 	switch {
 	case due.State != "":
 		return due
 	case present == nil:
-		return skip(schedule.Skipped, schedule.ReasonRemoved)
+		return ended(due, schedule.Skipped, cmp.Or(now.Reason, schedule.ReasonRemoved))
 	case mayBeSent && present.Payload.(*celery.Template).AtMostOnce():
-		return skip(schedule.Unsure, schedule.ReasonUnsure)
+		return ended(due, schedule.Unsure, schedule.ReasonUnsure)
 	case present.Digest != claimed.Digest:
-		return skip(schedule.Skipped, schedule.ReasonEdited)
+		return ended(due, schedule.Skipped, schedule.ReasonEdited)
 	case due.Request != "":
 		return due
 	}
+	return d.missed(due)
+}
+
+// missed applies its entry's misfire policy to a slot that did not go out.
+func (d *Dispatcher) missed(due schedule.Due) schedule.Due {
+	present := due.Entry
 	now := d.opts.Now()
 	grace := present.Misfire.Grace
 	if grace == 0 {
@@ -269,9 +272,9 @@ func (d *Dispatcher) owed(claimed schedule.ClaimedDue, present *schedule.Entry, 
 	next := present.Spec.Next(due.Slot)
 	switch {
 	case present.Misfire.Policy == schedule.Skip, present.Misfire.Age > 0 && late > present.Misfire.Age:
-		return skip(schedule.Skipped, schedule.ReasonMisfire)
+		return ended(due, schedule.Skipped, schedule.ReasonMisfire)
 	case present.Misfire.Policy != schedule.All && !next.IsZero() && !next.After(now):
-		return skip(schedule.Coalesced, schedule.ReasonMisfire)
+		return ended(due, schedule.Coalesced, schedule.ReasonMisfire)
 	}
 	return due
 }
@@ -283,14 +286,21 @@ func replaced(claimed schedule.ClaimedDue) schedule.Due {
 	return schedule.Due{Entry: old, Slot: claimed.Slot}
 }
 
-// asDue is a remembered due with its entry's present definition; an entry that is
-// gone keeps its id alone.
-func asDue(claimed schedule.ClaimedDue, present *schedule.Entry) schedule.Due {
-	if present == nil {
-		present = &schedule.Entry{ID: claimed.Entry}
+// ended is a due that is not sent.
+func ended(due schedule.Due, state schedule.State, reason string) schedule.Due {
+	due.State, due.Reason, due.Count = state, reason, 1
+	return due
+}
+
+// asDue is a remembered due with its entry's present definition; of an entry that has
+// none now it keeps the id, and the name where that is known.
+func asDue(claimed schedule.ClaimedDue, present schedule.Change) schedule.Due {
+	e := present.Entry
+	if e == nil {
+		e = &schedule.Entry{ID: claimed.Entry, Name: present.Name}
 	}
 	return schedule.Due{
-		Entry: present, Slot: claimed.Slot, Request: claimed.Request,
+		Entry: e, Slot: claimed.Slot, Request: claimed.Request,
 		State: claimed.State, Reason: claimed.Reason, Through: claimed.Through, Count: claimed.Count,
 	}
 }

@@ -89,7 +89,7 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	recovering, cease := context.WithCancel(hold) // a stop does not wait for a broker that is away
 	defer cease()
 	defer context.AfterFunc(ctx, cease)()
-	seq, err = d.Recover(recovering, term, seq, journal, func(id schedule.ID) *schedule.Entry { return latest[id].Entry })
+	seq, err = d.Recover(recovering, term, seq, journal, func(id schedule.ID) schedule.Change { return latest[id] })
 	if ctx.Err() != nil {
 		return nil
 	}

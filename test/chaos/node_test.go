@@ -1,0 +1,154 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/broker/brokertest"
+	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/test/harness/process"
+	"github.com/onebeat/onebeat/test/stack/server"
+)
+
+// A node is a place where one process of `onebeat serve` runs at a time, with links of
+// its own to the servers and a wall clock of its own. What is done to its process is
+// done by one fault at a time.
+type node struct {
+	name     string
+	dir      string
+	database *brokertest.Proxy // nil where the database is a file
+	broker   *brokertest.Proxy
+	urls     [2]string // of the two, through the links
+	clock    string    // the file with its clock's step
+
+	build   binary
+	process *process.Process
+	starts  int
+}
+
+// newNode makes a place with links.
+func newNode(t *testing.T, name string, d *database, b *server.Server, build binary) *node {
+	t.Helper()
+	n := &node{name: name, dir: t.TempDir(), build: build}
+	n.clock = filepath.Join(n.dir, "clock")
+	n.urls[0] = d.url
+	if d.server != nil {
+		n.database, n.urls[0] = link(t, d.url)
+	}
+	n.broker, n.urls[1] = link(t, b.URL())
+	t.Cleanup(func() {
+		if n.process != nil {
+			n.process.Resume()
+			n.process.Kill()
+		}
+	})
+	return n
+}
+
+// link puts a proxy before a server and returns the URL through it.
+func link(t *testing.T, to string) (*brokertest.Proxy, string) {
+	t.Helper()
+	at, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := brokertest.NewProxy(t, at.Host)
+	at.Host = proxy.Address()
+	return proxy, at.String()
+}
+
+// settings are the arguments that every verb takes.
+func (n *node) settings() ([]string, error) {
+	text, err := json.Marshal(map[string]any{
+		"database": n.urls[0], "broker": n.urls[1], "listen": "off",
+		"celery": map[string]any{"task_default_queue": volume},
+	})
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(n.dir, "onebeat.yaml")
+	return []string{"--config", path}, os.WriteFile(path, text, 0o600) // JSON is YAML too
+}
+
+func (n *node) log() string { return filepath.Join(n.dir, "log") }
+
+// start starts the node's build. Each process has a name of its own.
+func (n *node) start() error {
+	settings, err := n.settings()
+	if err != nil {
+		return err
+	}
+	n.starts++
+	args := append([]string{"serve", "--node", fmt.Sprintf("%s-%d", n.name, n.starts), "--log-format", "json", "--log-level", "warn"}, settings...)
+	n.process, err = process.Start(process.Command{
+		Path: n.build.path, Args: args, Log: n.log(), Dir: n.dir,
+		Env: []string{failpoint.StepEnv + "=" + n.clock},
+	})
+	return err
+}
+
+// stop ends the process as a deployment does.
+func (n *node) stop() error {
+	if err := n.process.Stop(syscall.SIGTERM, 40*time.Second); err != nil {
+		return err
+	}
+	if state := n.process.State(); !state.Success() {
+		return fmt.Errorf("%s ended with %v after SIGTERM:\n%s", n.name, state, n.process.Tail(10))
+	}
+	return nil
+}
+
+// ended says whether the process has.
+func (n *node) ended() bool {
+	select {
+	case <-n.process.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// stepClock steps the wall clock that the node sees.
+func (n *node) stepClock(step time.Duration) error {
+	next := n.clock + ".next"
+	if err := os.WriteFile(next, []byte(step.String()), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, n.clock)
+}
+
+// command runs a verb that ends by itself.
+func (n *node) command(ctx context.Context, args ...string) (string, error) {
+	settings, err := n.settings()
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, present.path, append(args, settings...)...).CombinedOutput()
+	return string(out), err
+}
+
+// complaints are lines of the node's log that must not be there.
+func (n *node) complaints() (lines []string, err error) {
+	text, err := os.ReadFile(n.log())
+	if err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(text) {
+		for _, bad := range []string{"DATA RACE", "panic:", "fatal error:"} {
+			if bytes.Contains(line, []byte(bad)) {
+				lines = append(lines, n.name+": "+strings.TrimSpace(string(line)))
+			}
+		}
+	}
+	return lines, nil
+}
