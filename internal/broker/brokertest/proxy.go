@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A Proxy stands between a broker and its server, on loopback, and breaks what goes
@@ -20,6 +21,7 @@ type Proxy struct {
 	heard  chan struct{} // closed when a reply was swallowed
 	gate   chan struct{} // closed when data may pass
 	left   int           // bytes until a cut; 0 for none
+	slow   time.Duration // what each direction takes
 
 	done sync.WaitGroup
 }
@@ -106,6 +108,13 @@ func (p *Proxy) Flow() {
 	}
 }
 
+// Slow makes everything take longer by delay in each direction; 0 ends it.
+func (p *Proxy) Slow(delay time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slow = delay
+}
+
 // CutAfter breaks the connection that has carried so many more bytes from clients.
 func (p *Proxy) CutAfter(bytes int) {
 	p.mu.Lock()
@@ -160,17 +169,23 @@ func (p *Proxy) accept() {
 func (p *Proxy) copy(to io.WriteCloser, from io.ReadCloser, reply bool) {
 	defer to.Close()
 	defer from.Close()
-	buffer := make([]byte, 4<<10)
+	buffer := make([]byte, 256<<10)
+	most := 4 << 10
 	for {
-		n, err := from.Read(buffer)
+		n, err := from.Read(buffer[:most])
 		p.mu.Lock()
-		gate, swallow := p.gate, reply && p.mute
+		gate, swallow, slow := p.gate, reply && p.mute, p.slow
 		if swallow && n > 0 && p.heard != nil {
 			close(p.heard)
 			p.heard = nil
 		}
 		p.mu.Unlock()
 		<-gate
+		most = 4 << 10
+		if slow > 0 {
+			time.Sleep(slow)
+			most = len(buffer) // what came meanwhile goes on together
+		}
 		if n > 0 && !swallow {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
