@@ -19,8 +19,9 @@ func migrateCommand() *cobra.Command {
 		Long: `Make or upgrade onebeat's own tables (onebeat_*), and the table of schedules:
 it is made if there is none, else the columns that it lacks are added, each with a
 default, so that what reads and writes it today goes on working; and triggers
-that make edits known at once. What is there already stays as it is. Of Django's
-tables (--catalog django) no column is added or changed: they get triggers alone.`,
+that make edits known at once. What is there already stays as it is. Of another
+scheduler's tables (--catalog django or sqlalchemy) no column is added or changed:
+they get triggers alone.`,
 		Example: `  onebeat migrate --print --database postgresql://app@localhost/app   # only show the SQL
   onebeat migrate --database sqlite:///schedules.db`,
 		Args: noArguments,

@@ -12,6 +12,7 @@ import (
 	"github.com/onebeat/onebeat/internal/catalog/redbeat"
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
 )
 
 // A Setting is one thing that can be set, written once: flags, environment
@@ -36,11 +37,12 @@ var Settings = []Setting{
 	{Name: "config", Kind: "file", Help: "a YAML file with these settings, and Celery's own under `celery:`"},
 	{Name: "database", Kind: "url", Also: []string{"DATABASE_URL"}, Help: "the database with the schedules: postgresql://…, mysql://… or sqlite:///…; SQLAlchemy's URLs are understood"},
 	{Name: "zone", Kind: "zone", Also: []string{"CELERY_TIMEZONE"}, Default: "UTC", Help: "the time zone of crontabs that name none", check: zone},
-	{Name: "catalog", Kind: "words", Default: "native", Help: "where the schedules are: native (celery_beat_schedules) or django (django-celery-beat's) in the database, file, redbeat (RedBeat's keys in Redis), or several with commas between them: django,file", check: catalogs},
+	{Name: "catalog", Kind: "words", Default: "native", Help: "where the schedules are: native (celery_beat_schedules), django (django-celery-beat's) or sqlalchemy (sqlalchemy-celery-beat's) in the database, file, redbeat (RedBeat's keys in Redis), or several with commas between them: django,file", check: catalogs},
 	{Name: "catalog-file", Kind: "files", Help: "of the catalog file: files of entries in YAML, JSON or TOML with the names of Celery's beat_schedule, with commas between them"},
 	{Name: "redbeat-url", Kind: "url", Help: "of the catalog redbeat: its Redis (redbeat_redis_url); the broker unless set"},
 	{Name: "redbeat-prefix", Kind: "text", Default: redbeat.DefaultPrefix, Help: "of the catalog redbeat: what its keys begin with (redbeat_key_prefix)"},
 	{Name: "redbeat-lock", Kind: "text", Default: redbeat.DefaultLock, Help: "of the catalog redbeat: the key of the lock that keeps a RedBeat beside onebeat still (redbeat_lock_key); off for none"},
+	{Name: "beat-schema", Kind: "name", Also: []string{"CELERY_BEAT_SCHEMA"}, Help: "PostgreSQL: the schema of sqlalchemy-celery-beat's tables, its beat_schema; where the connection looks unless set", check: schemaName},
 	{Name: "home", Kind: "word", Default: "auto", Help: "where last_run_at is kept: column (of the schedules' table), table (onebeat's own), memory (lost at a restart), or auto: column where there is one, else table", check: oneOf("auto", "column", "table", "memory")},
 
 	{Name: "broker", Kind: "url", Also: []string{"CELERY_BROKER_WRITE_URL", "CELERY_BROKER_URL"}, Serve: true, Help: "Celery's broker, or several with semicolons between them: redis://…, amqp://…, sqla+postgresql://… (also mysql, sqlite), filesystem:// or sqs://"},
@@ -96,7 +98,7 @@ func (c Config) Int(name string) int {
 func (c Config) Celery() map[string]any { return c.celery }
 
 // tables are the catalogs that are tables of the database.
-var tables = []string{"native", "django"}
+var tables = []string{"native", "django", "sqlalchemy"}
 
 func catalogs(value string) error {
 	kinds := strings.Split(value, ",")
@@ -166,6 +168,13 @@ func count(least, most int) func(string) error {
 func zone(value string) error {
 	if _, err := schedule.Location(value); err != nil {
 		return errors.New("use an IANA name such as Asia/Tokyo")
+	}
+	return nil
+}
+
+func schemaName(value string) error {
+	if value != "" && !store.SchemaName.MatchString(value) {
+		return errors.New("give the schema's name: letters, digits and underscores")
 	}
 	return nil
 }

@@ -212,7 +212,7 @@ func (s *Store) editable(id schedule.ID) error {
 	if s.layout.table == "" {
 		return &InputError{fmt.Sprintf("entries are edited in %s: onebeat pauses, resumes and runs them, and sees each edit", s.layout.editor)}
 	}
-	return &InputError{fmt.Sprintf("entries in %s are edited in %s: onebeat pauses, resumes and runs them, and sees each edit", s.layout.table, s.layout.editor)}
+	return &InputError{fmt.Sprintf("entries in %s are edited by %s: onebeat pauses, resumes and runs them, and sees each edit", s.layout.table, s.layout.editor)}
 }
 
 // Add stores a new entry and returns its id. A definition that could not be

@@ -1,12 +1,20 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"regexp"
+)
 
 // A layout is in which tables a kind of catalog keeps its entries, and how a row
 // of them is read. Its statements are in a folder of its name below each dialect's.
 type layout struct {
 	name  string
 	table string // whose rows are the entries
+
+	// schema is where the tables are, on PostgreSQL; empty for where the connection
+	// looks. Movable says that they may be in one.
+	schema  string
+	movable bool
 
 	// whence says what to do where there is no such table.
 	whence string
@@ -42,7 +50,10 @@ type layout struct {
 }
 
 // layouts are the kinds of catalog by name: Options.Catalog.
-var layouts = map[string]*layout{nativeLayout.name: &nativeLayout, djangoLayout.name: &djangoLayout, noneLayout.name: &noneLayout}
+var layouts = map[string]*layout{
+	nativeLayout.name: &nativeLayout, djangoLayout.name: &djangoLayout, sqlalchemyLayout.name: &sqlalchemyLayout,
+	noneLayout.name: &noneLayout,
+}
 
 func layoutOf(name string) (*layout, error) {
 	if name == "" {
@@ -54,6 +65,24 @@ func layoutOf(name string) (*layout, error) {
 	}
 	return l, nil
 }
+
+// in is the layout with its tables in a schema.
+func (l *layout) in(schema string) (*layout, error) {
+	switch {
+	case schema == "":
+		return l, nil
+	case !l.movable:
+		return nil, fmt.Errorf("beat-schema is %q, but the tables of the catalog %s are in none: leave it away", schema, l.name)
+	case !SchemaName.MatchString(schema):
+		return nil, fmt.Errorf("beat-schema is %q: write letters, digits and underscores", schema)
+	}
+	moved := *l
+	moved.schema, moved.table = schema, schema+"."+l.table
+	return &moved, nil
+}
+
+// SchemaName are the names of schemas that Options.Schema takes.
+var SchemaName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // triggers are the statements that install the triggers of these names and of the
 // children, each anew.

@@ -52,7 +52,12 @@ func (l *layout) check(t shape) error {
 // lists are the words in braces that stand for several columns, or for a type.
 func (l *layout) lists(t shape, mark string) map[string]string {
 	watching, inserting, updating := t.of(l.watched), l.inserting(t), t.of(l.updated)
+	schema := ""
+	if l.schema != "" {
+		schema = `"` + l.schema + `".`
+	}
 	return map[string]string{
+		"schema":          schema,
 		"id_type":         cmp.Or(t["id"], "text"),
 		"watched":         join(watching, func(_ int, name string) string { return name }),
 		"old_watched":     join(watching, func(_ int, name string) string { return "old." + name }),

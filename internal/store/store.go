@@ -3,7 +3,8 @@
 //
 // The catalog is tables that belong to their user, in one of several layouts
 // (layout.go) and whatever shape they are found in (shape.go): celery_beat_schedules
-// in the native one, django-celery-beat's (django.go). All else is in tables of onebeat's own,
+// in the native one, django-celery-beat's (django.go) or sqlalchemy-celery-beat's
+// (sqlalchemy.go). All else is in tables of onebeat's own,
 // onebeat_*, in the same database. PostgreSQL, MySQL and SQLite are spoken through one
 // set of statements with the same names (sql/), so that what a step means is
 // written once, in Go, and how a database does it once a dialect.
@@ -14,8 +15,8 @@
 //     schedule.ErrLost once a higher term was given out.
 //   - A row that can't be read is told of with its reason and disturbs no other.
 //   - Of the user's table only last_run_at and total_run_count are written, and
-//     only while onebeat runs an entry; in Django's also date_changed, enabled of a
-//     one-off row that has run, and the mark that tells others of it. Migrate and the person's own edits aside,
+//     only while onebeat runs an entry; in Django's and SQLAlchemy's also
+//     date_changed, enabled of a one-off row that has run, and the mark that tells others of it. Migrate and the person's own edits aside,
 //     no other column and no schema is touched.
 //   - Neither errors nor logs hold passwords or arguments of tasks.
 //
@@ -25,6 +26,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -54,6 +56,10 @@ type Options struct {
 	// Catalog is the kind of tables that the entries are in. Empty is native, and none
 	// says that all come from Sources.
 	Catalog string
+
+	// Schema is that of sqlalchemy-celery-beat's tables on PostgreSQL (its beat_schema).
+	// Empty is where the connection looks.
+	Schema string
 
 	// Sources are the catalogs outside of the database.
 	Sources []Source
@@ -175,9 +181,15 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	if s.layout, err = layoutOf(options.Catalog); err != nil {
 		return nil, err
 	}
+	if s.layout, err = s.layout.in(options.Schema); err != nil {
+		return nil, err
+	}
 	target, err := parseURL(url)
 	if err != nil {
 		return nil, err
+	}
+	if s.layout.schema != "" && target.postgres == "" {
+		return nil, errors.New("beat-schema is of PostgreSQL: name the database in the URL instead")
 	}
 	switch {
 	case target.file != "":

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -26,25 +27,65 @@ import (
 	"github.com/onebeat/onebeat/test/harness"
 )
 
-// kinds are the kinds of database.
-var kinds = []string{"PostgreSQL", "MariaDB", "SQLite"}
+// A catalog is another scheduler's tables in a kind of database.
+type catalog struct{ name, kind, schema string }
+
+// catalogs are those that are tried.
+var catalogs = []catalog{
+	{name: "django", kind: "PostgreSQL"},
+	{name: "django", kind: "MariaDB"},
+	{name: "django", kind: "SQLite"},
+	{name: "sqlalchemy", kind: "PostgreSQL"},
+	{name: "sqlalchemy", kind: "PostgreSQL", schema: "beat"},
+	{name: "sqlalchemy", kind: "MariaDB"},
+	{name: "sqlalchemy", kind: "SQLite"},
+}
+
+func (c catalog) String() string {
+	if c.schema != "" {
+		return c.name + " on " + c.kind + " in a schema"
+	}
+	return c.name + " on " + c.kind
+}
+
+// each runs the test for each catalog.
+func each(t *testing.T, test func(t *testing.T, c catalog)) {
+	t.Helper()
+	eachOf(t, "", test)
+}
+
+// eachOf runs the test for each catalog of the name, or of any if it is empty.
+func eachOf(t *testing.T, name string, test func(t *testing.T, c catalog)) {
+	t.Helper()
+	t.Parallel()
+	for _, c := range catalogs {
+		if name != "" && c.name != name {
+			continue
+		}
+		t.Run(c.String(), func(t *testing.T) {
+			t.Parallel()
+			test(t, c)
+		})
+	}
+}
 
 // A database is an empty one of its own for a test.
 type database struct {
-	kind, url string
-	db        *sql.DB
+	catalog
+	url string
+	db  *sql.DB
 }
 
-func newDatabase(t *testing.T, kind string) *database {
+func newDatabase(t *testing.T, c catalog) *database {
 	t.Helper()
-	if kind == "SQLite" {
+	if c.kind == "SQLite" {
 		file := filepath.Join(t.TempDir(), "schedules.db")
-		return &database{kind, "sqlite:///" + file, connect(t, "sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")}
+		return &database{c, "sqlite:///" + file, connect(t, "sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")}
 	}
 	name := "catalogs_" + strings.ReplaceAll(uuid.Must(uuid.NewV4()).String(), "-", "")
 	driver, server, drop := "pgx", harness.Env(t, "ONEBEAT_TEST_POSTGRES"), " WITH (FORCE)"
 	source := func(at *url.URL) string { return at.String() }
-	if kind == "MariaDB" {
+	if c.kind == "MariaDB" {
 		driver, server, drop = "mysql", harness.Env(t, "ONEBEAT_TEST_MARIADB"), ""
 		source = func(at *url.URL) string {
 			password, _ := at.User.Password()
@@ -67,7 +108,7 @@ func newDatabase(t *testing.T, kind string) *database {
 		}
 	})
 	at.Path = "/" + name
-	return &database{kind, at.String(), connect(t, driver, source(at))}
+	return &database{c, at.String(), connect(t, driver, source(at))}
 }
 
 func connect(t *testing.T, driver, source string) *sql.DB {
@@ -80,40 +121,62 @@ func connect(t *testing.T, driver, source string) *sql.DB {
 	return db
 }
 
-// exec runs plain SQL as a program beside Django would.
+// models are the names of the scheduler's models, of which those of its tables are made.
+var models = regexp.MustCompile(`\{(\w+)\}`)
+
+// prefix is what the scheduler's names of tables begin with.
+func (c catalog) prefix() string {
+	return map[string]string{"django": "django_celery_beat_", "sqlalchemy": "celery_"}[c.name]
+}
+
+// sql puts the names of tables where the statement has those of models in braces.
+func (d *database) sql(statement string) string {
+	prefix := d.prefix()
+	if d.schema != "" {
+		prefix = d.schema + "." + prefix
+	}
+	return models.ReplaceAllString(statement, prefix+"$1")
+}
+
+// exec runs plain SQL as a program beside the scheduler's models would.
 func (d *database) exec(t *testing.T, statement string) {
 	t.Helper()
+	statement = d.sql(statement)
 	if _, err := d.db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
 
-// django runs Python among django-celery-beat's models, and reads what it tells into
-// answer unless that is nil.
-func (d *database) django(t *testing.T, code string, answer any) {
+// python runs Python among the scheduler's models, and reads what it tells into answer
+// unless that is nil.
+func (d *database) python(t *testing.T, code string, answer any) {
 	t.Helper()
 	root, err := harness.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), harness.Env(t, "ONEBEAT_TEST_DJANGO"), filepath.Join(root, "test", "python", "django_shell.py"), d.url)
+	shell := filepath.Join(root, "test", "python", d.name+"_shell.py")
+	cmd := exec.CommandContext(t.Context(), harness.Env(t, "ONEBEAT_TEST_"+strings.ToUpper(d.name)), shell, d.url)
+	if d.schema != "" {
+		cmd.Args = append(cmd.Args, d.schema)
+	}
 	cmd.Stdin = strings.NewReader(code)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("Django: %v\n%s", err, problems.String())
+		t.Fatalf("models of %v: %v\n%s", d.catalog, err, problems.String())
 	}
 	if answer == nil {
 		return
 	}
 	if err := json.Unmarshal(out.Bytes(), answer); err != nil {
-		t.Fatalf("Django told %q: %v", out.String(), err)
+		t.Fatalf("models of %v told %q: %v", d.catalog, out.String(), err)
 	}
 }
 
-func (d *database) open(t *testing.T, options store.Options) *store.Store {
+func (d *database) open(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), d.url, options)
+	s, err := store.Open(t.Context(), d.url, store.Options{Catalog: d.name, Schema: d.schema})
 	if err != nil {
 		t.Fatal(err)
 	}

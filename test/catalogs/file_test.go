@@ -30,7 +30,7 @@ func TestServeSendsTheFilesTasks(t *testing.T) {
 	} {
 		t.Run(tt.kind, func(t *testing.T) {
 			t.Parallel()
-			d := newDatabase(t, tt.kind)
+			d := newDatabase(t, catalog{name: "django", kind: tt.kind})
 			queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
 			broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
 			dir := t.TempDir()
@@ -58,7 +58,7 @@ func TestServeSendsTheFilesTasks(t *testing.T) {
 				return string(out), cmd.ProcessState.ExitCode()
 			}
 			if tt.catalog != "file" {
-				d.django(t, kindsOfTasks+fmt.Sprintf("\ntask(\"of Django\", interval=every(1, \"seconds\"), queue=%q)\nPeriodicTask.objects.update(task=\"probe.record\")\n", queue), nil)
+				d.python(t, schedules+fmt.Sprintf("task(\"of Django\", task=\"probe.record\", interval=every(1, \"seconds\"), queue=%q)\n", queue), nil)
 			}
 			if out, code := onebeat("migrate"); code != 0 {
 				t.Fatalf("migrate = %d: %s", code, out)

@@ -1,0 +1,3 @@
+-- Takes the trigger away, to be made anew.
+-- In: nothing. Out: nothing.
+DROP TRIGGER IF EXISTS onebeat_sqlalchemy_clocked

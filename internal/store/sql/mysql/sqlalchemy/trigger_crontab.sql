@@ -1,0 +1,5 @@
+-- Notes each update of celery_crontabschedule as one of the rows that refer to it.
+-- In: nothing. Out: nothing.
+CREATE TRIGGER onebeat_sqlalchemy_crontab AFTER UPDATE ON celery_crontabschedule FOR EACH ROW
+INSERT INTO onebeat_changes (entry_id)
+SELECT s.id FROM celery_periodictask AS s WHERE s.schedule_id = new.id AND s.discriminator = 'crontabschedule'

@@ -1,0 +1,6 @@
+-- Notes each delete of the user's table.
+-- In: nothing. Out: nothing.
+CREATE TRIGGER onebeat_sqlalchemy_delete AFTER DELETE ON celery_periodictask
+BEGIN
+	INSERT INTO onebeat_changes (entry_id) VALUES (CAST(old.id AS TEXT));
+END

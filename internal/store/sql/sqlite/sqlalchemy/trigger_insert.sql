@@ -1,0 +1,6 @@
+-- Notes each insert of the user's table.
+-- In: nothing. Out: nothing.
+CREATE TRIGGER onebeat_sqlalchemy_insert AFTER INSERT ON celery_periodictask
+BEGIN
+	INSERT INTO onebeat_changes (entry_id) VALUES (CAST(new.id AS TEXT));
+END

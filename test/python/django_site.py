@@ -1,0 +1,36 @@
+"""A Django whose one app is django-celery-beat, on the database of a URL."""
+
+from urllib.parse import urlsplit
+
+import django
+import pymysql
+from django.conf import settings
+
+pymysql.version_info = (2, 2, 7, "final", 0)  # what Django asks of mysqlclient
+pymysql.install_as_MySQLdb()
+
+
+def setup(url, **more):
+    url = urlsplit(url)
+    if url.scheme == "sqlite":
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": url.path[1:], "OPTIONS": {"timeout": 30}}
+    else:
+        database = {
+            "ENGINE": "django.db.backends." + {"postgres": "postgresql", "mysql": "mysql"}[url.scheme],
+            "NAME": url.path[1:],
+            "USER": url.username or "",
+            "PASSWORD": url.password or "",
+            "HOST": url.hostname or "",
+            "PORT": str(url.port or ""),
+        }
+    settings.configure(
+        **{
+            "INSTALLED_APPS": ["django_celery_beat"],
+            "DATABASES": {"default": database},
+            "USE_TZ": True,
+            "TIME_ZONE": "Asia/Tokyo",
+            "CELERY_TIMEZONE": "UTC",
+            **more,
+        }
+    )
+    django.setup()
