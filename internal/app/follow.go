@@ -21,6 +21,7 @@ type follower struct {
 	planner *plan.Planner
 	metrics *metrics
 	log     *slog.Logger
+	garbage *collector
 	claims  dispatch.Claims      // what recovery ends
 	named   map[schedule.ID]bool // entries in the journal
 	claimed map[string]bool      // requests in the journal: recovery's
@@ -37,10 +38,9 @@ type follower struct {
 
 	bad      map[schedule.ID]string // the problems that were logged
 	disabled map[schedule.ID]bool
-	garbage  collector
 }
 
-func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *metrics, log *slog.Logger) *follower {
+func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *metrics, garbage *collector, log *slog.Logger) *follower {
 	named, claimed := map[schedule.ID]bool{}, map[string]bool{}
 	for _, batch := range journal {
 		for _, due := range batch.Dues {
@@ -51,36 +51,11 @@ func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *met
 		}
 	}
 	return &follower{
-		planner: planner, metrics: metrics, log: log,
+		planner: planner, metrics: metrics, log: log, garbage: garbage,
 		claims: dispatch.ClaimsOf(journal), named: named, claimed: claimed,
 		loaded: make(chan struct{}), started: time.Now(),
 		latest: map[schedule.ID]schedule.Change{},
 		bad:    map[schedule.ID]string{}, disabled: map[schedule.ID]bool{},
-	}
-}
-
-// run watches the catalog until ctx ends.
-func (f *follower) run(ctx context.Context, catalog *store.Store) error {
-	for failed := ""; ; {
-		f.mu.Lock()
-		f.active = 0
-		f.mu.Unlock()
-		err := catalog.Watch(ctx, f)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			f.metrics.reloadErrors.Inc()
-		}
-		if err != nil && err.Error() != failed {
-			failed = err.Error()
-			f.log.Error("entries cannot be read; trying on", "err", err)
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return nil
-		}
 	}
 }
 
@@ -110,8 +85,9 @@ func (f *follower) begin(ctx context.Context) error {
 	defer f.mu.Unlock()
 	changes := make([]schedule.Change, 0, len(f.latest))
 	for _, change := range f.latest {
-		if e := change.Entry; e != nil {
-			e.After = f.claims.Settled(e)
+		if change.Entry != nil {
+			change.Entry = change.Entry.Anew() // others have the entry as it was told of
+			change.Entry.After = f.claims.Settled(change.Entry)
 		}
 		changes = append(changes, change)
 	}
@@ -147,13 +123,12 @@ func (f *follower) Loaded() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.full {
-		return // Watch began again
+		return
 	}
 	f.full = true
 	close(f.loaded)
 	f.log.Info("entries loaded", "entries", f.active, "disabled", len(f.disabled), "bad", len(f.bad),
 		"after", time.Since(f.started).Round(time.Millisecond))
-	f.garbage.loaded()
 }
 
 // Asked implements store.Watcher.

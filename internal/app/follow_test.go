@@ -22,7 +22,7 @@ func follow(t *testing.T, journal []schedule.Claimed) (*plan.Planner, *follower)
 		cancel()
 		<-done
 	})
-	return planner, newFollower(planner, journal, newMetrics(&node{}), slog.New(slog.DiscardHandler))
+	return planner, newFollower(planner, journal, newMetrics(&node{}), new(collector), slog.New(slog.DiscardHandler))
 }
 
 // everyMinute is news of an entry whose slots count from now.

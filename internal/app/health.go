@@ -42,7 +42,7 @@ func (n *node) Health(ctx context.Context) web.Health {
 	add("broker", n.broker.Ping(ctx), n.dispatching.Forgotten())
 	switch {
 	case planner == nil:
-		add("dispatch", nil, "waiting for the lease")
+		add("dispatch", nil, n.stands())
 	case !loaded:
 		add("dispatch", n.loads(), "loading entries")
 	default:
@@ -50,6 +50,24 @@ func (n *node) Health(ctx context.Context) web.Health {
 		add("audit", nil, audited(n.scanner.State()))
 	}
 	return health
+}
+
+// stands says in words how far a node is that waits for the lease.
+func (n *node) stands() string {
+	if n.known() {
+		return fmt.Sprintf("waiting for the lease, with %d entries loaded", n.roster.Count())
+	}
+	return "waiting for the lease; loading entries"
+}
+
+// known says whether the catalog was read to its end.
+func (n *node) known() bool {
+	select {
+	case <-n.roster.Known():
+		return true
+	default:
+		return false
+	}
 }
 
 // audited says in words what the scanner found. It is no reason to restart a node,
@@ -103,7 +121,13 @@ func (n *node) moves(ctx context.Context, planner *plan.Planner) error {
 func (n *node) Ready() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.open && (n.term == 0 || n.loaded)
+	switch {
+	case !n.open:
+		return false
+	case n.term != 0:
+		return n.loaded
+	}
+	return n.known()
 }
 
 // metrics are what the node tells of itself, beside dispatching.

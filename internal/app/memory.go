@@ -3,6 +3,7 @@ package app
 import (
 	"runtime/debug"
 	runtimes "runtime/metrics"
+	"sync"
 )
 
 // A collector bounds the garbage that may pile up beside what is in use: a
@@ -14,6 +15,7 @@ import (
 // Measured with 100,000 entries: a fourth less memory, and 2 µs more of processor
 // time for a message of a herd.
 type collector struct {
+	mu      sync.Mutex
 	percent int
 }
 
@@ -22,6 +24,8 @@ const headroom = 24 << 20
 
 // adjust is called as entries come.
 func (c *collector) adjust() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	inUse := []runtimes.Sample{{Name: "/gc/heap/live:bytes"}}
 	runtimes.Read(inUse)
 	percent := percentOf(inUse[0].Value.Uint64())

@@ -26,7 +26,7 @@ func following(t *testing.T, journal []schedule.Claimed, do func(ctx context.Con
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- planner.Run(ctx) }()
-		do(ctx, newFollower(planner, journal, newMetrics(n), logger), log)
+		do(ctx, newFollower(planner, journal, newMetrics(n), new(collector), logger), log)
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -96,7 +96,7 @@ func TestWhatRecoveryEndsIsNotPlannedAgain(t *testing.T) {
 		*f = *newFollower(f.planner, []schedule.Claimed{{Term: 1, Seq: 1, Dues: []schedule.ClaimedDue{
 			{Entry: "a", Slot: now().Add(time.Minute)},
 			{Entry: "a", Slot: now().Add(-time.Second), Request: "r1"},
-		}}}, f.metrics, f.log)
+		}}}, f.metrics, new(collector), f.log)
 		mustApply(ctx, t, f, schedule.Change{ID: "a", Entry: entry})
 		if err := f.Asked(ctx, []store.Request{{ID: "r1", Entry: "a", At: now()}, {ID: "r2", Entry: "a", At: now()}}); err != nil {
 			t.Fatal(err)

@@ -42,7 +42,9 @@ type node struct {
 
 	dispatching *dispatch.Metrics
 	metrics     *metrics
-	scanner     *audit.Scanner // once the database has answered
+	garbage     collector
+	roster      *store.Roster // once the database has answered, as what follows
+	scanner     *audit.Scanner
 
 	mu      sync.Mutex
 	open    bool          // the database has answered
@@ -141,6 +143,7 @@ func (n *node) connect(ctx context.Context) error {
 	n.scanner = audit.NewScanner(n.store, audit.ScannerOptions{
 		Options: audit.Options{Exceptions: n.config.String("ledger") == store.LedgerExceptions}, Now: n.clock.Now, Logger: n.log,
 	})
+	n.roster = n.store.Roster(1)
 	n.open = true
 	return nil
 }
@@ -259,8 +262,57 @@ func host() string {
 	return name
 }
 
-// work leads whenever the lease comes to this node, until ctx ends.
+// work watches the catalog, and leads whenever the lease comes to this node, until
+// ctx ends and what was claimed is sent.
 func (n *node) work(ctx context.Context) error {
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	group, watching := errgroup.WithContext(watching)
+	group.Go(func() error { return n.watch(watching) })
+	group.Go(func() error { return n.stand(watching) })
+	err := n.take(ctx)
+	stop()
+	return errors.Join(err, group.Wait())
+}
+
+// watch keeps the roster until ctx ends.
+func (n *node) watch(ctx context.Context) error {
+	for failed := ""; ; {
+		err := n.roster.Run(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		n.metrics.reloadErrors.Inc()
+		if err.Error() != failed {
+			failed = err.Error()
+			n.log.Error("entries cannot be read; trying on", "err", err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// stand says when this node knows the catalog, and gives back what reading it left.
+func (n *node) stand(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-n.roster.Known():
+	}
+	n.mu.Lock()
+	waits := n.term == 0
+	n.mu.Unlock()
+	if waits {
+		n.log.Info("standing by with the catalog loaded", "entries", n.roster.Count())
+	}
+	n.garbage.loaded()
+	return nil
+}
+
+// take leads whenever the lease comes to this node, until ctx ends.
+func (n *node) take(ctx context.Context) error {
 	for {
 		opts := lease.Options{Logger: n.log, Clock: n.clock.Set}
 		err := lease.Keep(ctx, n.keeper, n.name, opts, func(hold context.Context, term int64) error { return n.lead(ctx, hold, term) })
@@ -326,13 +378,13 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 		Logger:       n.log,
 		Metrics:      n.dispatching,
 	})
-	follower := newFollower(planner, journal, n.metrics, n.log)
+	follower := newFollower(planner, journal, n.metrics, &n.garbage, n.log)
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
 	group.Go(func() error { return n.tendLedger(working) })
 	group.Go(func() error { return n.prolong(working) })
-	group.Go(func() error { return follower.run(working, n.store) })
+	group.Go(func() error { return n.roster.Lead(working, 0, follower) })
 	group.Go(func() error {
 		defer done()
 		if len(journal) > 0 && !follower.wait(ctx, working) { // what was claimed is ended from the entries as they are now

@@ -56,7 +56,7 @@ var Settings = []Setting{
 	{Name: "broker-loss", Kind: "word", Default: "report", Serve: true, Help: "when Redis comes back with older data: report what it has lost, or resend it, with the same ids, as far as the ledger knows it", check: oneOf("report", "resend")},
 	{Name: "declare", Kind: "bool", Default: "false", Serve: true, Help: "RabbitMQ, SQS: make a queue that is missing, as Celery would", check: boolean},
 	{Name: "lead", Kind: "length", Default: "250ms", Serve: true, Help: "how long before its slot an entry is claimed", check: length(10*time.Millisecond, time.Minute)},
-	{Name: "lease", Kind: "length", Default: "5s", Serve: true, Help: "how long a node that is cut off keeps the others waiting", check: length(time.Second, 10*time.Minute)},
+	{Name: "lease", Kind: "length", Default: "4s", Serve: true, Help: "how long a node that is frozen or cut off keeps the others waiting", check: length(time.Second, 10*time.Minute)},
 	{Name: "drain", Kind: "length", Default: "10s", Serve: true, Help: "how long a stop waits for what was claimed to go out", check: length(0, 10*time.Minute)},
 	{Name: "batch", Kind: "number", Default: "1000", Serve: true, Help: "the most slots that are claimed and sent together", check: count(1, 5000)},
 	{Name: "ledger", Kind: "word", Default: "all", Serve: true, Help: "what gets a row in the ledger: all slots, or exceptions: those that were not sent", check: oneOf("all", "exceptions")},

@@ -19,6 +19,19 @@ import (
 // An ID names an entry for good within its catalog: the key of its row as text.
 type ID string
 
+// Shard is the shard that the entry belongs to, of so many: from 0 up. All nodes must agree on it:
+// it must stay as it is.
+func (id ID) Shard(of int) int {
+	if of <= 1 {
+		return 0
+	}
+	sum := uint64(14695981039346656037) // FNV-1a
+	for i := range len(id) {
+		sum = (sum ^ uint64(id[i])) * 1099511628211
+	}
+	return int(sum % uint64(of))
+}
+
 // A Spec gives slots.
 type Spec interface {
 	// Next returns the first slot strictly after t, in UTC, or the zero Time
@@ -82,6 +95,20 @@ type Row struct {
 type end struct {
 	reason   string
 	replaced time.Time
+}
+
+// Anew returns the same definition as one that never was handed to a planner, with
+// the same After and PausedUntil.
+func (e *Entry) Anew() *Entry {
+	anew := &Entry{
+		ID: e.ID, Name: e.Name, Task: e.Task, Spec: e.Spec, Misfire: e.Misfire,
+		After: e.After, PausedUntil: e.PausedUntil, Payload: e.Payload, Digest: e.Digest,
+	}
+	if e.Row != nil {
+		row := *e.Row
+		anew.Row = &row
+	}
+	return anew
 }
 
 // Seal is called by the sender in the moment before slot leaves. It returns ""

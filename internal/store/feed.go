@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,15 +15,15 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// A Watcher takes what Watch finds. Its methods are called one at a time; an
-// error ends Watch, which returns it.
+// A Watcher takes what a Roster finds of a shard. Its methods are called one at a
+// time; an error ends Lead, which returns it.
 type Watcher interface {
 	// Apply takes news of entries, at most a chunk of a thousand or so. News of an entry
 	// that did not change may come again.
 	Apply(ctx context.Context, changes []schedule.Change) error
 	// Loaded says that all entries of the catalog were applied once.
 	Loaded()
-	// Asked takes requests for runs that are not recorded, each once a Watch.
+	// Asked takes requests for runs that are not recorded, each once a Lead.
 	// Those claimed by a batch of the journal may be among them.
 	Asked(ctx context.Context, requests []Request) error
 }
@@ -98,12 +99,19 @@ const (
 )
 
 // Load tells of every entry as it is now, in chunks, with run state as the
-// database knows it. It is for a node that takes over and may have read them long
-// ago. It ends when all were told of.
+// database knows it, and remembers what it sees for the first time. It is for who
+// holds the lease. It ends when all were told of.
 func (s *Store) Load(ctx context.Context, apply func(context.Context, []schedule.Change) error) error {
-	w := s.newWatch(loader(apply))
-	w.whole = true
-	if err := w.load(ctx); err != nil {
+	w := s.newWatch(1)
+	l := &lead{ctx: ctx, watcher: loader(apply), failed: make(chan error, 1)}
+	w.leads[0] = l
+	err := w.load(ctx)
+	select {
+	case refused := <-l.failed:
+		return refused
+	default:
+	}
+	if err != nil {
 		return fmt.Errorf("load entries: %w", err)
 	}
 	return nil
@@ -116,12 +124,8 @@ func (l loader) Apply(ctx context.Context, changes []schedule.Change) error { re
 func (l loader) Loaded()                                                    {}
 func (l loader) Asked(context.Context, []Request) error                     { return nil }
 
-// Watch tells the watcher of every entry, then of changes as they come, until ctx
-// ends; then it returns nil. It returns an error when the first load fails, or
-// when the watcher does; the caller tries again. A connection that is lost later
-// is made anew, and what was missed meanwhile is told of then.
-func (s *Store) Watch(ctx context.Context, watcher Watcher) error {
-	w := s.newWatch(watcher)
+// run watches the catalog until ctx ends.
+func (w *watch) run(ctx context.Context) error {
 	defer func() { w.feed.close() }()
 	defer w.heed(ctx)()
 	waits := backoff.NewExponentialBackOff()
@@ -131,20 +135,18 @@ func (s *Store) Watch(ctx context.Context, watcher Watcher) error {
 		err := w.follow(ctx, func() {
 			waits.Reset()
 			if lost {
-				s.log.InfoContext(ctx, "watching the catalog again")
+				w.store.log.InfoContext(ctx, "watching the catalog again")
 			}
 			lost = false
 		})
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case w.refused != nil:
-			return w.refused
 		case !w.loaded:
 			return fmt.Errorf("load entries: %w", err)
 		}
 		if !lost {
-			s.log.WarnContext(ctx, "lost sight of the catalog; going on with the entries known", "err", err)
+			w.store.log.WarnContext(ctx, "lost sight of the catalog; going on with the entries known", "err", err)
 		}
 		lost = true
 		w.feed.close()
@@ -156,18 +158,24 @@ func (s *Store) Watch(ctx context.Context, watcher Watcher) error {
 	}
 }
 
-// A watch is one call of Watch.
+// A watch is what a Roster does. Its methods are called by one goroutine.
 type watch struct {
 	store   *Store
-	watcher Watcher
+	shards  int
 	feed    feed
 	reading reading
 
-	seen   map[string]uint64    // fingerprints by id, of all rows
+	seen   map[string]known     // all rows by id
 	paused map[string]time.Time // when pauses end by themselves
 	named  map[string][]string  // the calendars that rows name
-	asked  map[string]bool      // requests that were told of
 	moved  []atomic.Bool        // sources that may have changed, in order
+	leads  map[int]*lead        // by shard
+
+	known chan struct{} // closed when all were read once
+	count atomic.Int64  // of rows that are seen
+
+	mu     sync.Mutex
+	coming []*lead // who came to lead and is not in leads yet
 
 	whole    bool // tell of rows that did not change too
 	loaded   bool
@@ -175,16 +183,17 @@ type watch struct {
 	sweptAt  time.Time
 	sweepFor time.Duration // how long that took, but for the first
 	pruneAt  time.Time
-	refused  error // the watcher's
+
+	refreshedAt time.Time // see refresh
 
 	rows []row // read and not yet applied
 }
 
-func (s *Store) newWatch(watcher Watcher) *watch {
+func (s *Store) newWatch(shards int) *watch {
 	return &watch{
-		store: s, watcher: watcher, feed: s.newFeed(),
-		seen: map[string]uint64{}, paused: map[string]time.Time{}, named: map[string][]string{},
-		asked: map[string]bool{}, moved: make([]atomic.Bool, len(s.sources)),
+		store: s, shards: shards, feed: s.newFeed(), known: make(chan struct{}),
+		seen: map[string]known{}, paused: map[string]time.Time{}, leads: map[int]*lead{},
+		named: map[string][]string{}, moved: make([]atomic.Bool, len(s.sources)),
 		pruneAt: time.Now().Add(pruneInterval),
 	}
 }
@@ -194,15 +203,25 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 	if err := w.feed.open(ctx); err != nil { // first, so that no change falls in between
 		return err
 	}
+	w.admit()
 	if err := w.load(ctx); err != nil {
 		return err
 	}
 	if !w.loaded {
 		w.loaded = true
-		w.watcher.Loaded()
+		w.refreshedAt = time.Now()
+		for _, l := range w.leads {
+			if l.first {
+				l.done()
+			}
+		}
+		close(w.known)
 	}
 	connected()
 	for {
+		if err := w.begin(ctx); err != nil {
+			return err
+		}
 		if err := w.look(ctx); err != nil {
 			return err
 		}
@@ -237,23 +256,33 @@ func (w *watch) load(ctx context.Context) error {
 	if err := w.store.look(ctx); err != nil {
 		return err
 	}
-	first, err := w.store.begin(ctx)
-	if err != nil {
-		return fmt.Errorf("read first start: %w", err)
+	begin, leads := w.store.beginning, w.leading() > 0
+	if leads {
+		begin = w.store.begin
 	}
-	known := w.reading.calendars
-	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: true, calendars: known}
+	first, err := begin(ctx)
+	if err != nil {
+		return err
+	}
+	calendars := w.reading.calendars
+	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, calendars: calendars}
 	if err := w.sweep(ctx); err != nil {
 		return err
 	}
 	if err := w.outside(ctx, true); err != nil {
 		return err
 	}
-	if first.loading {
-		w.reading.first.loading = false
-		return w.store.begun(ctx)
+	w.count.Store(int64(len(w.seen)))
+	if first.loading && leads {
+		return w.begun(ctx)
 	}
 	return nil
+}
+
+// begun remembers that the catalog was read to its end.
+func (w *watch) begun(ctx context.Context) error {
+	w.reading.first.loading = false
+	return w.store.begun(ctx)
 }
 
 // look tells of what changed since the last look.
@@ -261,10 +290,38 @@ func (w *watch) look(ctx context.Context) error {
 	if err := failpoint.Here("feed.read.before"); err != nil {
 		return err
 	}
-	every := w.store.poked.Swap(false) && !w.hints
+	every, err := w.news(ctx)
+	if err != nil {
+		return err
+	}
+	if every || time.Since(w.sweptAt) >= w.sweepInterval() {
+		if err := w.sweep(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.outside(ctx, false); err != nil {
+		return err
+	}
+	if err := w.refresh(ctx); err != nil {
+		return err
+	}
+	w.count.Store(int64(len(w.seen)))
+	if err := w.requests(ctx); err != nil {
+		return err
+	}
+	if err := w.prune(ctx); err != nil {
+		return err
+	}
+	return failpoint.Here("feed.read.after")
+}
+
+// news tells of the rows that the log of changes names, and says whether it names any
+// or too many to read one by one.
+func (w *watch) news(ctx context.Context) (every bool, err error) {
+	every = w.store.poked.Swap(false) && !w.hints
 	ids, err := w.feed.hinted(ctx)
 	if err != nil {
-		return fmt.Errorf("read changes: %w", err)
+		return false, fmt.Errorf("read changes: %w", err)
 	}
 	named := ids[:0]
 	for _, id := range ids {
@@ -283,24 +340,7 @@ func (w *watch) look(ctx context.Context) error {
 	if len(named) > sweepFrom {
 		every, named = true, nil
 	}
-	if err := w.reread(ctx, named); err != nil {
-		return err
-	}
-	if every || now.Sub(w.sweptAt) >= w.sweepInterval() {
-		if err := w.sweep(ctx); err != nil {
-			return err
-		}
-	}
-	if err := w.outside(ctx, false); err != nil {
-		return err
-	}
-	if err := w.requests(ctx); err != nil {
-		return err
-	}
-	if err := w.prune(ctx); err != nil {
-		return err
-	}
-	return failpoint.Here("feed.read.after")
+	return every, w.reread(ctx, named)
 }
 
 // reread reads the rows of these ids and tells of those that differ or are gone.
@@ -426,10 +466,15 @@ func (w *watch) take(ctx context.Context, r *row) error {
 		// By this process's clock, which alone wakes it, however far off it may be.
 		w.paused[r.id] = time.Now().Add(r.pausedUntil.Sub(r.readAt))
 	}
-	if old, ok := w.seen[r.id]; ok && old == print && !w.whole {
-		return nil
+	k, ok := w.seen[r.id]
+	if ok && k.print == print {
+		if w.same(r, k) {
+			return nil
+		}
+		r.was = k.entry
 	}
-	w.seen[r.id] = print
+	k.print = print
+	w.seen[r.id] = k
 	w.rows = append(w.rows, *r)
 	if len(w.rows) < chunk {
 		return nil
@@ -447,8 +492,10 @@ func (w *watch) apply(ctx context.Context) error {
 		w.forget()
 		return err
 	}
+	w.keep(w.rows, changes)
 	w.rows = w.rows[:0]
-	return w.tell(ctx, changes)
+	w.tell(changes)
+	return nil
 }
 
 // forget makes rows that were taken and could not be applied new again.
@@ -480,9 +527,7 @@ func (w *watch) remove(ctx context.Context, gone map[string]bool) error {
 			delete(w.paused, string(change.ID))
 			delete(w.named, string(change.ID))
 		}
-		if err := w.tell(ctx, part); err != nil {
-			return err
-		}
+		w.tell(part)
 	}
 	return nil
 }
@@ -496,9 +541,14 @@ func (w *watch) lose(ctx context.Context, gone []schedule.Change) error {
 		}
 		return nil
 	}
-	ids := make([]string, len(gone))
-	for i, change := range gone {
-		ids[i] = string(change.ID)
+	var ids []string
+	for _, change := range gone {
+		if id := string(change.ID); w.remembers(id) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
 	}
 	err := w.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error { return tx.many(ctx, "entry_lost", ids) })
 	if err != nil {
@@ -507,36 +557,62 @@ func (w *watch) lose(ctx context.Context, gone []schedule.Change) error {
 	return nil
 }
 
-func (w *watch) tell(ctx context.Context, changes []schedule.Change) error {
-	w.refused = w.watcher.Apply(ctx, changes)
-	return w.refused
+// tell tells those who lead of what is theirs.
+func (w *watch) tell(changes []schedule.Change) {
+	parts := map[int][]schedule.Change{0: changes}
+	if w.shards > 1 {
+		parts = map[int][]schedule.Change{}
+		for _, change := range changes {
+			shard := change.ID.Shard(w.shards)
+			parts[shard] = append(parts[shard], change)
+		}
+	}
+	for shard, part := range parts {
+		if l := w.leadOn(shard); l != nil {
+			l.call(func(ctx context.Context) error { return l.watcher.Apply(ctx, part) })
+		}
+	}
 }
 
 // requests tells of runs that were asked for.
 func (w *watch) requests(ctx context.Context) error {
+	if w.leading() == 0 {
+		return nil
+	}
 	pending, err := w.store.Requests(ctx)
 	if err != nil {
 		return err
 	}
+	for shard := range w.shards {
+		if l := w.leadOn(shard); l != nil {
+			w.ask(l, pending)
+		}
+	}
+	return nil
+}
+
+// ask tells of those of the requests that are for the shard and were not told of.
+func (w *watch) ask(l *lead, pending []Request) {
 	var news []Request
-	still := make(map[string]bool, len(pending))
+	still := map[string]bool{}
 	for _, request := range pending {
+		if request.Entry.Shard(w.shards) != l.shard {
+			continue
+		}
 		still[request.ID] = true
-		if !w.asked[request.ID] {
+		if !l.asked[request.ID] {
 			news = append(news, request)
 		}
 	}
-	w.asked = still
-	if len(news) == 0 {
-		return nil
+	l.asked = still
+	if len(news) > 0 {
+		l.call(func(ctx context.Context) error { return l.watcher.Asked(ctx, news) })
 	}
-	w.refused = w.watcher.Asked(ctx, news)
-	return w.refused
 }
 
 // prune forgets, from time to time, what nobody will ask for.
 func (w *watch) prune(ctx context.Context) error {
-	if time.Now().Before(w.pruneAt) {
+	if time.Now().Before(w.pruneAt) || w.leading() == 0 {
 		return nil
 	}
 	w.pruneAt = time.Now().Add(pruneInterval)

@@ -51,7 +51,7 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 		db:       m,
 		guard:    &mysqlGuard{pool: pool, name: mysqlLock(config.DBName, strconv.Itoa(s.options.Shard))},
 		newFeed:  func() feed { return &mysqlFeed{m: m} },
-		leaseFor: cmp.Or(s.options.LeaseFor, 5*time.Second),
+		leaseFor: cmp.Or(s.options.LeaseFor, 4*time.Second),
 		texts:    m.texts,
 		fill:     m.fill,
 		provider: func() (*goose.Provider, func(), error) { return m.provider(mysqlLock(config.DBName, "migrate")) },

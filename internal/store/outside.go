@@ -437,7 +437,7 @@ func (w *watch) outside(ctx context.Context, all bool) error {
 		}
 		err := w.store.eachOutside(ctx, x, x.ids(), func(r *row) error {
 			delete(gone, r.id)
-			if r.lastSlot.After(r.lastRunAt) { // a crash came between
+			if r.lastSlot.After(r.lastRunAt) && w.leadOf(r.id) != nil { // a crash came between
 				x.note(End{Key: r.id[len(x.prefix):], Last: r.lastSlot})
 			}
 			return w.take(ctx, r)

@@ -67,7 +67,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		db:       p,
 		guard:    newPostgresGuard(p.described, config.ConnConfig, s.options.Shard),
 		newFeed:  func() feed { return &postgresFeed{p: p, config: config.ConnConfig} },
-		leaseFor: cmp.Or(s.options.LeaseFor, 5*time.Second),
+		leaseFor: cmp.Or(s.options.LeaseFor, 4*time.Second),
 		texts:    p.texts,
 		fill:     p.fill,
 		provider: p.provider,

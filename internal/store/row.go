@@ -42,6 +42,9 @@ type row struct {
 	problem     string // what was found to be wrong while the row was read, and what to do
 
 	defined uint64 // its definition, once it was taken the fingerprint of
+
+	was       *schedule.Entry // what was made of it when it was read before, and said the same
+	unwritten bool            // what was seen of it for the first time is not on record
 }
 
 // scan reads the columns of the statement entries, in order, and leaves those
@@ -206,6 +209,14 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		}
 	}
 	return e, nil
+}
+
+// made is the entry that the row defines, made anew only if it was not made before.
+func (r *row) made(options *Options) (*schedule.Entry, error) {
+	if r.was == nil || r.oneOff { // whose one slot depends on what is remembered of it
+		return r.entry(options)
+	}
+	return r.was.Anew(), nil
 }
 
 // first leaves an entry that is to run once its first slot after the instant, or

@@ -76,26 +76,46 @@ type beginning struct {
 // begin learns of the first start, or makes it now.
 func (s *Store) begin(ctx context.Context) (beginning, error) {
 	now, err := s.Now(ctx)
+	if err == nil && s.options.Home != HomeMemory {
+		_, err = s.meta(ctx, "first_start", func() (string, error) { return now.Format(time.RFC3339Nano), nil })
+	}
 	if err != nil {
-		return beginning{}, err
+		return beginning{}, fmt.Errorf("read first start: %w", err)
+	}
+	return s.beginning(ctx)
+}
+
+// beginning is what is known of the first start. One that was not is now, as far as
+// a reader is concerned.
+func (s *Store) beginning(ctx context.Context) (first beginning, err error) {
+	now, err := s.Now(ctx)
+	if err != nil {
+		return first, fmt.Errorf("read first start: %w", err)
 	}
 	if s.options.Home == HomeMemory {
 		return s.beginInMemory(now), nil
 	}
-	text, err := s.meta(ctx, "first_start", func() (string, error) { return now.Format(time.RFC3339Nano), nil })
-	if err != nil {
-		return beginning{}, err
-	}
-	at, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return beginning{}, fmt.Errorf("onebeat_meta has the first_start %q: write it as %s", text, now.Format(time.RFC3339Nano))
-	}
-	loading := true
-	err = s.db.each(ctx, "meta", func(scanner) error {
-		loading = false
+	first = beginning{at: now, loading: true}
+	err = s.db.each(ctx, "meta", func(row scanner) (err error) {
+		var text string
+		if err := row.Scan(&text); err != nil {
+			return err
+		}
+		if first.at, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			return fmt.Errorf("onebeat_meta has the first_start %q: write it as %s", text, now.Format(time.RFC3339Nano))
+		}
 		return nil
-	}, "first_load")
-	return beginning{at: at, loading: loading}, err
+	}, "first_start")
+	if err == nil {
+		err = s.db.each(ctx, "meta", func(scanner) error {
+			first.loading = false
+			return nil
+		}, "first_load")
+	}
+	if err != nil {
+		return beginning{}, fmt.Errorf("read first start: %w", err)
+	}
+	return first, nil
 }
 
 func (s *Store) beginInMemory(now time.Time) beginning {
@@ -128,7 +148,7 @@ type reading struct {
 	home      string
 	first     beginning
 	calendars *calendars
-	remember  bool // write down what is seen for the first time
+	remember  func(id string) bool // whether to write down what is seen for the first time; nil: never
 
 	ids, specs []string // to be written down
 	afters     []time.Time
@@ -142,7 +162,7 @@ func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, e
 	for i := range rows {
 		changes[i] = r.change(&rows[i])
 	}
-	if !r.remember || len(r.ids) == 0 {
+	if len(r.ids) == 0 {
 		return changes, nil
 	}
 	if err := failpoint.Here("side.before"); err != nil {
@@ -160,7 +180,7 @@ func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, e
 
 func (r *reading) change(row *row) schedule.Change {
 	change := schedule.Change{ID: schedule.ID(row.id), Name: row.name}
-	entry, err := row.entry(&r.store.options)
+	entry, err := row.made(&r.store.options)
 	switch {
 	case !row.enabled:
 		change.Reason = schedule.ReasonDisabled
@@ -238,10 +258,12 @@ func (r *reading) seen(row *row) (seen sight, known bool) {
 }
 
 func (r *reading) note(row *row, seen sight) {
+	if r.remember == nil || !r.remember(row.id) {
+		row.unwritten = true
+		return
+	}
 	if r.home == HomeMemory {
-		if r.remember {
-			r.store.memory.put(schedule.ID(row.id), seen)
-		}
+		r.store.memory.put(schedule.ID(row.id), seen)
 		return
 	}
 	r.ids = append(r.ids, row.id)

@@ -75,7 +75,7 @@ type Options struct {
 	// MustExist makes a SQLite file that is not there an error: it is made otherwise.
 	MustExist bool
 
-	// LeaseFor is how long a lease lasts without renewal. 0 is 5 s, or 3 s on SQLite.
+	// LeaseFor is how long a lease lasts without renewal. 0 is 4 s, or 3 s on SQLite.
 	LeaseFor time.Duration
 
 	// Ledger is what the ledger keeps: LedgerAll or LedgerExceptions. Empty is all.
@@ -227,7 +227,7 @@ func (s *Store) Installation() string { return s.installation }
 // Sources are those of the options.
 func (s *Store) Sources() []Source { return s.options.Sources }
 
-// Poke makes Watch look for changes now: at all rows, where no trigger names those
+// Poke makes a Roster look for changes now: at all rows, where no trigger names those
 // that changed.
 func (s *Store) Poke() {
 	s.poked.Store(true)

@@ -20,6 +20,7 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 	"github.com/gofrs/uuid/v5"
 	_ "github.com/jackc/pgx/v5/stdlib"
+	"golang.org/x/sync/errgroup"
 	_ "modernc.org/sqlite"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -203,7 +204,7 @@ func load(t *testing.T, s *store.Store) map[string]schedule.Change {
 	return all
 }
 
-// A watching is a Watch that runs beside a test.
+// A watching leads beside a test.
 type watching struct {
 	t    *testing.T
 	news chan struct{}
@@ -218,12 +219,14 @@ func watch(t *testing.T, s *store.Store) *watching {
 	t.Helper()
 	w := &watching{t: t, news: make(chan struct{}, 1), now: map[schedule.ID]schedule.Change{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Watch(ctx, w) }()
+	roster := s.Roster(1)
+	group := new(errgroup.Group)
+	group.Go(func() error { return roster.Lead(ctx, 0, w) })
+	group.Go(func() error { return roster.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Watch: %v", err)
+		if err := group.Wait(); err != nil {
+			t.Errorf("watching: %v", err)
 		}
 	})
 	w.await("the first load", func() bool { return w.ready })

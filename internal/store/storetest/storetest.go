@@ -80,6 +80,10 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"an emptied table is seen", testEmptied},
 		{"a watcher goes on after its connections died", testReconnect},
 		{"requests are told of", testRequests},
+		{"a node that stands by writes nothing", testStandbyWritesNothing},
+		{"a node that stood by knows what another did", testStandbyKnowsWhatAnotherDid},
+		{"a node leads again and again", testStandbyLeadsAgain},
+		{"shards have entries of their own", testShards},
 		{"pauses hold and end", testPauses},
 
 		{"entries of a source stand beside those of the table", testOutside},
@@ -162,10 +166,11 @@ func entry(t testing.TB, s *store.Store, id schedule.ID) *schedule.Entry {
 // bound is how long a test waits for what must come.
 const bound = time.Minute
 
-// A watching is a Watch that runs beside a test, and all that it told of.
+// A watching leads beside a test, and keeps all that it was told of.
 type watching struct {
 	t    testing.TB
 	news chan struct{}
+	stop func() // leading
 
 	mu      sync.Mutex
 	loaded  bool
@@ -175,26 +180,43 @@ type watching struct {
 	asked   []store.Request
 }
 
-// watch runs Watch until the test ends, and returns once it has loaded.
+// watch leads on a roster of its own until the test ends, and returns once it has loaded.
 func watch(t testing.TB, s *store.Store) *watching {
 	t.Helper()
+	roster := s.Roster(1)
+	w := lead(t, roster, 0)
+	keep(t, "Run", roster.Run)
+	w.await("the first load", func() bool { return w.loaded })
+	return w
+}
+
+// lead leads on the roster until the test ends, or what it returns is stopped.
+func lead(t testing.TB, roster *store.Roster, shard int) *watching {
+	t.Helper()
 	w := &watching{t: t, news: make(chan struct{}, 1), now: map[schedule.ID]schedule.Change{}}
+	w.stop = keep(t, "Lead", func(ctx context.Context) error { return roster.Lead(ctx, shard, w) })
+	return w
+}
+
+// keep runs what runs until its context ends, until the test ends or stop is called.
+func keep(t testing.TB, name string, run func(context.Context) error) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Watch(ctx, w) }()
-	t.Cleanup(func() {
+	go func() { done <- run(ctx) }()
+	stop = sync.OnceFunc(func() {
 		cancel()
 		select {
 		case err := <-done:
 			if err != nil {
-				t.Errorf("Watch: %v", err)
+				t.Errorf("%s: %v", name, err)
 			}
 		case <-time.After(bound):
-			t.Error("Watch goes on after its context ended")
+			t.Errorf("%s goes on after its context ended", name)
 		}
 	})
-	w.await("the first load", func() bool { return w.loaded })
-	return w
+	t.Cleanup(stop)
+	return stop
 }
 
 func (w *watching) Apply(_ context.Context, changes []schedule.Change) error {

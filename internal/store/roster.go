@@ -1,0 +1,381 @@
+package store
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A Roster is the catalog as this process knows it, kept up to date while Run runs,
+// so that the process can lead a shard the moment it has its lease.
+//
+//   - Of a shard that is not led here it reads only: nothing is remembered in the
+//     database, not even that an entry was seen. Whoever leads does that.
+//   - An entry's run state may be old there. When the shard comes to be led, what may
+//     have moved meanwhile is read again, and nothing else: an entry that had no slot
+//     since its run state was read has none that another node could have ended.
+type Roster struct {
+	watch *watch
+}
+
+// Roster returns one that has read nothing yet, of entries parted among so many shards.
+func (s *Store) Roster(shards int) *Roster { return &Roster{s.newWatch(shards)} }
+
+const (
+	// standbyWait is for how long a roster that leads nothing puts off its first
+	// reading: a node that gets its lease at once is told of rows while they are read.
+	standbyWait = time.Second
+
+	// refreshInterval is how often the run state of entries that had a slot is read
+	// again where another node leads, and refreshMost of how many at a time, beside a
+	// tenth of all: what is left is read when this process comes to lead.
+	refreshInterval = 5 * time.Second
+	refreshMost     = 10 * chunk
+
+	// endedAhead is more than by what a node's clock, which tells when a slot has come,
+	// may go before the database's.
+	endedAhead = time.Second
+
+	// near is how close to now a slot is for its entry to be told of among the first.
+	near = 2 * time.Second
+)
+
+// never is the next slot of an entry that has none.
+const never = math.MaxInt64
+
+// Run keeps the roster up to date until ctx ends; then it returns nil. It returns an
+// error when the catalog was not read to its end yet, and can't be; it may be called
+// again. A connection that is lost later is made anew, and what was missed meanwhile
+// is seen then.
+func (r *Roster) Run(ctx context.Context) error {
+	if !r.watch.awaitLead(ctx, standbyWait) {
+		return nil
+	}
+	return r.watch.run(ctx)
+}
+
+// Known is closed once all entries were read. Count is then how many.
+func (r *Roster) Known() <-chan struct{} { return r.watch.known }
+
+// Count is how many rows the catalog had when it was last looked at.
+func (r *Roster) Count() int { return int(r.watch.count.Load()) }
+
+// Lead tells the watcher of every entry of the shard, with run state as it is at the
+// time, then of changes as they come, until ctx ends; then it returns nil. The
+// process must hold the shard's lease. Entries whose slots are near come first. Lead
+// returns the watcher's error if it returns one. It waits for Run.
+func (r *Roster) Lead(ctx context.Context, shard int, watcher Watcher) error {
+	l := &lead{ctx: ctx, shard: shard, watcher: watcher, failed: make(chan error, 1), asked: map[string]bool{}}
+	w := r.watch
+	w.mu.Lock()
+	w.coming = append(w.coming, l)
+	w.mu.Unlock()
+	w.store.wake()
+	defer l.end()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-l.failed:
+		return err
+	}
+}
+
+// A lead is one call of Lead.
+type lead struct {
+	ctx     context.Context
+	shard   int
+	watcher Watcher
+	failed  chan error // has room for one
+
+	// Owned by Run's goroutine.
+	begun bool            // the watcher was told of all
+	first bool            // it is told of all as they are read the first time
+	asked map[string]bool // requests that it was told of
+
+	calling sync.Mutex // the watcher is called
+	over    atomic.Bool
+}
+
+func (l *lead) ended() bool { return l.over.Load() || l.ctx.Err() != nil }
+
+// end returns when the watcher is called no more.
+func (l *lead) end() {
+	l.over.Store(true)
+	l.calling.Lock()
+	defer l.calling.Unlock()
+}
+
+// call calls the watcher, whose first error ends the lead.
+func (l *lead) call(tell func(ctx context.Context) error) {
+	l.calling.Lock()
+	defer l.calling.Unlock()
+	if l.ended() {
+		return
+	}
+	if err := tell(l.ctx); err != nil && l.ctx.Err() == nil {
+		l.over.Store(true)
+		l.failed <- err
+	}
+}
+
+// done tells the watcher that it knows all.
+func (l *lead) done() {
+	l.begun = true
+	l.call(func(context.Context) error {
+		l.watcher.Loaded()
+		return nil
+	})
+}
+
+// A known is what a watch knows of a row.
+type known struct {
+	print uint64          // its fingerprint
+	entry *schedule.Entry // as it was last read; nil where there is nothing to plan
+
+	// next is the first slot after entry.After, in Unix microseconds: once that has
+	// come, run state may have moved. 0 says that it has to be read again for another
+	// reason. It means nothing where the shard is led here.
+	next int64
+}
+
+// awaitLead returns once Lead was called or the wait is over; false once ctx has ended.
+func (w *watch) awaitLead(ctx context.Context, wait time.Duration) bool {
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	for {
+		w.mu.Lock()
+		come := len(w.coming) > 0
+		w.mu.Unlock()
+		if come || w.leading() > 0 {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-over.C:
+			return true
+		case <-w.store.poke:
+		}
+	}
+}
+
+// admit takes over who came to lead.
+func (w *watch) admit() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.coming {
+		l.first = len(w.seen) == 0
+		w.leads[l.shard] = l
+	}
+	w.coming = nil
+}
+
+// leadOf returns who leads the row's shard here, or nil.
+func (w *watch) leadOf(id string) *lead { return w.leadOn(schedule.ID(id).Shard(w.shards)) }
+
+func (w *watch) leadOn(shard int) *lead {
+	l := w.leads[shard]
+	if l != nil && l.ended() {
+		delete(w.leads, shard)
+		return nil
+	}
+	return l
+}
+
+// leading says on how many shards this process leads.
+func (w *watch) leading() (n int) {
+	for shard := range w.shards {
+		if w.leadOn(shard) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// remembers says whether what is seen of the row for the first time is to be written
+// down. The first start of all counts for the whole catalog.
+func (w *watch) remembers(id string) bool {
+	if w.reading.first.loading {
+		return w.leading() > 0
+	}
+	return w.leadOf(id) != nil
+}
+
+// keep keeps what rows say, for when their shard is led here.
+func (w *watch) keep(rows []row, changes []schedule.Change) {
+	for i := range rows {
+		r, entry := &rows[i], changes[i].Entry
+		k := known{print: w.seen[r.id].print, entry: entry}
+		switch {
+		case r.unwritten, w.leadOf(r.id) != nil:
+		case entry == nil:
+			k.next = never
+		default:
+			k.next = nextSlot(entry)
+		}
+		w.seen[r.id] = k
+	}
+}
+
+func nextSlot(e *schedule.Entry) int64 {
+	if next := e.Spec.Next(e.After); !next.IsZero() {
+		return next.UnixMicro()
+	}
+	return never
+}
+
+// same says whether the row, which says what it said before, says nothing new of its
+// run state either.
+func (w *watch) same(r *row, k known) bool {
+	if w.whole {
+		return false
+	}
+	if w.leadOf(r.id) != nil {
+		return true // it is planned here, which moves it
+	}
+	seen, _ := w.reading.seen(r)
+	return k.next != 0 && (k.entry == nil || k.entry.After.Equal(latest(seen.after, seen.last)))
+}
+
+// begin hands over to those who came to lead.
+func (w *watch) begin(ctx context.Context) error {
+	w.admit()
+	for _, l := range w.leads {
+		if l.begun || l.ended() {
+			continue
+		}
+		if err := w.handOver(ctx, l); err != nil {
+			return err
+		}
+		l.done()
+	}
+	return nil
+}
+
+// handOver tells of all entries of the shard. Its lease was taken before: what an
+// earlier holder of it wrote is there to be read, and it writes no more.
+func (w *watch) handOver(ctx context.Context, l *lead) error {
+	// Rows that were edited while another led, whatever may have been sent from them.
+	every, err := w.news(ctx)
+	if err == nil && every {
+		err = w.sweep(ctx)
+	}
+	if err == nil {
+		err = w.outside(ctx, true)
+	}
+	if err != nil {
+		return err
+	}
+	first := w.reading.first.loading
+	if first {
+		if w.reading.first, err = w.store.begin(ctx); err != nil {
+			return err
+		}
+		first = w.reading.first.loading
+	}
+	now, err := w.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	p := w.part(func(id string) bool { return first || w.leadOf(id) == l }, now)
+	for _, step := range []func() error{
+		func() error { return w.renew(ctx, p.moved) },
+		func() error { w.hand(l, p.soon); return nil },
+		func() error { return w.renew(ctx, p.movedLong) },
+		func() error { w.hand(l, p.later); return nil },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	w.sweptAt = time.Time{} // where no trigger tells of edits, they are looked for at once
+	if first {
+		return w.begun(ctx)
+	}
+	return nil
+}
+
+// parts are ids of entries in the order in which they are told of: those with a slot
+// near now before the others; moved are those whose run state has to be read again.
+type parts struct {
+	moved, soon, movedLong, later []string
+}
+
+func (w *watch) part(of func(id string) bool, now time.Time) (p parts) {
+	past, ahead, soon := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
+	for id, k := range w.seen {
+		switch {
+		case !of(id):
+		case k.entry != nil && k.next > ahead && k.next <= soon:
+			p.soon = append(p.soon, id)
+		case k.entry != nil && k.next > ahead:
+			p.later = append(p.later, id)
+		case k.entry != nil && k.next >= past:
+			p.moved = append(p.moved, id)
+		default:
+			p.movedLong = append(p.movedLong, id)
+		}
+	}
+	return p
+}
+
+// renew reads rows again and tells of them, whether or not they say anything new.
+func (w *watch) renew(ctx context.Context, ids []string) error {
+	w.whole = true
+	defer func() { w.whole = false }()
+	return w.reread(ctx, ids)
+}
+
+// hand tells of entries as they are known. The planner of an earlier term may have
+// ended them as they were, so that they are made anew.
+func (w *watch) hand(l *lead, ids []string) {
+	for len(ids) > 0 && !l.ended() {
+		part := ids[:min(chunk, len(ids))]
+		ids = ids[len(part):]
+		changes := make([]schedule.Change, len(part))
+		for i, id := range part {
+			k := w.seen[id]
+			k.entry, k.next = k.entry.Anew(), 0
+			w.seen[id] = k
+			changes[i] = schedule.Change{ID: k.entry.ID, Name: k.entry.Name, Entry: k.entry}
+		}
+		l.call(func(ctx context.Context) error { return l.watcher.Apply(ctx, changes) })
+	}
+}
+
+// refresh reads again, from time to time, entries of shards that others lead which
+// had a slot since: so that few are left to be read when this process comes to lead.
+func (w *watch) refresh(ctx context.Context) error {
+	if time.Since(w.refreshedAt) < refreshInterval || w.reading.home == HomeMemory || w.leading() == w.shards {
+		return nil
+	}
+	if w.reading.first.loading {
+		first, err := w.store.beginning(ctx)
+		if err != nil {
+			return err
+		}
+		w.reading.first = first
+	}
+	now, err := w.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	var moved []string
+	most := max(refreshMost, len(w.seen)/10)
+	for id, k := range w.seen {
+		if k.next <= now.UnixMicro() && w.leadOf(id) == nil {
+			if moved = append(moved, id); len(moved) == most {
+				break
+			}
+		}
+	}
+	if err := w.reread(ctx, moved); err != nil {
+		return err
+	}
+	w.refreshedAt = time.Now()
+	return nil
+}

@@ -1,0 +1,235 @@
+package storetest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// stand runs a roster of a node that does not lead, until the test ends.
+func stand(t testing.TB, s *store.Store, shards int) *store.Roster {
+	t.Helper()
+	roster := s.Roster(shards)
+	keep(t, "Run", roster.Run)
+	select {
+	case <-roster.Known():
+	case <-time.After(bound):
+		t.Fatalf("the roster did not read the catalog within %v", bound)
+	}
+	return roster
+}
+
+// A node that stands by leaves no trace, whatever it sees; the first that leads starts
+// the catalog's first start.
+func testStandbyWritesNothing(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	for n := range 3 {
+		insert(t, db, shape, n, line{})
+	}
+	s := open(t, db, store.Options{})
+	roster := stand(t, s, 1)
+	db.Exec(t, "DELETE FROM celery_beat_schedules WHERE id = '"+string(id(0))+"'")
+	insert(t, db, shape, 3, line{})
+	insert(t, db, shape, 4, line{spec: "no spec"})
+	deadline := time.Now().Add(bound)
+	for roster.Count() != 4 { // by a sweep, which comes when the log of changes was read
+		s.Poke()
+		if time.Now().After(deadline) {
+			t.Fatalf("the roster knows %d entries, want 4", roster.Count())
+		}
+	}
+	written := func() string {
+		return strings.Join(db.Query(t, "SELECT entry_id FROM onebeat_entries"), " ") + " " + strings.Join(db.Query(t, "SELECT value FROM onebeat_meta WHERE value LIKE '2%T%'"), " ")
+	}
+	if got := written(); strings.TrimSpace(got) != "" {
+		t.Errorf("a node that stands by wrote %q", got)
+	}
+	began := now(t, db)
+	w := lead(t, roster, 0)
+	w.await("what the roster knows", func() bool { return w.loaded })
+	for n := 1; n < 4; n++ {
+		e := w.now[id(n)].Entry
+		if e == nil {
+			t.Fatalf("entry %d was not told of: %+v", n, w.now)
+		}
+		between(t, "slots of an entry that nobody had run count from", e.After, began, now(t, db))
+	}
+	if change := w.now[id(4)]; change.Problem == "" {
+		t.Errorf("a bad row was told of as %+v", change)
+	}
+	if _, ok := w.now[id(0)]; ok {
+		t.Error("a row that is gone was told of")
+	}
+	if got := len(db.Query(t, "SELECT entry_id FROM onebeat_entries")); got != 3 {
+		t.Errorf("%d entries are remembered once the node leads, want 3", got)
+	}
+	if got := len(db.Query(t, "SELECT value FROM onebeat_meta WHERE value LIKE '2%T%'")); got != 2 {
+		t.Errorf("%d instants of the first start are known, want that of its begin and its end", got)
+	}
+}
+
+// Whatever another node did while this one stood by, it begins from there: with what
+// a node is told of that reads everything anew.
+func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	names := map[schedule.ID]string{}
+	for n, name := range []string{"sent", "ended unsent", "claimed", "edited", "removed", "disabled", "had no slot", "paused", "was paused"} {
+		names[id(n)] = name
+		spec := "@every 1s from 2026-01-01T00:00:00Z"
+		if name == "had no slot" {
+			spec = "0 0 29 2 *"
+		}
+		insert(t, db, shape, n, line{name: name, spec: spec})
+	}
+	leader, s := open(t, db, store.Options{}), open(t, db, store.Options{})
+	led := watch(t, leader)
+	roster := stand(t, s, 1)
+	lease := acquire(t, leader)
+
+	slot := led.now[id(0)].Entry.After.Truncate(time.Second).Add(time.Second)
+	waitUntil(t, db, slot)
+	b := batch(lease.Term, 1, slot, id(0), id(1))
+	claim(t, leader, b)
+	runs := sent(b)
+	runs[1].State, runs[1].Reason = schedule.Skipped, schedule.ReasonMisfire
+	record(t, leader, lease.Term, []int64{1}, runs)
+	claim(t, leader, batch(lease.Term, 2, slot, id(2)))
+	db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = '@every 2s from 2026-01-01T00:00:00Z' WHERE id = '"+string(id(3))+"'")
+	db.Exec(t, "DELETE FROM celery_beat_schedules WHERE id = '"+string(id(4))+"'")
+	db.Exec(t, "UPDATE celery_beat_schedules SET enabled = false WHERE id = '"+string(id(5))+"'")
+	if err := leader.Pause(t.Context(), id(7), time.Time{}, "r", "b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.Pause(t.Context(), id(8), now(t, db).Add(100*time.Millisecond), "r", "b"); err != nil {
+		t.Fatal(err)
+	}
+	led.await("the leader's look", func() bool {
+		return led.now[id(3)].Entry != nil && strings.Contains(led.now[id(3)].Entry.Spec.String(), "2s") && led.now[id(4)].Reason == schedule.ReasonRemoved &&
+			led.now[id(5)].Reason == schedule.ReasonDisabled && led.now[id(7)].Reason == schedule.ReasonPaused &&
+			led.now[id(8)].Entry != nil && !led.now[id(8)].Entry.PausedUntil.IsZero()
+	})
+	led.stop()
+	if err := leader.Release(t.Context(), lease.Term); err != nil {
+		t.Fatal(err)
+	}
+
+	acquire(t, s)
+	w := lead(t, roster, 0)
+	w.await("what the roster knows", func() bool { return w.loaded })
+	all := load(t, open(t, db, store.Options{}))
+	for id, name := range names {
+		got, want := w.now[id], all[id]
+		if (got.Entry == nil) != (want.Entry == nil) || got.Reason != want.Reason && want.Reason != "" {
+			t.Errorf("%s: told of as %+v, want %+v", name, got, want)
+			continue
+		}
+		if e := want.Entry; e != nil && (!got.Entry.After.Equal(e.After) || !got.Entry.PausedUntil.Equal(e.PausedUntil) || got.Entry.Spec.String() != e.Spec.String() || got.Entry.Digest != e.Digest) {
+			t.Errorf("%s: told of as %+v, want %+v", name, got.Entry, e)
+		}
+	}
+	if got := w.now[id(0)].Entry; got == nil || got.After.Before(slot) {
+		t.Errorf("the slot %v that another node sent is owed again: %+v", slot, got)
+	}
+}
+
+// A roster follows what a leader does within seconds, so that little is left to be
+// read when it comes to lead; and one that leads again is told of everything anew.
+func testStandbyLeadsAgain(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	insert(t, db, shape, 1, line{spec: "@every 1s from 2026-01-01T00:00:00Z"})
+	insert(t, db, shape, 2, line{spec: "0 0 29 2 *"})
+	s := open(t, db, store.Options{})
+	roster := stand(t, s, 1)
+	var last *schedule.Entry
+	for term := range 3 {
+		lease := acquire(t, s)
+		w := lead(t, roster, 0)
+		w.await("all entries", func() bool { return w.loaded })
+		e := w.now[id(1)].Entry
+		if e == nil || w.now[id(2)].Entry == nil {
+			t.Fatalf("term %d: told of %+v, want both entries", term+1, w.now)
+		}
+		if last != nil && (e == last || e.Ended() != "" || !e.After.After(last.After)) {
+			t.Errorf("term %d: told of %+v, want a new one that goes on after the slot of the term before", term+1, e)
+		}
+		slot := e.Spec.Next(e.After)
+		waitUntil(t, db, slot)
+		b := batch(lease.Term, int64(term)+1, slot, id(1))
+		claim(t, s, b)
+		record(t, s, lease.Term, []int64{b.Seq}, sent(b))
+		e.End(schedule.ReasonEdited, time.Time{})
+		last = e
+		w.stop()
+		if err := s.Release(t.Context(), lease.Term); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Each shard's leader is told of its own entries and requests, and of no others.
+func testShards(t *testing.T, db Database) {
+	const shards, entries = 3, 30
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	for n := range entries {
+		insert(t, db, shape, n, line{})
+	}
+	s := open(t, db, store.Options{})
+	roster := s.Roster(shards)
+	var led [shards]*watching
+	for shard := range shards - 1 {
+		led[shard] = lead(t, roster, shard)
+	}
+	keep(t, "Run", roster.Run)
+	for shard := range shards - 1 {
+		led[shard].await("its entries", func() bool { return led[shard].loaded })
+	}
+	led[shards-1] = lead(t, roster, shards-1) // it comes later
+	led[shards-1].await("its entries", func() bool { return led[shards-1].loaded })
+	insert(t, db, shape, entries, line{})
+	if _, err := s.Ask(t.Context(), id(entries), "b"); err != nil {
+		t.Fatal(err)
+	}
+	owner := led[id(entries).Shard(shards)]
+	owner.await("a new row and a request", func() bool { return owner.now[id(entries)].Entry != nil && len(owner.asked) == 1 })
+	told := 0
+	for shard, w := range led {
+		told += len(w.now)
+		for id := range w.now {
+			if id.Shard(shards) != shard {
+				t.Errorf("shard %d was told of %s, which is of shard %d", shard, id, id.Shard(shards))
+			}
+		}
+		if w != owner && len(w.asked) > 0 {
+			t.Errorf("shard %d was told of another's request", shard)
+		}
+		if len(w.now) < entries/shards/3 {
+			t.Errorf("shard %d has %d of %d entries", shard, len(w.now), entries)
+		}
+	}
+	if told != entries+1 {
+		t.Errorf("%d entries were told of, want each of %d once", told, entries+1)
+	}
+}
+
+// waitUntil waits until the database's clock has come to the instant.
+func waitUntil(t testing.TB, db Database, at time.Time) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for over := time.Now().Add(bound); !now(t, db).After(at); <-tick.C {
+		if time.Now().After(over) {
+			t.Fatalf("%v did not come within %v", at, bound)
+		}
+	}
+}
