@@ -3,6 +3,7 @@
 # make test     lint and every test, among real servers and workers
 # make check    lint and the tests that need no servers: under a minute
 # make bench    onebeat beside Celery's beat, measured: about five minutes; BENCH="idle -for 5m" for one thing
+# make failover KILLS=100   nodes are lost: how late slots are then, on each database
 # make differential, make simulate, make model   more of what the tests compare, try and prove
 # make chaos    three nodes among servers, links and clocks that fail, and each slot checked: MINUTES=60 SEED=7 ON=PostgreSQL.and.Redis
 # make stack    private servers for tests: alone until Ctrl-C, or around CMD="go test ./internal/store/..."
@@ -57,6 +58,14 @@ chaos: MINUTES ?= 3
 chaos: deps .cache/bin/stack
 	@.cache/bin/stack -services "" -- env ONEBEAT_CHAOS=$(MINUTES)m ONEBEAT_SEED=$(SEED) ONEBEAT_CHAOS_FORMER=$(FORMER) \
 		ONEBEAT_CHAOS_REPORT=$(CURDIR)/.cache/chaos go test -count 1 -timeout 0 -v -run 'Whatever$(if $(ON),/$(ON))' ./test/chaos
+
+# Nodes are lost beside 100,000 entries, each way so often on each database: how late slots are
+# then. WAYS=kill for one way of four.
+.PHONY: failover
+failover: KILLS ?= 100
+failover: WAYS ?= .
+failover: deps .cache/bin/stack
+	@.cache/bin/stack -services postgres,mariadb,redis -- env ONEBEAT_KILLS=$(KILLS) go test -timeout 240m -v -run '^TestFailover$$/./$(WAYS)' ./test/e2e
 
 # The model in docs/design, exhaustively: about twenty minutes. The tests check less of it.
 .PHONY: model

@@ -7,10 +7,12 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	_ "github.com/go-sql-driver/mysql" // the driver mysql
 	"github.com/gofrs/uuid/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 	_ "modernc.org/sqlite"             // the driver sqlite
@@ -21,6 +23,7 @@ import (
 // The kinds of databases.
 const (
 	postgres = "PostgreSQL"
+	mariadb  = "MariaDB"
 	sqlite   = "SQLite"
 )
 
@@ -38,6 +41,9 @@ func newDatabase(t *testing.T, kind string) *database {
 		file := filepath.Join(t.TempDir(), "schedules.db")
 		return openDatabase(t, kind, "sqlite:///"+file, "sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")
 	}
+	if kind == mariadb {
+		return freshMariaDB(t)
+	}
 	admin := harness.Env(t, "ONEBEAT_TEST_POSTGRES")
 	name := "e2e_" + strings.ReplaceAll(newID(), "-", "")
 	execute := func(statement string) {
@@ -53,6 +59,28 @@ func newDatabase(t *testing.T, kind string) *database {
 	execute("CREATE DATABASE " + name)
 	t.Cleanup(func() { execute("DROP DATABASE " + name + " WITH (FORCE)") })
 	return onServer(t, admin, name)
+}
+
+func freshMariaDB(t *testing.T) *database {
+	t.Helper()
+	at, err := url.Parse(harness.Env(t, "ONEBEAT_TEST_MARIADB"))
+	if err != nil {
+		t.Fatal("ONEBEAT_TEST_MARIADB is no URL")
+	}
+	password, _ := at.User.Password()
+	source := func(database string) string {
+		return fmt.Sprintf("%s:%s@tcp(%s)/%s?time_zone=%%27%%2B00:00%%27", at.User.Username(), password, at.Host, database)
+	}
+	admin := openDatabase(t, mariadb, "", "mysql", source(strings.TrimPrefix(at.Path, "/")))
+	name := "e2e_" + strings.ReplaceAll(newID(), "-", "")
+	admin.exec(t, "CREATE DATABASE "+name)
+	t.Cleanup(func() {
+		if _, err := admin.db.ExecContext(context.Background(), "DROP DATABASE "+name); err != nil {
+			t.Error(err)
+		}
+	})
+	at.Path = "/" + name
+	return openDatabase(t, mariadb, at.String(), "mysql", source(name))
 }
 
 // onServer opens the named database of the PostgreSQL server at the URL.
@@ -82,7 +110,7 @@ func newID() string { return uuid.Must(uuid.NewV4()).String() }
 
 // text is the statement with PostgreSQL's placeholders where that is the kind.
 func (d *database) text(statement string) string {
-	if d.kind == sqlite {
+	if d.kind != postgres {
 		return statement
 	}
 	parts := strings.Split(statement, "?")
@@ -100,7 +128,7 @@ func (d *database) text(statement string) string {
 func (d *database) exec(t *testing.T, statement string, values ...any) {
 	t.Helper()
 	for i, value := range values {
-		if at, ok := value.(time.Time); ok && d.kind == sqlite {
+		if at, ok := value.(time.Time); ok && d.kind != postgres {
 			values[i] = at.UTC().Format("2006-01-02 15:04:05.000000")
 		}
 	}
@@ -145,6 +173,10 @@ func (m *moment) Scan(value any) error {
 		m.Time = v.UTC()
 	case int64:
 		m.Time = time.UnixMicro(v).UTC()
+	case []byte: // a number as MariaDB has it
+		at, err := strconv.ParseInt(string(v), 10, 64)
+		m.Time = time.UnixMicro(at).UTC()
+		return err
 	case string:
 		at, err := time.Parse("2006-01-02 15:04:05", strings.TrimSuffix(strings.TrimSuffix(v, "+00:00"), "Z"))
 		m.Time = at
@@ -246,7 +278,7 @@ func (d *database) insert(t *testing.T, items ...item) {
 		values := make([]any, len(names))
 		for i, name := range names {
 			values[i] = it[name]
-			if at, ok := values[i].(time.Time); ok && d.kind == sqlite {
+			if at, ok := values[i].(time.Time); ok && d.kind != postgres {
 				values[i] = at.UTC().Format("2006-01-02 15:04:05.000000")
 			}
 		}
@@ -259,6 +291,31 @@ func (d *database) insert(t *testing.T, items ...item) {
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// crowd writes so many entries that are due at some minute of each day, in the full shape.
+func (d *database) crowd(t *testing.T, size int) {
+	t.Helper()
+	numbers, id := fmt.Sprintf("generate_series(1, %d) AS s (seq)", size), "('00000000-0000-4000-9000-' || lpad(seq::text, 12, '0'))::uuid"
+	text := func(number string) string { return "(" + number + ")::text" }
+	join := func(parts ...string) string { return strings.Join(parts, " || ") }
+	switch d.kind {
+	case sqlite:
+		numbers = fmt.Sprintf("(WITH RECURSIVE s (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM s WHERE seq < %d) SELECT seq FROM s) AS s", size)
+		id = "printf('00000000-0000-4000-9000-%012d', seq)"
+		text = func(number string) string { return "CAST(" + number + " AS text)" }
+	case mariadb:
+		numbers, id = fmt.Sprintf("seq_1_to_%d AS s", size), "concat('00000000-0000-4000-9000-', lpad(seq, 12, '0'))"
+		text = func(number string) string { return number }
+		join = func(parts ...string) string { return "concat(" + strings.Join(parts, ", ") + ")" }
+	}
+	hour := map[string]string{mariadb: "seq div 60 % 24"}[d.kind]
+	if hour == "" {
+		hour = "seq / 60 % 24"
+	}
+	d.exec(t, fmt.Sprintf(`INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression, enabled, args, kwargs, created_at, updated_at)
+		SELECT %s, %s, 'probe.record', %s, true, '[]', '{}', ?, ? FROM %s`,
+		id, join("'one of many '", text("seq")), join(text("seq % 60"), "' '", text(hour), "' * * *'"), numbers), epoch, epoch)
 }
 
 // epoch is a created_at of a row that is older than the test: intervals are
@@ -289,8 +346,16 @@ func (d *database) ledger(t *testing.T) []recorded {
 // fact reads a fact of the installation; empty if it is not known yet.
 func (d *database) fact(t *testing.T, key string) (value string) {
 	t.Helper()
-	d.each(t, "SELECT value FROM onebeat_meta WHERE key = '"+key+"'", func(scan func(...any)) { scan(&value) })
+	d.each(t, "SELECT value FROM onebeat_meta WHERE "+d.column("key")+" = '"+key+"'", func(scan func(...any)) { scan(&value) })
 	return value
+}
+
+// column is a name of a column that MariaDB keeps for itself.
+func (d *database) column(name string) string {
+	if d.kind == mariadb {
+		return "`" + name + "`"
+	}
+	return name
 }
 
 // firstStart is when onebeat first read the catalog: slots count after it.

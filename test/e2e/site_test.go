@@ -43,7 +43,7 @@ func newBareSite(t *testing.T, d *database, b *broker) *site {
 	t.Helper()
 	t.Cleanup(func() {
 		var installation string // stays empty where nothing ran
-		_ = d.db.QueryRowContext(context.Background(), "SELECT value FROM onebeat_meta WHERE key = 'installation'").Scan(&installation)
+		_ = d.db.QueryRowContext(context.Background(), "SELECT value FROM onebeat_meta WHERE "+d.column("key")+" = 'installation'").Scan(&installation)
 		b.remove(t, installation)
 	})
 	return &site{database: d, broker: b, celery: b.settings(), dir: t.TempDir()}

@@ -1,0 +1,222 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/broker/brokertest"
+)
+
+// kills is how often each way of losing a node is tried on each kind of database; the
+// tests take a few.
+func kills(t *testing.T) (times int, whole bool) {
+	t.Helper()
+	text := os.Getenv("ONEBEAT_KILLS")
+	if text == "" {
+		return 2, false
+	}
+	times, err := strconv.Atoi(text)
+	if err != nil || times < 1 {
+		t.Fatalf("ONEBEAT_KILLS is %q: want a number", text)
+	}
+	return times, true
+}
+
+// crowd is how many entries there are beside those that are due all the time.
+const (
+	crowd      = 100_000
+	smallCrowd = 2_000
+)
+
+// The node that dispatches is lost, and the one that stood by goes on: each slot is
+// sent once, and by how much later than usual is measured, at slots that come ten a
+// second. `make failover KILLS=100` does this often.
+func TestFailover(t *testing.T) {
+	for _, kind := range []string{postgres, mariadb, sqlite} {
+		t.Run(kind, func(t *testing.T) {
+			if _, whole := kills(t); !whole {
+				t.Parallel() // else they would measure each other
+			}
+			newTwins(t, kind).fail(t)
+		})
+	}
+}
+
+// Twins are two nodes of which one leads.
+type twins struct {
+	*site
+	grids  map[string]grid
+	leader *member
+	second *member
+	chance *rand.Rand
+}
+
+// A member is a node behind a proxy to its database, where that is a server.
+type member struct {
+	*node
+	proxy *brokertest.Proxy
+}
+
+func newTwins(t *testing.T, kind string) *twins {
+	s := newSite(t, kind, redis)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("the moments are chosen by the seed %d", seed)
+	p := &twins{site: s, grids: map[string]grid{}, chance: rand.New(rand.NewPCG(seed, 0))}
+	s.broker.declare(t, "default")
+	size := smallCrowd
+	if _, whole := kills(t); whole {
+		size = crowd
+	}
+	s.database.crowd(t, size)
+	var items []item
+	for i := range 10 {
+		phase := time.Duration(i) * 100 * time.Millisecond
+		name := fmt.Sprintf("beat %d", i)
+		p.grids[name] = grid{time.Second, phase}
+		items = append(items, item{
+			"name": name, "cron_expression": "@every 1s from " + epoch.Add(phase).Format(time.RFC3339Nano), "misfire_policy": "all",
+		})
+	}
+	s.database.insert(t, items...)
+	p.leader, p.second = &member{}, &member{}
+	for _, m := range []*member{p.leader, p.second} {
+		if kind != sqlite {
+			at, err := url.Parse(s.database.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.proxy = brokertest.NewProxy(t, at.Host)
+		}
+		p.start(t, m)
+		m.await(t, map[bool]string{true: "entries loaded", false: "standing by with the catalog loaded"}[m == p.leader])
+	}
+	return p
+}
+
+// start starts the member's node, on its own way to the database.
+func (p *twins) start(t *testing.T, m *member) {
+	t.Helper()
+	var env []string
+	if m.proxy != nil {
+		at, err := url.Parse(p.database.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at.Host = m.proxy.Address()
+		env = append(env, "ONEBEAT_DATABASE="+at.String())
+	}
+	m.node = p.launch(t, env)
+}
+
+// fail loses the leader in each way, again and again, and says how late slots were.
+func (p *twins) fail(t *testing.T) {
+	ways := []struct {
+		name string
+		lose func()
+		mend func()        // it stands by again
+		late time.Duration // what is promised of the worst of 100
+	}{
+		{"kill -9", func() { p.leader.kill() }, func() { p.start(t, p.leader) }, time.Second},
+		{"clean stop", func() { p.leader.stop(t) }, func() { p.start(t, p.leader) }, time.Second},
+		{"SIGSTOP", func() { p.leader.process.Pause() }, func() { p.leader.process.Resume() }, 5 * time.Second},
+		{"cut off from the database", func() { p.leader.proxy.Stall() }, func() { p.leader.proxy.Flow() }, 5 * time.Second},
+	}
+	times, whole := kills(t)
+	for _, way := range ways {
+		if way.name == "cut off from the database" && p.leader.proxy == nil {
+			continue // a file is not behind a network
+		}
+		t.Run(way.name, func(t *testing.T) {
+			var late []time.Duration
+			for range times {
+				late = append(late, p.lose(t, way.lose, way.mend))
+			}
+			slices.Sort(late)
+			p99 := late[(len(late)*99-1)/100]
+			t.Logf("%s, %s, %d times: lateness at worst p50 %v, p99 %v, max %v", p.database.kind, way.name, times, late[(len(late)-1)/2], p99, late[len(late)-1])
+			// A machine that runs other tests is slow to start and to schedule processes.
+			bound := way.late + 5*time.Second
+			if whole {
+				bound = way.late
+			}
+			if p99 > bound {
+				t.Errorf("p99 of the lateness at worst is %v, want at most %v", p99, bound)
+			}
+		})
+	}
+	p.leader.stop(t)
+	p.second.stop(t)
+	last := p.last(t)
+	var of []arrival
+	for _, a := range p.broker.arrivals(t) {
+		if _, ok := p.grids[a.entry]; ok {
+			of = append(of, a)
+		}
+	}
+	wrong, doubled := faults(p.grids, window{p.database.firstStart(t), last}, of)
+	for _, repeats := range doubled {
+		wrong = append(wrong, fmt.Sprintf("%s: slot %v arrived %d times", repeats[0].entry, repeats[0].slot, len(repeats)))
+	}
+	report(t, append(wrong, p.unrecorded(t, p.broker.arrivals(t))...))
+}
+
+// lose loses the leader once and returns by how much slots were late at worst until
+// the other node led as usual. The one that was lost stands by then.
+func (p *twins) lose(t *testing.T, lose, mend func()) time.Duration {
+	t.Helper()
+	until(t, time.Now().Add(500*time.Millisecond+time.Duration(p.chance.Int64N(int64(time.Second)))))
+	waiting := len(p.leader.find(t, "another node holds the lease; waiting"))
+	lost := time.Now()
+	lose()
+	eventually(t, 30*time.Second, func() error {
+		if last := p.last(t); last.Before(lost.Add(time.Second)) {
+			return fmt.Errorf("the last slot that was sent is %v: the leader was lost at %v\n%s", last, lost, p.second.process.Tail(10))
+		}
+		return nil
+	})
+	worst := p.worst(t, lost.Add(-time.Second))
+	running := p.leader.process
+	mend()
+	again := p.leader.process == running
+	eventually(t, startWait, func() error {
+		switch {
+		case again && len(p.leader.find(t, "another node holds the lease; waiting")) > waiting:
+			return nil
+		case !again && len(p.leader.find(t, "standing by with the catalog loaded")) > 0:
+			return nil
+		}
+		return fmt.Errorf("%s does not stand by:\n%s", p.leader.name, p.leader.process.Tail(10))
+	})
+	p.leader, p.second = p.second, p.leader
+	return worst
+}
+
+// last is the latest slot of the last of the beats that was recorded as sent.
+func (p *twins) last(t *testing.T) (last time.Time) {
+	t.Helper()
+	p.database.each(t, "SELECT max(slot) FROM onebeat_runs WHERE name = 'beat 9' AND state = 'sent'", func(scan func(...any)) {
+		var at moment
+		scan(&at)
+		last = at.Time
+	})
+	return last
+}
+
+// worst is the greatest lateness of the beats' slots after an instant.
+func (p *twins) worst(t *testing.T, after time.Time) (worst time.Duration) {
+	t.Helper()
+	p.database.each(t, "SELECT slot, sent_at FROM onebeat_runs WHERE name LIKE 'beat %' AND sent_at IS NOT NULL", func(scan func(...any)) {
+		var slot, sentAt moment
+		scan(&slot, &sentAt)
+		if slot.After(after) {
+			worst = max(worst, sentAt.Sub(slot.Time))
+		}
+	})
+	return worst.Round(time.Millisecond)
+}
