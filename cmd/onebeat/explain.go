@@ -78,6 +78,8 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 		e.say("%s is set aside: %s.", row.Name, row.Problem)
 	case schedule.ReasonDisabled:
 		e.say("%s is disabled: its row says so.", row.Name)
+	case schedule.ReasonDone:
+		e.say("%s is done: its rules allow %d runs, and %d were sent.", row.Name, row.Limit.Runs, row.TotalRunCount)
 	case schedule.ReasonPaused:
 		until := "until somebody resumes it"
 		if !row.Paused.Until.IsZero() {
@@ -197,6 +199,8 @@ func skippedBecause(reason string) string {
 		return "the entry was removed after the slot was claimed"
 	case schedule.ReasonEdited:
 		return "the entry was edited after the slot was claimed"
+	case schedule.ReasonDone:
+		return "as many runs as the entry's rules allow had been sent"
 	case schedule.ReasonExpired:
 		return "its message had expired"
 	}

@@ -77,7 +77,7 @@ func forecasted(rows []store.Row) []forecast.Entry {
 	var entries []forecast.Entry
 	for _, row := range rows {
 		if row.Entry != nil {
-			entries = append(entries, forecast.Entry{Name: row.Name, Spec: row.Entry.Spec})
+			entries = append(entries, forecast.Entry{Name: row.Name, Spec: row.Entry.Spec, Left: max(row.Limit.Runs-row.Limit.Sent, 0)})
 		}
 	}
 	return entries

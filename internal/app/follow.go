@@ -22,6 +22,7 @@ type follower struct {
 	metrics *metrics
 	log     *slog.Logger
 	garbage *collector
+	limits  *dispatch.Limits     // of entries, which are told to it as they come
 	claims  dispatch.Claims      // what recovery ends
 	named   map[schedule.ID]bool // entries in the journal
 	claimed map[string]bool      // requests in the journal: recovery's
@@ -51,7 +52,7 @@ func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *met
 		}
 	}
 	return &follower{
-		planner: planner, metrics: metrics, log: log, garbage: garbage,
+		planner: planner, metrics: metrics, log: log, garbage: garbage, limits: &dispatch.Limits{},
 		claims: dispatch.ClaimsOf(journal), named: named, claimed: claimed,
 		loaded: make(chan struct{}), started: time.Now(),
 		latest: map[schedule.ID]schedule.Change{},
@@ -106,6 +107,7 @@ func (f *follower) Apply(ctx context.Context, changes []schedule.Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tell(changes)
+	f.limits.Learn(changes)
 	f.garbage.adjust()
 	if !f.begun && len(f.named) > 0 {
 		changes = slices.DeleteFunc(changes, func(change schedule.Change) bool {

@@ -366,6 +366,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	if n.config.String("ledger") != store.LedgerAll {
 		sentSince = nil // what was sent has no row
 	}
+	follower := newFollower(planner, journal, n.metrics, &n.garbage, n.log)
 	dispatcher := dispatch.New(planner, n.keeper, n.publisher, dispatch.Options{
 		Installation: n.store.Installation(),
 		Node:         n.name,
@@ -374,11 +375,11 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 		Events:       n.celery.SendSentEvent,
 		SentSince:    sentSince,
 		Resend:       n.config.String("broker-loss") == "resend",
+		Limits:       follower.limits,
 		Now:          n.clock.Now,
 		Logger:       n.log,
 		Metrics:      n.dispatching,
 	})
-	follower := newFollower(planner, journal, n.metrics, &n.garbage, n.log)
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })

@@ -81,6 +81,7 @@ type Options struct {
 	SentSince func(ctx context.Context, at time.Time) ([]schedule.Run, error)
 	Resend    bool // send again what a broker has lost, and do not only tell of it
 
+	Limits  *Limits      // of entries that end of themselves; none
 	Logger  *slog.Logger // silent
 	Metrics *Metrics     // none
 }
@@ -100,6 +101,9 @@ type Dispatcher struct {
 func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dispatcher {
 	if opts.Batch == 0 {
 		opts.Batch = 1000
+	}
+	if opts.Limits == nil {
+		opts.Limits = &Limits{}
 	}
 	if opts.Ahead == 0 {
 		opts.Ahead = 8

@@ -29,6 +29,7 @@ type world struct {
 	broker  *broker
 	entries map[schedule.ID]func(after time.Time) *schedule.Entry
 	off     map[schedule.ID]string // why those that have none have none; not known for others
+	limits  map[schedule.ID]schedule.Limit
 	resend  bool
 	metrics *dispatch.Metrics // of the process, over its terms; nil for each its own
 }
@@ -42,13 +43,24 @@ func newWorld(t *testing.T, seed uint64, rate float64) *world {
 func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error {
 	term, seq, journal := w.ledger.takeOver()
 	planner := plan.New(plan.Options{})
+	limits := &dispatch.Limits{}
 	d := dispatch.New(planner, w.ledger, w.broker, dispatch.Options{
-		Installation: installation, Node: "n", SentSince: w.ledger.sentSince, Resend: w.resend, Metrics: w.metrics,
+		Installation: installation, Node: "n", SentSince: w.ledger.sentSince, Resend: w.resend, Limits: limits, Metrics: w.metrics,
 	})
 	entries := map[schedule.ID]*schedule.Entry{}
 	w.ledger.mu.Lock()
 	for id, make := range w.entries {
+		limit := w.limits[id]
+		for i := range w.ledger.runs {
+			if run := &w.ledger.runs[i]; run.Entry == id && run.State == schedule.Sent {
+				limit.Sent++
+			}
+		}
+		if limit.Over() {
+			continue
+		}
 		entries[id] = make(w.ledger.last[id])
+		limits.Learn([]schedule.Change{{ID: id, Entry: entries[id], Limit: limit}})
 	}
 	w.ledger.mu.Unlock()
 	seq, err := d.Recover(hold, term, seq, journal, func(id schedule.ID) schedule.Change {

@@ -93,7 +93,7 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 		due := &dues[i]
 		run := d.run(due, batch.Term)
 		if run.State == "" {
-			run.State, run.Reason = withheld(due, now)
+			run.State, run.Reason = d.withheld(due, now)
 			if run.Reason == schedule.ReasonReplaced {
 				notes.withhold(batch.Seq, start+i, run.Reason)
 				continue // the new definition's run stands for the slot
@@ -126,6 +126,7 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 		runs[i].SentAt = acked
 	}
 	d.fail(failures, messages, at, runs, batch.Seq, notes)
+	d.finish(dues, runs[earlier:])
 	d.tell(dues, runs[earlier:])
 	return runs, nil
 }
@@ -156,6 +157,7 @@ func (d *Dispatcher) fail(failures []celery.Failure, messages []celery.Message, 
 		for i, message := range messages {
 			if message.Index == failure.Index {
 				run := &runs[at[i]]
+				d.opts.Limits.give(run.Entry)
 				run.State, run.Reason, run.SentAt = schedule.Failed, failure.Reason, time.Time{}
 				if failure.Unsure {
 					run.State = schedule.Unsure
@@ -166,8 +168,23 @@ func (d *Dispatcher) fail(failures []celery.Failure, messages []celery.Message, 
 	}
 }
 
+// finish notes which runs were the last of their entries. Of dues those that another
+// claim answers for have no run.
+func (d *Dispatcher) finish(dues []schedule.Due, runs []schedule.Run) {
+	if !d.opts.Limits.any.Load() {
+		return
+	}
+	for i := range dues {
+		due := &dues[i]
+		if len(runs) > 0 && runs[0].Entry == due.Entry.ID && runs[0].Slot.Equal(due.Slot) && runs[0].Request == due.Request {
+			runs[0].Then = d.opts.Limits.then(due.Entry, &runs[0])
+			runs = runs[1:]
+		}
+	}
+}
+
 // withheld decides at the last moment whether due is sent, and if not, why.
-func withheld(due *schedule.Due, now time.Time) (schedule.State, string) {
+func (d *Dispatcher) withheld(due *schedule.Due, now time.Time) (schedule.State, string) {
 	reason := due.Entry.Ended()
 	switch {
 	case due.Request == "":
@@ -177,6 +194,9 @@ func withheld(due *schedule.Due, now time.Time) (schedule.State, string) {
 	}
 	if reason == "" && due.Entry.Payload.(*celery.Template).Expired(now) {
 		reason = schedule.ReasonExpired
+	}
+	if reason == "" && !d.opts.Limits.take(due.Entry.ID) {
+		reason = schedule.ReasonDone
 	}
 	if reason != "" {
 		return schedule.Skipped, reason

@@ -235,6 +235,10 @@ func (d *Dispatcher) known(due schedule.ClaimedDue, present schedule.Change, ter
 		if present.Entry != nil && present.Entry.Digest == due.Digest {
 			run.Queue = present.Entry.Payload.(*celery.Template).Route().Queue
 		}
+		d.opts.Limits.take(due.Entry)
+	}
+	if e := present.Entry; e != nil && e.Digest == due.Digest {
+		run.Then = d.opts.Limits.then(e, &run)
 	}
 	return run, true
 }

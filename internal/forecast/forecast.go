@@ -20,7 +20,38 @@ import (
 type Entry struct {
 	Name string
 	Spec schedule.Spec
+	Left int64 // so many slots are left to it; 0 is no bound
 }
+
+// spec is the entry's spec, which ends with the last slot that is left to it.
+func (e Entry) spec(from, until time.Time) schedule.Spec {
+	if e.Left <= 0 {
+		return e.Spec
+	}
+	last := e.Spec.Next(from)
+	for left := e.Left - 1; left > 0 && !last.IsZero() && !last.After(until); left-- {
+		last = e.Spec.Next(last)
+	}
+	return ending{e.Spec, last}
+}
+
+// An ending is a Spec that has no slot after the last.
+type ending struct {
+	schedule.Spec
+	last time.Time
+}
+
+// Next implements schedule.Spec.
+func (e ending) Next(t time.Time) time.Time {
+	slot := e.Spec.Next(t)
+	if slot.After(e.last) {
+		return time.Time{}
+	}
+	return slot
+}
+
+// String implements schedule.Spec, in no form that can be read.
+func (e ending) String() string { return e.Spec.String() + " until " + e.last.Format(time.RFC3339Nano) }
 
 // A Report is what the entries have in (From, Until].
 type Report struct {
@@ -67,9 +98,10 @@ func Run(ctx context.Context, entries []Entry, from time.Time, length time.Durat
 	bySpec := map[string][]int{} // indices of entries
 	var specs []schedule.Spec    // one of each
 	for i, entry := range entries {
-		text := entry.Spec.String()
+		spec := entry.spec(from, report.Until)
+		text := spec.String()
 		if _, ok := bySpec[text]; !ok {
-			specs = append(specs, entry.Spec)
+			specs = append(specs, spec)
 		}
 		bySpec[text] = append(bySpec[text], i)
 	}

@@ -130,3 +130,21 @@ func TestItEndsWithItsContext(t *testing.T) {
 		t.Errorf("a longer time ends (-want +got):\n%s", diff)
 	}
 }
+
+func TestWhatIsLeftToAnEntryCounts(t *testing.T) {
+	few, same := entry(t, "few", "* * * * *"), entry(t, "same", "* * * * *")
+	few.Left, same.Left = 3, 3
+	report := run(t, []forecast.Entry{few, same, entry(t, "many", "* * * * *")}, midnight, 10*time.Minute, 4)
+	if report.Slots != 3+3+10 {
+		t.Errorf("%d slots, want 16", report.Slots)
+	}
+	want := []forecast.Second{
+		{At: midnight.Add(time.Minute), Slots: 3, Names: []string{"few", "same", "many"}},
+		{At: midnight.Add(2 * time.Minute), Slots: 3, Names: []string{"few", "same", "many"}},
+		{At: midnight.Add(3 * time.Minute), Slots: 3, Names: []string{"few", "same", "many"}},
+		{At: midnight.Add(4 * time.Minute), Slots: 1, Names: []string{"many"}},
+	}
+	if diff := cmp.Diff(want, report.Worst); diff != "" {
+		t.Errorf("the worst seconds (-want +got):\n%s", diff)
+	}
+}

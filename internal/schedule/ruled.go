@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -29,6 +30,7 @@ type Ruled struct {
 	offset time.Duration // Offset and Splay
 	jitter time.Duration
 	key    string
+	limit  Limit
 	start  time.Time // zero: none
 	end    time.Time
 
@@ -48,6 +50,8 @@ type rules struct {
 	Jitter    string   `json:"jitter,omitempty"`    // later by up to so much, other for each slot
 	Start     string   `json:"start,omitempty"`     // no slot before
 	End       string   `json:"end,omitempty"`       // no slot after
+	Runs      int64    `json:"max_runs,omitempty"`  // so many are sent in all
+	Then      string   `json:"then,omitempty"`      // of the row after the last slot: keep, disable (with max_runs, unless set) or delete
 	Key       string   `json:"key,omitempty"`       // what splay and jitter go by, the entry's id unless set
 }
 
@@ -94,13 +98,13 @@ func (r Reading) parseRuled(text string) (Spec, error) {
 // jsonFault says in words what is wrong with rules.
 func jsonFault(err error) string {
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return name + " is not known: write also, except, weekend, calendars, shift, offset, splay, jitter, start or end"
+		return name + " is not known: write also, except, weekend, calendars, shift, offset, splay, jitter, start, end, max_runs or then"
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrong.Field == "" {
 			return fmt.Sprintf(`they are a JSON %s: write an object such as {"except": ["2026-12-25"]}`, wrong.Value)
 		}
-		return fmt.Sprintf("%s is a JSON %s: write a text, or for also, except and calendars a list of texts", wrong.Field, wrong.Value)
+		return fmt.Sprintf("%s is a JSON %s: write a text, for also, except and calendars a list of texts, for max_runs a number", wrong.Field, wrong.Value)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return `they end too early: write a JSON object such as {"except": ["2026-12-25"]}`
@@ -124,6 +128,7 @@ func (r Reading) rule(written rules, base Spec) (*Ruled, error) {
 		ruled.readDays(&written),
 		ruled.readLengths(&written),
 		ruled.readBounds(&written),
+		ruled.readLimit(&written),
 	); err != nil {
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return nil, errors.New(first)
@@ -317,6 +322,47 @@ func (ruled *Ruled) readBounds(written *rules) error {
 	return nil
 }
 
+func (ruled *Ruled) readLimit(written *rules) error {
+	if written.Runs < 0 {
+		return errors.New("max_runs is below 0: write how many may be sent in all")
+	}
+	ruled.limit.Runs = written.Runs
+	switch written.Then {
+	case "":
+		if written.Runs > 0 {
+			ruled.limit.Then = ThenDisable
+		}
+	case "keep":
+	case "disable":
+		ruled.limit.Then = ThenDisable
+	case "delete":
+		ruled.limit.Then = ThenDelete
+	default:
+		return fmt.Errorf("then: %q is not known: write keep, disable or delete", written.Then)
+	}
+	return nil
+}
+
+// LimitOf returns where an entry of the spec ends of itself, of which so many runs were sent.
+func LimitOf(spec Spec, sent int64) Limit {
+	ruled, ok := spec.(*Ruled)
+	if !ok || ruled.limit == (Limit{}) {
+		return Limit{}
+	}
+	limit := ruled.limit
+	limit.Sent = sent
+	return limit
+}
+
+// Single reports whether the spec is of one time: an At, perhaps with rules around it.
+func Single(spec Spec) bool {
+	if ruled, ok := spec.(*Ruled); ok && len(ruled.specs) == 1 {
+		spec = ruled.specs[0]
+	}
+	_, ok := spec.(At)
+	return ok
+}
+
 // Next implements Spec.
 func (ruled *Ruled) Next(t time.Time) time.Time {
 	t = t.UTC()
@@ -346,6 +392,11 @@ func (ruled *Ruled) Next(t time.Time) time.Time {
 
 // words says in words what the rules make of the specs.
 func (written *rules) words(specs []Spec) string {
+	runs := ""
+	if written.Runs > 0 {
+		runs = strconv.FormatInt(written.Runs, 10)
+	}
+	then := map[string]string{"disable": "disabled", "delete": "deleted"}[written.Then]
 	text := Describe(specs[0])
 	for _, spec := range specs[1:] {
 		text += "; also " + Describe(spec)
@@ -360,6 +411,8 @@ func (written *rules) words(specs []Spec) string {
 		{"; at random within ", written.Jitter, ""},
 		{"; from ", written.Start, " on"},
 		{"; until ", written.End, ""},
+		{"; at most ", runs, " runs"},
+		{"; then ", then, ""},
 	} {
 		if rule.value != "" {
 			text += rule.before + rule.value + rule.after

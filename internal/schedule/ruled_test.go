@@ -224,3 +224,51 @@ func TestRulesGiveASet(t *testing.T) {
 		}
 	})
 }
+
+func TestRulesOfTheEnd(t *testing.T) {
+	for _, tt := range []struct {
+		spec, words string
+		want        schedule.Limit
+	}{
+		{`@rules {"max_runs": 3} 0 9 * * *`, "at 09:00 every day; at most 3 runs", schedule.Limit{Runs: 3, Then: schedule.ThenDisable, Sent: 2}},
+		{`@rules {"max_runs": 3, "then": "delete"} 0 9 * * *`, "at 09:00 every day; at most 3 runs; then deleted", schedule.Limit{Runs: 3, Then: schedule.ThenDelete, Sent: 2}},
+		{`@rules {"max_runs": 3, "then": "keep"} 0 9 * * *`, "at 09:00 every day; at most 3 runs", schedule.Limit{Runs: 3, Sent: 2}},
+		{`@rules {"then": "disable"} @at 2030-01-01T00:00:00Z`, "once at 2030-01-01T00:00:00Z; then disabled", schedule.Limit{Then: schedule.ThenDisable, Sent: 2}},
+		{`@rules {"weekend": "sun"} 0 9 * * *`, "at 09:00 every day; not on sun", schedule.Limit{}},
+		{`0 9 * * *`, "at 09:00 every day", schedule.Limit{}},
+	} {
+		spec, err := schedule.ParseSpec(tt.spec, "UTC", time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := schedule.LimitOf(spec, 2); got != tt.want {
+			t.Errorf("LimitOf(%s) = %+v, want %+v", tt.spec, got, tt.want)
+		}
+		if got := schedule.Describe(spec); got != tt.words {
+			t.Errorf("Describe(%s) = %q, want %q", tt.spec, got, tt.words)
+		}
+		again, err := schedule.ParseSpec(spec.String(), "UTC", time.Time{})
+		if err != nil || schedule.LimitOf(again, 2) != tt.want {
+			t.Errorf("the text %s reads as another limit, %v", spec, err)
+		}
+	}
+	for rules, want := range map[string]string{
+		`{"max_runs": -1}`:     "max_runs is below 0",
+		`{"max_runs": "many"}`: "for max_runs a number",
+		`{"max_runs": 1.5}`:    "for max_runs a number",
+		`{"then": "explode"}`:  `then: "explode" is not known: write keep, disable or delete`,
+	} {
+		if _, err := schedule.ParseSpec("@rules "+rules+" 0 9 * * *", "UTC", time.Time{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Parse of %s = %v, want %q", rules, err, want)
+		}
+	}
+	for text, want := range map[string]bool{
+		`@at 2030-01-01T00:00:00Z`: true, `@rules {"then": "delete"} @at 2030-01-01T00:00:00Z`: true,
+		`@rules {"also": ["0 9 * * *"]} @at 2030-01-01T00:00:00Z`: false, `0 0 1 1 *`: false,
+	} {
+		spec, err := schedule.ParseSpec(text, "UTC", time.Time{})
+		if err != nil || schedule.Single(spec) != want {
+			t.Errorf("Single(%s) = %t, %v; want %t", text, !want, err, want)
+		}
+	}
+}

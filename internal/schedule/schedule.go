@@ -169,6 +169,7 @@ const (
 	ReasonBadRow   = "bad row" // the row can no longer be read
 	ReasonMisfire  = "misfire" // too late, and the policy says skip, or too many or too old
 	ReasonExpired  = "expired" // the message's absolute expiry had passed
+	ReasonDone     = "done"    // as many runs as its rules allow were sent
 
 	// ReasonUnsure is for a slot that goes at most once, whose message may have been
 	// on its way when the node was lost.
@@ -257,7 +258,27 @@ type Run struct {
 	Term      int64     `json:"term"`
 	SentAt    time.Time `json:"sent_at,omitzero"`    // the broker's acknowledgement, by this node's clock
 	Recovered bool      `json:"recovered,omitempty"` // learnt from the broker's fence after a crash
+	Then      Then      `json:"-"`                   // what becomes of the entry's row: it was its last slot
 }
+
+// A Then is what becomes of an entry's row when its last slot has ended.
+type Then uint8
+
+const (
+	ThenKeep Then = iota // nothing
+	ThenDisable
+	ThenDelete
+)
+
+// A Limit is where an entry ends of itself. The zero Limit is none.
+type Limit struct {
+	Runs int64 // so many are sent in all; 0 is no bound
+	Then Then  // once as many were sent, or the spec has no more slots
+	Sent int64 // as the store knows it
+}
+
+// Over reports whether as many were sent as may be.
+func (l Limit) Over() bool { return l.Runs > 0 && l.Sent >= l.Runs }
 
 // A Change is news of one entry.
 type Change struct {
@@ -265,7 +286,8 @@ type Change struct {
 	Entry *Entry // nil when there is nothing to plan: Reason says why
 
 	Name    string // when known
-	Reason  string // with a nil Entry: ReasonRemoved, ReasonDisabled, ReasonPaused, ReasonBadRow
+	Limit   Limit  // with an Entry
+	Reason  string // with a nil Entry: ReasonRemoved, ReasonDisabled, ReasonPaused, ReasonBadRow, ReasonDone
 	Problem string // with ReasonBadRow: what is wrong with the row and what to do
 }
 

@@ -126,6 +126,8 @@ func (r *reading) subject(row *row, options *Options, since time.Time) schedule.
 		subject.Off = schedule.ReasonBadRow
 	case row.seenSpec != strconv.FormatUint(row.specDigest(row.zoneOr(r.store.options.Zone)), 16):
 		subject.Off = unseen
+	case schedule.LimitOf(entry.Spec, seen.count).Over():
+		subject.Off = schedule.ReasonDone
 	default:
 		row.first(entry, seen.after)
 		entry.After = latest(seen.after, seen.last)

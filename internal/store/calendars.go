@@ -98,16 +98,21 @@ func (c *calendars) digest(name string) uint64 {
 // A ruling is what of an entry's rules is not the spec's matter alone.
 type ruling struct {
 	Calendars []string `json:"calendars"`
+	Runs      int64    `json:"max_runs"`
 }
 
 // ruling reads what of the rules is not the spec's matter alone: of most rows nothing.
 func (r *row) ruling() (ruling ruling) {
-	if !strings.Contains(r.rules, `"calendars"`) && !strings.Contains(r.spec, `"calendars"`) {
+	if !mayRule(r.rules) && !mayRule(r.spec) {
 		return ruling
 	}
 	_, text, _ := strings.Cut(r.ruled(), "@rules")
 	_ = json.NewDecoder(strings.NewReader(text)).Decode(&ruling) // what is wrong with it is the row's problem
 	return ruling
+}
+
+func mayRule(text string) bool {
+	return len(text) > len("@rules") && (strings.Contains(text, `"calendars"`) || strings.Contains(text, `"max_runs"`))
 }
 
 // Calendars returns all calendars by name.

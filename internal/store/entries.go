@@ -36,7 +36,7 @@ type Pause struct {
 }
 
 // Active is the state of a Row that is planned. The others are reasons:
-// schedule.ReasonDisabled, ReasonPaused, ReasonBadRow.
+// schedule.ReasonDisabled, ReasonPaused, ReasonBadRow, ReasonDone.
 const Active = "active"
 
 // A Row is an entry as the catalog has it, also if it can't be read.
@@ -48,6 +48,9 @@ type Row struct {
 	Paused        *Pause    `json:"paused,omitempty"`
 	LastRunAt     time.Time `json:"last_run_at,omitzero"`
 	TotalRunCount int64     `json:"total_run_count"`
+
+	// Limit is where the entry ends of itself.
+	Limit schedule.Limit `json:"-"`
 
 	// Entry is nil where State is not Active. Its next slot is Spec.Next(After).
 	Entry *schedule.Entry `json:"-"`
@@ -185,7 +188,7 @@ func (r *reading) row(from *row) Row {
 	seen, _ := r.seen(from)
 	misfire, _ := from.misfire() // what is wrong with it is the row's Problem
 	row := Row{
-		ID: change.ID, Entry: change.Entry, State: change.Reason, Problem: change.Problem,
+		ID: change.ID, Entry: change.Entry, Limit: change.Limit, State: change.Reason, Problem: change.Problem,
 		Definition: Definition{
 			Name: from.name, Task: from.task, Spec: from.spec, Zone: from.zone, Rules: from.written(), Enabled: from.enabled,
 			Args: from.args, Kwargs: from.kwargs, Options: from.options, Description: from.description, Misfire: misfire,

@@ -461,6 +461,9 @@ func (w *watch) take(ctx context.Context, r *row) error {
 		delete(w.named, r.id)
 	}
 	print := r.fingerprint(r.zoneOr(w.store.options.Zone))
+	if w.reading.done(r) {
+		print = ^print
+	}
 	delete(w.paused, r.id)
 	if r.paused() && !r.pausedUntil.IsZero() {
 		// By this process's clock, which alone wakes it, however far off it may be.

@@ -114,13 +114,8 @@ func (s *Store) Record(ctx context.Context, term int64, seqs []int64, runs []sch
 	}
 	how := mode{relaxed: true, point: "record.commit.before"}
 	work := recording{store: s, term: term, seqs: seqs, runs: runs, ended: fold(runs)}
-	err := s.db.transact(ctx, how, func(tx transaction) error { return work.do(ctx, tx) })
-	if errors.Is(err, errHeld) {
-		work.around = true
-		err = s.db.transact(ctx, how, func(tx transaction) error { return work.do(ctx, tx) })
-	}
-	if err != nil {
-		return fmt.Errorf("record: %w", err)
+	if err := work.recorded(ctx, how); err != nil {
+		return err
 	}
 	if !work.again {
 		s.noteEnds(work.ended)
@@ -141,6 +136,7 @@ type recording struct {
 	ended ends
 
 	around bool // leave out rows that another program holds
+	leave  bool // and rows of entries that have ended
 	again  bool // all was recorded before
 }
 
@@ -152,6 +148,9 @@ func (r *recording) do(ctx context.Context, tx transaction) error {
 		return r.store.holds(ctx, tx, r.term)
 	}
 	if err := r.move(ctx, tx); err != nil {
+		return err
+	}
+	if err := r.finish(ctx, tx); err != nil {
 		return err
 	}
 	if len(r.ended.requests) > 0 {

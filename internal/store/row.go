@@ -186,6 +186,9 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if then := schedule.LimitOf(spec, 0).Then; r.outside && then == schedule.ThenDelete {
+		return nil, errors.New("then: there is no row to delete: with max_runs alone the entry sends nothing more")
+	}
 	if err := errors.Join(
 		isJSON("args", r.args, '[', "a list such as [1, 2]"),
 		isJSON("kwargs", r.kwargs, '{', `an object such as {"a": 1}`),

@@ -194,6 +194,10 @@ func (r *reading) change(row *row) schedule.Change {
 	default:
 		change.Entry = entry
 		r.settle(row, entry)
+		change.Limit = schedule.LimitOf(entry.Spec, r.sent(row))
+		if change.Limit.Over() {
+			change.Entry, change.Reason = nil, schedule.ReasonDone
+		}
 	}
 	return change
 }
@@ -257,6 +261,18 @@ func (r *reading) seen(row *row) (seen sight, known bool) {
 	return sight{spec: row.seenSpec, after: row.afterAt, last: row.lastSlot, count: row.sideCount}, row.known
 }
 
+// sent is how many runs of the row's entry were sent.
+func (r *reading) sent(row *row) int64 {
+	seen, _ := r.seen(row)
+	return seen.count
+}
+
+// done reports whether as many runs were sent as the row's rules allow.
+func (r *reading) done(row *row) bool {
+	runs := row.ruling().Runs
+	return schedule.Limit{Runs: runs, Sent: r.sent(row)}.Over()
+}
+
 func (r *reading) note(row *row, seen sight) {
 	if r.remember == nil || !r.remember(row.id) {
 		row.unwritten = true
@@ -274,8 +290,7 @@ func (r *reading) note(row *row, seen sight) {
 // once says whether the spec has one slot. It counts whenever it was written down:
 // a person who inserts a time that has just passed wants the run.
 func once(spec schedule.Spec) bool {
-	_, ok := spec.(schedule.At)
-	return ok
+	return schedule.Single(spec)
 }
 
 // shape is the user's table as it was last looked at.

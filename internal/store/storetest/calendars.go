@@ -182,3 +182,113 @@ func testAuditOfCalendars(t *testing.T, db Database) {
 		t.Errorf("the first slot that is expected is %v, want %v", got, want)
 	}
 }
+
+// An entry whose rules allow so many runs is done after them, and its row is disabled or
+// deleted with the record of the last.
+func testLimits(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	for n := range 4 {
+		insert(t, db, shape, n, line{spec: "@every 1h"})
+	}
+	setRules(t, db, 1, `{"max_runs": 2}`)
+	setRules(t, db, 2, `{"max_runs": 2, "then": "delete"}`)
+	setRules(t, db, 3, `{"max_runs": 2, "then": "keep"}`)
+	s := open(t, db, store.Options{})
+	w := watch(t, s)
+	w.await("all entries", func() bool { return w.loaded })
+	for n, want := range map[int]schedule.Limit{
+		0: {},
+		1: {Runs: 2, Then: schedule.ThenDisable},
+		2: {Runs: 2, Then: schedule.ThenDelete},
+		3: {Runs: 2},
+	} {
+		if got := w.now[id(n)].Limit; got != want {
+			t.Errorf("the limit of entry %d is %+v, want %+v", n, got, want)
+		}
+	}
+	lease := acquire(t, s)
+	send := func(seq int64, hour int, last bool) {
+		t.Helper()
+		b := batch(lease.Term, seq, at(hour, 0), id(0), id(1), id(2), id(3))
+		claim(t, s, b)
+		runs := sent(b)
+		for n, then := range []schedule.Then{0, schedule.ThenDisable, schedule.ThenDelete, 0} {
+			if last {
+				runs[n].Then = then
+			}
+		}
+		record(t, s, lease.Term, []int64{seq}, runs)
+		record(t, s, lease.Term, []int64{seq}, runs) // again after an error
+	}
+	send(1, 9, false)
+	if got := load(t, s)[id(1)]; got.Entry == nil || got.Limit.Sent != 1 {
+		t.Errorf("after one run: %+v, want an entry of which one run was sent", got)
+	}
+	send(2, 10, true)
+	is := func(n int, reason string) func() bool {
+		return func() bool { return w.now[id(n)].Entry == nil && w.now[id(n)].Reason == reason }
+	}
+	w.await("a row disabled by its last run", is(1, schedule.ReasonDisabled))
+	w.await("a row deleted by its last run", is(2, schedule.ReasonRemoved))
+	if w.now[id(0)].Entry == nil {
+		t.Error("the entry without a limit ended too")
+	}
+	// A row that is kept is done, and so is one whose last run could not disable it.
+	all := load(t, s)
+	if got := all[id(3)]; got.Entry != nil || got.Reason != schedule.ReasonDone {
+		t.Errorf("the entry whose row is kept: %+v, want it done", got)
+	}
+	db.Exec(t, fmt.Sprintf("UPDATE celery_beat_schedules SET enabled = true WHERE id = '%s'", id(1)))
+	w.await("an ended entry that was enabled again", is(1, schedule.ReasonDone))
+	row, err := s.Find(t.Context(), string(id(1)))
+	if err != nil || row.State != schedule.ReasonDone || row.TotalRunCount != 2 {
+		t.Errorf("Find = %s after %d runs, %v; want it done after 2", row.State, row.TotalRunCount, err)
+	}
+	subjects, _, err := s.Subjects(t.Context(), "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := map[schedule.ID]string{}
+	for _, subject := range subjects {
+		off[subject.ID] = subject.Off
+	}
+	if off[id(0)] != "" || off[id(1)] != schedule.ReasonDone || off[id(2)] != schedule.ReasonRemoved || off[id(3)] != schedule.ReasonDone {
+		t.Errorf("an audit expects nothing for %v", off)
+	}
+	// A person gives it more.
+	setRules(t, db, 1, `{"max_runs": 3}`)
+	w.await("an entry that may run once more", func() bool {
+		change := w.now[id(1)]
+		return change.Entry != nil && change.Limit == schedule.Limit{Runs: 3, Then: schedule.ThenDisable, Sent: 2}
+	})
+}
+
+// A last run is recorded though its row can't be disabled.
+func testLimitOfAHeldRow(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	insert(t, db, shape, 1, line{spec: "@every 1h"})
+	setRules(t, db, 1, `{"max_runs": 1}`)
+	s := open(t, db, store.Options{})
+	load(t, s)
+	lease := acquire(t, s)
+	b := batch(lease.Term, 1, at(9, 0), id(1))
+	claim(t, s, b)
+	runs := sent(b)
+	runs[0].Then = schedule.ThenDisable
+	if db.Postgres || db.MySQL { // SQLite has one writer at a time
+		exec, commit := db.Begin(t)
+		exec(fmt.Sprintf("UPDATE celery_beat_schedules SET name = 'held' WHERE id = '%s'", id(1)))
+		defer commit()
+	} else {
+		db.Exec(t, "CREATE TRIGGER kept BEFORE UPDATE OF enabled ON celery_beat_schedules BEGIN SELECT raise(ABORT, 'not yours'); END")
+	}
+	record(t, s, lease.Term, []int64{1}, runs)
+	if got := load(t, s)[id(1)]; got.Entry != nil || got.Reason != schedule.ReasonDone {
+		t.Errorf("the entry is %+v, want it done", got)
+	}
+	if ended, err := s.Runs(t.Context(), store.Filter{Entry: id(1), Limit: 10}); err != nil || len(ended) != 1 {
+		t.Errorf("the ledger has %d runs, %v; want 1", len(ended), err)
+	}
+}

@@ -67,6 +67,8 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"calendars that another program edits are seen", testCalendarsByHand},
 		{"an older onebeat's tables get what came since", testOlderOwn},
 		{"an audit knows calendars", testAuditOfCalendars},
+		{"a last run ends its entry", testLimits},
+		{"a last run is recorded though its row stays", testLimitOfAHeldRow},
 		{"a time inserted when it had passed is due", testOneOff},
 		{"a load after runs knows them", testLoad},
 

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// finishes are the statements that do to rows what their entries' rules say of the end.
+var finishes = map[schedule.Then]string{schedule.ThenDisable: "rows_disable", schedule.ThenDelete: "rows_delete"}
+
+// An unfinished is a row that could not be disabled or deleted, as for want of rights.
+type unfinished struct{ err error }
+
+func (u *unfinished) Error() string {
+	return "disable or delete the row of an entry that has ended: " + u.err.Error()
+}
+
+func (u *unfinished) Unwrap() error { return u.err }
+
+// finish disables or deletes the rows of entries whose last slot ended with these runs,
+// and tells who watches. An entry without a row has ended all the same.
+func (r *recording) finish(ctx context.Context, tx transaction) error {
+	for then, name := range finishes {
+		if _, ok := r.store.texts[name]; !ok {
+			continue
+		}
+		var ids []string
+		for i := range r.runs {
+			id := string(r.runs[i].Entry)
+			if r.runs[i].Then == then && r.store.source(id) == nil && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		if err := r.finishAs(ctx, tx, name, ids); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := hint(ctx, tx, schedule.ID(id)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *recording) finishAs(ctx context.Context, tx transaction, name string, ids []string) error {
+	if r.leave {
+		return nil
+	}
+	if r.around {
+		var free []string
+		err := tx.each(ctx, "rows_free", func(row scanner) error {
+			var id string
+			err := row.Scan(&id)
+			free = append(free, id)
+			return err
+		}, ids)
+		if err != nil {
+			return err
+		}
+		if len(free) < len(ids) {
+			return &unfinished{errHeld}
+		}
+	}
+	if _, err := tx.exec(ctx, name, ids); err != nil {
+		return &unfinished{err}
+	}
+	return nil
+}
+
+// recorded does the recording, and again without what another program's locks or
+// want of rights do not let it do.
+func (r *recording) recorded(ctx context.Context, how mode) error {
+	try := func() error {
+		return r.store.db.transact(ctx, how, func(tx transaction) error { return r.do(ctx, tx) })
+	}
+	err := try()
+	if errors.Is(err, errHeld) {
+		r.around = true
+		err = try()
+	}
+	var refused *unfinished
+	if errors.As(err, &refused) {
+		r.store.log.WarnContext(ctx, "an entry has ended and its row stays as it is", "err", refused.err)
+		r.leave = true
+		err = try()
+	}
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	return nil
+}
