@@ -4,11 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,7 +71,8 @@ func look(ctx context.Context, config app.Config) []finding {
 		findings = append(findings, finding{what, err == nil, note})
 		return err == nil
 	}
-	add("zones", zoneData(config.String("zone")), nil)
+	zones := lookAtZones(zoneDirs, time.Now())
+	add("zones", zones.note(), nil)
 	celery, err := app.CelerySettings(config)
 	add("Celery's settings", "", err)
 	if add("URLs", "", app.CheckURLs(config)) {
@@ -111,6 +108,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	for _, row := range bad {
 		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
 	}
+	if note := zones.ofEntries(rows); note != "" {
+		add("zones of entries", note, nil)
+	}
 	if note, err := herd(ctx, rows); note != "" || err != nil {
 		add("herd", note, err)
 	}
@@ -129,26 +129,6 @@ func herd(ctx context.Context, rows []store.Row) (string, error) {
 	}
 	worst := report.Worst[0]
 	return fmt.Sprintf("%d slots come in the second of %s: spread them by a splay in their rules, or by H (`onebeat forecast` names them)", worst.Slots, worst.At.Format(time.RFC3339)), nil
-}
-
-// zoneData says whose zone data is used: package time takes the machine's where
-// there is any, else what is built in (go1.26 time.LoadLocation, zoneinfo_unix.go).
-func zoneData(zone string) string {
-	for _, dir := range []string{os.Getenv("ZONEINFO"), "/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/usr/lib/locale/TZ", "/etc/zoneinfo"} {
-		if _, err := os.Stat(filepath.Join(dir, zone)); dir == "" || err != nil {
-			continue
-		}
-		note := "the data in " + dir + " is used"
-		// The first line of tzdata.zi: # version 2024a
-		if text, err := os.ReadFile(filepath.Join(dir, "tzdata.zi")); err == nil {
-			line, _, _ := strings.Cut(string(text), "\n")
-			if version, ok := strings.CutPrefix(line, "# version "); ok {
-				note += ", version " + version
-			}
-		}
-		return note
-	}
-	return "the data built in is used, that of " + runtime.Version()
 }
 
 func lookAtBroker(ctx context.Context, config app.Config) finding {

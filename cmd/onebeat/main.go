@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	_ "time/tzdata" // used where the machine has no zone data; onebeat check tells
 
 	"github.com/spf13/cobra"
 

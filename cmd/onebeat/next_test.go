@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	_ "time/tzdata"
 )
 
 // runNext carries out onebeat next and returns what it printed.
@@ -109,7 +108,7 @@ func TestNextAnswersABatchLineByLine(t *testing.T) {
 		{`{"id":7,"kind":"rrule","rrule":"FREQ=DAILY","dtstart":"2026-11-24T09:00:00","zone":"Asia/Tokyo","rules":{"shift":"next","weekend":"tue"},"after":"2026-01-01T00:00:00Z"}`, `{"id":7,"next":["2026-11-25T00:00:00Z"]}`},
 		{`{"id":7,"kind":"crontab","expr":"0 9 * * *","rules":null,"after":"2026-11-20T09:00:00Z"}`, `{"id":7,"next":["2026-11-21T09:00:00Z"]}`},
 		{`{"id":7,"kind":"crontab","expr":"0 9 * * *","rules":[]}`, `{"id":7,"error":"rules can't be read: they are a JSON array: write an object such as {\"except\": [\"2026-12-25\"]}"}`},
-		{`{"id":7,"kind":"crontab","expr":"0 9 * * *","rules":{"holidays":"de"}}`, `{"id":7,"error":"rules can't be read: \"holidays\" is not known: write also, except, weekend, shift, offset, splay, jitter, start or end"}`},
+		{`{"id":7,"kind":"crontab","expr":"0 9 * * *","rules":{"weekend":"someday"}}`, `{"id":7,"error":"weekend: \"someday\" is no day: write sun, mon, tue, wed, thu, fri or sat, parted by commas"}`},
 		{`{"id":7,"kind":"crontab","expr":"@rules {} 0 9 * * *","rules":{}}`, `{"id":7,"error":"rules stand once, before the spec: join these with those around them"}`},
 		{`{"id":7,"kind":"clocked","at":"2026-11-24T09:00:00+09:00","after":"2026-01-01T00:00:00Z","count":9}`, `{"id":7,"next":["2026-11-24T00:00:00Z"]}`},
 		{`{"id":8,"kind":"clocked","at":"2020-01-01T00:00:00Z","after":"2026-01-01T00:00:00Z"}`, `{"id":8,"next":[]}`},

@@ -84,7 +84,7 @@ func TestStandardSlotsAreThoseOfAnotherCron(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := anyStandard(t, false)
 		zone := rapid.SampledFrom([]string{"UTC", "Asia/Tokyo", "Asia/Kathmandu", "America/Phoenix"}).Draw(t, "zone")
-		location, err := time.LoadLocation(zone)
+		location, err := schedule.Location(zone)
 		if err != nil {
 			t.Fatal(err)
 		}

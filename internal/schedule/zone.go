@@ -52,9 +52,9 @@ func loadZone(name string) (*zone, error) {
 	if strings.EqualFold(name, "local") || strings.EqualFold(name, "localtime") {
 		return nil, fmt.Errorf("zone %q depends on the machine: use an IANA name such as Europe/Berlin", name)
 	}
-	location, err := time.LoadLocation(name)
+	location, err := loadLocation(name)
 	if err != nil {
-		return nil, fmt.Errorf("zone %q is not known: use an IANA name such as Europe/Berlin", name)
+		return nil, err
 	}
 	name = strings.Clone(name)
 	z, _ := zones.LoadOrStore(name, newZone(name, location))
@@ -62,7 +62,7 @@ func loadZone(name string) (*zone, error) {
 }
 
 // Location returns the location of an IANA zone name; "" is UTC. Unlike
-// time.LoadLocation it keeps what it loaded and knows no local zone.
+// time.LoadLocation it asks the data built in alone, keeps what it loaded and knows no local zone.
 func Location(name string) (*time.Location, error) {
 	z, err := loadZone(name)
 	if err != nil {

@@ -7,9 +7,12 @@
        these and on one another, as if each was sent in time
 {"texts": ["*/5", ...], "size": 60, "first": 0}
     -> {"sets": [[0, 5, ...], null, ...]}, what a field with these values reads; null where it refuses
+{"zones": true}
+    -> {"zones": "2026.6"}, the version of the zone data
 {"characters": true}
     -> {"classes": "..."}, a letter for each code point: see classes
 """
+import importlib.metadata
 import json
 import re
 import sys
@@ -82,6 +85,8 @@ def classes():
 def answer(question):
     if "characters" in question:
         return {"classes": classes()}
+    if "zones" in question:
+        return {"zones": importlib.metadata.version("tzdata")}
     if "every" in question:
         return {"next": intervals(question["every"], question["zone"], question["after"])}
     if "texts" in question:

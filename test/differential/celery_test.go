@@ -19,7 +19,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	_ "time/tzdata"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -47,6 +46,7 @@ func startPython(t *testing.T, script string) *python {
 		t.Fatal("ONEBEAT_TEST_PYTHON is not set: run the tests with `make test`, or `make stack` first")
 	}
 	cmd := exec.CommandContext(t.Context(), interpreter, "-c", script)
+	cmd.Env = append(os.Environ(), "PYTHONTZPATH=") // the zones of the package tzdata, not the machine's
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -108,6 +108,17 @@ func (c *python) slots(fields []string, zone string, after []float64) slots {
 	var answer slots
 	c.ask(map[string]any{"fields": fields, "zone": zone, "after": after}, &answer)
 	return answer
+}
+
+// TestZonesAreOfOneRelease holds that both sides of the comparison have the same zone data:
+// release 2026f of IANA is version 2026.6 of Python's package tzdata.
+func TestZonesAreOfOneRelease(t *testing.T) {
+	var answer struct{ Zones string }
+	startCelery(t).ask(map[string]any{"zones": true}, &answer)
+	ours := schedule.ZoneDataVersion()
+	if want := fmt.Sprintf("%s.%d", ours[:4], ours[4]-'a'+1); answer.Zones != want {
+		t.Errorf("Python has tzdata %s, onebeat %s, which is %s there: see scripts/zones", answer.Zones, ours, want)
+	}
 }
 
 // comparisons returns how many slots are to be compared.
@@ -228,7 +239,7 @@ func TestSlotsAreCelerys(t *testing.T) {
 			fieldKinds[3].crontabField(r, anyDay), fieldKinds[4].crontabField(r, anyDay),
 		}
 		zone := zones[r.IntN(len(zones))]
-		location, err := time.LoadLocation(zone)
+		location, err := schedule.Location(zone)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,7 @@ func TestRelativeIntervalsAreCelerys(t *testing.T) {
 		unit := []float64{1e-6, 1, 60, 3600, 86400}[r.IntN(5)]
 		every = max(math.Round(every/unit)*unit, 1)
 		zone := zones[r.IntN(len(zones))]
-		location, err := time.LoadLocation(zone)
+		location, err := schedule.Location(zone)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -73,7 +73,7 @@ func TestStandardSlotsAreRobfigs(t *testing.T) {
 	var compared, never, different int
 	for compared < want {
 		text, zone := strings.Join(standardText(r), " "), zones[r.IntN(6)]
-		location, err := time.LoadLocation(zone)
+		location, err := schedule.Location(zone)
 		if err != nil {
 			t.Fatal(err)
 		}

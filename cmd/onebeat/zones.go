@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// zoneDirs are where machines keep their zone data, by package time (go1.26 zoneinfo_unix.go).
+var zoneDirs = []string{"/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/usr/lib/locale/TZ", "/etc/zoneinfo"}
+
+// zonesAhead is how far the machine's zone data is compared with that built in.
+const zonesAhead = 5 // years
+
+// machineZones are the zones of which the machine's data shows other times than that built in.
+type machineZones struct {
+	dir     string // empty where the machine has none
+	version string // empty where it is not told
+	differ  []zoneDifference
+}
+
+type zoneDifference struct {
+	name string
+	from time.Time
+}
+
+func (d zoneDifference) String() string { return d.name + " from " + d.from.Format(time.DateOnly) }
+
+// lookAtZones compares the machine's zone data, in the first of the directories that there is, with that
+// built in.
+func lookAtZones(dirs []string, now time.Time) machineZones {
+	var machine machineZones
+	for _, dir := range dirs {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			machine.dir = dir
+			break
+		}
+	}
+	if machine.dir == "" {
+		return machine
+	}
+	files := os.DirFS(machine.dir)
+	// The first line of tzdata.zi: # version 2024a
+	if text, err := fs.ReadFile(files, "tzdata.zi"); err == nil {
+		line, _, _ := strings.Cut(string(text), "\n")
+		machine.version, _ = strings.CutPrefix(line, "# version ")
+	}
+	for _, name := range schedule.ZoneNames() {
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			continue // a name that the machine does not have misleads nobody
+		}
+		if from, err := schedule.ZoneDiffers(name, data, now, now.AddDate(zonesAhead, 0, 0)); err == nil && !from.IsZero() {
+			machine.differ = append(machine.differ, zoneDifference{name, from})
+		}
+	}
+	// The nearest first.
+	slices.SortStableFunc(machine.differ, func(a, b zoneDifference) int { return a.from.Compare(b.from) })
+	return machine
+}
+
+// note says whose data slots go by, and where the machine's differs.
+func (machine machineZones) note() string {
+	note := "the IANA data built in is used, release " + schedule.ZoneDataVersion()
+	if machine.dir == "" {
+		return note
+	}
+	theirs := "; the machine's in " + machine.dir
+	if machine.version != "" {
+		theirs += ", release " + machine.version + ","
+	}
+	if len(machine.differ) == 0 {
+		return note + theirs + fmt.Sprintf(" shows the same times for the coming %d years", zonesAhead)
+	}
+	return note + theirs + fmt.Sprintf(" shows other times within %d years in %d zones: %s. Slots do not go by it; other programs here do, until it is brought up to date",
+		zonesAhead, len(machine.differ), some(machine.differ))
+}
+
+// ofEntries names the zones of entries in which the machine's data shows other times, or
+// returns nothing.
+func (machine machineZones) ofEntries(rows []store.Row) string {
+	used := make(map[string]int)
+	for _, row := range rows {
+		if row.Entry == nil {
+			continue
+		}
+		if zoned, ok := row.Entry.Spec.(interface{ Location() *time.Location }); ok {
+			used[zoned.Location().String()]++
+		}
+	}
+	entries := 0
+	differ := slices.DeleteFunc(slices.Clone(machine.differ), func(d zoneDifference) bool {
+		entries += used[d.name]
+		return used[d.name] == 0
+	})
+	if len(differ) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d entries are in zones of which the machine's data shows other times: %s. Bring it up to date if their tasks ask for local time here", entries, some(differ))
+}
+
+// some names the first few.
+func some(all []zoneDifference) string {
+	const most = 12
+	var names []string
+	for _, d := range all[:min(len(all), most)] {
+		names = append(names, d.String())
+	}
+	if more := len(all) - most; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
