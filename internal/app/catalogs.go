@@ -54,6 +54,45 @@ func openRedBeat(config Config) (store.Source, error) {
 	return redbeat.New(url, redbeat.Options{Prefix: config.String("redbeat-prefix"), Lock: lock, Zone: config.String("zone")})
 }
 
+// takeOverLead is how long before the instant of a take-over the entries are loaded.
+const takeOverLead = 3 * time.Second
+
+// takeOver waits for the instant from which on this installation sends the entries of
+// another scheduler. It fails if they were handed back.
+func (n *node) takeOver(ctx context.Context) error {
+	value := n.config.String("take-over-at")
+	if value == "" {
+		err := n.store.HandedBack(ctx)
+		if err != nil && !errors.Is(err, store.ErrHandedBack) && ctx.Err() == nil {
+			n.log.Warn("whether the entries were handed back cannot be read; going on", "err", err)
+			return nil
+		}
+		return err
+	}
+	at, err := takeOverInstant(value)
+	if err != nil {
+		return err
+	}
+	since, said, err := n.store.TakeOver(ctx, at)
+	if err != nil {
+		return err
+	}
+	if !said {
+		n.log.Info("take-over-at is passed over: onebeat has the entries already", "since", since.UTC())
+		return nil
+	}
+	now, err := n.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	n.log.Info("taking the entries over: no slot before is sent", "at", since.UTC())
+	select {
+	case <-time.After(since.Sub(now) - takeOverLead):
+	case <-ctx.Done():
+	}
+	return nil
+}
+
 // How often the lock of a catalog is asked for, and prolonged.
 const (
 	lockRetry   = time.Second

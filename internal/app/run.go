@@ -89,6 +89,9 @@ func Run(ctx context.Context, config Config, log *slog.Logger) error {
 		}
 		defer n.store.Close()
 		defer func() { _ = n.broker.Close() }()
+		if err := n.takeOver(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
 		nudges, stop := context.WithCancel(ctx)
 		defer stop()
 		if url := config.String("redis-url"); url != "" && config.Bool("redis-sync") {

@@ -51,6 +51,7 @@ var Settings = []Setting{
 	{Name: "log-level", Kind: "word", Default: "info", Serve: true, Help: "debug, info, warn or error", check: oneOf("debug", "info", "warn", "error")},
 	{Name: "log-format", Kind: "word", Default: "text", Serve: true, Help: "text, json or logfmt", check: oneOf("text", "json", "logfmt")},
 	{Name: "catch-up", Kind: "bool", Default: "false", Serve: true, Help: "the very first start also sends what was due since the table's last_run_at", check: boolean},
+	{Name: "take-over-at", Kind: "instant", Serve: true, Help: "of entries that another scheduler ran: onebeat sends from then on, and nothing for before; an instant such as 2026-11-24T09:00:00+09:00, or now. It counts once, and again after `onebeat hand-back`", check: takeOverAt},
 	{Name: "events", Kind: "bool", Also: []string{"CELERY_TASK_SEND_SENT_EVENT"}, Default: "false", Serve: true, Help: "tell a task-sent event of each message, for Flower (Celery's task_send_sent_event)", check: boolean},
 	{Name: "delivery", Kind: "word", Default: celery.AtLeastOnce, Serve: true, Help: "a message that may have been sent before a crash: at_least_once sends it again with the same id, at_most_once does not and records its slot as unsure; the option \"delivery\" of an entry goes before it", check: oneOf(celery.AtLeastOnce, celery.AtMostOnce)},
 	{Name: "broker-loss", Kind: "word", Default: "report", Serve: true, Help: "when Redis comes back with older data: report what it has lost, or resend it, with the same ids, as far as the ledger knows it", check: oneOf("report", "resend")},
@@ -118,6 +119,23 @@ func catalogs(value string) error {
 		return fmt.Errorf("choose one of %s: a database's tables are read in one way", strings.Join(tables, ", "))
 	}
 	return nil
+}
+
+func takeOverAt(value string) error {
+	_, err := takeOverInstant(value)
+	return err
+}
+
+// takeOverInstant is the value of take-over-at; zero for now.
+func takeOverInstant(value string) (time.Time, error) {
+	if value == "" || value == "now" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return time.Time{}, errors.New("write an instant with its offset, such as 2026-11-24T09:00:00+09:00, or now")
+	}
+	return at, nil
 }
 
 func oneOf(values ...string) func(string) error {

@@ -137,6 +137,7 @@ func (r *reading) subject(row *row, options *Options, since time.Time) schedule.
 		if row.paused() {
 			subject.PausedAt = row.pausedAt
 		}
+		subject.Since = latest(subject.Since, r.taken)
 		subject.Entry = entry
 	}
 	return subject

@@ -164,7 +164,11 @@ func (s *Store) onlyReading(ctx context.Context) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reading{store: s, home: s.home(s.shape()), first: beginning{at: as.now}, calendars: as.calendars}, nil
+	taken, err := s.taken(ctx)
+	if err != nil && !errors.Is(err, ErrHandedBack) {
+		return nil, err
+	}
+	return &reading{store: s, home: s.home(s.shape()), first: beginning{at: as.now}, calendars: as.calendars, taken: taken}, nil
 }
 
 // A present is what a definition is judged by beside itself.

@@ -264,8 +264,12 @@ func (w *watch) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	taken, err := w.store.taken(ctx)
+	if err != nil {
+		return err
+	}
 	calendars := w.reading.calendars
-	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, calendars: calendars}
+	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, calendars: calendars, taken: taken}
 	if err := w.sweep(ctx); err != nil {
 		return err
 	}

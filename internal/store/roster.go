@@ -238,7 +238,7 @@ func (w *watch) same(r *row, k known) bool {
 		return true // it is planned here, which moves it
 	}
 	seen, _ := w.reading.seen(r)
-	return k.next != 0 && (k.entry == nil || k.entry.After.Equal(latest(seen.after, seen.last)))
+	return k.next != 0 && (k.entry == nil || k.entry.After.Equal(latest(seen.after, seen.last, w.reading.taken)))
 }
 
 // begin hands over to those who came to lead.

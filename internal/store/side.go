@@ -149,6 +149,7 @@ type reading struct {
 	first     beginning
 	calendars *calendars
 	remember  func(id string) bool // whether to write down what is seen for the first time; nil: never
+	taken     time.Time            // slots count after it, of every entry; zero: no matter
 
 	ids, specs []string // to be written down
 	afters     []time.Time
@@ -218,6 +219,7 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	if entry == nil {
 		return
 	}
+	seen.after = latest(seen.after, r.taken)
 	row.first(entry, seen.after)
 	if entry.Row != nil {
 		entry.LastRunAt, entry.TotalRunCount = seen.last, seen.count

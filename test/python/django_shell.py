@@ -90,4 +90,5 @@ def mark(when=None):
     tell(PeriodicTasks.last_change())
 
 
-exec(compile(sys.stdin.read(), "<stdin>", "exec"), globals())
+if __name__ == "__main__":
+    exec(compile(sys.stdin.read(), "<stdin>", "exec"), globals())

@@ -90,6 +90,8 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 
 		{"entries of a source stand beside those of the table", testOutside},
 		{"entries of a source need no table", testOutsideAlone},
+		{"entries are taken over and handed back", testHandOver},
+		{"what onebeat ran is not taken over", testTakeOverLate},
 
 		{"entries are added, edited, found and removed", testEntries},
 		{"what can't be planned is not stored", testBadInput},

@@ -1,0 +1,114 @@
+package catalogs
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gofrs/uuid/v5"
+
+	"github.com/onebeat/onebeat/test/harness"
+	"github.com/onebeat/onebeat/test/harness/process"
+	"github.com/onebeat/onebeat/test/harness/worker"
+)
+
+// django-celery-beat's own beat, onebeat, and beat again run the same rows in turn,
+// stopped at random moments: nothing is sent twice by the two together, and no entry
+// is left out for longer than the switch took.
+func TestDjangosBeatAndBack(t *testing.T) {
+	eachOf(t, "django", func(t *testing.T, c catalog) {
+		d := newDatabase(t, c)
+		root, err := harness.Root()
+		if err != nil {
+			t.Fatal(err)
+		}
+		queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
+		broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
+		d.python(t, schedules+fmt.Sprintf(`
+for name in ("a", "b", "c"):
+    task(name, task="probe.record", interval=every(2, "seconds"), queue=%q, args='["%%s"]' %% name)
+`, queue), nil)
+		dir := t.TempDir()
+		w := worker.Start(t, worker.Options{Broker: broker, Queues: []string{queue}, Pool: "solo"})
+		start := func(name, path string, args ...string) *process.Process {
+			t.Helper()
+			p, err := process.Start(process.Command{
+				Path: path, Args: args, Log: filepath.Join(dir, name+".log"), Dir: dir,
+				Env: []string{"PYTHONPATH=" + filepath.Join(root, "test", "python"), "DJANGO_DATABASE=" + d.url, "DJANGO_BROKER=" + broker},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				p.Kill()
+				if t.Failed() {
+					t.Logf("the end of %s's log:\n%s", name, p.Tail(25))
+				}
+			})
+			return p
+		}
+		beat := func(name string) *process.Process {
+			return start(name, harness.Env(t, "ONEBEAT_TEST_DJANGO"), "-m", "celery", "-A", "django_beat:app", "beat", "-S", "django_celery_beat.schedulers:DatabaseScheduler", "--max-interval", "1", "--pidfile", filepath.Join(dir, name+".pid"))
+		}
+		onebeat := func(name string) *process.Process {
+			return start(name, binary, "serve", "--catalog", "django", "--database", d.url, "--broker", broker, "--listen", "off", "--take-over-at", "now")
+		}
+		seed := rand.Uint64()
+		t.Logf("the random moments are those of the seed %d", seed)
+		moments := rand.New(rand.NewPCG(seed, 1))
+		stop := func(p *process.Process, runs int) {
+			t.Helper()
+			w.Await(t, len(w.Records(t))+runs, time.Minute)
+			after := time.NewTimer(time.Duration(moments.Int64N(int64(2 * time.Second)))) // anywhere in the period
+			<-after.C
+			if err := p.Stop(syscall.SIGTERM, 30*time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for round := range 2 {
+			stop(beat(fmt.Sprint("beat ", round)), 6)
+			stop(onebeat(fmt.Sprint("onebeat ", round)), 6)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			out, err := exec.CommandContext(ctx, binary, "hand-back", "--catalog", "django", "--database", d.url).CombinedOutput()
+			cancel()
+			if err != nil {
+				t.Fatalf("hand-back: %v\n%s", err, out)
+			}
+		}
+		if out, code := d.onebeat(t, "hand-back", "--json"); code != 0 || !strings.Contains(out, `"handed_back": true`) {
+			t.Errorf("a second hand-back = %d: %s", code, out)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		refused, err := exec.CommandContext(ctx, binary, "serve", "--catalog", "django", "--database", d.url, "--broker", broker, "--listen", "off").CombinedOutput()
+		if err == nil || !strings.Contains(string(refused), "--take-over-at") {
+			t.Errorf("serve after a hand-back ended with %v: %s; want it to say what to do", err, refused)
+		}
+
+		times := map[string][]time.Time{}
+		for _, record := range w.Records(t) {
+			times[record.Args] = append(times[record.Args], record.ReceivedAt)
+		}
+		for args, at := range times {
+			slices.SortFunc(at, time.Time.Compare)
+			for i := 1; i < len(at); i++ {
+				// Beat counts from when it sent, onebeat keeps whole seconds: so a second and the
+				// time that a machine may need are taken off the two.
+				if gap := at[i].Sub(at[i-1]); gap < 700*time.Millisecond {
+					t.Errorf("%s ran again after %v, at %v", args, gap, at[i])
+				}
+			}
+			t.Logf("%s ran %d times", args, len(at))
+		}
+		if len(times) != 3 {
+			t.Errorf("%d entries ran, want 3", len(times))
+		}
+	})
+}
