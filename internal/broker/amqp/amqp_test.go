@@ -104,3 +104,5 @@ func TestBroker(t *testing.T) {
 func BenchmarkPublish(b *testing.B) {
 	brokertest.Benchmark(b, server(b))
 }
+
+func TestSink(t *testing.T) { brokertest.RunSink(t, serverURL(t)) }

@@ -88,3 +88,5 @@ func TestBroker(t *testing.T) {
 func BenchmarkPublish(b *testing.B) {
 	brokertest.Benchmark(b, server(b, brokertest.ServerURL(b, "ONEBEAT_TEST_REDIS")))
 }
+
+func TestSink(t *testing.T) { brokertest.RunSink(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS")) }

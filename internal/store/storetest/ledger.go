@@ -324,6 +324,29 @@ func testRuns(t *testing.T, db Database) {
 			t.Errorf("Runs %s (-want +got):\n%s", tt.name, diff)
 		}
 	}
+	for _, tt := range []struct {
+		since, until time.Time
+		want         []time.Time
+	}{
+		{at(8, 0), at(12, 0), []time.Time{at(8, 1)}},
+		{at(8, 0).Add(time.Microsecond), at(8, 0).Add(2 * time.Microsecond), []time.Time{at(8, 1)}},
+		{at(8, 1), at(12, 0), nil},
+		{at(7, 0), at(8, 0).Add(time.Microsecond), nil},
+	} {
+		var got []time.Time
+		err := s.Sent(t.Context(), tt.since, tt.until, func(slot, sentAt time.Time) {
+			if !slot.Equal(want[1].Slot) {
+				t.Errorf("Sent tells of the slot %v, want %v", slot, want[1].Slot)
+			}
+			got = append(got, sentAt)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("Sent from %v to %v (-want +got):\n%s", tt.since, tt.until, diff)
+		}
+	}
 	for since, want := range map[time.Time][]schedule.Run{at(8, 0): want[1:], at(8, 1): nil} {
 		got, err := s.SentSince(t.Context(), since)
 		if err != nil {
