@@ -98,6 +98,7 @@ func TestNoVerbShowsAPassword(t *testing.T) {
 	lines := [][]string{
 		{"check"},
 		{"check", "--json"},
+		{"bench", "burst"},
 		{"migrate"},
 		{"migrate", "--print"},
 		{"runs", "list"},

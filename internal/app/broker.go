@@ -23,7 +23,7 @@ var ofTransport = []string{transportOptions, useSSL, failoverStrategy}
 // OpenBroker opens the broker that the settings name, with what they say of how it
 // is reached; options are what else there is to know.
 func OpenBroker(config Config, options broker.Options) (broker.Broker, error) {
-	url, err := brokerURL(config)
+	url, err := BrokerURL(config)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func TransportOptions(config Config) (options map[string]any, err error) {
 	return options, nil
 }
 
-// brokerURL is the broker's URL with what broker_use_ssl adds to it.
-func brokerURL(config Config) (string, error) {
+// BrokerURL is the broker's URL with what broker_use_ssl adds to it.
+func BrokerURL(config Config) (string, error) {
 	url := config.String("broker")
 	var given any
 	err := decode(config, useSSL, &given)

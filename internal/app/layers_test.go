@@ -37,8 +37,9 @@ var layers = map[string]string{
 	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl",
 	"internal/broker/brokertest": "celery failpoint broker",
 
-	"internal/app": "schedule celery failpoint store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring
-	"cmd/onebeat":  "app schedule store broker web audit forecast celeryapp daysoff",
+	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring
+	"internal/measure": "app store broker",
+	"cmd/onebeat":      "app measure schedule store broker web audit forecast celeryapp daysoff",
 }
 
 // The machine's zone decides nothing, and zones are loaded in one place.

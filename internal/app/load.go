@@ -59,6 +59,39 @@ func Load(flags map[string]string, getenv func(string) string, environ []string)
 	return config, errors.Join(faults...)
 }
 
+// With returns the settings with others in place of some of them, unchecked.
+func (c Config) With(others map[string]string) Config {
+	c.values = maps.Clone(c.values)
+	maps.Copy(c.values, others)
+	return c
+}
+
+// File returns the text of a settings file that says all that these settings say,
+// but of Celery's own only those that decide how the broker is reached. It holds
+// the passwords that are in URLs.
+func (c Config) File() ([]byte, error) {
+	file, section := map[string]any{}, map[string]any{}
+	for name, value := range c.values {
+		if name != "config" && value != "" {
+			file[name] = value
+		}
+	}
+	for _, name := range ofTransport {
+		switch given := c.celery[name].(type) {
+		case *yaml.Node:
+			section[name] = given
+		case string:
+			var node yaml.Node
+			if err := yaml.Unmarshal([]byte(given), &node); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			section[name] = node.Content[0]
+		}
+	}
+	file[celerySection] = section
+	return yaml.Marshal(file)
+}
+
 // merge lays layers of settings over each other, the last on top.
 func merge(layers ...map[string]any) *koanf.Koanf {
 	merged := koanf.New("\x00") // names are flat: a delimiter that none contains

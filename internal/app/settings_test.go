@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -246,7 +247,7 @@ func TestBrokerURLTakesUseSSL(t *testing.T) {
 		{"rediss://h?ssl_ca_certs=/mine", `{"ssl_ca_certs": "/other", "ssl_cert_reqs": 2}`, "rediss://h?ssl_ca_certs=%2Fmine&ssl_cert_reqs=required"},
 		{"amqp://h", `{"keyfile": "/k", "certfile": "/c", "cert_reqs": "ssl.CERT_NONE"}`, "amqp://h?ssl=true&ssl_cert_reqs=ssl.CERT_NONE&ssl_certfile=%2Fc&ssl_keyfile=%2Fk"},
 	} {
-		got, err := brokerURL(mustLoad(t, []string{"CELERY_BROKER_URL=" + tt.broker, "CELERY_BROKER_USE_SSL=" + tt.use}, nil))
+		got, err := BrokerURL(mustLoad(t, []string{"CELERY_BROKER_URL=" + tt.broker, "CELERY_BROKER_USE_SSL=" + tt.use}, nil))
 		if err != nil || got != tt.want {
 			t.Errorf("broker %s with broker_use_ssl %s = %s, %v, want %s", tt.broker, tt.use, got, err, tt.want)
 		}
@@ -259,5 +260,45 @@ func TestBrokerURLTakesUseSSL(t *testing.T) {
 	}
 	if on, err := shuffle(mustLoad(t, []string{"CELERY_BROKER_FAILOVER_STRATEGY=shuffle"}, nil)); err != nil || !on {
 		t.Errorf("shuffle = %v, %v, want true", on, err)
+	}
+}
+
+// A file of the settings says the same as they.
+func TestFileSaysTheSame(t *testing.T) {
+	given, err := Load(map[string]string{"database": "postgres://u:p%40w@h/d", "broker": "redis://h/1", "zone": "Asia/Tokyo", "batch": "77"}, func(string) string { return "" },
+		[]string{`CELERY_BROKER_TRANSPORT_OPTIONS={"global_keyprefix": "p:", "priority_steps": [0, 5]}`, "CELERY_TASK_DEFAULT_QUEUE=theirs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := given.With(map[string]string{"node": "bench"}).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "onebeat.yaml")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(map[string]string{"config": name}, func(string) string { return "" }, nil)
+	if err != nil {
+		t.Fatalf("Load of\n%s: %v", text, err)
+	}
+	for _, s := range Settings {
+		want := map[string]string{"config": name, "node": "bench"}[s.Name]
+		if want == "" {
+			want = given.String(s.Name)
+		}
+		if got.String(s.Name) != want {
+			t.Errorf("%s is %q, want %q", s.Name, got.String(s.Name), want)
+		}
+	}
+	if given.String("node") != "" {
+		t.Error("With changed the settings that it was called on")
+	}
+	options, err := TransportOptions(got)
+	if err != nil || options["global_keyprefix"] != "p:" || fmt.Sprint(options["priority_steps"]) != "[0 5]" {
+		t.Errorf("options of the transport are %v, %v", options, err)
+	}
+	if _, there := got.Celery()["task_default_queue"]; there {
+		t.Error("a setting of Celery that decides where messages go is in the file")
 	}
 }

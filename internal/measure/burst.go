@@ -1,0 +1,101 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Burst is what was measured of entries that were due at one instant.
+type Burst struct {
+	Entries int `json:"entries"`
+
+	// From the slot: First and Last are the broker's first and last acknowledgement,
+	// by the ledger; Seen is until the queue was seen to hold the last message.
+	First time.Duration `json:"first_ns"`
+	Last  time.Duration `json:"last_ns"`
+	Seen  time.Duration `json:"seen_ns"`
+	Rate  float64       `json:"messages_per_second"` // to Last
+
+	CPU    time.Duration `json:"cpu_per_message_ns"` // until the last is recorded
+	Memory int64         `json:"memory_bytes"`       // resident before the slot
+	Peak   int64         `json:"peak_bytes"`         // the most from the start to the end
+}
+
+// settle is how long before the slot a node begins to load so many entries.
+func settle(entries int) time.Duration {
+	return 5*time.Second + time.Duration(entries)*100*time.Microsecond
+}
+
+// burstFor bounds a burst.
+const burstFor = 2 * time.Minute
+
+// errBusy is a slot that came before the node was ready for it.
+var errBusy = errors.New("the slot came before the entries were loaded: the machine is too busy to measure anything")
+
+// Burst measures entries that are all due at one instant. On a busy machine it tries
+// again, with more time to load.
+func (b *Bench) Burst(ctx context.Context, entries int) (Burst, error) {
+	result, err := b.burst(ctx, entries, settle(entries))
+	if errors.Is(err, errBusy) {
+		result, err = b.burst(ctx, entries, 4*settle(entries))
+	}
+	return result, err
+}
+
+func (b *Bench) burst(ctx context.Context, entries int, settle time.Duration) (Burst, error) {
+	result := Burst{Entries: entries}
+	err := b.at(ctx, func(s *site) error {
+		slot := time.Now().Add(settle).Truncate(time.Second)
+		if err := s.add(ctx, entries, "report of customer", hourly(slot)); err != nil {
+			return err
+		}
+		n, err := s.start()
+		if err != nil {
+			return err
+		}
+		defer n.Kill()
+		if _, err := n.armed(ctx, entries); err != nil {
+			return err
+		}
+		if time.Until(slot) < time.Second {
+			return errBusy
+		}
+		if err := b.until(ctx, slot.Add(-700*time.Millisecond), "waiting for the slot"); err != nil { // before the first claim
+			return err
+		}
+		result.Memory, _ = n.Memory()
+		spent := n.CPU()
+		if b.Soon != nil {
+			b.Soon(n.PID())
+		}
+		if err := b.until(ctx, slot, "waiting for the slot"); err != nil {
+			return err
+		}
+		seen, err := Observe(ctx, s.sink.Length, entries, burstFor, burstFor)
+		if err != nil {
+			return n.Explain(err)
+		}
+		result.Seen = seen.Last.Sub(slot)
+		if err := s.recorded(ctx, n); err != nil {
+			return err
+		}
+		result.CPU = (n.CPU() - spent) / time.Duration(entries)
+		_, result.Peak = n.Memory()
+		if err := n.Stop(); err != nil {
+			return err
+		}
+		late, err := s.lateness(ctx, slot, slot.Add(time.Second))
+		if err != nil {
+			return err
+		}
+		if len(late) != entries || seen.Count != entries {
+			return fmt.Errorf("of %d messages the ledger holds %d, and the queue %d", entries, len(late), seen.Count)
+		}
+		result.First, result.Last = late[0], late[len(late)-1]
+		result.Rate = float64(entries) / result.Last.Seconds()
+		return nil
+	})
+	return result, err
+}

@@ -1,0 +1,186 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// A Start is how long after its start a node had all entries planned, and had sent
+// a first message: of probes, of which one is due each tenth of a second and which
+// come first in the table.
+type Start struct {
+	Loaded    time.Duration `json:"loaded_ns"`
+	FirstSend time.Duration `json:"first_send_ns"`
+}
+
+// A Load is what it takes to hold entries, of which only the probes are due.
+type Load struct {
+	Entries int   `json:"entries"`
+	First   Start `json:"first"` // on a table that onebeat has never seen
+	Again   Start `json:"again"`
+	Memory  int64 `json:"memory_bytes"` // resident after the second start
+	Peak    int64 `json:"peak_bytes"`   // the most of the second start
+}
+
+// probes are so many entries of every second, at even distances.
+const probes = 10
+
+// farOff is when entries are due that are there to be held.
+func farOff() time.Time { return time.Now().Add(24 * time.Hour).Truncate(time.Second) }
+
+// Load measures two starts of a node.
+func (b *Bench) Load(ctx context.Context, entries int) (Load, error) {
+	result := Load{Entries: entries}
+	err := b.at(ctx, func(s *site) error {
+		if err := s.held(ctx, entries); err != nil {
+			return err
+		}
+		for _, start := range []*Start{&result.First, &result.Again} {
+			b.progress("loading %d entries", entries)
+			if err := s.sink.Empty(ctx); err != nil {
+				return err
+			}
+			n, err := s.start()
+			if err != nil {
+				return err
+			}
+			defer n.Kill()
+			var seen Sighting
+			sent := make(chan error, 1)
+			go func() {
+				var err error
+				seen, err = Observe(ctx, s.sink.Length, 1, armedWithin, armedWithin)
+				sent <- err
+			}()
+			loaded, err := n.armed(ctx, entries+probes)
+			if err := errors.Join(err, <-sent); err != nil {
+				return n.Explain(err)
+			}
+			*start = Start{Loaded: loaded.Sub(n.Began), FirstSend: seen.First.Sub(n.Began)}
+			result.Memory, result.Peak = n.Memory()
+			if err := n.Stop(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return result, err
+}
+
+// held adds the probes and then entries that are not due.
+func (s *site) held(ctx context.Context, entries int) error {
+	if err := s.add(ctx, probes, "probe", evenly(probes)); err != nil {
+		return err
+	}
+	return s.add(ctx, entries, "report of customer", hourly(farOff()))
+}
+
+// An Edit is how soon edits count, and what they do to the sending.
+type Edit struct {
+	Entries int `json:"entries"`
+	Edits   int `json:"edits"`
+
+	// From the edit's commit until the node was seen to plan by it, to a millisecond
+	// or two.
+	P50  time.Duration `json:"p50_ns"`
+	Most time.Duration `json:"most_ns"`
+
+	// How late the probes were meanwhile.
+	Sent     int           `json:"sent"`
+	LateP50  time.Duration `json:"late_p50_ns"`
+	LateMost time.Duration `json:"late_most_ns"`
+
+	// Bulk is how long it took until so many entries more were planned, from the commit
+	// of the one transaction that adds them.
+	Bulk        int           `json:"bulk"`
+	BulkPlanned time.Duration `json:"bulk_planned_ns"`
+}
+
+// The edits that are measured: one at a time, half of them additions and half
+// removals, with pauses that fall anywhere in the node's own intervals.
+const (
+	edits    = 40
+	editWait = 137 * time.Millisecond
+)
+
+// Edit measures how soon a node that holds entries sees edits, and then that many
+// entries are added together.
+func (b *Bench) Edit(ctx context.Context, entries int) (Edit, error) {
+	result := Edit{Entries: entries, Edits: edits, Bulk: entries}
+	err := b.at(ctx, func(s *site) error {
+		if err := s.held(ctx, entries); err != nil {
+			return err
+		}
+		n, err := s.start()
+		if err != nil {
+			return err
+		}
+		defer n.Kill()
+		all := entries + probes
+		if _, err := n.armed(ctx, all); err != nil {
+			return err
+		}
+		since := time.Now().Add(warmUp).Truncate(time.Second)
+		if err := b.until(ctx, since, "warming up"); err != nil {
+			return err
+		}
+		var took []time.Duration
+		for i := range edits / 2 {
+			b.progress("editing: %d of %d", 2*i, edits)
+			id, err := s.store.Add(ctx, store.Definition{Name: fmt.Sprintf("edit %d", i), Task: "bench.tasks.report", Spec: hourly(farOff())(0), Enabled: true})
+			if err != nil {
+				return err
+			}
+			added, err := n.sees(ctx, all+1)
+			if err != nil {
+				return err
+			}
+			if err := s.store.Remove(ctx, id); err != nil {
+				return err
+			}
+			removed, err := n.sees(ctx, all)
+			if err != nil {
+				return err
+			}
+			took = append(took, added, removed)
+			if err := b.until(ctx, time.Now().Add(editWait), "editing"); err != nil {
+				return err
+			}
+		}
+		until := time.Now().Truncate(time.Second)
+		slices.Sort(took)
+		result.P50, result.Most = quantile(took, 0.5), took[len(took)-1]
+		b.progress("%d entries more", entries)
+		if err := s.store.Fill(ctx, s.definitions(0, entries, "report of another customer", hourly(farOff()))); err != nil {
+			return err
+		}
+		if result.BulkPlanned, err = n.sees(ctx, all+entries); err != nil {
+			return err
+		}
+		if err := n.Stop(); err != nil {
+			return err
+		}
+		late, err := s.lateness(ctx, since, until)
+		if err != nil {
+			return err
+		}
+		if len(late) == 0 {
+			return n.Explain(fmt.Errorf("no probe was sent between %v and %v", since, until))
+		}
+		result.Sent, result.LateP50, result.LateMost = len(late), quantile(late, 0.5), late[len(late)-1]
+		return nil
+	})
+	return result, err
+}
+
+// sees returns how long it takes from now until the node plans so many entries.
+func (n *node) sees(ctx context.Context, entries int) (time.Duration, error) {
+	from := time.Now()
+	at, err := n.armed(ctx, entries)
+	return at.Sub(from), err
+}

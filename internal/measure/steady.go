@@ -1,0 +1,104 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Steady is how a node kept up with entries of every second, at even distances.
+type Steady struct {
+	Rate float64       `json:"slots_per_second"`
+	For  time.Duration `json:"for_ns"`
+	Sent int           `json:"sent"`
+
+	// How late the broker's acknowledgement was, by the ledger.
+	P50  time.Duration `json:"p50_ns"`
+	P99  time.Duration `json:"p99_ns"`
+	P999 time.Duration `json:"p999_ns"`
+	Most time.Duration `json:"most_ns"`
+
+	CPU       time.Duration `json:"cpu_per_message_ns"`
+	Processor float64       `json:"processor"` // the part of one processor that the node used
+	Peak      int64         `json:"peak_bytes"`
+}
+
+// warmUp is how long a node sends before it is measured.
+const warmUp = 2 * time.Second
+
+// Steady measures rate slots a second for a length of time. The queue is emptied as it
+// goes, as workers would, so that the broker's memory does not grow.
+func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Steady, error) {
+	result := Steady{Rate: float64(rate), For: length}
+	err := b.at(ctx, func(s *site) error {
+		if err := s.add(ctx, rate, "tick", evenly(rate)); err != nil {
+			return err
+		}
+		n, err := s.start()
+		if err != nil {
+			return err
+		}
+		defer n.Kill()
+		if _, err := n.armed(ctx, rate); err != nil {
+			return err
+		}
+		stop := s.keepEmpty(ctx)
+		defer func() { _ = stop() }() // again, where it is an error that matters
+
+		since := time.Now().Add(warmUp).Truncate(time.Second)
+		until := since.Add(length)
+		if err := b.until(ctx, since, "warming up"); err != nil {
+			return err
+		}
+		spent := n.CPU()
+		if err := b.until(ctx, until, "measuring"); err != nil {
+			return err
+		}
+		used := n.CPU() - spent
+		_, result.Peak = n.Memory()
+		if err := stop(); err != nil {
+			return err
+		}
+		if err := n.Stop(); err != nil { // which sends and records what was claimed
+			return err
+		}
+		late, err := s.lateness(ctx, since, until)
+		if err != nil {
+			return err
+		}
+		if len(late) == 0 {
+			return n.Explain(errors.New("nothing was sent"))
+		}
+		// A node that cannot keep up leaves the last slots for later.
+		if want := int(float64(rate) * length.Seconds()); len(late) > want+rate {
+			return fmt.Errorf("%d messages were sent for %d slots", len(late), want)
+		}
+		result.Sent = len(late)
+		result.P50, result.P99, result.P999, result.Most = quantile(late, 0.5), quantile(late, 0.99), quantile(late, 0.999), late[len(late)-1]
+		result.CPU = used / time.Duration(len(late))
+		result.Processor = float64(used) / float64(length)
+		return nil
+	})
+	return result, err
+}
+
+// keepEmpty empties the queue each second until it is stopped, which gives the
+// error that ended it before.
+func (s *site) keepEmpty(ctx context.Context) (stop func() error) {
+	emptying, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	var failed error
+	go func() {
+		defer close(done)
+		for failed == nil {
+			select {
+			case <-time.After(time.Second):
+				failed = s.sink.Empty(ctx)
+			case <-emptying.Done():
+				return
+			}
+		}
+	}()
+	return func() error { cancel(); <-done; return failed }
+}
