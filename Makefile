@@ -2,7 +2,7 @@
 # make demo     shows it at work with a real Celery worker
 # make test     lint and every test, among real servers and workers
 # make check    lint and the tests that need no servers: under a minute
-# make bench    onebeat beside Celery's beat, measured: about five minutes; BENCH="idle -for 5m" for one thing
+# make bench    onebeat beside celery beat, django-celery-beat and RedBeat: about six minutes; BENCH="-entries 1000 -lines postgres+redis,beat" for some
 # make failover KILLS=100   nodes are lost: how late slots are then, on each database
 # make differential, make simulate, make model   more of what the tests compare, try and prove
 # make chaos    three nodes among servers, links and clocks that fail, and each slot checked: MINUTES=60 SEED=7 ON=PostgreSQL.and.Redis

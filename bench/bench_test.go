@@ -2,11 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/rueidis"
 
 	"github.com/onebeat/onebeat/test/harness"
 )
@@ -20,8 +28,9 @@ func short(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{
-		onebeat: filepath.Join(t.TempDir(), "onebeat"), postgres: harness.Env(t, "ONEBEAT_TEST_POSTGRES"),
-		redis: harness.Env(t, "ONEBEAT_TEST_REDIS"), python: harness.Env(t, "ONEBEAT_TEST_PYTHON"),
+		onebeat: filepath.Join(t.TempDir(), "onebeat"), dir: t.TempDir(), postgres: harness.Env(t, "ONEBEAT_TEST_POSTGRES"),
+		redis: harness.Env(t, "ONEBEAT_TEST_REDIS"), rabbitmq: harness.Env(t, "ONEBEAT_TEST_RABBITMQ"), python: harness.Env(t, "ONEBEAT_TEST_PYTHON"),
+		django: harness.Env(t, "ONEBEAT_TEST_DJANGO"), redbeat: harness.Env(t, "ONEBEAT_TEST_REDBEAT"),
 	}
 	build := exec.Command("go", "build", "-trimpath", "-o", b.onebeat, "./cmd/onebeat") // without the race detector
 	build.Dir = root
@@ -34,49 +43,188 @@ func short(t *testing.T) *bench {
 func TestAHerdLeavesFasterThanBeats(t *testing.T) {
 	const entries = 2000
 	b := short(t)
-	ours, err := b.herd(t.Context(), line{"postgres", "redis"}, entries, time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
-	beats, err := b.beat(t.Context(), entries, 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
+	var group []Herd
+	for _, line := range []string{"postgres+redis", "beat", "django", "redbeat"} {
+		h, err := b.named(t.Context(), line, entries, 3*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		group = append(group, h)
 	}
 	var table bytes.Buffer
-	printHerds(&table, []Herd{ours, beats})
+	printHerds(&table, group)
 	t.Logf("\n%s", &table)
-	if ours.Sent != entries {
-		t.Errorf("%d of %d messages were seen", ours.Sent, entries)
-	}
+	ours := group[0]
 	if ours.First < 0 {
 		t.Errorf("the first message left %v before its slot", -ours.First)
-	}
-	if ratio := ours.Rate / beats.Rate; ratio < 5 {
-		t.Errorf("onebeat sent %.1f times as fast as beat, want 5 times at least", ratio)
 	}
 	if most := 40 * time.Microsecond; ours.CPU > most {
 		t.Errorf("a message took %v of processor time, want %v at most", ours.CPU, most)
 	}
-	if ours.CPU*20 > beats.CPU {
-		t.Errorf("a message took %v of processor time, and beat's %v: want a twentieth at most", ours.CPU, beats.CPU)
-	}
 	if most := int64(100 << 20); ours.Peak > most {
 		t.Errorf("%d entries took %d MB, want %d MB at most", entries, ours.Peak>>20, most>>20)
+	}
+	for _, theirs := range group[1:] {
+		if ratio := theirs.ratio(ours); ratio < 5 {
+			t.Errorf("onebeat sent %.1f times as fast as %s, want 5 times at least", ratio, theirs.Scheduler)
+		}
+		if ours.CPU*20 > theirs.CPU {
+			t.Errorf("a message took %v of processor time, and of %s %v: want a twentieth at most", ours.CPU, theirs.Scheduler, theirs.CPU)
+		}
+		if ours.Peak > 2*theirs.Peak {
+			t.Errorf("%d entries took %d MB, and of %s %d MB: want twice as much at most", entries, ours.Peak>>20, theirs.Scheduler, theirs.Peak>>20)
+		}
 	}
 }
 
 func TestIdlingIsNeverEarly(t *testing.T) {
-	idle, err := short(t).idle(t.Context(), line{"postgres", "redis"}, 3*time.Second, true)
+	m, err := short(t).measure("postgres", "redis")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var text strings.Builder
-	printIdle(&text, idle)
-	t.Log(&text)
-	if idle.Sent < 2*probes {
-		t.Errorf("%d messages in 3 s, want %d at least", idle.Sent, 2*probes)
+	const rate = 10
+	idle, err := m.Steady(t.Context(), rate, 3*time.Second) // it fails if one is early
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", idle)
+	if want := 3 * rate; idle.Sent != want {
+		t.Errorf("%d messages in 3 s, want %d", idle.Sent, want)
 	}
 	if most := 200 * time.Millisecond; idle.P50 > most {
 		t.Errorf("half of the messages were later than %v, want %v at most", idle.P50, most)
+	}
+}
+
+// left is what the servers hold of a bench.
+func (b *bench) left(t *testing.T) []string {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, b.postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, "SELECT datname::text FROM pg_database WHERE datname LIKE 'onebeat\\_bench%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := rueidis.ParseURL(b.redis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.DisableCache = true
+	client, err := rueidis.NewClient(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	keys, err := client.Do(ctx, client.B().Keys().Pattern("*onebeat_bench*").Build()).AsStrSlice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(left, keys...)
+}
+
+// The verb measures on the servers that it is given, and what is in the database
+// that is named stays as it is, also where it is stopped half way.
+func TestVerbLeavesNothingBehind(t *testing.T) {
+	b := short(t)
+	ctx := t.Context()
+	file := filepath.Join(t.TempDir(), "theirs.db")
+	if err := os.WriteFile(file, []byte("whatever it is, it is not opened"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if left := b.left(t); len(left) > 0 {
+		t.Fatalf("there is %q before", left)
+	}
+	for _, tt := range []struct{ database, broker string }{{b.postgres, b.redis}, {"sqlite:///" + file, b.rabbitmq}} {
+		cmd := exec.CommandContext(ctx, b.onebeat, "bench", "--entries", "200", "--rate", "20", "--for", "1s", "--json")
+		cmd.Env = append(os.Environ(), "DATABASE_URL="+tt.database, "CELERY_BROKER_URL="+tt.broker, "CELERY_TASK_DEFAULT_QUEUE=theirs", "ONEBEAT_LEDGER=exceptions")
+		var complaints bytes.Buffer
+		cmd.Stderr = &complaints
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("onebeat bench: %v\n%s", err, &complaints)
+		}
+		var report map[string]map[string]any
+		var loose map[string]json.RawMessage
+		if err := json.Unmarshal(out, &loose); err != nil {
+			t.Fatalf("%v in\n%s", err, out)
+		}
+		delete(loose, "version")
+		delete(loose, "servers")
+		part, _ := json.Marshal(loose)
+		if err := json.Unmarshal(part, &report); err != nil {
+			t.Fatalf("%v in\n%s", err, out)
+		}
+		for what, want := range map[string]map[string]float64{
+			"burst": {"entries": 200}, "steady": {"sent": 20}, "lateness": {"sent": 10}, "load": {"entries": 200}, "edit": {"edits": 40, "bulk": 200},
+		} {
+			for figure, n := range want {
+				if got := report[what][figure]; got != n {
+					t.Errorf("%s: %s is %v, want %v", what, figure, got, n)
+				}
+			}
+			for figure, value := range report[what] {
+				if starts, ok := value.(map[string]any); ok {
+					value = starts["first_send_ns"]
+				}
+				if n, ok := value.(float64); !ok || n <= 0 {
+					t.Errorf("%s: %s is %v, want a figure above 0", what, figure, value)
+				}
+			}
+		}
+	}
+
+	stopped := exec.CommandContext(ctx, b.onebeat, "bench", "lateness", "--for", "1h", "--database", b.postgres, "--broker", b.redis)
+	if err := stopped.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for len(b.left(t)) < 2 { // a database, and the fence of a node that sends
+		if ctx.Err() != nil {
+			t.Fatal("it made nothing of its own")
+		}
+	}
+	if err := stopped.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := stopped.Wait(); err == nil {
+		t.Error("it ended as if it had measured")
+	}
+
+	if left := b.left(t); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	names, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*"))
+	if text, _ := os.ReadFile(file); err != nil || !slices.Equal(names, []string{file}) || string(text) != "whatever it is, it is not opened" {
+		t.Errorf("beside the user's file is %q, and in it %q", names, text)
+	}
+}
+
+// A user who may not make a database is told so, and nothing is made elsewhere.
+func TestVerbNeedsADatabaseOfItsOwn(t *testing.T) {
+	b := short(t)
+	ctx := t.Context()
+	conn, err := pgx.Connect(ctx, b.postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	const role = "onebeat_bench_humble"
+	for _, text := range []string{"DROP ROLE IF EXISTS " + role, "CREATE ROLE " + role + " LOGIN PASSWORD 'humble'"} {
+		if _, err := conn.Exec(ctx, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() { _, _ = conn.Exec(context.Background(), "DROP ROLE "+role) }()
+	_, rest, _ := strings.Cut(b.postgres, "@")
+	out, err := exec.CommandContext(ctx, b.onebeat, "bench", "burst", "--database", "postgres://"+role+":humble@"+rest, "--broker", b.redis).CombinedOutput()
+	if text := string(out); err == nil || !strings.Contains(text, "must be allowed to make one") || strings.Contains(text, "humble@") || strings.Count(text, "\n") != 1 {
+		t.Errorf("onebeat bench: %v, %s; want one line that says what the user must be allowed", err, out)
 	}
 }

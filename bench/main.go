@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -13,6 +14,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/measure"
 )
 
 func main() {
@@ -21,17 +25,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	verb, args := "", os.Args[1:]
-	if len(args) > 0 {
-		verb, args = args[0], args[1:]
-	}
-	switch verb {
-	case "herd":
-		exit(herds(ctx, args))
-	case "idle":
-		exit(idles(ctx, args))
-	}
-	exit(errors.New("say `bench herd` or `bench idle`; with -help they tell of their flags"))
+	exit(run(ctx))
 }
 
 func exit(err error) {
@@ -42,36 +36,48 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// A Report is all that was measured, for --json.
+// A Herd is what was measured of a scheduler whose entries were all due at one
+// instant. First is from the slot. Of another's than onebeat, all is by the length
+// of the queue, and the rest counts from the first message if that came more than
+// a second after the slot.
+type Herd struct {
+	Scheduler string `json:"scheduler"`
+	measure.Burst
+
+	// Sent is how many messages had come when it was over: less than Entries where
+	// the time that was given to it had passed.
+	Sent int `json:"sent"`
+
+	Load *measure.Load `json:"load,omitempty"` // of onebeat
+}
+
+// A Report is all that was measured.
 type Report struct {
-	Machine machine `json:"machine"`
-	Herds   []Herd  `json:"herds,omitempty"`
-	Idles   []Idle  `json:"idle,omitempty"`
+	Machine measure.Machine `json:"machine"`
+	Servers string          `json:"servers"`
+	Herds   []Herd          `json:"herds"`
 }
 
-// settings are the flags that both verbs have.
-func settings(set *flag.FlagSet) (b *bench, asJSON *bool) {
-	b = new(bench)
-	set.StringVar(&b.onebeat, "onebeat", "bin/onebeat", "the onebeat command")
-	set.StringVar(&b.profile, "profile", "", "a folder for pprof profiles of the last node")
-	return b, set.Bool("json", false, "print JSON")
-}
-
-const beatLine = "beat"
-
-func herds(ctx context.Context, args []string) (err error) {
-	set := flag.NewFlagSet("bench herd", flag.ExitOnError)
-	b, asJSON := settings(set)
-	numbers := set.String("entries", "1000,10000,100000", "how many entries are due together, with commas")
-	lines := set.String("lines", "postgres+redis,sqlite+redis,postgres+rabbitmq,beat", "what is measured, with commas")
-	window := set.Duration("window", 20*time.Second, "the longest that beat is watched from its first message")
-	_ = set.Parse(args) // it exits
+func run(ctx context.Context) (err error) {
+	b := new(bench)
+	flag.StringVar(&b.onebeat, "onebeat", "bin/onebeat", "the onebeat command")
+	flag.StringVar(&b.profile, "profile", "", "a folder for pprof profiles of onebeat, the last line's")
+	numbers := flag.String("entries", "1000,10000", "how many entries are due together, with commas")
+	lines := flag.String("lines", "postgres+redis,sqlite+redis,postgres+rabbitmq,bare,beat,django,redbeat", "what is measured, with commas")
+	window := flag.Duration("window", 20*time.Second, "the longest that other schedulers are watched from their first message")
+	asJSON := flag.Bool("json", false, "print JSON")
+	flag.Parse()
 	names := strings.Split(*lines, ",")
+	for _, name := range names {
+		if _, _, err := parseLine(name); err != nil {
+			return err
+		}
+	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.prepare(ctx, names); err != nil {
 		return err
 	}
-	report := Report{Machine: thisMachine(ctx, b)}
+	report := Report{Machine: measure.ThisMachine(), Servers: b.versions(ctx)}
 	var faults []error
 	for number := range strings.SplitSeq(*numbers, ",") {
 		entries, err := strconv.Atoi(number)
@@ -81,12 +87,7 @@ func herds(ctx context.Context, args []string) (err error) {
 		var group []Herd
 		for _, name := range names {
 			fmt.Fprintf(os.Stderr, "bench: %d entries, %s\n", entries, name)
-			var h Herd
-			if name == beatLine {
-				h, err = b.beat(ctx, entries, *window)
-			} else {
-				h, err = b.named(ctx, name, entries)
-			}
+			h, err := b.named(ctx, name, entries, *window)
 			if err != nil {
 				faults = append(faults, fmt.Errorf("%d entries, %s: %w", entries, name, err))
 				continue
@@ -98,61 +99,79 @@ func herds(ctx context.Context, args []string) (err error) {
 		}
 		report.Herds = append(report.Herds, group...)
 	}
-	return errors.Join(append(faults, finish(report, *asJSON))...)
+	if *asJSON {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetIndent("", "  ")
+		faults = append(faults, encoder.Encode(report))
+	} else {
+		fmt.Printf("%s; %s\n", report.Machine, report.Servers)
+	}
+	return errors.Join(faults...)
 }
 
-// herdWindow bounds a herd of onebeat.
-const herdWindow = time.Minute
+// bareLine is RabbitMQ itself: messages published and confirmed, and nothing else.
+const bareLine = "bare"
 
-func (b *bench) named(ctx context.Context, name string, entries int) (Herd, error) {
-	l, err := parseLine(name)
+// The halves of onebeat's lines.
+var (
+	databases = map[string]string{"postgres": "PostgreSQL", "sqlite": "SQLite"}
+	brokers   = map[string]string{"redis": "Redis", "rabbitmq": "RabbitMQ"}
+)
+
+// parseLine returns the halves of a line of onebeat's, empty for another.
+func parseLine(name string) (database, broker string, err error) {
+	if _, ok := beats[name]; ok || name == bareLine {
+		return "", "", nil
+	}
+	database, broker, _ = strings.Cut(name, "+")
+	if databases[database] == "" || brokers[broker] == "" {
+		others := slices.Sorted(maps.Keys(beats))
+		return "", "", fmt.Errorf("-lines: %q is none of postgres+redis, postgres+rabbitmq, sqlite+redis, sqlite+rabbitmq, %s, %s", name, bareLine, strings.Join(others, ", "))
+	}
+	return database, broker, nil
+}
+
+// named measures what a line names.
+func (b *bench) named(ctx context.Context, name string, entries int, window time.Duration) (Herd, error) {
+	if kind, ok := beats[name]; ok {
+		return b.beat(ctx, kind, entries, window)
+	}
+	if name == bareLine {
+		return b.bare(ctx, entries)
+	}
+	database, broker, err := parseLine(name)
 	if err != nil {
 		return Herd{}, err
 	}
-	return b.herd(ctx, l, entries, herdWindow)
-}
-
-func parseLine(name string) (line, error) {
-	database, broker, _ := strings.Cut(name, "+")
-	if !slices.Contains([]string{"postgres", "sqlite"}, database) || !slices.Contains([]string{"redis", "rabbitmq"}, broker) {
-		return line{}, fmt.Errorf("%q is none of postgres+redis, postgres+rabbitmq, sqlite+redis, sqlite+rabbitmq, %s", name, beatLine)
-	}
-	return line{database, broker}, nil
-}
-
-func idles(ctx context.Context, args []string) (err error) {
-	set := flag.NewFlagSet("bench idle", flag.ExitOnError)
-	b, asJSON := settings(set)
-	length := set.Duration("for", 5*time.Minute, "how long to watch")
-	dense := set.Bool("dense", false, "entries of every second instead of every minute")
-	name := set.String("line", "postgres+redis", "what is measured")
-	_ = set.Parse(args) // it exits
-	l, err := parseLine(*name)
+	m, err := b.measure(database, broker)
 	if err != nil {
-		return err
+		return Herd{}, err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
-	if err := b.prepare(ctx, []string{*name}); err != nil {
-		return err
+	h := Herd{Scheduler: fmt.Sprintf("onebeat, %s + %s", databases[database], brokers[broker]), Sent: entries}
+	if h.Burst, err = m.Burst(ctx, entries); err != nil {
+		return h, err
 	}
-	report := Report{Machine: thisMachine(ctx, b)}
-	found, err := b.idle(ctx, l, *length, *dense)
-	if err != nil {
-		return err
-	}
-	report.Idles = append(report.Idles, found)
-	if !*asJSON {
-		printIdle(os.Stdout, found)
-	}
-	return finish(report, *asJSON)
+	m.Serve = []string{b.onebeat, "serve"} // unprofiled
+	load, err := m.Load(ctx, entries)
+	h.Load = &load
+	return h, err
 }
 
-func finish(report Report, asJSON bool) error {
-	if !asJSON {
-		fmt.Println(report.Machine)
-		return nil
+// measure is what measures onebeat on a database and a broker.
+func (b *bench) measure(database, broker string) (*measure.Bench, error) {
+	urls := map[string]string{"postgres": b.postgres, "sqlite": "sqlite:///" + b.dir + "/bench.db", "redis": b.redis, "rabbitmq": b.rabbitmq}
+	config, err := app.Load(map[string]string{"database": urls[database], "broker": urls[broker]}, func(string) string { return "" }, nil)
+	if err != nil {
+		return nil, err
 	}
-	encoder := json.NewEncoder(os.Stdout)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report)
+	m := &measure.Bench{Config: config, Serve: []string{b.onebeat, "serve"}}
+	if b.profile != "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		m.Serve = []string{self, profiled, b.profile}
+		m.Soon = func(pid int) { _ = syscall.Kill(pid, syscall.SIGUSR1) }
+	}
+	return m, nil
 }

@@ -1,123 +1,56 @@
 package main
 
 import (
-	"bufio"
-	"context"
-	"database/sql"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"text/tabwriter"
-	"time"
+
+	"github.com/onebeat/onebeat/internal/measure"
 )
 
-// printHerds prints what was measured of one number of entries. Ratios are to
-// the last line if that is beat's.
+// printHerds prints what was measured of one number of entries, and how often the
+// first line's figures go into those of the other schedulers.
 func printHerds(to io.Writer, group []Herd) {
-	entries := group[0].Entries
-	fmt.Fprintf(to, "%s entries due at one instant\n", grouped(entries))
+	brief, grouped := measure.Brief, measure.Grouped
+	fmt.Fprintf(to, "%s entries due at one instant\n", grouped(group[0].Entries))
 	w := tabwriter.NewWriter(to, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tsent\tfirst\tlast\tlast seen\tmessages/s\tratio\tCPU a message\tmemory\tpeak\tloaded\tfirst send\tloaded again\tfirst send\t")
-	last := group[len(group)-1]
+	fmt.Fprintln(w, "\tsent\tfirst\tlast\tlast seen\tmessages/s\tCPU a message\tmemory\tpeak\tfirst send\tloaded\tagain: first send\tloaded\t")
 	for _, h := range group {
-		ratio := ""
-		if h.FirstStart != nil && last.FirstStart == nil {
-			ratio = fmt.Sprintf("%.0fx", h.Rate/last.Rate)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d MB\t%d MB\t", h.Scheduler, grouped(h.Sent), brief(h.First), brief(h.Last), brief(h.Seen),
-			grouped(int(h.Rate)), ratio, brief(h.CPU), h.Memory>>20, h.Peak>>20)
-		for _, s := range []*Start{h.FirstStart, h.Restart} {
-			if s == nil {
-				fmt.Fprint(w, "\t\t")
-				continue
-			}
-			fmt.Fprintf(w, "%s\t%s\t", brief(s.Loaded), brief(s.FirstSend))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d MB\t%d MB\t", h.Scheduler, grouped(h.Sent), brief(h.First), brief(h.Last), brief(h.Seen),
+			grouped(int(h.Rate)), brief(h.CPU), h.Memory>>20, h.Peak>>20)
+		if h.Load == nil {
+			fmt.Fprint(w, "\t\t\t\t")
+		} else {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t", brief(h.Load.First.FirstSend), brief(h.Load.First.Loaded), brief(h.Load.Again.FirstSend), brief(h.Load.Again.Loaded))
 		}
 		fmt.Fprintln(w)
 	}
 	_ = w.Flush()
+	ours := group[0]
+	for _, h := range group[1:] {
+		if ours.Load != nil && h.Load == nil && h.CPU > 0 && h.Peak > 0 {
+			fmt.Fprintf(to, "%s to %s: %.0f times the messages/s, 1/%.0f of the CPU a message, 1/%.1f of the memory\n",
+				ours.Scheduler, h.Scheduler, h.ratio(ours), float64(h.CPU)/float64(ours.CPU), float64(h.Peak)/float64(ours.Peak))
+		}
+	}
+	for _, h := range group {
+		if bare := named(group, bareName); bare != nil && strings.HasSuffix(h.Scheduler, brokers["rabbitmq"]) && h.Load != nil {
+			fmt.Fprintf(to, "%s to %s: %.0f %% of the messages/s\n", h.Scheduler, bare.Scheduler, 100*h.Rate/bare.Rate)
+		}
+	}
 	fmt.Fprintln(to)
 }
 
-func printIdle(to io.Writer, i Idle) {
-	fmt.Fprintf(to, "%s: %d entries for %v, %d sent: late by p50 %s, p99 %s, at most %s; %.2f %% of a processor\n",
-		i.Scheduler, i.Entries, i.For, i.Sent, brief(i.P50), brief(i.P99), brief(i.Max), 100*i.Processor)
-}
+// ratio is how many times as fast as h another is.
+func (h Herd) ratio(other Herd) float64 { return other.Rate / h.Rate }
 
-// grouped is n with commas between thousands.
-func grouped(n int) string {
-	text := fmt.Sprint(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
-}
-
-// brief is a length of time in three digits or so.
-func brief(d time.Duration) string {
-	switch {
-	case d >= 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d >= time.Second:
-		return fmt.Sprintf("%.2f s", d.Seconds())
-	case d >= 10*time.Millisecond:
-		return fmt.Sprintf("%.0f ms", d.Seconds()*1e3)
-	case d >= time.Millisecond:
-		return fmt.Sprintf("%.1f ms", d.Seconds()*1e3)
-	}
-	return fmt.Sprintf("%.1f µs", d.Seconds()*1e6)
-}
-
-// A machine is what a measurement ran on.
-type machine struct {
-	Processors int    `json:"processors"`
-	Model      string `json:"model"`
-	Memory     int64  `json:"memory_bytes"`
-	Load       string `json:"load"` // averages of 1, 5 and 15 minutes before
-	Go         string `json:"go"`
-	Postgres   string `json:"postgres"`
-	Redis      string `json:"redis"`
-	RabbitMQ   string `json:"rabbitmq,omitempty"`
-}
-
-func (m machine) String() string {
-	return fmt.Sprintf("%d processors (%s), %d GB; load before: %s; %s; PostgreSQL %s; Redis %s", m.Processors, m.Model, m.Memory>>30, m.Load, m.Go, m.Postgres, m.Redis)
-}
-
-// thisMachine finds out what it can.
-func thisMachine(ctx context.Context, b *bench) machine {
-	m := machine{Processors: runtime.NumCPU(), Go: runtime.Version()}
-	m.Model = field("/proc/cpuinfo", "model name")
-	_, _ = fmt.Sscan(field("/proc/meminfo", "MemTotal"), &m.Memory)
-	m.Memory <<= 10
-	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
-		m.Load = strings.Join(strings.Fields(string(text))[:3], " ")
-	}
-	if db, err := sql.Open("pgx", b.postgres); err == nil {
-		_ = db.QueryRowContext(ctx, "SHOW server_version").Scan(&m.Postgres)
-		_ = db.Close()
-	}
-	if out, err := exec.CommandContext(ctx, "redis-server", "--version").Output(); err == nil {
-		_, rest, _ := strings.Cut(string(out), "v=")
-		m.Redis, _, _ = strings.Cut(rest, " ")
-	}
-	return m
-}
-
-// field is what follows a name and a colon in a file of lines.
-func field(file, name string) string {
-	text, err := os.Open(file)
-	if err != nil {
-		return ""
-	}
-	defer text.Close()
-	for lines := bufio.NewScanner(text); lines.Scan(); {
-		if key, value, _ := strings.Cut(lines.Text(), ":"); strings.TrimSpace(key) == name {
-			return strings.TrimSpace(value)
+// named is the herd of a scheduler, nil for none.
+func named(group []Herd, scheduler string) *Herd {
+	for i := range group {
+		if group[i].Scheduler == scheduler {
+			return &group[i]
 		}
 	}
-	return ""
+	return nil
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/onebeat/onebeat/test/harness"
 	"github.com/onebeat/onebeat/test/stack/server"
@@ -16,10 +20,12 @@ import (
 type bench struct {
 	onebeat  string // the command
 	profile  string // a folder for profiles; none if empty
+	dir      string // for files; removed at the end
 	postgres string // URLs
 	redis    string
 	rabbitmq string
-	python   string // with the newest Celery
+
+	python, django, redbeat string // Pythons, with what is measured
 
 	servers []*server.Server // that were started here
 }
@@ -30,19 +36,45 @@ func (b *bench) prepare(ctx context.Context, lines []string) (err error) {
 	if b.onebeat, err = filepath.Abs(b.onebeat); err != nil {
 		return err
 	}
-	wanted := strings.Join(lines, ",") + ",redis" // of which beat too has need
-	for _, s := range []struct {
-		name, variable string
-		url            *string
-		start          func() (*server.Server, error)
+	if b.dir, err = os.MkdirTemp("", "onebeat-bench-"); err != nil {
+		return err
+	}
+	root, err := harness.Root()
+	if err != nil {
+		return err
+	}
+	for variable, to := range map[string]struct {
+		python *string
+		venv   string
 	}{
-		{"postgres", "ONEBEAT_TEST_POSTGRES", &b.postgres, func() (*server.Server, error) {
+		"ONEBEAT_TEST_PYTHON":  {&b.python, "new"},
+		"ONEBEAT_TEST_DJANGO":  {&b.django, "django"},
+		"ONEBEAT_TEST_REDBEAT": {&b.redbeat, "redbeat"},
+	} {
+		*to.python = cmp.Or(os.Getenv(variable), filepath.Join(root, ".cache", "venv-celery-"+to.venv, "bin", "python"))
+	}
+	wanted := strings.Join(lines, ",")
+	wants := func(words ...string) bool {
+		for _, word := range words {
+			if strings.Contains(wanted, word) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, s := range []struct {
+		variable string
+		url      *string
+		wanted   bool
+		start    func() (*server.Server, error)
+	}{
+		{"ONEBEAT_TEST_POSTGRES", &b.postgres, wants("postgres", "django"), func() (*server.Server, error) {
 			return server.Postgres(ctx, server.PostgresOptions{Fsync: true})
 		}},
-		{"redis", "ONEBEAT_TEST_REDIS", &b.redis, func() (*server.Server, error) { return server.Redis(ctx, server.RedisOptions{}) }},
-		{"rabbitmq", "ONEBEAT_TEST_RABBITMQ", &b.rabbitmq, func() (*server.Server, error) { return server.RabbitMQ(ctx) }},
+		{"ONEBEAT_TEST_REDIS", &b.redis, wants("redis", "beat", "django"), func() (*server.Server, error) { return server.Redis(ctx, server.RedisOptions{}) }},
+		{"ONEBEAT_TEST_RABBITMQ", &b.rabbitmq, wants("rabbitmq", bareLine), func() (*server.Server, error) { return server.RabbitMQ(ctx) }},
 	} {
-		if *s.url = os.Getenv(s.variable); *s.url != "" || !strings.Contains(wanted, s.name) {
+		if *s.url = os.Getenv(s.variable); *s.url != "" || !s.wanted {
 			continue
 		}
 		started, err := s.start()
@@ -52,22 +84,32 @@ func (b *bench) prepare(ctx context.Context, lines []string) (err error) {
 		b.servers = append(b.servers, started)
 		*s.url = started.URL()
 	}
-	if b.python = os.Getenv("ONEBEAT_TEST_PYTHON"); b.python == "" {
-		root, err := harness.Root()
-		if err != nil {
-			return err
-		}
-		b.python = filepath.Join(root, ".cache", "venv-celery-new", "bin", "python")
-	}
-	if _, err := os.Stat(b.python); err != nil && strings.Contains(wanted, beatLine) {
-		return fmt.Errorf("there is no Celery to measure: %w; `make deps` installs it", err)
-	}
 	return nil
+}
+
+// versions are those of the servers, as far as they tell.
+func (b *bench) versions(ctx context.Context) string {
+	var known []string
+	if conn, err := pgx.Connect(ctx, b.postgres); b.postgres != "" && err == nil {
+		var version string
+		_ = conn.QueryRow(ctx, "SHOW server_version").Scan(&version)
+		known = append(known, "PostgreSQL "+version)
+		_ = conn.Close(ctx)
+	}
+	if out, err := exec.CommandContext(ctx, "redis-server", "--version").Output(); b.redis != "" && err == nil {
+		_, rest, _ := strings.Cut(string(out), "v=")
+		version, _, _ := strings.Cut(rest, " ")
+		known = append(known, "Redis "+version)
+	}
+	if out, err := exec.CommandContext(ctx, "dpkg-query", "-W", "-f", "${Version}", "rabbitmq-server").Output(); b.rabbitmq != "" && err == nil {
+		known = append(known, fmt.Sprintf("RabbitMQ %s", out))
+	}
+	return strings.Join(known, "; ")
 }
 
 // close stops what prepare started.
 func (b *bench) close() error {
-	var errs []error
+	errs := []error{os.RemoveAll(b.dir)}
 	for _, s := range b.servers {
 		errs = append(errs, s.Close())
 	}
