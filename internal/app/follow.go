@@ -60,6 +60,35 @@ func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *met
 	}
 }
 
+// A definer reads the present definitions of entries: the store.
+type definer interface {
+	Entries(ctx context.Context, ids []schedule.ID) ([]*schedule.Entry, error)
+}
+
+// fetch brings the planner the definitions that it wants until ctx ends. While the
+// database is away nothing can be claimed either.
+func (f *follower) fetch(ctx context.Context, catalog definer) error {
+	for failed := ""; ; {
+		ids, err := f.planner.Wanted(ctx)
+		if err != nil {
+			return nil
+		}
+		entries, err := catalog.Entries(ctx, ids)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			failed = ""
+		case err.Error() != failed:
+			failed = err.Error()
+			f.log.Error("definitions of entries cannot be read; trying on", "err", err)
+		}
+		if err := f.planner.Supply(ctx, ids, entries); err != nil {
+			return nil
+		}
+	}
+}
+
 // wait returns true once all entries were told of, false when a context ended first.
 func (f *follower) wait(ctx, hold context.Context) bool {
 	select {

@@ -209,6 +209,7 @@ func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, 
 		CatchUp:  config.Bool("catch-up"),
 		Ledger:   config.String("ledger"),
 		KeepRuns: config.Int("keep-runs"),
+		Held:     held,
 		LeaseFor: config.Length("lease"),
 		Prepare:  prepare(celeryConfig),
 		Logger:   log,
@@ -336,10 +337,14 @@ func (n *node) take(ctx context.Context) error {
 	}
 }
 
+// held is how many definitions of entries are held in memory that are not due soon:
+// 40 MB or so. A catalog of so many entries costs no reads before its slots.
+const held = 100_000
+
 // lead plans and dispatches for one term.
 func (n *node) lead(ctx, hold context.Context, term int64) error {
 	defer n.broker.Release()
-	planner := plan.New(plan.Options{Lead: n.config.Length("lead"), Now: n.clock.Now, Logger: n.log})
+	planner := plan.New(plan.Options{Lead: n.config.Length("lead"), Now: n.clock.Now, Logger: n.log, Keep: held})
 	n.leads(term, planner)
 	defer n.leads(0, nil)
 
@@ -389,6 +394,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	group.Go(func() error { return n.tendLedger(working) })
 	group.Go(func() error { return n.prolong(working) })
 	group.Go(func() error { return n.roster.Lead(working, 0, follower) })
+	group.Go(func() error { return follower.fetch(working, n.roster) })
 	group.Go(func() error {
 		defer done()
 		if len(journal) > 0 && !follower.wait(ctx, working) { // what was claimed is ended from the entries as they are now

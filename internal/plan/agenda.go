@@ -6,9 +6,12 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// An item is an entry's place in the agenda.
+// An item is an entry's place in the agenda. There are millions of them: its fields
+// are in an order that leaves no gaps.
 type item struct {
-	entry *schedule.Entry
+	entry  *schedule.Entry // nil while its definition is left in the catalog, or it is off
+	spec   schedule.Spec
+	digest uint64 // the entry's
 
 	next int64 // next slot, Unix microseconds
 	from int64 // slots at or before it are settled, Unix microseconds; sealed ones may be later
@@ -17,8 +20,13 @@ type item struct {
 	// found to be owed, however late it is when its turn comes.
 	kept int64
 
-	at  int  // index in the heap, or absent
-	off bool // disabled, paused or unreadable: it has no slots
+	key schedule.Key // the id's
+
+	at     int32 // index in the heap, or absent
+	off    bool  // disabled, paused or unreadable: it has no slots
+	stays  bool  // its definition is not left in the catalog
+	wanted bool  // its definition is asked for
+	held   bool  // and its slot at next waits for that
 }
 
 // absent is the index of an item that has no next slot.
@@ -29,7 +37,7 @@ func (it *item) slot() time.Time { return time.UnixMicro(it.next).UTC() }
 // handed returns an instant that no slot up to it is still to be handed over, and
 // none after it was. The item is not off.
 func (it *item) handed() int64 {
-	if it.at == absent {
+	if it.at == absent && !it.held {
 		return it.next // its last slot, or 0
 	}
 	return it.next - 1
@@ -61,19 +69,19 @@ func (a *agenda) set(it *item, next time.Time) {
 	}
 	it.next = next.UnixMicro()
 	if it.at == absent {
-		it.at = len(a.heap)
+		it.at = int32(len(a.heap))
 		a.heap = append(a.heap, it)
 	}
-	a.up(it.at)
-	a.down(it.at)
+	a.up(int(it.at))
+	a.down(int(it.at))
 }
 
 // remove takes it out if it is in.
 func (a *agenda) remove(it *item) {
-	i := it.at
-	if i == absent {
+	if it.at == absent {
 		return
 	}
+	i := int(it.at)
 	it.at = absent
 	last := len(a.heap) - 1
 	moved := a.heap[last]
@@ -82,9 +90,9 @@ func (a *agenda) remove(it *item) {
 	if i == last {
 		return
 	}
-	a.heap[i], moved.at = moved, i
+	a.heap[i], moved.at = moved, int32(i)
 	a.up(i)
-	a.down(moved.at)
+	a.down(int(moved.at))
 }
 
 // overdue counts the items whose slot is at or before t. It looks at no more
@@ -112,10 +120,10 @@ func (a *agenda) up(i int) {
 			break
 		}
 		a.heap[i] = a.heap[parent]
-		a.heap[i].at = i
+		a.heap[i].at = int32(i)
 		i = parent
 	}
-	a.heap[i], it.at = it, i
+	a.heap[i], it.at = it, int32(i)
 }
 
 func (a *agenda) down(i int) {
@@ -134,8 +142,8 @@ func (a *agenda) down(i int) {
 			break
 		}
 		a.heap[i] = a.heap[least]
-		a.heap[i].at = i
+		a.heap[i].at = int32(i)
 		i = least
 	}
-	a.heap[i], it.at = it, i
+	a.heap[i], it.at = it, int32(i)
 }

@@ -12,6 +12,8 @@
 //   - A slot that is later than its entry's grace is settled by the entry's
 //     policy: sent, or handed over as an end that names the slots it stands for.
 //   - Nothing is kept on disk. A new planner starts from each entry's After.
+//   - Of a large catalog only the definitions of entries that are due soon are held
+//     (left.go). A slot whose entry's definition does not come in time is late, not lost.
 //   - A step of the clock forwards is like having been away; backwards, slots
 //     that were handed over do not come again.
 package plan
@@ -30,6 +32,12 @@ type Options struct {
 	Lead   time.Duration    // how long before its slot an entry may be handed over; 250 ms
 	Now    func() time.Time // this node's clock; time.Now
 	Logger *slog.Logger     // due decisions at DEBUG; silent
+
+	// Keep is how many definitions are held of entries that are due later than Far
+	// from now: those of others are left in the catalog, and somebody has to bring
+	// them when they are wanted (Wanted, Supply). 0 is all; Far is 10 minutes.
+	Keep int
+	Far  time.Duration
 }
 
 // glance is the longest that a planner sleeps without looking at the clock
@@ -41,19 +49,24 @@ type Planner struct {
 	lead   time.Duration
 	now    func() time.Time
 	logger *slog.Logger
+	keep   int
+	far    time.Duration
 
-	changes chan applying
-	submits chan schedule.Due
-	asks    chan ask
-	states  chan chan State
-	over    chan struct{} // closed when Run returns
+	changes  chan applying
+	submits  chan schedule.Due
+	asks     chan ask
+	wants    chan want
+	supplies chan supply
+	states   chan chan State
+	over     chan struct{} // closed when Run returns
 
 	ticked atomic.Int64 // Unix nanoseconds, this machine's clock: when the loop last went round
 
 	// Owned by Run's goroutine.
-	items  map[schedule.ID]*item
+	items  schedule.ByID[*item]
 	active int // items that are not off
 	agenda agenda
+	left   left
 	urgent []schedule.Due // runs that people asked for, and ends of pauses
 	taken  int            // how many slots were handed over last
 }
@@ -79,10 +92,14 @@ type State struct {
 // New returns a planner with an empty agenda. It works while Run does.
 func New(opts Options) *Planner {
 	p := &Planner{
-		lead: opts.Lead, now: opts.Now, logger: opts.Logger,
+		lead: opts.Lead, now: opts.Now, logger: opts.Logger, keep: opts.Keep, far: opts.Far,
 		changes: make(chan applying), submits: make(chan schedule.Due), asks: make(chan ask), states: make(chan chan State),
-		over:  make(chan struct{}),
-		items: map[schedule.ID]*item{},
+		wants: make(chan want), supplies: make(chan supply),
+		over: make(chan struct{}),
+		left: left{last: map[*item]last{}, held: map[*item]bool{}},
+	}
+	if p.far == 0 {
+		p.far = 10 * time.Minute
 	}
 	if p.lead == 0 {
 		p.lead = 250 * time.Millisecond
@@ -103,12 +120,20 @@ func (p *Planner) Run(ctx context.Context) error {
 	defer timer.Stop()
 	defer close(p.over)
 	var asked *ask
+	var wanting *want
 	for {
 		p.ticked.Store(time.Now().UnixNano())
 		wait := glance
+		if p.release() {
+			wait = 0
+		}
+		if wanting != nil && p.serve(wanting) {
+			wanting = nil
+		}
 		if asked != nil {
-			wait = min(wait, p.wait())
-			if wait <= 0 {
+			if until := p.wait(); until > 0 {
+				wait = min(wait, until)
+			} else {
 				if dues := p.take(asked.max); len(dues) > 0 {
 					asked.reply <- dues
 					asked = nil
@@ -120,6 +145,10 @@ func (p *Planner) Run(ctx context.Context) error {
 		if asked != nil {
 			asks, left = nil, asked.ctx.Done()
 		}
+		wants, gone := p.wants, (<-chan struct{})(nil)
+		if wanting != nil {
+			wants, gone = nil, wanting.ctx.Done()
+		}
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
@@ -128,7 +157,16 @@ func (p *Planner) Run(ctx context.Context) error {
 			for i := range c.changes {
 				p.apply(c.changes[i])
 			}
+			p.resume()
 			close(c.done)
+		case w := <-wants:
+			wanting = &w
+		case <-gone:
+			wanting.reply <- nil
+			wanting = nil
+		case s := <-p.supplies:
+			p.supply(s)
+			close(s.done)
 		case due := <-p.submits:
 			p.submit(due)
 		case a := <-asks:
@@ -250,6 +288,7 @@ func (p *Planner) take(max int) []schedule.Due {
 		}
 		dues = append(dues, schedule.Due{Entry: it.entry, Slot: it.slot()})
 		p.agenda.set(it, it.entry.Spec.Next(it.slot()))
+		p.leave(it, slot, now)
 	}
 	p.taken = len(dues)
 	if len(dues) > 0 {
@@ -260,43 +299,51 @@ func (p *Planner) take(max int) []schedule.Due {
 
 // apply takes one change over.
 func (p *Planner) apply(c schedule.Change) {
-	it := p.items[c.ID]
+	it, _ := p.items.Get(c.ID)
 	switch {
 	case c.Entry == nil && it == nil:
 	case c.Entry == nil:
 		// The item stays, so that an entry that comes back does not get a slot
 		// again that it had before: those that were handed over and not sealed end
 		// for this reason.
-		it.from = max(it.from, it.entry.End(c.Reason, time.Time{}).UnixMicro())
-		if !it.off {
-			p.active--
-			it.from = max(it.from, it.handed())
-		}
-		it.off = true
-		p.agenda.remove(it)
+		p.end(it, c.Reason)
 		if c.Reason == schedule.ReasonRemoved {
-			delete(p.items, c.ID)
+			p.items.Delete(c.ID)
 		}
 	case it == nil:
-		it := &item{entry: c.Entry, at: absent, from: c.Entry.After.UnixMicro()}
-		p.items[c.ID] = it
+		it := &item{at: absent, from: c.Entry.After.UnixMicro()}
+		it.key, _ = c.ID.Key()
+		p.items.Set(c.ID, it)
 		p.active++
-		p.start(it)
+		p.start(it, c.Entry)
 	case it.off:
-		it.entry, it.off, it.kept = c.Entry, false, 0
+		it.off, it.kept = false, 0
 		p.active++
 		it.from = max(it.from, c.Entry.After.UnixMicro())
-		p.start(it)
-	case it.entry.Digest == c.Entry.Digest && it.entry.Name == c.Entry.Name:
+		p.start(it, c.Entry)
+	case it.digest == c.Entry.Digest && (it.entry == nil || it.entry.Name == c.Entry.Name):
 		// Nothing that planning or sending looks at has changed.
 	default:
 		p.replace(it, c.Entry)
 	}
 }
 
+// end takes it out of the agenda.
+func (p *Planner) end(it *item, reason string) {
+	if it.entry != nil {
+		it.from = max(it.from, it.entry.End(reason, time.Time{}).UnixMicro())
+	}
+	if !it.off {
+		p.active--
+		it.from = max(it.from, it.handed())
+	}
+	it.off = true
+	p.withdraw(it)
+}
+
 // start puts it into the agenda. Slots of a pause that has ended end with it.
-func (p *Planner) start(it *item) {
-	e, from := it.entry, time.UnixMicro(it.from)
+func (p *Planner) start(it *item, e *schedule.Entry) {
+	from := time.UnixMicro(it.from)
 	if last := schedule.Latest(e.Spec, from, e.PausedUntil); !last.IsZero() {
 		p.urgent = append(p.urgent, ended(e, e.Spec.Next(from), last, schedule.Skipped, schedule.ReasonPaused))
 	}
@@ -304,47 +351,76 @@ func (p *Planner) start(it *item) {
 		from = e.PausedUntil
 		it.from = from.UnixMicro()
 	}
-	p.agenda.set(it, e.Spec.Next(from))
+	p.place(it, e, e.Spec.Next(from))
 }
 
 // replace gives it a new definition. Slots that were handed over from the old
 // one and not sealed are withdrawn; the new one answers for those it gives too.
 func (p *Planner) replace(it *item, entry *schedule.Entry) {
-	was := it.entry
-	it.entry, it.kept = entry, 0
+	it.kept = 0
 	from := time.UnixMicro(it.from)
 	var sealed time.Time
-	if was.Spec.String() == entry.Spec.String() {
-		sealed = was.End(schedule.ReasonReplaced, from)
+	if it.spec.String() == entry.Spec.String() {
+		sealed = it.replaced(schedule.ReasonReplaced, from)
 	} else {
 		// A new rule counts from its edit. Of the old rule's slots it takes over
 		// the coming one, if it gives that too; the others end with the old rule.
 		from = latest(from, entry.After)
 		var both time.Time
-		if coming := was.Spec.Next(from); coming.Equal(entry.Spec.Next(from)) {
+		if coming := it.spec.Next(from); coming.Equal(entry.Spec.Next(from)) {
 			both = coming
 		}
-		sealed = was.End(schedule.ReasonEdited, both)
+		sealed = it.replaced(schedule.ReasonEdited, both)
 	}
 	from = latest(from, sealed)
 	it.from = from.UnixMicro() // the next edit's start, if it comes before a slot does
-	p.agenda.set(it, entry.Spec.Next(from))
+	p.place(it, entry, entry.Spec.Next(from))
+}
+
+// replaced ends the definition that it had, if that is not left in the catalog:
+// then none of its slots is on its way.
+func (it *item) replaced(reason string, replaced time.Time) (sealed time.Time) {
+	if it.entry == nil {
+		return time.Time{}
+	}
+	return it.entry.End(reason, replaced)
 }
 
 // submit readies a run that a person asked for.
 func (p *Planner) submit(due schedule.Due) {
-	if it := p.items[due.Entry.ID]; it != nil && !it.off {
-		due.Entry = it.entry
-	} else {
+	it, _ := p.items.Get(due.Entry.ID)
+	switch {
+	case it == nil || it.off:
 		due.State, due.Reason, due.Count = schedule.Skipped, "not enabled", 1
+	case it.entry == nil:
+		p.left.owed = append(p.left.owed, due)
+		p.want(it)
+		return
+	default:
+		due.Entry = it.entry
+		it.stays = true // an edit must find the definition while the run is on its way
 	}
 	p.urgent = append(p.urgent, due)
 }
 
 func (p *Planner) state() State {
-	s := State{Entries: p.active, Overdue: len(p.urgent) + p.agenda.overdue(p.now().UnixMicro())}
-	if first := p.agenda.first(); first != nil {
-		s.Next = first.slot()
+	now := p.now().UnixMicro()
+	s := State{Entries: p.active, Overdue: len(p.urgent) + p.agenda.overdue(now) + p.left.agenda.overdue(now)}
+	sooner := func(it *item) {
+		if slot := it.slot(); s.Next.IsZero() || slot.Before(s.Next) {
+			s.Next = slot
+		}
+	}
+	for it := range p.left.held {
+		if it.next <= now {
+			s.Overdue++
+		}
+		sooner(it)
+	}
+	for _, first := range []*item{p.agenda.first(), p.left.agenda.first()} {
+		if first != nil {
+			sooner(first)
+		}
 	}
 	return s
 }

@@ -132,6 +132,13 @@ func (e *Entry) Seal(slot time.Time) (ended string) {
 	return e.end.reason
 }
 
+// Sealed reports whether slot, or a later one, was sealed.
+func (e *Entry) Sealed(slot time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sealed != 0 && slot.UnixMicro() <= e.sealed
+}
+
 // End marks e as no longer the entry's definition, for the reason given, unless
 // it had ended already. What comes after it answers for the slot replaced as
 // well, if that is not zero; with ReasonReplaced it answers for all slots after

@@ -252,7 +252,7 @@ type interned struct {
 	table map[internKey]*Crontab
 }
 
-const maxInterned = 1 << 15
+const maxInterned = 1 << 17
 
 func (in *interned) get(key internKey) (*Crontab, bool) {
 	in.mu.RLock()

@@ -165,7 +165,8 @@ type watch struct {
 	feed    feed
 	reading reading
 
-	seen   map[string]known     // all rows by id
+	seen   schedule.ByID[known] // all rows
+	held   int                  // those of them with an entry
 	paused map[string]time.Time // when pauses end by themselves
 	named  map[string][]string  // the calendars that rows name
 	moved  []atomic.Bool        // sources that may have changed, in order
@@ -173,6 +174,8 @@ type watch struct {
 
 	known chan struct{} // closed when all were read once
 	count atomic.Int64  // of rows that are seen
+
+	calendars atomic.Pointer[calendars] // as those who lead were told of them
 
 	mu     sync.Mutex
 	coming []*lead // who came to lead and is not in leads yet
@@ -192,7 +195,7 @@ type watch struct {
 func (s *Store) newWatch(shards int) *watch {
 	return &watch{
 		store: s, shards: shards, feed: s.newFeed(), known: make(chan struct{}),
-		seen: map[string]known{}, paused: map[string]time.Time{}, leads: map[int]*lead{},
+		paused: map[string]time.Time{}, leads: map[int]*lead{},
 		named: map[string][]string{}, moved: make([]atomic.Bool, len(s.sources)),
 		pruneAt: time.Now().Add(pruneInterval),
 	}
@@ -276,7 +279,7 @@ func (w *watch) load(ctx context.Context) error {
 	if err := w.outside(ctx, true); err != nil {
 		return err
 	}
-	w.count.Store(int64(len(w.seen)))
+	w.count.Store(int64(w.seen.Len()))
 	if first.loading && leads {
 		return w.begun(ctx)
 	}
@@ -309,7 +312,7 @@ func (w *watch) look(ctx context.Context) error {
 	if err := w.refresh(ctx); err != nil {
 		return err
 	}
-	w.count.Store(int64(len(w.seen)))
+	w.count.Store(int64(w.seen.Len()))
 	if err := w.requests(ctx); err != nil {
 		return err
 	}
@@ -394,7 +397,7 @@ func (w *watch) sweep(ctx context.Context) error {
 	if err := w.store.db.each(ctx, "entry_count", func(row scanner) error { return row.Scan(&count) }); err != nil {
 		return fmt.Errorf("count entries: %w", err)
 	}
-	if count != len(w.seen)-w.outsiders() {
+	if count != w.seen.Len()-w.outsiders() {
 		if err := w.compare(ctx); err != nil {
 			return err
 		}
@@ -420,6 +423,7 @@ func (w *watch) lookAtCalendars(ctx context.Context) (concerned []string, err er
 	}
 	differ := now.differing(w.reading.calendars)
 	w.reading.calendars = now
+	w.calendars.Store(now)
 	for id, names := range w.named {
 		if slices.ContainsFunc(names, func(name string) bool { return differ[name] }) {
 			concerned = append(concerned, id)
@@ -430,25 +434,27 @@ func (w *watch) lookAtCalendars(ctx context.Context) (concerned []string, err er
 
 // compare finds the rows that are gone, or that came unseen, by all ids.
 func (w *watch) compare(ctx context.Context) error {
-	gone := make(map[string]bool, len(w.seen))
-	for id := range w.seen {
-		gone[id] = w.store.source(id) == nil
-	}
-	maps.DeleteFunc(gone, func(_ string, own bool) bool { return !own })
+	var present schedule.ByID[struct{}]
 	var unseen []string
 	err := w.store.db.each(ctx, "entry_ids", func(row scanner) error {
 		var id string
 		if err := row.Scan(orEmpty{&id}); err != nil {
 			return err
 		}
-		if !gone[id] {
+		if _, ok := w.seen.Get(schedule.ID(id)); !ok {
 			unseen = append(unseen, id)
 		}
-		delete(gone, id)
+		present.Set(schedule.ID(id), struct{}{})
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read ids of entries: %w", err)
+	}
+	gone := map[string]bool{}
+	for id := range w.seen.All() {
+		if _, ok := present.Get(id); !ok && w.store.source(string(id)) == nil {
+			gone[string(id)] = true
+		}
 	}
 	if err := w.remove(ctx, gone); err != nil {
 		return err
@@ -473,7 +479,7 @@ func (w *watch) take(ctx context.Context, r *row) error {
 		// By this process's clock, which alone wakes it, however far off it may be.
 		w.paused[r.id] = time.Now().Add(r.pausedUntil.Sub(r.readAt))
 	}
-	k, ok := w.seen[r.id]
+	k, ok := w.seen.Get(schedule.ID(r.id))
 	if ok && k.print == print {
 		if w.same(r, k) {
 			return nil
@@ -481,7 +487,7 @@ func (w *watch) take(ctx context.Context, r *row) error {
 		r.was = k.entry
 	}
 	k.print = print
-	w.seen[r.id] = k
+	w.seen.Set(schedule.ID(r.id), k)
 	w.rows = append(w.rows, *r)
 	if len(w.rows) < chunk {
 		return nil
@@ -508,7 +514,7 @@ func (w *watch) apply(ctx context.Context) error {
 // forget makes rows that were taken and could not be applied new again.
 func (w *watch) forget() {
 	for i := range w.rows {
-		delete(w.seen, w.rows[i].id)
+		w.drop(schedule.ID(w.rows[i].id))
 	}
 	w.rows = w.rows[:0]
 }
@@ -519,7 +525,7 @@ func (w *watch) forget() {
 func (w *watch) remove(ctx context.Context, gone map[string]bool) error {
 	var changes []schedule.Change
 	for _, id := range slices.Sorted(maps.Keys(gone)) {
-		if _, ok := w.seen[id]; ok {
+		if _, ok := w.seen.Get(schedule.ID(id)); ok {
 			changes = append(changes, schedule.Change{ID: schedule.ID(id), Reason: schedule.ReasonRemoved})
 		}
 	}
@@ -530,7 +536,7 @@ func (w *watch) remove(ctx context.Context, gone map[string]bool) error {
 			return err
 		}
 		for _, change := range part {
-			delete(w.seen, string(change.ID))
+			w.drop(change.ID)
 			delete(w.paused, string(change.ID))
 			delete(w.named, string(change.ID))
 		}

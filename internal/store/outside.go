@@ -404,8 +404,8 @@ func (w *watch) heed(ctx context.Context) (stop func()) {
 func (w *watch) outsiders() int {
 	n := 0
 	if len(w.store.sources) > 0 {
-		for id := range w.seen {
-			if w.store.source(id) != nil {
+		for id := range w.seen.All() {
+			if w.store.source(string(id)) != nil {
 				n++
 			}
 		}
@@ -430,9 +430,9 @@ func (w *watch) outside(ctx context.Context, all bool) error {
 			}
 		}
 		gone := map[string]bool{}
-		for id := range w.seen {
-			if strings.HasPrefix(id, x.prefix) {
-				gone[id] = true
+		for id := range w.seen.All() {
+			if strings.HasPrefix(string(id), x.prefix) {
+				gone[string(id)] = true
 			}
 		}
 		err := w.store.eachOutside(ctx, x, x.ids(), func(r *row) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -56,6 +57,33 @@ func (r *Roster) Run(ctx context.Context) error {
 		return nil
 	}
 	return r.watch.run(ctx)
+}
+
+// Entries returns those of the entries that can be planned, as the database has
+// them now, in no order, with calendars as they were last told of. Their run state is not
+// theirs. It may be called from any goroutine, once Run has read the catalog.
+func (r *Roster) Entries(ctx context.Context, ids []schedule.ID) ([]*schedule.Entry, error) {
+	s := r.watch.store
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = string(id)
+	}
+	entries := make([]*schedule.Entry, 0, len(ids))
+	calendars := r.watch.calendars.Load()
+	err := s.some(ctx, s.newFeed(), texts, func(row *row) error {
+		row.calendars = calendars
+		if !row.enabled || row.paused() {
+			return nil
+		}
+		if entry, err := row.entry(&s.options); err == nil { // who leads is told why it is not
+			entries = append(entries, entry)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read definitions: %w", err)
+	}
+	return entries, nil
 }
 
 // Known is closed once all entries were read. Count is then how many.
@@ -133,8 +161,11 @@ func (l *lead) done() {
 
 // A known is what a watch knows of a row.
 type known struct {
-	print uint64          // its fingerprint
-	entry *schedule.Entry // as it was last read; nil where there is nothing to plan
+	print uint64 // its fingerprint
+
+	// entry is as it was last read; nil where there is nothing to plan, and in a large
+	// catalog where it is read again when it is wanted: then next is not never.
+	entry *schedule.Entry
 
 	// next is the first slot after entry.After, in Unix microseconds: once that has
 	// come, run state may have moved. 0 says that it has to be read again for another
@@ -168,7 +199,7 @@ func (w *watch) admit() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, l := range w.coming {
-		l.first = len(w.seen) == 0
+		l.first = w.seen.Len() == 0
 		w.leads[l.shard] = l
 	}
 	w.coming = nil
@@ -209,7 +240,12 @@ func (w *watch) remembers(id string) bool {
 func (w *watch) keep(rows []row, changes []schedule.Change) {
 	for i := range rows {
 		r, entry := &rows[i], changes[i].Entry
-		k := known{print: w.seen[r.id].print, entry: entry}
+		id := schedule.ID(r.id)
+		was, _ := w.seen.Get(id)
+		k := known{print: was.print}
+		if entry != nil && (was.entry != nil || w.store.options.Held == 0 || w.held < w.store.options.Held) {
+			k.entry = entry
+		}
 		switch {
 		case r.unwritten, w.leadOf(r.id) != nil:
 		case entry == nil:
@@ -217,7 +253,26 @@ func (w *watch) keep(rows []row, changes []schedule.Change) {
 		default:
 			k.next = nextSlot(entry)
 		}
-		w.seen[r.id] = k
+		w.put(id, k)
+	}
+}
+
+// put keeps what is known of a row.
+func (w *watch) put(id schedule.ID, k known) {
+	w.drop(id)
+	if k.entry != nil {
+		w.held++
+	}
+	w.seen.Set(id, k)
+}
+
+// drop forgets a row.
+func (w *watch) drop(id schedule.ID) {
+	if was, ok := w.seen.Get(id); ok {
+		if was.entry != nil {
+			w.held--
+		}
+		w.seen.Delete(id)
 	}
 }
 
@@ -237,8 +292,14 @@ func (w *watch) same(r *row, k known) bool {
 	if w.leadOf(r.id) != nil {
 		return true // it is planned here, which moves it
 	}
+	if k.next == 0 {
+		return false
+	}
+	if k.entry == nil { // it had no slot since, or never has one
+		return k.next > r.readAt.Add(endedAhead).UnixMicro()
+	}
 	seen, _ := w.reading.seen(r)
-	return k.next != 0 && (k.entry == nil || k.entry.After.Equal(latest(seen.after, seen.last, w.reading.taken)))
+	return k.entry.After.Equal(latest(seen.after, seen.last, w.reading.taken))
 }
 
 // begin hands over to those who came to lead.
@@ -287,6 +348,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		func() error { w.hand(l, p.soon); return nil },
 		func() error { return w.renew(ctx, p.movedLong) },
 		func() error { w.hand(l, p.later); return nil },
+		func() error { return w.renew(ctx, p.unheld) },
 	} {
 		if err := step(); err != nil {
 			return err
@@ -300,21 +362,26 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 }
 
 // parts are ids of entries in the order in which they are told of: those with a slot
-// near now before the others; moved are those whose run state has to be read again.
+// near now before the others; moved are those whose run state has to be read again, and
+// unheld those whose definition has.
 type parts struct {
-	moved, soon, movedLong, later []string
+	moved, soon, movedLong, later, unheld []string
 }
 
 func (w *watch) part(of func(id string) bool, now time.Time) (p parts) {
 	past, ahead, soon := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
-	for id, k := range w.seen {
+	for key, k := range w.seen.All() {
+		id := string(key)
+		coming, near := k.next > ahead && k.next != never, k.next >= past && k.next <= soon
 		switch {
 		case !of(id):
-		case k.entry != nil && k.next > ahead && k.next <= soon:
+		case coming && k.entry == nil && !near:
+			p.unheld = append(p.unheld, id)
+		case coming && k.entry != nil && near:
 			p.soon = append(p.soon, id)
-		case k.entry != nil && k.next > ahead:
+		case coming && k.entry != nil:
 			p.later = append(p.later, id)
-		case k.entry != nil && k.next >= past:
+		case near:
 			p.moved = append(p.moved, id)
 		default:
 			p.movedLong = append(p.movedLong, id)
@@ -338,9 +405,9 @@ func (w *watch) hand(l *lead, ids []string) {
 		ids = ids[len(part):]
 		changes := make([]schedule.Change, len(part))
 		for i, id := range part {
-			k := w.seen[id]
+			k, _ := w.seen.Get(schedule.ID(id))
 			k.entry, k.next = k.entry.Anew(), 0
-			w.seen[id] = k
+			w.seen.Set(schedule.ID(id), k)
 			changes[i] = schedule.Change{ID: k.entry.ID, Name: k.entry.Name, Entry: k.entry}
 		}
 		l.call(func(ctx context.Context) error { return l.watcher.Apply(ctx, changes) })
@@ -365,8 +432,9 @@ func (w *watch) refresh(ctx context.Context) error {
 		return err
 	}
 	var moved []string
-	most := max(refreshMost, len(w.seen)/10)
-	for id, k := range w.seen {
+	most := max(refreshMost, w.seen.Len()/10)
+	for key, k := range w.seen.All() {
+		id := string(key)
 		if k.next <= now.UnixMicro() && w.leadOf(id) == nil {
 			if moved = append(moved, id); len(moved) == most {
 				break

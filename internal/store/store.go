@@ -84,6 +84,10 @@ type Options struct {
 	// KeepRuns is how many days runs are kept for; 0 is for good.
 	KeepRuns int
 
+	// Held is how many definitions a Roster holds in memory; 0 is all. Those of the other
+	// entries of a larger catalog are read again when this process comes to lead, sooner slots first.
+	Held int
+
 	// Prepare is called with each entry that was read, before it is handed out, to
 	// fill in its Payload. An error makes the row a bad one; its text is shown.
 	Prepare func(*schedule.Entry) error

@@ -287,6 +287,19 @@ func (s *session) read(ctx context.Context, known map[schedule.ID]int) (changes 
 	return changes, err
 }
 
+// definitions returns those of the entries that have one now.
+func (s *session) definitions(ctx context.Context, ids []schedule.ID) (found []*schedule.Entry, err error) {
+	err = s.do(ctx, "definitions", func(answered bool) error {
+		for _, e := range s.db.entries {
+			if change := s.db.change(e); answered && change.Entry != nil && slices.Contains(ids, e.id) {
+				found = append(found, change.Entry)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
 // named finds what a message is of by its id.
 func (db *database) named(m celery.Message) string {
 	for _, e := range db.entries { // entries and their slots do not change

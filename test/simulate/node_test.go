@@ -22,6 +22,7 @@ type node struct {
 	session *session
 	wire    *wire
 	slow    time.Duration // by so much its clock is behind
+	lean    bool          // it leaves definitions in the table until their slots are near
 
 	stop    context.CancelFunc // a clean stop
 	killed  context.Context
@@ -34,7 +35,7 @@ func (w *world) start(name string) *node {
 	reach := func(to string) *link {
 		return &link{world: w, who: name, to: to, rate: chance.Float64() * chance.Float64() * .5, rands: map[string]*rand.Rand{}}
 	}
-	n := &node{world: w, name: name, stopped: make(chan struct{})}
+	n := &node{world: w, name: name, stopped: make(chan struct{}), lean: (w.seed+hash(name))%2 == 0}
 	n.session = &session{reach("database"), w.db, 1}
 	n.wire = &wire{reach("broker"), w.broker}
 	n.wire.ordered = w.rule.steps > 0
@@ -75,7 +76,11 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	defer n.wire.broker.drop(n.wire)
 
 	now := func() time.Time { return time.Now().Add(-n.slow) }
-	planner := plan.New(plan.Options{Now: now})
+	options := plan.Options{Now: now}
+	if n.lean {
+		options.Keep, options.Far = 1, 800*time.Millisecond
+	}
+	planner := plan.New(options)
 	journal, seq, err := n.session.open(hold)
 	if err != nil {
 		return err
@@ -100,6 +105,7 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
 	group.Go(func() error { return n.follow(working, planner, known, latest, journal) })
+	group.Go(func() error { return n.fetch(working, planner) })
 	group.Go(func() error {
 		defer done()
 		return d.Run(ctx, working, term, seq)
@@ -164,6 +170,20 @@ func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[sche
 			return nil
 		}
 		if err := n.look(ctx, known, add); err != nil {
+			return nil
+		}
+	}
+}
+
+// fetch brings the planner the definitions that it wants.
+func (n *node) fetch(ctx context.Context, planner *plan.Planner) error {
+	for {
+		ids, err := planner.Wanted(ctx)
+		if err != nil {
+			return nil
+		}
+		entries, _ := n.session.definitions(ctx, ids) // what does not come is wanted again
+		if err := planner.Supply(ctx, ids, entries); err != nil {
 			return nil
 		}
 	}

@@ -75,7 +75,7 @@ func testStandbyWritesNothing(t *testing.T, db Database) {
 
 // Whatever another node did while this one stood by, it begins from there: with what
 // a node is told of that reads everything anew.
-func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database) {
+func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database, held int) {
 	shape := shapeNamed("full")
 	createTable(t, db, shape)
 	migrate(t, db)
@@ -88,7 +88,7 @@ func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database) {
 		}
 		insert(t, db, shape, n, line{name: name, spec: spec})
 	}
-	leader, s := open(t, db, store.Options{}), open(t, db, store.Options{})
+	leader, s := open(t, db, store.Options{}), open(t, db, store.Options{Held: held})
 	led := watch(t, leader)
 	roster := stand(t, s, 1)
 	lease := acquire(t, leader)
@@ -141,13 +141,13 @@ func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database) {
 
 // A roster follows what a leader does within seconds, so that little is left to be
 // read when it comes to lead; and one that leads again is told of everything anew.
-func testStandbyLeadsAgain(t *testing.T, db Database) {
+func testStandbyLeadsAgain(t *testing.T, db Database, held int) {
 	shape := shapeNamed("full")
 	createTable(t, db, shape)
 	migrate(t, db)
 	insert(t, db, shape, 1, line{spec: "@every 1s from 2026-01-01T00:00:00Z"})
 	insert(t, db, shape, 2, line{spec: "0 0 29 2 *"})
-	s := open(t, db, store.Options{})
+	s := open(t, db, store.Options{Held: held})
 	roster := stand(t, s, 1)
 	var last *schedule.Entry
 	for term := range 3 {
@@ -172,6 +172,61 @@ func testStandbyLeadsAgain(t *testing.T, db Database) {
 		if err := s.Release(t.Context(), lease.Term); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What a planner does not hold of an entry it gets when it wants it: the definition
+// that it was told of, unless that is another by now.
+func testDefinitions(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	for n, name := range []string{"as it was", "edited", "removed", "disabled", "paused", "bad"} {
+		insert(t, db, shape, n, line{name: name})
+	}
+	s := open(t, db, store.Options{Prepare: func(e *schedule.Entry) error {
+		e.Payload = e.Name + " is prepared"
+		return nil
+	}})
+	roster := s.Roster(1)
+	keep(t, "Run", roster.Run)
+	w := lead(t, roster, 0)
+	w.await("all entries", func() bool { return w.loaded })
+	digests := map[schedule.ID]uint64{}
+	var ids []schedule.ID
+	for n := range 7 { // the last never was there
+		ids = append(ids, id(n))
+		if e := w.now[id(n)].Entry; e != nil {
+			digests[id(n)] = e.Digest
+		}
+	}
+	for n, sql := range []string{
+		"UPDATE celery_beat_schedules SET args = '[2]'", "DELETE FROM celery_beat_schedules",
+		"UPDATE celery_beat_schedules SET enabled = false", "", "UPDATE celery_beat_schedules SET cron_expression = 'no spec'",
+	} {
+		if sql != "" {
+			db.Exec(t, sql+" WHERE id = '"+string(id(n+1))+"'")
+		}
+	}
+	if err := s.Pause(t.Context(), id(4), time.Time{}, "r", "b"); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := roster.Entries(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[schedule.ID]*schedule.Entry{}
+	for _, e := range entries {
+		got[e.ID] = e
+	}
+	if len(entries) != 2 || got[id(0)] == nil || got[id(1)] == nil {
+		t.Fatalf("Entries = %v, want the one that is as it was and the one that was edited", got)
+	}
+	if e := got[id(0)]; e.Digest != digests[e.ID] || e.Payload != "as it was is prepared" {
+		t.Errorf("of an entry that is as it was: %+v, want the digest %d", e, digests[e.ID])
+	}
+	if e := got[id(1)]; e.Digest == digests[e.ID] {
+		t.Errorf("an entry that was edited has the digest that it had: %+v", e)
 	}
 }
 

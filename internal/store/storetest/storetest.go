@@ -83,8 +83,11 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"a watcher goes on after its connections died", testReconnect},
 		{"requests are told of", testRequests},
 		{"a node that stands by writes nothing", testStandbyWritesNothing},
-		{"a node that stood by knows what another did", testStandbyKnowsWhatAnotherDid},
-		{"a node leads again and again", testStandbyLeadsAgain},
+		{"a node that stood by knows what another did", func(t *testing.T, db Database) { testStandbyKnowsWhatAnotherDid(t, db, 0) }},
+		{"a node that stood by knows what another did, and it holds hardly a definition", func(t *testing.T, db Database) { testStandbyKnowsWhatAnotherDid(t, db, 1) }},
+		{"a node leads again and again", func(t *testing.T, db Database) { testStandbyLeadsAgain(t, db, 0) }},
+		{"a node leads again and again, and it holds hardly a definition", func(t *testing.T, db Database) { testStandbyLeadsAgain(t, db, 1) }},
+		{"definitions are read again as they were told of", testDefinitions},
 		{"shards have entries of their own", testShards},
 		{"pauses hold and end", testPauses},
 

@@ -1,0 +1,87 @@
+package schedule_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+func TestAKeyIsTheIDInFewerBytes(t *testing.T) {
+	for _, tt := range []struct {
+		id  schedule.ID
+		has bool
+	}{
+		{"", true},
+		{"7", true},
+		{"12345678", true},
+		{"123456789012345", true},
+		{"\x00\x80 \x00", true},
+		{"1234567890123456", false},
+		{"4be0643f-1d98-573b-97cd-ca98a65347dd", true},
+		{"019ab2c3-1111-7fff-bfff-ffffffffffff", true},
+		{"4BE0643F-1D98-573B-97CD-CA98A65347DD", false}, // another text is another id
+		{"4be0643f-1d98-573b-17cd-ca98a65347dd", false}, // not as RFC 9562 has it
+		{"4be0643f1d98573b97cdca98a65347dd", false},
+		{"4be0643f-1d98-573b-97cd-ca98a65347d-", false},
+		{"4be0643-f1d98-573b-97cd-ca98a65347dd", false},
+		{"4be0643f-1d98-573b-97cd-ca98a65347dg", false},
+		{"------------------------------------", false},
+		{schedule.ID(strings.Repeat("0", 36)), false},
+		{"urn:uuid:4be0643f-1d98-573b-97cd-ca98a65347dd", false},
+	} {
+		key, has := tt.id.Key()
+		if has != tt.has {
+			t.Errorf("%q has a key: %t, want %t", tt.id, has, tt.has)
+		}
+		if has && key.ID() != tt.id {
+			t.Errorf("the key of %q is that of %q", tt.id, key.ID())
+		}
+	}
+}
+
+func FuzzKey(f *testing.F) {
+	f.Add("12345678", "123456789")
+	f.Add("4be0643f-1d98-573b-97cd-ca98a65347dd", "4be0643f-1d98-573b-97cd-ca98a65347de")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		keyA, okA := schedule.ID(a).Key()
+		keyB, okB := schedule.ID(b).Key()
+		if okA && string(keyA.ID()) != a {
+			t.Errorf("the key of %q is that of %q", a, keyA.ID())
+		}
+		if okA && okB && (keyA == keyB) != (a == b) {
+			t.Errorf("keys of %q and %q are equal: %t", a, b, keyA == keyB)
+		}
+	})
+}
+
+func TestByIDIsAMap(t *testing.T) {
+	var m schedule.ByID[int]
+	ids := []schedule.ID{"7", "4be0643f-1d98-573b-97cd-ca98a65347dd", "an id that is a longer text"}
+	if _, ok := m.Get("7"); ok || m.Len() != 0 {
+		t.Error("the zero ByID is not empty")
+	}
+	m.Delete("7")
+	for i, id := range ids {
+		m.Set(id, i)
+		m.Set(id, i+1)
+	}
+	for i, id := range ids {
+		if got, ok := m.Get(id); !ok || got != i+1 {
+			t.Errorf("Get(%q) = %d, %t, want %d", id, got, ok, i+1)
+		}
+	}
+	all := map[schedule.ID]int{}
+	for id, value := range m.All() {
+		all[id] = value
+	}
+	if len(all) != 3 || m.Len() != 3 || all[ids[2]] != 3 {
+		t.Errorf("it holds %v, want the three ids", all)
+	}
+	for _, id := range ids {
+		m.Delete(id)
+	}
+	if m.Len() != 0 {
+		t.Errorf("%d are left", m.Len())
+	}
+}
