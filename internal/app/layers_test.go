@@ -18,7 +18,7 @@ const module = "github.com/onebeat/onebeat/"
 // it may import of ours, below internal/.
 var layers = map[string]string{
 	"internal/schedule": "", "internal/celery": "", "internal/failpoint": "", // the words
-	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", "internal/audit": "schedule", "internal/forecast": "schedule", "internal/celeryapp": "", "internal/daysoff": "schedule", // the steps
+	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", "internal/audit": "schedule", "internal/forecast": "schedule", "internal/shadow": "schedule", "internal/celeryapp": "", "internal/daysoff": "schedule", // the steps
 	"internal/dispatch":        "schedule celery failpoint",
 	"internal/store":           "schedule failpoint mysqlurl", // the ports, and what serves them
 	"internal/store/storetest": "schedule store audit",
@@ -39,7 +39,7 @@ var layers = map[string]string{
 
 	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring
 	"internal/measure": "app store broker",
-	"cmd/onebeat":      "app measure schedule store broker web audit forecast celeryapp daysoff",
+	"cmd/onebeat":      "app measure schedule store broker web audit forecast celeryapp daysoff shadow",
 }
 
 // The machine's zone decides nothing, and zones are loaded in one place.

@@ -217,6 +217,16 @@ func (s *Store) noteEnds(ended ends) {
 	}
 }
 
+// ReadSources reads the catalogs outside of the database anew.
+func (s *Store) ReadSources(ctx context.Context) error {
+	for _, x := range s.sources {
+		if err := x.refresh(ctx); err != nil {
+			return fmt.Errorf("%s: %w", x, err)
+		}
+	}
+	return nil
+}
+
 // FlushSources tells sources that keep run state too of all that ended. It is for a
 // node that stops.
 func (s *Store) FlushSources(ctx context.Context) error {

@@ -73,7 +73,12 @@ for name in ("a", "b", "c"):
 			}
 		}
 		for round := range 2 {
-			stop(beat(fmt.Sprint("beat ", round)), 6)
+			other := beat(fmt.Sprint("beat ", round))
+			if round == 0 {
+				w.Await(t, 3, time.Minute)
+				shadowAgrees(t, d.flags())
+			}
+			stop(other, 6)
 			stop(onebeat(fmt.Sprint("onebeat ", round)), 6)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			out, err := exec.CommandContext(ctx, binary, "hand-back", "--catalog", "django", "--database", d.url).CombinedOutput()

@@ -193,6 +193,7 @@ redis.hset(prefix + "poison", "definition", redis.hget(prefix + "poison", "defin
 	r.python(t, `redis.rename(prefix + "poison", prefix + "kept"); redis.zrem(prefix + ":schedule", prefix + "poison")`, nil)
 	first := beat("the first RedBeat")
 	w.Await(t, 6, time.Minute)
+	shadowAgrees(t, settings)
 	node := onebeat("onebeat")
 	awaitLog(t, filepath.Join(dir, "onebeat.log"), "nothing is sent yet: the entries are not free")
 	stop(first)
@@ -261,4 +262,19 @@ func awaitArgs(t *testing.T, w *worker.Worker, args string) {
 		}
 		return strings.Join(all, "\n")
 	}, args)
+}
+
+// shadowAgrees looks on while another scheduler runs three entries.
+func shadowAgrees(t *testing.T, settings []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binary, append([]string{"shadow", "--for", "10s", "--patience", "5s", "--json"}, settings...)...).Output()
+	var told struct {
+		Agree    bool
+		Compared int
+	}
+	if jsonErr := json.Unmarshal(out, &told); err != nil || jsonErr != nil || !told.Agree || told.Compared < 9 {
+		t.Errorf("shadow ended with %v (%v): %s; want that the two agree", err, jsonErr, out)
+	}
 }

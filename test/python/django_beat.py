@@ -12,4 +12,4 @@ sys.argv = argv
 from celery import Celery  # noqa: E402
 
 app = Celery("probe", broker=os.environ["DJANGO_BROKER"])
-app.conf.update(timezone="UTC", beat_max_loop_interval=1, broker_connection_retry_on_startup=True)
+app.conf.update(timezone="UTC", beat_max_loop_interval=1, beat_sync_every=1, broker_connection_retry_on_startup=True)
