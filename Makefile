@@ -3,6 +3,7 @@
 # make test     lint and every test, among real servers and workers
 # make check    lint and the tests that need no servers: under a minute
 # make bench    onebeat beside celery beat, django-celery-beat and RedBeat: about six minutes; BENCH="-entries 1000 -lines postgres+redis,beat" for some
+# make microbench   agenda, Next, template, journal, beside what was kept, or OLD=revision; KEEP=1 keeps
 # make failover KILLS=100   nodes are lost: how late slots are then, on each database
 # make differential, make simulate, make model   more of what the tests compare, try and prove
 # make chaos    three nodes among servers, links and clocks that fail, and each slot checked: MINUTES=60 SEED=7 ON=PostgreSQL.and.Redis
@@ -79,6 +80,10 @@ check: lint build .cache/bin/tally
 .PHONY: bench
 bench: deps build
 	@scripts/bench $(BENCH)
+
+.PHONY: microbench
+microbench:
+	@scripts/microbench $(OLD)
 
 .PHONY: demo
 demo: build
