@@ -11,7 +11,6 @@ import (
 
 	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/broker"
-	"github.com/onebeat/onebeat/internal/forecast"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
@@ -115,20 +114,6 @@ func look(ctx context.Context, config app.Config) []finding {
 		add("herd", note, err)
 	}
 	return findings
-}
-
-// herdFrom is how many slots in a second are worth a word: as many leave in a
-// quarter of a second or so, and workers want them all at once.
-const herdFrom = 10_000
-
-// herd tells of the worst second of the coming day, if it is bad.
-func herd(ctx context.Context, rows []store.Row) (string, error) {
-	report, err := forecast.Run(ctx, forecasted(rows), time.Now(), 24*time.Hour, 1, func(int, int) {})
-	if err != nil || len(report.Worst) == 0 || report.Worst[0].Slots < herdFrom {
-		return "", err
-	}
-	worst := report.Worst[0]
-	return fmt.Sprintf("%d slots come in the second of %s: spread them by a splay in their rules, or by H (`onebeat forecast` names them)", worst.Slots, worst.At.Format(time.RFC3339)), nil
 }
 
 func lookAtBroker(ctx context.Context, config app.Config) finding {

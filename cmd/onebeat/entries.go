@@ -300,7 +300,10 @@ func entriesAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return answer(cmd, *asJSON, id, "Added %s (%s).", d.Name, id)
+			if err := answer(cmd, *asJSON, id, "Added %s (%s).", d.Name, id); err != nil {
+				return err
+			}
+			return warnOfHerd(ctx, cmd, s, id)
 		})
 	}
 	settingFlags(cmd, ofDatabase)
@@ -369,12 +372,16 @@ func entriesEdit() *cobra.Command {
 				return "", err
 			}
 		}
-		return "Changed", s.Edit(ctx, row.ID, func(d *store.Definition) {
+		err := s.Edit(ctx, row.ID, func(d *store.Definition) {
 			write(d)
 			if *name != "" {
 				d.Name = *name
 			}
 		})
+		if err == nil && cmd.Flags().Changed("spec") {
+			err = warnOfHerd(ctx, cmd, s, row.ID)
+		}
+		return "Changed", err
 	})
 }
 

@@ -93,38 +93,14 @@ const named = 5
 // with how many of the different specs were counted. It returns an error only
 // when ctx ends.
 func Run(ctx context.Context, entries []Entry, from time.Time, length time.Duration, worst int, progress func(done, all int)) (Report, error) {
-	from = from.UTC()
-	report := Report{From: from, Until: from.Add(min(length, Most)), Entries: len(entries), Worst: []Second{}, Hours: []Hour{}}
-	bySpec := map[string][]int{} // indices of entries
-	var specs []schedule.Spec    // one of each
-	for i, entry := range entries {
-		spec := entry.spec(from, report.Until)
-		text := spec.String()
-		if _, ok := bySpec[text]; !ok {
-			specs = append(specs, spec)
-		}
-		bySpec[text] = append(bySpec[text], i)
+	c, err := count(ctx, entries, from, length, progress)
+	if err != nil {
+		return Report{}, err
 	}
-
-	begin := from.Unix()
-	counts := make([]int64, report.Until.Unix()-begin+1)
-	for i, spec := range specs {
-		times := int64(len(bySpec[spec.String()]))
-		steps := 0
-		for slot := spec.Next(from); !slot.IsZero() && !slot.After(report.Until); slot = spec.Next(slot) {
-			counts[slot.Unix()-begin] += times
-			if steps++; steps%100_000 == 0 && ctx.Err() != nil {
-				return Report{}, ctx.Err()
-			}
-		}
-		if progress(i+1, len(specs)); ctx.Err() != nil {
-			return Report{}, ctx.Err()
-		}
-	}
-
-	for i, n := range counts {
+	report := Report{From: c.from, Until: c.until, Entries: len(entries), Worst: []Second{}, Hours: []Hour{}}
+	for i, n := range c.slots {
 		report.Slots += n
-		at := time.Unix(begin+int64(i), 0).UTC()
+		at := c.at(i)
 		hour := at.Truncate(time.Hour)
 		if last := len(report.Hours); last == 0 || !report.Hours[last-1].At.Equal(hour) {
 			report.Hours = append(report.Hours, Hour{At: hour})
@@ -133,25 +109,92 @@ func Run(ctx context.Context, entries []Entry, from time.Time, length time.Durat
 		of.Slots += n
 		of.Worst = max(of.Worst, n)
 	}
-	for _, i := range highest(counts, worst) {
-		second := Second{At: time.Unix(begin+int64(i), 0).UTC(), Slots: counts[i]}
-		before, through := latest(second.At.Add(-time.Microsecond), from), earliest(second.At.Add(time.Second-time.Microsecond), report.Until)
-		for _, spec := range specs {
-			slot := spec.Next(before)
-			if slot.IsZero() || slot.After(through) {
-				continue
-			}
-			for _, of := range bySpec[spec.String()] {
-				if len(second.Names) < named {
-					second.Names = append(second.Names, entries[of].Name)
-				} else {
-					second.More++
-				}
-			}
-		}
-		report.Worst = append(report.Worst, second)
+	for _, i := range highest(c.slots, worst) {
+		report.Worst = append(report.Worst, c.second(i))
 	}
 	return report, nil
+}
+
+// Fullest returns the fullest of the seconds in which one of the entries, the one of
+// the index, has a slot in the time of the length, at most Most, after from; zero if
+// it has none. It returns an error only when ctx ends.
+func Fullest(ctx context.Context, entries []Entry, index int, from time.Time, length time.Duration) (Second, error) {
+	c, err := count(ctx, entries, from, length, func(int, int) {})
+	if err != nil {
+		return Second{}, err
+	}
+	fullest := -1
+	spec := entries[index].spec(c.from, c.until)
+	for slot := spec.Next(c.from); !slot.IsZero() && !slot.After(c.until); slot = spec.Next(slot) {
+		if i := int(slot.Unix() - c.from.Unix()); fullest < 0 || c.slots[i] > c.slots[fullest] {
+			fullest = i
+		}
+	}
+	if fullest < 0 {
+		return Second{}, nil
+	}
+	return c.second(fullest), nil
+}
+
+// A counting is how many slots entries have in each second of (from, until].
+type counting struct {
+	from, until time.Time
+	entries     []Entry
+	bySpec      map[string][]int // indices of entries
+	specs       []schedule.Spec  // one of each
+	slots       []int64          // by seconds after that of from
+}
+
+func count(ctx context.Context, entries []Entry, from time.Time, length time.Duration, progress func(done, all int)) (*counting, error) {
+	from = from.UTC()
+	c := &counting{from: from, until: from.Add(min(length, Most)), entries: entries, bySpec: map[string][]int{}}
+	for i, entry := range entries {
+		spec := entry.spec(from, c.until)
+		text := spec.String()
+		if _, ok := c.bySpec[text]; !ok {
+			c.specs = append(c.specs, spec)
+		}
+		c.bySpec[text] = append(c.bySpec[text], i)
+	}
+	begin := from.Unix()
+	c.slots = make([]int64, c.until.Unix()-begin+1)
+	for i, spec := range c.specs {
+		times := int64(len(c.bySpec[spec.String()]))
+		steps := 0
+		for slot := spec.Next(from); !slot.IsZero() && !slot.After(c.until); slot = spec.Next(slot) {
+			c.slots[slot.Unix()-begin] += times
+			if steps++; steps%100_000 == 0 && ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+		}
+		if progress(i+1, len(c.specs)); ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	return c, nil
+}
+
+// at is when a second begins.
+func (c *counting) at(i int) time.Time { return time.Unix(c.from.Unix()+int64(i), 0).UTC() }
+
+// second names who is in a second.
+func (c *counting) second(i int) Second {
+	second := Second{At: c.at(i), Slots: c.slots[i]}
+	before, through := latest(second.At.Add(-time.Microsecond), c.from), earliest(second.At.Add(time.Second-time.Microsecond), c.until)
+	for _, spec := range c.specs {
+		slot := spec.Next(before)
+		if slot.IsZero() || slot.After(through) {
+			continue
+		}
+		for _, of := range c.bySpec[spec.String()] {
+			if len(second.Names) < named {
+				second.Names = append(second.Names, c.entries[of].Name)
+			} else {
+				second.More++
+			}
+		}
+	}
+	return second
 }
 
 // highest returns the places of the n highest counts above zero, the highest first

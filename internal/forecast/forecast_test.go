@@ -148,3 +148,26 @@ func TestWhatIsLeftToAnEntryCounts(t *testing.T) {
 		t.Errorf("the worst seconds (-want +got):\n%s", diff)
 	}
 }
+
+func TestFullestIsTheFullestSecondOfAnEntry(t *testing.T) {
+	entries := []forecast.Entry{
+		entry(t, "each hour", "0 * * * *"), entry(t, "at nine", "0 9 * * *"), entry(t, "at ten", "0 10 * * *"), entry(t, "at ten too", "0 10 * * *"),
+		entry(t, "half past", "30 * * * *"), entry(t, "never today", "0 9 1 1 *"),
+	}
+	for i, want := range []forecast.Second{
+		{At: midnight.Add(10 * time.Hour), Slots: 3, Names: []string{"each hour", "at ten", "at ten too"}},
+		{At: midnight.Add(9 * time.Hour), Slots: 2, Names: []string{"each hour", "at nine"}},
+		{At: midnight.Add(10 * time.Hour), Slots: 3, Names: []string{"each hour", "at ten", "at ten too"}},
+		{At: midnight.Add(10 * time.Hour), Slots: 3, Names: []string{"each hour", "at ten", "at ten too"}},
+		{At: midnight.Add(30 * time.Minute), Slots: 1, Names: []string{"half past"}},
+		{},
+	} {
+		got, err := forecast.Fullest(t.Context(), entries, i, midnight, 24*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("Fullest of %s (-want +got):\n%s", entries[i].Name, diff)
+		}
+	}
+}

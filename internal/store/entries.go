@@ -90,6 +90,15 @@ func (s *Store) List(ctx context.Context) ([]Row, error) {
 	return rows, nil
 }
 
+// Count is how many entries there are, good and bad.
+func (s *Store) Count(ctx context.Context) (n int, err error) {
+	err = s.db.each(ctx, "entry_count", func(row scanner) error { return row.Scan(&n) })
+	if err != nil {
+		return 0, fmt.Errorf("count entries: %w", err)
+	}
+	return n, nil
+}
+
 // Find returns the entry of the id, or else the one of the name. A name that
 // several have is an error that lists their ids.
 func (s *Store) Find(ctx context.Context, idOrName string) (Row, error) {
