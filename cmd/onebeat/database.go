@@ -117,7 +117,7 @@ func when(t time.Time, zone string) string {
 	}
 	utc := t.UTC().Format("2006-01-02 15:04:05Z")
 	location, err := schedule.Location(zone)
-	if err != nil || location == time.UTC {
+	if err != nil || location.String() == "UTC" {
 		return utc
 	}
 	return t.In(location).Format("2006-01-02 15:04:05 -0700") + " (" + utc + ")"
