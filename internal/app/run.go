@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,6 +44,8 @@ type node struct {
 	dispatching *dispatch.Metrics
 	metrics     *metrics
 	garbage     collector
+	asked       atomic.Int64 // how often the lease was asked for or renewed
+	exit        func(code int)
 	roster      *store.Roster // once the database has answered, as what follows
 	scanner     *audit.Scanner
 
@@ -58,7 +61,7 @@ type node struct {
 // had claimed is sent and recorded. A database or a broker that is down is
 // waited for; an error is a fault of the settings.
 func Run(ctx context.Context, config Config, log *slog.Logger) error {
-	n := &node{config: config, log: log, clock: newClock(log), name: NodeName(config), dispatching: dispatch.NewMetrics()}
+	n := &node{config: config, log: log, clock: newClock(log), name: NodeName(config), dispatching: dispatch.NewMetrics(), exit: os.Exit}
 	n.metrics = newMetrics(n)
 	var err error
 	if n.celery, err = CelerySettings(config); err != nil {
@@ -273,6 +276,7 @@ func (n *node) work(ctx context.Context) error {
 	group, watching := errgroup.WithContext(watching)
 	group.Go(func() error { return n.watch(watching) })
 	group.Go(func() error { return n.stand(watching) })
+	group.Go(func() error { return n.watchOver(watching) })
 	err := n.take(ctx)
 	stop()
 	return errors.Join(err, group.Wait())
@@ -318,7 +322,7 @@ func (n *node) stand(ctx context.Context) error {
 // take leads whenever the lease comes to this node, until ctx ends.
 func (n *node) take(ctx context.Context) error {
 	for {
-		opts := lease.Options{Logger: n.log, Clock: n.clock.Set}
+		opts := lease.Options{Logger: n.log, Clock: n.clock.Set, Beat: func() { n.asked.Add(1) }}
 		err := lease.Keep(ctx, n.keeper, n.name, opts, func(hold context.Context, term int64) error { return n.lead(ctx, hold, term) })
 		if ctx.Err() != nil {
 			return nil

@@ -176,7 +176,9 @@ func (d *Dispatcher) persist(hold context.Context, what string, failures func(),
 	var chance *rand.Rand
 	for wait := first; ; wait = min(2*wait, longest) {
 		ctx, cancel := context.WithTimeout(hold, d.opts.Attempt)
+		done := d.metrics.begin(what)
 		err := do(ctx)
+		done()
 		cancel()
 		switch {
 		case err == nil:
@@ -196,7 +198,9 @@ func (d *Dispatcher) persist(hold context.Context, what string, failures func(),
 			d.log.Error(what+" fails; trying on", "err", err)
 		}
 		// Spread the tries of several nodes, but stay within a second of the return.
+		done = d.metrics.begin("a rest before " + what)
 		sleep(hold, wait/2+time.Duration(chance.Int64N(int64(wait/2))))
+		done()
 	}
 }
 

@@ -2,6 +2,9 @@ package dispatch
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,11 +28,23 @@ type Metrics struct {
 	lastSent atomic.Int64 // Unix nanoseconds; 0 if nothing was sent yet
 	batches  atomic.Int64 // as open
 	moved    atomic.Int64 // Unix nanoseconds: when a stage last got on
+
+	mu    sync.Mutex
+	calls int64
+	busy  map[int64]Call
+}
+
+// A Call is something that a stage waits for, and that has a bound of seconds: a call of
+// the ledger or the broker, or a rest.
+type Call struct {
+	What   string
+	Number int64 // of this call alone
 }
 
 // NewMetrics returns metrics that count from zero.
 func NewMetrics() *Metrics {
 	m := &Metrics{
+		busy: map[int64]Call{},
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "onebeat_lateness_seconds",
 			Help:    "Time from a slot to the broker's acknowledgement of its message.",
@@ -118,6 +133,32 @@ func (m *Metrics) Stalled() time.Duration {
 		return 0
 	}
 	return time.Duration(time.Now().UnixNano() - m.moved.Load())
+}
+
+// Open returns how many batches are in the stages, and when one of them last got on.
+func (m *Metrics) Open() (batches int64, movedAt time.Time) {
+	return m.batches.Load(), time.Unix(0, m.moved.Load())
+}
+
+// Busy returns what the stages wait for at present.
+func (m *Metrics) Busy() []Call {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.busy))
+}
+
+// begin notes a call until done is called.
+func (m *Metrics) begin(what string) (done func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls++
+	number := m.calls
+	m.busy[number] = Call{what, number}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.busy, number)
+	}
 }
 
 // progress counts batches that came into the stages, or went out of them, or 0

@@ -76,7 +76,10 @@ func (d *Dispatcher) until(hold context.Context, slot time.Time) (time.Time, err
 			return now, nil
 		}
 		// The clock may be set right meanwhile.
-		if !sleep(hold, min(wait, time.Second)) {
+		done := d.metrics.begin("a rest before a slot")
+		slept := sleep(hold, min(wait, time.Second))
+		done()
+		if !slept {
 			return now, context.Cause(hold)
 		}
 	}

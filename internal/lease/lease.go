@@ -52,7 +52,15 @@ type Options struct {
 	// Clock is told the database's clock with each answer: it said now at a moment
 	// that is past by took at most.
 	Clock func(now time.Time, took time.Duration)
+
+	// Beat is called each time that the lease is about to be asked for or renewed: while
+	// it is, Keep gets on.
+	Beat func()
 }
+
+// askFor is how long an answer to Acquire is waited for: a database that is cut off says
+// nothing at all.
+const askFor = 5 * time.Second
 
 func (o Options) tellClock(asked time.Time, l schedule.Lease) { o.Clock(l.Now, time.Since(asked)) }
 
@@ -71,6 +79,9 @@ func Keep(ctx context.Context, locker Locker, owner string, opts Options, work f
 	}
 	if opts.Clock == nil {
 		opts.Clock = func(time.Time, time.Duration) {}
+	}
+	if opts.Beat == nil {
+		opts.Beat = func() {}
 	}
 	held, until, err := wait(ctx, locker, owner, opts)
 	if err != nil {
@@ -100,8 +111,11 @@ func wait(ctx context.Context, locker Locker, owner string, opts Options) (sched
 	told := false
 	var failed string
 	for {
+		opts.Beat()
 		asked := time.Now()
-		l, ok, err := locker.Acquire(ctx, owner)
+		asking, cancel := context.WithTimeout(ctx, askFor)
+		l, ok, err := locker.Acquire(asking, owner)
+		cancel()
 		switch {
 		case err == nil && ok:
 			opts.tellClock(asked, l)
@@ -153,6 +167,7 @@ func renew(locker Locker, held schedule.Lease, until time.Time, opts Options, lo
 			return lost()
 		case <-ticker.C:
 		}
+		opts.Beat()
 		asked := time.Now()
 		// The attempt must not outlive the trust.
 		ctx, cancel := context.WithDeadline(context.Background(), earlier(until, asked.Add(2*every)))

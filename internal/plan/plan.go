@@ -247,6 +247,9 @@ func (p *Planner) State(ctx context.Context) (State, error) {
 	}
 }
 
+// Ticked returns when the loop last went round, by this machine's clock.
+func (p *Planner) Ticked() time.Time { return time.Unix(0, p.ticked.Load()) }
+
 // Idle returns how long ago the loop last went round. It goes round at least
 // once a second while it works.
 func (p *Planner) Idle() time.Duration {
