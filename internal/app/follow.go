@@ -28,10 +28,12 @@ type follower struct {
 	claimed map[string]bool      // requests in the journal: recovery's
 
 	loaded chan struct{} // closed when all entries were told of once
+	ready  chan struct{} // closed when those in the journal were, or all
 
 	mu      sync.Mutex
 	begun   bool
-	full    bool
+	known   bool // ready is closed
+	full    bool // loaded is closed
 	started time.Time
 	active  int                             // entries that were told of while loading
 	latest  map[schedule.ID]schedule.Change // kept back
@@ -54,7 +56,7 @@ func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *met
 	return &follower{
 		planner: planner, metrics: metrics, log: log, garbage: garbage, limits: &dispatch.Limits{},
 		claims: dispatch.ClaimsOf(journal), named: named, claimed: claimed,
-		loaded: make(chan struct{}), started: time.Now(),
+		loaded: make(chan struct{}), ready: make(chan struct{}), started: time.Now(),
 		latest: map[schedule.ID]schedule.Change{},
 		bad:    map[schedule.ID]string{}, disabled: map[schedule.ID]bool{},
 	}
@@ -89,10 +91,11 @@ func (f *follower) fetch(ctx context.Context, catalog definer) error {
 	}
 }
 
-// wait returns true once all entries were told of, false when a context ended first.
-func (f *follower) wait(ctx, hold context.Context) bool {
+// wait returns true once the channel is closed, ready or loaded; false when a context
+// ended first.
+func wait(ctx, hold context.Context, closed <-chan struct{}) bool {
 	select {
-	case <-f.loaded:
+	case <-closed:
 		return true
 	case <-ctx.Done():
 	case <-hold.Done():
@@ -145,6 +148,10 @@ func (f *follower) Apply(ctx context.Context, changes []schedule.Change) error {
 			}
 			return f.named[change.ID]
 		})
+		if !f.known && len(f.latest) == len(f.named) {
+			f.known = true
+			close(f.ready)
+		}
 	}
 	return f.planner.Apply(ctx, changes)
 }
@@ -158,6 +165,10 @@ func (f *follower) Loaded() {
 	}
 	f.full = true
 	close(f.loaded)
+	if !f.known {
+		f.known = true
+		close(f.ready)
+	}
 	f.log.Info("entries loaded", "entries", f.active, "disabled", len(f.disabled), "bad", len(f.bad),
 		"after", time.Since(f.started).Round(time.Millisecond))
 }

@@ -71,6 +71,9 @@ func TestWhatTheJournalNamesWaitsForRecovery(t *testing.T) {
 		if err := f.Apply(t.Context(), []schedule.Change{named, everyMinute("other")}); err != nil {
 			t.Fatal(err)
 		}
+		if !wait(t.Context(), t.Context(), f.ready) {
+			t.Error("recovery waits for entries that it does not need")
+		}
 		if f.present("claimed").Entry != named.Entry {
 			t.Errorf("recovery finds %v, want the entry as it is now", f.present("claimed").Entry)
 		}

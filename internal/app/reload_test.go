@@ -62,7 +62,7 @@ func TestAnEntryIsNotPlannedBeforeWhatWasLeftOfItIsEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Loaded()
-		if !f.wait(ctx, ctx) {
+		if !wait(ctx, ctx, f.loaded) {
 			t.Fatal("wait = false once all were told of")
 		}
 		mustApply(ctx, t, f, schedule.Change{ID: "b", Reason: schedule.ReasonRemoved})
@@ -175,7 +175,7 @@ func TestWaitingForEntriesEndsWithTheLease(t *testing.T) {
 	following(t, nil, func(ctx context.Context, f *follower, _ *strings.Builder) {
 		hold, lose := context.WithCancel(ctx)
 		lose()
-		if f.wait(ctx, hold) {
+		if wait(ctx, hold, f.loaded) {
 			t.Error("wait = true, though the lease ended and nothing was loaded")
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -397,11 +398,11 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	group.Go(func() error { return planner.Run(working) })
 	group.Go(func() error { return n.tendLedger(working) })
 	group.Go(func() error { return n.prolong(working) })
-	group.Go(func() error { return n.roster.Lead(working, 0, follower) })
+	group.Go(func() error { return n.roster.Lead(working, 0, slices.Collect(maps.Keys(follower.named)), follower) })
 	group.Go(func() error { return follower.fetch(working, n.roster) })
 	group.Go(func() error {
 		defer done()
-		if len(journal) > 0 && !follower.wait(ctx, working) { // what was claimed is ended from the entries as they are now
+		if len(journal) > 0 && !wait(ctx, working, follower.ready) { // what was claimed is ended from the entries as they are now
 			return context.Cause(hold)
 		}
 		// A stop need not wait for a broker that is away: what is not recovered
@@ -423,7 +424,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 			return err
 		}
 		group.Go(func() error {
-			if !follower.wait(ctx, working) {
+			if !wait(ctx, working, follower.loaded) {
 				return nil
 			}
 			n.ready()

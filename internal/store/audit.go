@@ -147,10 +147,6 @@ func (r *reading) subject(row *row, options *Options, since time.Time) schedule.
 // until], and for the last slot of each entry before: by entry, in order of slot. The
 // run is good during the call only; its name, task, queue, node and term are not read.
 func (s *Store) Ends(ctx context.Context, ids []schedule.ID, from, until time.Time, each func(*schedule.Run) error) error {
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = string(id)
-	}
 	var run schedule.Run
 	err := s.db.each(ctx, "audit_ends", func(row scanner) error {
 		err := row.Scan((*string)(&run.Entry), instant{&run.Slot}, instant{&run.Through}, &run.Count,
@@ -159,9 +155,17 @@ func (s *Store) Ends(ctx context.Context, ids []schedule.ID, from, until time.Ti
 			return err
 		}
 		return each(&run)
-	}, texts, from, until)
+	}, texts(ids), from, until)
 	if err != nil {
 		return fmt.Errorf("read ends: %w", err)
 	}
 	return nil
+}
+
+func texts(ids []schedule.ID) []string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = string(id)
+	}
+	return texts
 }

@@ -273,6 +273,9 @@ func (w *watch) load(ctx context.Context) error {
 	}
 	calendars := w.reading.calendars
 	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, calendars: calendars, taken: taken}
+	if err := w.before(ctx); err != nil {
+		return err
+	}
 	if err := w.sweep(ctx); err != nil {
 		return err
 	}

@@ -94,10 +94,11 @@ func (r *Roster) Count() int { return int(r.watch.count.Load()) }
 
 // Lead tells the watcher of every entry of the shard, with run state as it is at the
 // time, then of changes as they come, until ctx ends; then it returns nil. The
-// process must hold the shard's lease. Entries whose slots are near come first. Lead
-// returns the watcher's error if it returns one. It waits for Run.
-func (r *Roster) Lead(ctx context.Context, shard int, watcher Watcher) error {
-	l := &lead{ctx: ctx, shard: shard, watcher: watcher, failed: make(chan error, 1), asked: map[string]bool{}}
+// process must hold the shard's lease. The entries of these ids come first, then those
+// whose slots are near. Lead returns the watcher's error if it returns one. It waits for
+// Run.
+func (r *Roster) Lead(ctx context.Context, shard int, first []schedule.ID, watcher Watcher) error {
+	l := &lead{ctx: ctx, shard: shard, ids: texts(first), watcher: watcher, failed: make(chan error, 1), asked: map[string]bool{}}
 	w := r.watch
 	w.mu.Lock()
 	w.coming = append(w.coming, l)
@@ -116,6 +117,7 @@ func (r *Roster) Lead(ctx context.Context, shard int, watcher Watcher) error {
 type lead struct {
 	ctx     context.Context
 	shard   int
+	ids     []string // to be told of first
 	watcher Watcher
 	failed  chan error // has room for one
 
@@ -317,6 +319,24 @@ func (w *watch) begin(ctx context.Context) error {
 	return nil
 }
 
+// before tells those who are told of rows while they are read of what is to come first.
+func (w *watch) before(ctx context.Context) error {
+	var ids []string
+	for _, l := range w.leads {
+		if l.first {
+			ids = append(ids, l.ids...)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	concerned, err := w.lookAtCalendars(ctx)
+	if err != nil {
+		return err
+	}
+	return w.renew(ctx, append(ids, concerned...))
+}
+
 // handOver tells of all entries of the shard. Its lease was taken before: what an
 // earlier holder of it wrote is there to be read, and it writes no more.
 func (w *watch) handOver(ctx context.Context, l *lead) error {
@@ -340,6 +360,9 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	}
 	now, err := w.store.Now(ctx)
 	if err != nil {
+		return err
+	}
+	if err := w.renew(ctx, l.ids); err != nil {
 		return err
 	}
 	p := w.part(func(id string) bool { return first || w.leadOf(id) == l }, now)

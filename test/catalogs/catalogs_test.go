@@ -221,7 +221,7 @@ func watch(t *testing.T, s *store.Store) *watching {
 	ctx, cancel := context.WithCancel(context.Background())
 	roster := s.Roster(1)
 	group := new(errgroup.Group)
-	group.Go(func() error { return roster.Lead(ctx, 0, w) })
+	group.Go(func() error { return roster.Lead(ctx, 0, nil, w) })
 	group.Go(func() error { return roster.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()

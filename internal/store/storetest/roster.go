@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,44 @@ func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database, held int) {
 	}
 	if got := w.now[id(0)].Entry; got == nil || got.After.Before(slot) {
 		t.Errorf("the slot %v that another node sent is owed again: %+v", slot, got)
+	}
+}
+
+// Entries that are to come first do, whether all are read for the first time or known.
+func testFirst(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	const entries = 3000
+	s := open(t, db, store.Options{})
+	var definitions []store.Definition
+	for n := range entries {
+		definitions = append(definitions, store.Definition{Name: fmt.Sprint(n), Task: "t", Spec: "@every 1s", Enabled: true})
+	}
+	if _, err := s.Apply(t.Context(), definitions, false); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := []schedule.ID{rows[entries-1].ID, rows[entries/2].ID, "none has this"}
+	roster := s.Roster(1)
+	for _, when := range []string{"the first time", "known before"} {
+		w := lead(t, roster, 0, wanted...)
+		if when == "the first time" {
+			keep(t, "Run", roster.Run)
+		}
+		w.await("all entries", func() bool { return w.loaded })
+		told := w.told(0)
+		got := map[schedule.ID]bool{told[0].ID: true, told[1].ID: true}
+		if !got[wanted[0]] || !got[wanted[1]] {
+			t.Errorf("%s: told of %s and %s first, want those that were asked for", when, told[0].ID, told[1].ID)
+		}
+		if len(w.now) != entries {
+			t.Errorf("%s: told of %d entries, want %d", when, len(w.now), entries)
+		}
+		w.stop()
 	}
 }
 

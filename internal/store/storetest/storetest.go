@@ -88,6 +88,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"a node leads again and again", func(t *testing.T, db Database) { testStandbyLeadsAgain(t, db, 0) }},
 		{"a node leads again and again, and it holds hardly a definition", func(t *testing.T, db Database) { testStandbyLeadsAgain(t, db, 1) }},
 		{"definitions are read again as they were told of", testDefinitions},
+		{"entries that are to come first do", testFirst},
 		{"shards have entries of their own", testShards},
 		{"pauses hold and end", testPauses},
 
@@ -198,10 +199,10 @@ func watch(t testing.TB, s *store.Store) *watching {
 }
 
 // lead leads on the roster until the test ends, or what it returns is stopped.
-func lead(t testing.TB, roster *store.Roster, shard int) *watching {
+func lead(t testing.TB, roster *store.Roster, shard int, first ...schedule.ID) *watching {
 	t.Helper()
 	w := &watching{t: t, news: make(chan struct{}, 1), now: map[schedule.ID]schedule.Change{}}
-	w.stop = keep(t, "Lead", func(ctx context.Context) error { return roster.Lead(ctx, shard, w) })
+	w.stop = keep(t, "Lead", func(ctx context.Context) error { return roster.Lead(ctx, shard, first, w) })
 	return w
 }
 
