@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -77,7 +80,11 @@ The H of the standard dialect, splay and jitter are spread by "id".`,
 			ask.Kind, ask.Expr = "crontab", args[0]
 			found, err := ask.answer(time.Now())
 			if err != nil {
-				return usage("%s", strings.ReplaceAll(err.Error(), schedule.StandardHint, "--dialect standard"))
+				text := strings.ReplaceAll(err.Error(), schedule.StandardHint, "--dialect standard")
+				if file, ok := cmd.ErrOrStderr().(*os.File); ok && isTerminal(file) {
+					text += caret(err)
+				}
+				return usage("%s", text)
 			}
 			if asJSON {
 				return found.writeJSON(cmd.OutOrStdout())
@@ -94,6 +101,24 @@ The H of the standard dialect, splay and jitter are spread by "id".`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&batch, "batch", false, "answer the JSON lines of standard input")
 	return cmd
+}
+
+// caret returns, for people, two more lines: the text and a mark below the character that is
+// wrong; or nothing, where the fault lies in no one place.
+func caret(err error) string {
+	fault, ok := errors.AsType[*schedule.SpecError](err)
+	if !ok || fault.Offset > len(fault.Text) || fault.Offset == 0 && fault.Field == "" {
+		return ""
+	}
+	blank := func(text string) string {
+		return strings.Map(func(r rune) rune {
+			if unicode.IsPrint(r) {
+				return r
+			}
+			return ' '
+		}, text)
+	}
+	return "\n  " + blank(fault.Text) + "\n  " + strings.Repeat(" ", utf8.RuneCountInString(fault.Text[:fault.Offset])) + "^"
 }
 
 // A question asks for slots: the arguments of next, or a line of its batch.

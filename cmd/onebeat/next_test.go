@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // runNext carries out onebeat next and returns what it printed.
@@ -80,6 +82,25 @@ func TestNextRefusesInOneLine(t *testing.T) {
 		var exit exitError
 		if !errors.As(err, &exit) || exit.code != exitUsage || exit.msg != tt.want || out != "" {
 			t.Errorf("onebeat next %q: error %#v and output %q, want code 2 and %q", tt.args, err, out, tt.want)
+		}
+	}
+}
+
+func TestNextPointsAtTheWrongCharacter(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"0 9 * * 7", "\n  0 9 * * 7\n          ^"},
+		{"61 9 * * *", "\n  61 9 * * *\n  ^"},
+		{"0 9,24 * * *", "\n  0 9,24 * * *\n      ^"},
+		{"CRON_TZ=Asia/Tokyo 0\t9 * * 1,2,8", "\n  CRON_TZ=Asia/Tokyo 0 9 * * 1,2,8\n                                 ^"},
+		{"@every 1d from noon", "\n  @every 1d from noon\n                 ^"},
+		{"@solar sunset ü 7", "\n  @solar sunset ü 7\n                ^"},
+		{`@rules {"weekend": "sat"} 0 9 * * 7`, "\n  @rules {\"weekend\": \"sat\"} 0 9 * * 7\n                                    ^"},
+		{"0 9 * *", ""},
+		{"0 0 30 2 *", "\n  0 0 30 2 *\n      ^"},
+	} {
+		_, err := schedule.ParseSpec(tt.text, "", time.Time{})
+		if got := caret(err); err == nil || got != tt.want {
+			t.Errorf("%s:%s\nwant%s\n(%v)", tt.text, got, tt.want, err)
 		}
 	}
 }

@@ -21,8 +21,8 @@ import (
 // the anchor, or with "wall" through the anchor. As with an Every that is a phase and no beginning.
 //
 // Celery counts each slot from the one before, and so goes on from where that came
-// to be: where clocks change by half an hour, as at Lord Howe, an interval of several hours
-// slips by one for good, and after a midnight in a gap one that is not of whole days by a
+// to be. Where clocks are not changed by or at a whole hour, as at Lord Howe and Chatham, an interval of
+// hours slips by one or two for good, and after a midnight in a gap one that is not of whole days by a
 // day. Here they are back in the grid with the next slot, or the next change.
 type ClockEvery struct {
 	zone     *zone

@@ -55,6 +55,9 @@ func TestPageOfTimeIsTrue(t *testing.T) {
 			t.Errorf("there is no example of %s", zone)
 		}
 	}
+	if release := "release " + schedule.ZoneDataVersion(); !strings.Contains(string(page), release) {
+		t.Errorf("the page does not say %s", release)
+	}
 	if specs < 10 || slots < 30 {
 		t.Errorf("only %d specs and %d slots were found on the page", specs, slots)
 	}

@@ -227,8 +227,14 @@ func BenchmarkLatest(b *testing.B) {
 
 func TestNextDoesNotAllocate(t *testing.T) {
 	at := instant(t, "2026-11-24T00:00:00Z")
-	for _, text := range []string{"*/15 * * * *", "0 0 29 2 mon", "@standard */7 0 9 L,15W * 5L,mon#2", "DST=celery 30 2 * * *", "@every 90s", "@every 1d wall", "@every 90m relative", "@every 3d relative", "@at 2027-01-01T00:00:00Z", "@solar sunset 35.6895 139.6917"} {
-		spec := parse(t, text, "America/New_York")
+	for _, text := range []string{
+		"*/15 * * * *", "0 0 29 2 mon", "@standard */7 0 9 L,15W * 5L,mon#2", "DST=celery 30 2 * * *", "@every 90s", "@every 1d wall", "@every 90m relative", "@every 3d relative", "@at 2027-01-01T00:00:00Z", "@solar sunset 35.6895 139.6917",
+		`@rules {"weekend": "sat,sun", "shift": "next", "offset": "-1h", "jitter": "1h", "also": ["0 18 * * 5"], "except": ["2026-12-25", "0 9 1 * *"], "start": "2026-01-01"} 0 9 * * *`,
+	} {
+		spec, err := schedule.Reading{Zone: "America/New_York", Key: "7"}.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if n := testing.AllocsPerRun(100, func() { spec.Next(at) }); n != 0 {
 			t.Errorf("%s: Next allocates %v times", text, n)
 		}
