@@ -38,7 +38,7 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 	chance := rand.New(rand.NewPCG(seed, 0))
 	d, b := startDatabase(t, databaseKind), startBroker(t, brokerKind)
 	nodes := []*node{newNode(t, "a", d, b, old), newNode(t, "b", d, b, old), newNode(t, "c", d, b, old)}
-	if out, err := nodes[0].command(t.Context(), "migrate"); err != nil {
+	if out, err := nodes[0].verb(t.Context(), "migrate"); err != nil {
 		t.Fatalf("onebeat migrate: %v\n%s", err, out)
 	}
 	entries := makeEntries()
@@ -52,7 +52,7 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 	defer beside.Wait()
 	consuming, stopConsuming := context.WithCancel(t.Context())
 	defer stopConsuming()
-	taken := &consumer{}
+	taken := &consumer{read: readRedis}
 	beside.Go(func() { taken.run(consuming, brokerKind, b.URL()) })
 	editing, stopEditing := context.WithCancel(t.Context())
 	defer stopEditing()
@@ -114,7 +114,7 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 	}
 	// The ledger is held against the specs by the product's own means too; only how late
 	// is fine was said by the faults.
-	audit, err := nodes[0].command(t.Context(), "audit", "--since", began.UTC().Format(time.RFC3339), "--until", until.UTC().Format(time.RFC3339), "--late", "2h")
+	audit, err := nodes[0].verb(t.Context(), "audit", "--since", began.UTC().Format(time.RFC3339), "--until", until.UTC().Format(time.RFC3339), "--late", "2h")
 	if err != nil {
 		v.wrong = append(v.wrong, fmt.Sprintf("onebeat audit: %v\n%s", err, audit))
 	}

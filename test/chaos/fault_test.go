@@ -34,12 +34,12 @@ type trouble struct {
 
 // A nemesis makes things go wrong.
 type nemesis struct {
-	t        *testing.T
+	t        testing.TB
 	chance   *rand.Rand
 	nodes    []*node
-	database *database
+	database *database // nil where there is none
 	broker   *server.Server
-	worker   *worker.Worker
+	worker   *worker.Worker // nil where there is none
 
 	busy    map[string]bool
 	healing chan struct{} // closed when all is to be well again
@@ -159,6 +159,9 @@ func (n *nemesis) watch() {
 
 // leader is the node that holds the lease, or nil if that can't be told now.
 func (n *nemesis) leader() *node {
+	if n.database == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	var owner string
@@ -225,7 +228,7 @@ func (n *nemesis) trouble(kind string, at *node, length, delay, step time.Durati
 	case "rolling upgrade":
 		return n.upgrade(kind)
 	case "database cut", "database stalled", "database slow":
-		if n.database.server == nil {
+		if n.database == nil || n.database.server == nil {
 			return trouble{kind: kind, needs: []string{"nothing"}, do: func(func()) error { return nil }}
 		}
 		return trouble{kind, about, of(" database"), 0, harm(kind, at.database, delay)}
@@ -248,7 +251,7 @@ func (n *nemesis) trouble(kind string, at *node, length, delay, step time.Durati
 			return at.stepClock(0)
 		}}
 	case "database server killed", "database server stopped":
-		if n.database.server == nil {
+		if n.database == nil || n.database.server == nil {
 			return trouble{kind: kind, needs: []string{"nothing"}, do: func(func()) error { return nil }}
 		}
 		return trouble{kind, fmt.Sprintf("%s for %v", kind, length.Round(100*time.Millisecond)), []string{"database"}, 0, func(lasting func()) error {
@@ -256,12 +259,11 @@ func (n *nemesis) trouble(kind string, at *node, length, delay, step time.Durati
 		}}
 	}
 	return trouble{kind, fmt.Sprintf("%s for %v", kind, length.Round(100*time.Millisecond)), []string{"broker"}, 1, func(lasting func()) error {
-		n.worker.Stop(n.t)
-		if err := away(n.broker, kind == "broker server killed", lasting); err != nil {
-			return err
+		if n.worker != nil {
+			n.worker.Stop(n.t)
+			defer n.worker.Start(n.t)
 		}
-		n.worker.Start(n.t)
-		return nil
+		return away(n.broker, kind == "broker server killed", lasting)
 	}}
 }
 

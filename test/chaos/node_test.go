@@ -34,15 +34,19 @@ type node struct {
 	build   binary
 	process *process.Process
 	starts  int
+	command func() (process.Command, error) // of the next process
 }
 
 // newNode makes a place with links.
-func newNode(t *testing.T, name string, d *database, b *server.Server, build binary) *node {
+func newNode(t testing.TB, name string, d *database, b *server.Server, build binary) *node {
 	t.Helper()
 	n := &node{name: name, dir: t.TempDir(), build: build}
 	n.clock = filepath.Join(n.dir, "clock")
-	n.urls[0] = d.url
-	if d.server != nil {
+	n.command = n.serve
+	if d != nil {
+		n.urls[0] = d.url
+	}
+	if d != nil && d.server != nil {
 		n.database, n.urls[0] = link(t, d.url)
 	}
 	n.broker, n.urls[1] = link(t, b.URL())
@@ -56,7 +60,7 @@ func newNode(t *testing.T, name string, d *database, b *server.Server, build bin
 }
 
 // link puts a proxy before a server and returns the URL through it.
-func link(t *testing.T, to string) (*brokertest.Proxy, string) {
+func link(t testing.TB, to string) (*brokertest.Proxy, string) {
 	t.Helper()
 	at, err := url.Parse(to)
 	if err != nil {
@@ -82,19 +86,24 @@ func (n *node) settings() ([]string, error) {
 
 func (n *node) log() string { return filepath.Join(n.dir, "log") }
 
-// start starts the node's build. Each process has a name of its own.
+// start starts the node's process.
 func (n *node) start() error {
-	settings, err := n.settings()
-	if err != nil {
-		return err
+	command, err := n.command()
+	if err == nil {
+		n.process, err = process.Start(command)
 	}
+	return err
+}
+
+// serve is `onebeat serve` by the node's build. Each process has a name of its own.
+func (n *node) serve() (process.Command, error) {
+	settings, err := n.settings()
 	n.starts++
 	args := append([]string{"serve", "--node", fmt.Sprintf("%s-%d", n.name, n.starts), "--log-format", "json", "--log-level", "warn"}, settings...)
-	n.process, err = process.Start(process.Command{
+	return process.Command{
 		Path: n.build.path, Args: args, Log: n.log(), Dir: n.dir,
 		Env: []string{failpoint.StepEnv + "=" + n.clock},
-	})
-	return err
+	}, err
 }
 
 // stop ends the process as a deployment does.
@@ -127,8 +136,8 @@ func (n *node) stepClock(step time.Duration) error {
 	return os.Rename(next, n.clock)
 }
 
-// command runs a verb that ends by itself.
-func (n *node) command(ctx context.Context, args ...string) (string, error) {
+// verb runs one that ends by itself.
+func (n *node) verb(ctx context.Context, args ...string) (string, error) {
 	settings, err := n.settings()
 	if err != nil {
 		return "", err

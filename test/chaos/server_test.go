@@ -182,7 +182,7 @@ func (m *moment) Scan(value any) error {
 }
 
 // startBroker starts a broker of the test's own that keeps what it has taken.
-func startBroker(t *testing.T, kind string) *server.Server {
+func startBroker(t testing.TB, kind string) *server.Server {
 	t.Helper()
 	var s *server.Server
 	var err error

@@ -25,6 +25,8 @@ type arrival struct {
 // A consumer takes what arrives on the queue for volume, each message once and none
 // twice, also when the broker goes away in the middle.
 type consumer struct {
+	read func(text string, at time.Time) (arrival, error) // a message as kombu keeps it in a list
+
 	mu    sync.Mutex
 	taken []arrival
 	fault error // a message that can't be read
@@ -95,7 +97,7 @@ func (c *consumer) ofRedis(ctx context.Context, url string) {
 		}
 		now := time.Now()
 		for i := len(texts) - 1; i >= 0; i-- { // the oldest is the last
-			c.take(readRedis(texts[i], now))
+			c.take(c.read(texts[i], now))
 		}
 		select {
 		case <-ctx.Done():
