@@ -7,6 +7,7 @@
 # make failover KILLS=100   nodes are lost: how late slots are then, on each database
 # make differential, make simulate, make model   more of what the tests compare, try and prove
 # make chaos    three nodes among servers, links and clocks that fail, and each slot checked: MINUTES=60 SEED=7 ON=PostgreSQL.and.Redis
+# make crash    every failpoint in every way, with every database, broker and misfire policy: an hour or so
 # make stack    private servers for tests: alone until Ctrl-C, or around CMD="go test ./internal/store/..."
 
 SHELL := /bin/bash
@@ -67,6 +68,11 @@ failover: KILLS ?= 100
 failover: WAYS ?= .
 failover: deps .cache/bin/stack
 	@.cache/bin/stack -services postgres,mariadb,redis -- env ONEBEAT_KILLS=$(KILLS) go test -timeout 240m -v -run '^TestFailover$$/./$(WAYS)' ./test/e2e
+
+# The tests take a part of this that has each point in each way, and each pair of the others.
+.PHONY: crash
+crash: deps .cache/bin/stack
+	@.cache/bin/stack $(STACKFLAGS) -- env ONEBEAT_LONG=1 go test -count 1 -timeout 4h -v -run 'AnyCrash|FailpointIsHit' ./test/e2e
 
 # The model in docs/design, exhaustively: about twenty minutes. The tests check less of it.
 .PHONY: model

@@ -2,7 +2,8 @@
 //
 // ONEBEAT_FAILPOINT="name=action" arms one point; "name=action@n" acts on the
 // n-th passing. Actions: kill (SIGKILL to this very process), error, and a
-// duration such as 300ms to wait. Unarmed, a point costs one comparison.
+// duration such as 300ms to wait; that it did one of the last two is said on standard
+// error. Unarmed, a point costs one comparison.
 //
 // ONEBEAT_CLOCK_STEP=FILE steps this process's wall clock, as a person or a time
 // service would step the machine's: see Step.
@@ -70,11 +71,16 @@ func Here(name string) error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // the signal may take a moment to arrive
 	case "error":
+		tell(name)
 		return fmt.Errorf("failpoint %s", name)
 	default:
 		if wait, err := time.ParseDuration(action); err == nil {
+			tell(name)
 			time.Sleep(wait)
 		}
 		return nil
 	}
 }
+
+// tell says on standard error that the point acted, as a line of a log of JSON.
+func tell(name string) { fmt.Fprintf(os.Stderr, "{\"msg\":\"failpoint\",\"point\":%q}\n", name) }

@@ -30,7 +30,7 @@ const (
 // the row says, on the queue that the routes say.
 func TestRowsBecomeTasks(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{postgres, sqlite} {
+	for _, kind := range []string{postgres, mariadb, sqlite} {
 		for _, queues := range []string{redis, rabbitmq} {
 			for _, python := range pythons {
 				t.Run(fmt.Sprintf("%s, %s, Celery %s", kind, queues, strings.Trim(python.celery, ".")), func(t *testing.T) {

@@ -29,7 +29,7 @@ func (s *site) herd(t *testing.T, size int) map[string]grid {
 // how much later slots are then is logged.
 func TestASecondNodeTakesOver(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{postgres, sqlite} {
+	for _, kind := range []string{postgres, mariadb, sqlite} {
 		for _, queues := range []string{redis, rabbitmq} {
 			t.Run(kind+", "+queues, func(t *testing.T) {
 				t.Parallel()
@@ -85,7 +85,7 @@ func worst(runs []recorded, after, until time.Time) (worst time.Duration) {
 // while another leads: it sends nothing.
 func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{postgres, sqlite} {
+	for _, kind := range []string{postgres, mariadb, sqlite} {
 		for _, queues := range []string{redis, rabbitmq} {
 			t.Run(kind+", "+queues, func(t *testing.T) {
 				t.Parallel()

@@ -194,7 +194,7 @@ func TestTheFirstStart(t *testing.T) {
 func TestMisfires(t *testing.T) {
 	t.Parallel()
 	const period = 4 * time.Second
-	for _, kind := range []string{postgres, sqlite} {
+	for _, kind := range []string{postgres, mariadb, sqlite} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, kind, redis)
