@@ -103,12 +103,36 @@ func wait(ctx, hold context.Context, closed <-chan struct{}) bool {
 	return false
 }
 
-// present returns the present definition of an entry that the journal names, or why it
-// has none. It is asked before begin.
-func (f *follower) present(id schedule.ID) schedule.Change {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.latest[id]
+// present returns the present definition of an entry, or, of one that the journal names,
+// why it has none. It is asked before begin. Of another it asks the catalog once that is
+// loaded, until ctx ends: a broker may have lost messages of any entry.
+func (f *follower) present(ctx context.Context, catalog definer, id schedule.ID) schedule.Change {
+	if f.named[id] {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.latest[id]
+	}
+	change := schedule.Change{ID: id}
+	if !wait(ctx, ctx, f.loaded) {
+		return change
+	}
+	for failed := false; ; failed = true {
+		entries, err := catalog.Entries(ctx, []schedule.ID{id})
+		if err == nil {
+			if len(entries) > 0 {
+				change.Entry = entries[0]
+			}
+			return change
+		}
+		if !failed && ctx.Err() == nil {
+			f.log.Error("an entry cannot be read; trying on", "entry_id", id, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return change
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // begin hands what was kept back to the planner, and from then on everything as

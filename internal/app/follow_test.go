@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -74,8 +75,8 @@ func TestWhatTheJournalNamesWaitsForRecovery(t *testing.T) {
 		if !wait(t.Context(), t.Context(), f.ready) {
 			t.Error("recovery waits for entries that it does not need")
 		}
-		if f.present("claimed").Entry != named.Entry {
-			t.Errorf("recovery finds %v, want the entry as it is now", f.present("claimed").Entry)
+		if f.present(t.Context(), nil, "claimed").Entry != named.Entry {
+			t.Errorf("recovery finds %v, want the entry as it is now", f.present(t.Context(), nil, "claimed").Entry)
 		}
 		if ids, _ := pulled(t, planner, 1); ids[0] != "other" {
 			t.Errorf("pulled %v before the recovery, want the other entry alone", ids)
@@ -90,4 +91,45 @@ func TestWhatTheJournalNamesWaitsForRecovery(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A broker that has lost messages may have lost those of entries that the journal does
+// not name, as after a crash that left nothing open. They are read from the catalog.
+func TestRecoveryKnowsEntriesThatTheJournalDoesNotName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, f := follow(t, nil)
+		other := everyMinute("other")
+		catalog := &brokenCatalog{fails: 3, entry: other.Entry}
+		present := make(chan schedule.Change, 1)
+		go func() { present <- f.present(t.Context(), catalog, "other") }()
+		synctest.Wait()
+		select {
+		case change := <-present:
+			t.Fatalf("recovery is told of %v before all entries are loaded", change)
+		default:
+		}
+		f.Loaded()
+		if change := <-present; change.Entry != other.Entry {
+			t.Errorf("recovery finds %v, want the entry", change.Entry)
+		}
+		if change := f.present(t.Context(), catalog, "gone"); change.Entry != nil {
+			t.Errorf("recovery finds %v of an entry that is not there", change.Entry)
+		}
+	})
+}
+
+// A brokenCatalog has one entry, and cannot be read the first times.
+type brokenCatalog struct {
+	fails int
+	entry *schedule.Entry
+}
+
+func (c *brokenCatalog) Entries(_ context.Context, ids []schedule.ID) ([]*schedule.Entry, error) {
+	if c.fails--; c.fails >= 0 {
+		return nil, errors.New("the database is away")
+	}
+	if ids[0] != c.entry.ID {
+		return nil, nil
+	}
+	return []*schedule.Entry{c.entry}, nil
 }

@@ -69,10 +69,10 @@ func TestAnEntryIsNotPlannedBeforeWhatWasLeftOfItIsEnded(t *testing.T) {
 		if got := pulledWithin(ctx, f.planner, 90*time.Second); got != "" {
 			t.Errorf("before begin %q was due, want nothing", got)
 		}
-		if e := f.present("a").Entry; e == nil || e.ID != "a" {
+		if e := f.present(t.Context(), nil, "a").Entry; e == nil || e.ID != "a" {
 			t.Errorf("entry(a) = %v, want its definition", e)
 		}
-		if e := f.present("b").Entry; e != nil {
+		if e := f.present(t.Context(), nil, "b").Entry; e != nil {
 			t.Errorf("entry(b) = %v, want none: it was removed", e)
 		}
 		if err := f.begin(ctx); err != nil {

@@ -410,7 +410,8 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 		recovering, stop := context.WithCancel(working)
 		defer stop()
 		defer context.AfterFunc(ctx, stop)()
-		seq, err := dispatcher.Recover(recovering, term, seq, journal, follower.present)
+		present := func(id schedule.ID) schedule.Change { return follower.present(recovering, n.roster, id) }
+		seq, err := dispatcher.Recover(recovering, term, seq, journal, present)
 		if ctx.Err() != nil {
 			return nil
 		}
