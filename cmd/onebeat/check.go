@@ -110,6 +110,15 @@ func look(ctx context.Context, config app.Config) []finding {
 	if note := zones.ofEntries(rows); note != "" {
 		add("zones of entries", note, nil)
 	}
+	windows, _, err := s.Windows(ctx)
+	if err != nil {
+		add("windows", "", explain(err))
+	}
+	for _, window := range windows {
+		if window.Problem != "" {
+			findings = append(findings, finding{"window " + window.Name, false, window.Problem})
+		}
+	}
 	if note, err := herd(ctx, rows); note != "" || err != nil {
 		add("herd", note, err)
 	}

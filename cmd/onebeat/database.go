@@ -70,6 +70,8 @@ func opened(cmd *cobra.Command, mayMake bool, atMost time.Duration, do func(ctx 
 		return usage("%v", store.ErrNoEntry)
 	case errors.Is(err, store.ErrNoCalendar):
 		return usage("%v", store.ErrNoCalendar)
+	case errors.Is(err, store.ErrNoWindow):
+		return usage("%v", store.ErrNoWindow)
 	case errors.Is(err, store.ErrNotPaused):
 		return usage("%v", store.ErrNotPaused)
 	}

@@ -176,7 +176,11 @@ func entriesShow() *cobra.Command {
 			if *asJSON {
 				return printJSON(cmd.OutOrStdout(), v.printed())
 			}
-			return printEntry(cmd.OutOrStdout(), v, zoneOf(row, config))
+			_, windows, err := s.Windows(ctx)
+			if err != nil {
+				return err
+			}
+			return printEntry(cmd.OutOrStdout(), v, windows, zoneOf(row, config))
 		})
 	}
 	settingFlags(cmd, ofDatabase)
@@ -184,7 +188,7 @@ func entriesShow() *cobra.Command {
 }
 
 // printEntry prints one entry for people.
-func printEntry(out io.Writer, v view, zone string) error {
+func printEntry(out io.Writer, v view, windows *schedule.Windows, zone string) error {
 	return printTable(out, func(w io.Writer) {
 		line := func(name, value string) {
 			if value != "" {
@@ -213,7 +217,11 @@ func printEntry(out io.Writer, v view, zone string) error {
 		line("last run", when(v.LastRunAt, zone))
 		line("runs", fmt.Sprint(v.TotalRunCount))
 		for slot, n := v.Next, 0; !slot.IsZero() && n < 5; slot, n = v.Entry.Spec.Next(slot), n+1 {
-			line("next", when(slot, zone))
+			text := when(slot, zone)
+			if held, _ := windows.Closed(v.Entry, slot); held != "" {
+				text += ", skipped: " + held
+			}
+			line("next", text)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,12 +107,22 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 		e.say("Its spec as it is now, %s, has no slot at %s: those around it are %s and %s.", row.Spec, when(slot, zone),
 			when(schedule.Latest(spec, slot.AddDate(-5, 0, 0), slot), zone), when(spec.Next(slot), zone))
 	}
+	held := ""
+	if row.Entry != nil {
+		_, windows, err := s.Windows(ctx)
+		if err != nil {
+			return e, err
+		}
+		held, _ = windows.Closed(row.Entry, slot)
+	}
 	if found {
 		e.State = run.State
 		e.say("%s", runInWords(run, slot, row, zone))
 		return e, nil
 	}
 	switch {
+	case slot.After(now) && row.Entry != nil && held != "":
+		e.say("%s is still to come and will be skipped: it lies in the %s.", when(slot, zone), held)
 	case slot.After(now):
 		e.say("%s is still to come.", when(slot, zone))
 	case row.Entry != nil && !slot.After(row.Entry.After):
@@ -203,6 +214,9 @@ func skippedBecause(reason string) string {
 		return "as many runs as the entry's rules allow had been sent"
 	case schedule.ReasonExpired:
 		return "its message had expired"
+	}
+	if strings.HasPrefix(reason, schedule.ReasonWindow) {
+		return "it lay in the " + reason
 	}
 	return reason
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/forecast"
+	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -56,8 +57,12 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 			if err != nil {
 				return err
 			}
+			_, windows, err := s.Windows(ctx)
+			if err != nil {
+				return err
+			}
 			shown := newProgress(cmd)
-			report, err := forecast.Run(ctx, forecasted(rows), begin, length, worst, func(done, all int) { shown.say("%d of %d specs", done, all) })
+			report, err := forecast.Run(ctx, forecasted(rows, windows), begin, length, worst, func(done, all int) { shown.say("%d of %d specs", done, all) })
 			shown.done()
 			if err != nil {
 				return err
@@ -72,12 +77,12 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 	return cmd
 }
 
-// forecasted are the entries that have slots.
-func forecasted(rows []store.Row) []forecast.Entry {
+// forecasted are the entries that have slots outside of windows.
+func forecasted(rows []store.Row, windows *schedule.Windows) []forecast.Entry {
 	var entries []forecast.Entry
 	for _, row := range rows {
 		if row.Entry != nil {
-			entries = append(entries, forecast.Entry{Name: row.Name, Spec: row.Entry.Spec, Left: max(row.Limit.Runs-row.Limit.Sent, 0)})
+			entries = append(entries, forecast.Entry{Name: row.Name, Spec: windows.Outside(row.Entry), Left: max(row.Limit.Runs-row.Limit.Sent, 0)})
 		}
 	}
 	return entries

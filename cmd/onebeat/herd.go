@@ -22,7 +22,7 @@ const herdAhead = 24 * time.Hour
 
 // herd tells of the worst second of the coming day, if it is bad.
 func herd(ctx context.Context, rows []store.Row) (string, error) {
-	report, err := forecast.Run(ctx, forecasted(rows), time.Now(), herdAhead, 1, func(int, int) {})
+	report, err := forecast.Run(ctx, forecasted(rows, nil), time.Now(), herdAhead, 1, func(int, int) {})
 	if err != nil || len(report.Worst) == 0 {
 		return "", err
 	}
@@ -69,6 +69,6 @@ func herdOf(ctx context.Context, s *store.Store, id schedule.ID) (string, error)
 	if i < 0 {
 		return "", nil // it has no slots
 	}
-	second, err := forecast.Fullest(ctx, forecasted(rows), i, time.Now(), herdAhead)
+	second, err := forecast.Fullest(ctx, forecasted(rows, nil), i, time.Now(), herdAhead)
 	return inHerd(second), err
 }

@@ -85,7 +85,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%v: see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(devCommand(), serveCommand(), checkCommand(), migrateCommand(), entriesCommand(), calendarsCommand(), runsCommand(), auditCommand(), forecastCommand(), benchCommand(), importCommand(), shadowCommand(), handBackCommand(), explainCommand(), healthCommand(), nextCommand(), versionCommand())
+	root.AddCommand(devCommand(), serveCommand(), checkCommand(), migrateCommand(), entriesCommand(), calendarsCommand(), windowsCommand(), runsCommand(), auditCommand(), forecastCommand(), benchCommand(), importCommand(), shadowCommand(), handBackCommand(), explainCommand(), healthCommand(), nextCommand(), versionCommand())
 	root.SetHelpCommand(helpCommand())
 	return root
 }

@@ -227,6 +227,10 @@ func (f *follower) submit(ctx context.Context, requests []store.Request) error {
 func (f *follower) tell(changes []schedule.Change) {
 	var active, ended, bad int
 	for _, change := range changes {
+		if change.Windows != nil {
+			f.log.Info("windows changed")
+			continue
+		}
 		problem := ""
 		if change.Reason == schedule.ReasonBadRow && change.Entry == nil {
 			problem = change.Problem

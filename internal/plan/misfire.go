@@ -11,8 +11,10 @@ import (
 const walked = 100_000
 
 // settle judges the slots of it that are later than its grace at now, moves it on
-// to the first slot that is still owed, and appends what ended unsent to dues.
-func (a *agenda) settle(it *item, now time.Time, dues []schedule.Due) []schedule.Due {
+// to the first slot that is still owed, and appends what ended unsent to dues. Where
+// windows begin or end among them, it judges those up to there, and the policy's bounds
+// count for those.
+func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues []schedule.Due) []schedule.Due {
 	e := it.entry
 	policy := e.Misfire
 	grace := policy.Grace
@@ -24,6 +26,12 @@ func (a *agenda) settle(it *item, now time.Time, dues []schedule.Due) []schedule
 		return dues
 	}
 	first, before := it.slot(), it.slot().Add(-time.Microsecond)
+	if reason, until := windows.Closed(e, first); reason != "" {
+		return a.pass(it, late, until, reason, dues)
+	}
+	if begin := windows.Begins(e, first); !begin.IsZero() && !begin.After(late) {
+		late = begin.Add(-time.Microsecond)
+	}
 	last := schedule.Latest(e.Spec, before, late) // of the missed ones
 
 	var keep time.Time // the first missed slot that is still owed
@@ -35,7 +43,7 @@ func (a *agenda) settle(it *item, now time.Time, dues []schedule.Due) []schedule
 		end = schedule.Skipped
 		keep = lastOf(e.Spec, before, late, policy.Count)
 	default:
-		next := e.Spec.Next(last)
+		next := windows.Next(e, last)
 		if next.IsZero() || next.After(now) {
 			keep = last
 		} // else that next one is late, not missed: all coalesce into it
@@ -62,6 +70,18 @@ func (a *agenda) settle(it *item, now time.Time, dues []schedule.Due) []schedule
 	it.kept = last.UnixMicro() + 1
 	a.set(it, keep)
 	return dues
+}
+
+// pass ends the missed slots of it that a window holds.
+func (a *agenda) pass(it *item, late, until time.Time, reason string, dues []schedule.Due) []schedule.Due {
+	first, through := it.slot(), until.Add(-time.Microsecond)
+	if late.Before(through) {
+		through = late
+	}
+	last := schedule.Latest(it.entry.Spec, first.Add(-time.Microsecond), through)
+	it.from = last.UnixMicro()
+	a.set(it, it.entry.Spec.Next(last))
+	return append(dues, ended(it.entry, first, last, schedule.Skipped, reason))
 }
 
 // ended is the due for the slots from first through last, which nothing is sent for.

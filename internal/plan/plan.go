@@ -69,6 +69,8 @@ type Planner struct {
 	left   left
 	urgent []schedule.Due // runs that people asked for, and ends of pauses
 	taken  int            // how many slots were handed over last
+
+	windows *schedule.Windows
 }
 
 type applying struct {
@@ -285,13 +287,16 @@ func (p *Planner) take(max int) []schedule.Due {
 			break
 		}
 		slot := it.next
-		dues = p.agenda.settle(it, now, dues)
+		dues = p.agenda.settle(it, now, p.windows, dues)
 		if it.at == absent || it.next != slot {
 			continue // what was missed is settled; the rest waits for its turn
 		}
-		dues = append(dues, schedule.Due{Entry: it.entry, Slot: it.slot()})
+		due := p.due(it)
+		dues = append(dues, due)
 		p.agenda.set(it, it.entry.Spec.Next(it.slot()))
-		p.leave(it, slot, now)
+		if due.State == "" { // else nobody seals it
+			p.leave(it, slot, now)
+		}
 	}
 	p.taken = len(dues)
 	if len(dues) > 0 {
@@ -300,8 +305,23 @@ func (p *Planner) take(max int) []schedule.Due {
 	return dues
 }
 
+// due is the coming slot of it. One that a window holds is settled by that: a new
+// definition does not answer for it.
+func (p *Planner) due(it *item) schedule.Due {
+	due := schedule.Due{Entry: it.entry, Slot: it.slot()}
+	if reason, _ := p.windows.Closed(it.entry, due.Slot); reason != "" {
+		due.State, due.Reason, due.Through, due.Count = schedule.Skipped, reason, due.Slot, 1
+		it.from = max(it.from, it.next)
+	}
+	return due
+}
+
 // apply takes one change over.
 func (p *Planner) apply(c schedule.Change) {
+	if c.Windows != nil {
+		p.windows = c.Windows
+		return
+	}
 	it, _ := p.items.Get(c.ID)
 	switch {
 	case c.Entry == nil && it == nil:

@@ -31,6 +31,7 @@ type Ruled struct {
 	jitter time.Duration
 	key    string
 	limit  Limit
+	group  string
 	start  time.Time // zero: none
 	end    time.Time
 
@@ -52,6 +53,7 @@ type rules struct {
 	End       string   `json:"end,omitempty"`       // no slot after
 	Runs      int64    `json:"max_runs,omitempty"`  // so many are sent in all
 	Then      string   `json:"then,omitempty"`      // of the row after the last slot: keep, disable (with max_runs, unless set) or delete
+	Group     string   `json:"group,omitempty"`     // by which windows may concern it
 	Key       string   `json:"key,omitempty"`       // what splay and jitter go by, the entry's id unless set
 }
 
@@ -98,7 +100,7 @@ func (r Reading) parseRuled(text string) (Spec, error) {
 // jsonFault says in words what is wrong with rules.
 func jsonFault(err error) string {
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return name + " is not known: write also, except, weekend, calendars, shift, offset, splay, jitter, start, end, max_runs or then"
+		return name + " is not known: write also, except, weekend, calendars, shift, offset, splay, jitter, start, end, max_runs, then or group"
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrong.Field == "" {
@@ -118,7 +120,7 @@ func (r Reading) rule(written rules, base Spec) (*Ruled, error) {
 	if err != nil {
 		return nil, err
 	}
-	ruled := &Ruled{specs: []Spec{base}, zone: z, key: r.Key}
+	ruled := &Ruled{specs: []Spec{base}, zone: z, key: r.Key, group: written.Group}
 	if written.Key != "" {
 		ruled.key = written.Key
 	}

@@ -287,8 +287,12 @@ type Limit struct {
 // Over reports whether as many were sent as may be.
 func (l Limit) Over() bool { return l.Runs > 0 && l.Sent >= l.Runs }
 
-// A Change is news of one entry.
+// A Change is news of one entry, or of all windows.
 type Change struct {
+	// Windows, where there are some, are those that hold from now on: the change is
+	// no entry's then.
+	Windows *Windows
+
 	ID    ID
 	Entry *Entry // nil when there is nothing to plan: Reason says why
 

@@ -172,6 +172,9 @@ type watch struct {
 	moved  []atomic.Bool        // sources that may have changed, in order
 	leads  map[int]*lead        // by shard
 
+	windows      *schedule.Windows // as those who lead were told; nil as long as there are none
+	windowsPrint digest
+
 	known chan struct{} // closed when all were read once
 	count atomic.Int64  // of rows that are seen
 
@@ -383,6 +386,9 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 // that are gone by their number.
 func (w *watch) sweep(ctx context.Context) error {
 	started := time.Now()
+	if err := w.lookAtWindows(ctx); err != nil {
+		return err
+	}
 	concerned, err := w.lookAtCalendars(ctx)
 	if err != nil {
 		return err

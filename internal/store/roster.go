@@ -126,6 +126,8 @@ type lead struct {
 	first bool            // it is told of all as they are read the first time
 	asked map[string]bool // requests that it was told of
 
+	windows *schedule.Windows // that it was told of
+
 	calling sync.Mutex // the watcher is called
 	over    atomic.Bool
 }
@@ -358,6 +360,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		}
 		first = w.reading.first.loading
 	}
+	w.tellWindows()
 	now, err := w.store.Now(ctx)
 	if err != nil {
 		return err
@@ -400,6 +403,10 @@ func (w *watch) part(of func(id string) bool, now time.Time) (p parts) {
 		case !of(id):
 		case coming && k.entry == nil && !near:
 			p.unheld = append(p.unheld, id)
+		case coming && k.entry != nil && limited(k.entry) && near:
+			p.moved = append(p.moved, id)
+		case coming && k.entry != nil && limited(k.entry):
+			p.movedLong = append(p.movedLong, id)
 		case coming && k.entry != nil && near:
 			p.soon = append(p.soon, id)
 		case coming && k.entry != nil:
@@ -412,6 +419,10 @@ func (w *watch) part(of func(id string) bool, now time.Time) (p parts) {
 	}
 	return p
 }
+
+// limited says whether the entry ends of itself: runs that people asked for may count
+// for it, and are no slots.
+func limited(e *schedule.Entry) bool { return schedule.LimitOf(e.Spec, 0) != (schedule.Limit{}) }
 
 // renew reads rows again and tells of them, whether or not they say anything new.
 func (w *watch) renew(ctx context.Context, ids []string) error {

@@ -69,6 +69,8 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"an audit knows calendars", testAuditOfCalendars},
 		{"a last run ends its entry", testLimits},
 		{"a last run is recorded though its row stays", testLimitOfAHeldRow},
+		{"windows are told of to whom they concern", testWindows},
+		{"who comes to lead knows what was asked for", testStandbyKnowsRunsAskedFor},
 		{"a time inserted when it had passed is due", testOneOff},
 		{"a load after runs knows them", testLoad},
 

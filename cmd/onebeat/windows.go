@@ -1,0 +1,250 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+func windowsCommand() *cobra.Command {
+	return verbOf("windows", "List and change windows: times in which slots are skipped, for maintenance",
+		`  onebeat windows add deploy --all --from 2026-12-01T02:00:00Z --until 2026-12-01T04:00:00Z --reason "the move"
+  onebeat windows add backup --group billing --spec "0 2 * * sun" --for 2h --reason "the database is backed up"
+  onebeat windows list`,
+		windowsList(), windowsAdd(), windowsRemove())
+}
+
+// A printedWindow is a store.Window in JSON.
+type printedWindow struct {
+	store.Window
+	Seconds int64     `json:"seconds"`
+	Open    bool      `json:"open"`            // it holds slots now
+	Begins  time.Time `json:"begins,omitzero"` // this time, or next
+	Ends    time.Time `json:"ends,omitzero"`
+}
+
+// printedWindowOf adds when the window begins next, or began if it is open.
+func printedWindowOf(w store.Window, zone string, now time.Time) printedWindow {
+	p := printedWindow{Window: w, Seconds: int64(w.Length / time.Second)}
+	if w.Problem != "" {
+		return p
+	}
+	spec, err := schedule.Reading{Zone: cmp.Or(w.Zone, zone), Key: w.Name}.Parse(w.Spec)
+	if err != nil {
+		return p
+	}
+	if p.Begins = spec.Next(now.Add(-w.Length)); p.Begins.IsZero() {
+		return p
+	}
+	p.Open = !p.Begins.After(now)
+	p.Ends = p.Begins.Add(w.Length)
+	return p
+}
+
+func windowsList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the windows and when each holds",
+		Example: "  onebeat windows list --json",
+		Args:    noArguments,
+	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return withStore(cmd, func(ctx context.Context, s *store.Store, config app.Config) error {
+			all, _, err := s.Windows(ctx)
+			if err != nil {
+				return err
+			}
+			now, err := s.Now(ctx)
+			if err != nil {
+				return err
+			}
+			list := make([]printedWindow, len(all))
+			for i, w := range all {
+				list[i] = printedWindowOf(w, config.String("zone"), now)
+			}
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), list)
+			}
+			if len(list) == 0 {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "There is no window: add one with `onebeat windows add`.")
+				return err
+			}
+			return printWindows(cmd.OutOrStdout(), list, config.String("zone"))
+		})
+	}
+	settingFlags(cmd, ofDatabase)
+	return cmd
+}
+
+func printWindows(out io.Writer, list []printedWindow, zone string) error {
+	return printTable(out, func(w io.Writer) {
+		fmt.Fprintln(w, "NAME\tFOR\tSTATE\tBEGINS\tENDS\tSPEC\tREASON")
+		for _, p := range list {
+			state := "over"
+			switch {
+			case p.Problem != "":
+				state = "unusable"
+			case p.Open:
+				state = "open"
+			case !p.Begins.IsZero():
+				state = "to come"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, strings.TrimSpace(p.Scope+" "+p.Target), state,
+				when(p.Begins, cmp.Or(p.Zone, zone)), when(p.Ends, cmp.Or(p.Zone, zone)), p.Spec, p.Reason)
+		}
+		for _, p := range list {
+			if p.Problem != "" {
+				fmt.Fprintf(w, "%s: %s\n", p.Name, p.Problem)
+			}
+		}
+	})
+}
+
+func windowsAdd() *cobra.Command {
+	var w store.Window
+	var all bool
+	var group, entry, from, until string
+	cmd := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Add a window in which slots are skipped",
+		Long: `Add a window, once (--from and --until) or again and again (--spec and --for), for all
+entries, for those whose rules name a group ({"group": "billing"}), or for one entry.
+A slot that lies in it is not sent: it ends as skipped, with the window's name and
+reason in the ledger. A slot belongs to a window by its own time, also if it is sent
+late. Runs that people ask for are sent.`,
+		Example: `  onebeat windows add deploy --all --from 2026-12-01T02:00:00Z --until 2026-12-01T04:00:00Z --reason "the move"
+  onebeat windows add now --entry nightly --until 90m --reason "the disk is full"
+  onebeat windows add backup --group billing --spec "0 2 * * sun" --for 2h --window-zone Asia/Tokyo --reason "backup"`,
+		Args: oneArgument("the window's name"),
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&all, "all", false, "for all entries")
+	flags.StringVar(&group, "group", "", "for the entries whose rules name this group")
+	flags.StringVar(&entry, "entry", "", "for the entry of this id or name")
+	flags.StringVar(&from, "from", "", "when it begins: an instant (RFC 3339), or a length from now on; now unless set")
+	flags.StringVar(&until, "until", "", "when it ends: an instant (RFC 3339), or a length from now on")
+	flags.StringVar(&w.Spec, "spec", "", `when it begins, each time: "0 2 * * sun"`)
+	flags.DurationVar(&w.Length, "for", 0, "with --spec, how long it lasts")
+	flags.StringVar(&w.Zone, "window-zone", "", "with --spec, its time zone, an IANA name")
+	flags.StringVar(&w.Reason, "reason", "", "why, for others to read")
+	dry := flags.Bool("dry-run", false, "say what would be added, and change nothing")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return withStore(cmd, func(ctx context.Context, s *store.Store, config app.Config) error {
+			now, err := s.Now(ctx)
+			if err != nil {
+				return err
+			}
+			w.Name, w.By = args[0], who()
+			if strings.TrimSpace(w.Reason) == "" {
+				return usage("say why with --reason, for others to read")
+			}
+			if err := scoped(ctx, s, &w, all, group, entry); err != nil {
+				return err
+			}
+			if err := timed(&w, from, until, now); err != nil {
+				return err
+			}
+			does := "Added"
+			if *dry {
+				does = "Would add"
+				err = s.CheckWindow(ctx, w)
+			} else {
+				err = s.AddWindow(ctx, w)
+			}
+			if err != nil {
+				return err
+			}
+			p := printedWindowOf(w, config.String("zone"), now)
+			zone := cmp.Or(w.Zone, config.String("zone"))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s the window %s, for %s: from %s to %s.\n", does, w.Name,
+				strings.TrimSpace(w.Scope+" "+w.Target), when(p.Begins, zone), when(p.Ends, zone))
+			return err
+		})
+	}
+	settingFlags(cmd, ofDatabase)
+	return cmd
+}
+
+// scoped writes whom the window is for.
+func scoped(ctx context.Context, s *store.Store, w *store.Window, all bool, group, entry string) error {
+	given := 0
+	for _, is := range []bool{all, group != "", entry != ""} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given != 1:
+		return usage("say whom the window is for: --all, --group or --entry")
+	case all:
+		w.Scope = schedule.ScopeAll
+	case group != "":
+		w.Scope, w.Target = schedule.ScopeGroup, group
+	default:
+		row, err := s.Find(ctx, entry)
+		if err != nil {
+			return err
+		}
+		w.Scope, w.Target = schedule.ScopeEntry, string(row.ID)
+	}
+	return nil
+}
+
+// timed writes when the window holds.
+func timed(w *store.Window, from, until string, now time.Time) error {
+	if w.Spec != "" {
+		if from != "" || until != "" || w.Length <= 0 {
+			return usage("with --spec, say how long the window lasts each time with --for, and leave out --from and --until")
+		}
+		return nil
+	}
+	if until == "" || w.Length != 0 || w.Zone != "" {
+		return usage("say when the window ends with --until, or give --spec and --for")
+	}
+	begin, err := instantOrLength(from, now)
+	if err != nil {
+		return err
+	}
+	if begin.IsZero() {
+		begin = now
+	}
+	end, err := instantOrLength(until, now)
+	if err != nil {
+		return err
+	}
+	if !end.After(begin) {
+		return usage("the window would end before it began: name a later --until")
+	}
+	begin = begin.UTC().Truncate(time.Second)
+	w.Spec = "@at " + begin.Format(time.RFC3339)
+	w.Length = end.Sub(begin).Round(time.Second)
+	return nil
+}
+
+func windowsRemove() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "remove NAME", Short: "Remove a window; what was skipped stays so",
+		Example: "  onebeat windows remove deploy",
+		Args:    oneArgument("the window's name"),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return withStore(cmd, func(ctx context.Context, s *store.Store, _ app.Config) error {
+			if err := s.RemoveWindow(ctx, args[0]); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Removed the window %s.\n", args[0])
+			return err
+		})
+	}
+	settingFlags(cmd, ofDatabase)
+	return cmd
+}
