@@ -23,7 +23,7 @@ func importCommand() *cobra.Command {
 }
 
 func importCelery() *cobra.Command {
-	var python, dir string
+	var python, dir, file, settingsFile string
 	var apply bool
 	cmd := &cobra.Command{
 		Use:   "celery APP",
@@ -33,15 +33,33 @@ entries of its beat_schedule entries of the table: by name, all or none, and aga
 as often as you like. It runs the application's code once. Without --apply it prints
 what it would do and changes nothing. What cannot be carried over is named, with the
 nearest way. Entries that the code does not name stay as they are.
+With --file the entries go to a file of their own (--catalog file) and not to a table,
+and with --settings what the application says of queues, routes and its tasks' options
+goes to a settings file (--config).
 Exit code 0: all can be carried over. 3: something cannot.`,
-		Example: "  onebeat import celery proj\n  onebeat import celery proj.celery:app --python venv/bin/python --apply",
+		Example: "  onebeat import celery proj\n  onebeat import celery proj.celery:app --python venv/bin/python --apply\n  onebeat import celery proj --file schedules.yaml --settings onebeat.yaml --apply",
 		Args:    oneArgument("the application, as behind celery -A"),
 	}
 	cmd.Flags().StringVar(&python, "python", "python3", "the application's Python: a program's name or path")
 	cmd.Flags().StringVar(&dir, "dir", "", "the folder that the application is loaded in; this one unless set")
+	cmd.Flags().StringVar(&file, "file", "", "write the entries to this YAML file")
+	cmd.Flags().StringVar(&settingsFile, "settings", "", "write the application's settings to this YAML file")
 	cmd.Flags().BoolVar(&apply, "apply", false, "do it")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if file != "" || settingsFile != "" {
+			ctx, cancel := context.WithTimeout(cmd.Context(), importPatience)
+			defer cancel()
+			found, err := celeryapp.Read(ctx, python, args[0], dir)
+			if err != nil {
+				return err
+			}
+			err = importToFiles(cmd, found, file, settingsFile, apply, *asJSON)
+			if err == nil && len(found.Refused) > 0 {
+				err = exitError{code: exitNo}
+			}
+			return err
+		}
 		return withStoreFor(cmd, importPatience, func(ctx context.Context, s *store.Store, config app.Config) error {
 			shown := newProgress(cmd)
 			found, err := celeryapp.Read(ctx, python, args[0], dir)

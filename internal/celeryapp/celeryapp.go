@@ -22,6 +22,11 @@ type App struct {
 	Zone    string    `json:"zone"` // of its crontabs: timezone, or UTC
 	Entries []Entry   `json:"entries"`
 	Refused []Refused `json:"refused"`
+
+	// Settings are Celery's that decide about messages, where they are not its defaults,
+	// with what the classes of tasks say as task_annotations: a JSON object, whose order
+	// counts.
+	Settings json.RawMessage `json:"settings"`
 }
 
 // An Entry is an entry of beat_schedule.

@@ -1,16 +1,23 @@
 package celeryapp_test
 
 import (
+	cmp2 "cmp"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
 
+	"github.com/onebeat/onebeat/internal/catalog/file"
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/celeryapp"
 	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
 )
 
 func python(t *testing.T) string {
@@ -57,6 +64,31 @@ func TestReadTellsOfEveryKind(t *testing.T) {
 			{Name: "timeless", Reason: "it has no schedule"},
 		},
 	}
+	var settings any
+	if err := json.Unmarshal(app.Settings, &settings); err != nil {
+		t.Fatal(err)
+	}
+	wantSettings := map[string]any{
+		"task_default_queue": "usual",
+		"task_routes": map[string]any{
+			"proj.z*": map[string]any{"queue": "slow"}, "proj.sun": map[string]any{"queue": "outside", "priority": 5.0}, "proj.*": map[string]any{"queue": "mine"},
+		},
+		"task_queues": []any{
+			map[string]any{"name": "named"},
+			map[string]any{
+				"name": "mine", "exchange": map[string]any{"name": "mine", "type": "topic", "durable": false}, "routing_key": "mine.#",
+				"max_priority": 9.0, "queue_arguments": map[string]any{"x-queue-type": "classic"},
+			},
+		},
+		"task_annotations": map[string]any{
+			"proj.nightly": map[string]any{"queue": "class", "time_limit": 60.0, "ignore_result": true, "expires": 3600.0},
+		},
+	}
+	if diff := cmp.Diff(wantSettings, settings); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	files(t, app)
+	app.Settings = nil
 	if diff := cmp.Diff(want, app); diff != "" {
 		t.Errorf("Read (-want +got):\n%s", diff)
 	}
@@ -68,6 +100,63 @@ func TestReadTellsOfEveryKind(t *testing.T) {
 	if left, _ := filepath.Glob("testdata/__pycache__"); len(left) > 0 {
 		t.Errorf("%v was left behind", left)
 	}
+}
+
+// files reads what the two files say, as onebeat does.
+func files(t *testing.T, app celeryapp.App) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "schedules.yaml")
+	text, err := app.EntriesFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	catalog, err := file.New(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := catalog.Read(t.Context())
+	if err != nil || len(entries) != len(app.Entries) {
+		t.Fatalf("%d entries, %v, of\n%s", len(entries), err, text)
+	}
+	for _, entry := range app.Entries {
+		i := slices.IndexFunc(entries, func(e store.Outside) bool { return e.Name == entry.Name })
+		got := entries[i]
+		if got.Problem != "" || got.Task != entry.Task || got.Spec != entry.Spec || got.Zone != app.Zone ||
+			!same(t, got.Args, entry.Args, "[]") || !same(t, got.Kwargs, entry.Kwargs, "{}") || !same(t, got.Options, entry.Options, "{}") {
+			t.Errorf("the file says %+v, want %+v", got, entry)
+		}
+	}
+	text, err = app.SettingsFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if routes := strings.Index(string(text), "proj.z*"); routes < 0 || strings.Index(string(text), "proj.*") < routes {
+		t.Errorf("the order of routes is lost:\n%s", text)
+	}
+	var read struct {
+		Zone   string
+		Celery map[string]any
+	}
+	if err := yaml.Unmarshal(text, &read); err != nil || read.Zone != "Asia/Tokyo" {
+		t.Fatalf("the settings are %+v, %v, of\n%s", read, err, text)
+	}
+	if _, err := celery.ParseConfig(read.Celery); err != nil {
+		t.Errorf("onebeat does not take the settings: %v\n%s", err, text)
+	}
+}
+
+func same(t *testing.T, got, want, none string) bool {
+	t.Helper()
+	var values [2]any
+	for i, text := range []string{got, want} {
+		if err := json.Unmarshal([]byte(cmp2.Or(text, none)), &values[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cmp.Equal(values[0], values[1])
 }
 
 func TestWhatIsWrongWithAnApplicationIsToldInOneLine(t *testing.T) {

@@ -101,6 +101,128 @@ def entry(name, given):
     }
 
 
+# What decides about messages, in the order of onebeat's own table of settings.
+SETTINGS = """task_compression task_create_missing_queue_exchange_type task_create_missing_queue_type task_create_missing_queues
+task_default_delivery_mode task_default_exchange task_default_exchange_type task_default_priority task_default_queue task_default_queue_type
+task_default_routing_key task_ignore_result task_queue_max_priority task_send_sent_event task_serializer task_soft_time_limit
+task_time_limit""".split()
+
+# What a task's class gives its messages (celery/app/task.py, extract_exec_options), and
+# the setting that it has from the application unless it says otherwise.
+ATTRIBUTES = {
+    "queue": None, "routing_key": None, "exchange": None, "priority": "task_default_priority", "expires": None,
+    "serializer": "task_serializer", "delivery_mode": None, "compression": "task_compression",
+    "time_limit": "task_time_limit", "soft_time_limit": "task_soft_time_limit", "ignore_result": "task_ignore_result",
+}
+
+
+def length(value):
+    """A duration in seconds; what is none stays as it is."""
+    return value.total_seconds() if isinstance(value, datetime.timedelta) else value
+
+
+def exchange(value):
+    """An exchange as a map."""
+    ready = {"name": value.name, "type": value.type}
+    if not value.durable:
+        ready["durable"] = False
+    if value.auto_delete:
+        ready["auto_delete"] = True
+    if value.arguments:
+        ready["arguments"] = value.arguments
+    return ready
+
+
+def queue(value):
+    """A queue as a map, with what differs from kombu's defaults."""
+    if isinstance(value, str):
+        return {"name": value}
+    if type(value).__module__ == "kombu.common":
+        raise Uncarried("task_queues has a %s: write it as {name: …, broadcast: true}" % type(value).__name__)
+    ready = {"name": value.name}
+    if value.exchange is not None and value.exchange.name:
+        ready["exchange"] = exchange(value.exchange)
+    if value.routing_key:
+        ready["routing_key"] = value.routing_key
+    for name in ("queue_arguments", "binding_arguments", "expires", "message_ttl", "max_length", "max_length_bytes", "max_priority"):
+        if getattr(value, name, None):
+            ready[name] = getattr(value, name)
+    if not value.durable:
+        ready["queue_durable"] = False
+    for name in ("exclusive", "auto_delete"):
+        if getattr(value, name):
+            ready["queue_auto_delete" if name == "auto_delete" else name] = True
+    return ready
+
+
+def queues(given):
+    """task_queues, which may be a map or a list."""
+    if isinstance(given, dict):
+        return given
+    return [queue(value) for value in given]
+
+
+def route(given):
+    """One router of task_routes."""
+    if isinstance(given, dict):
+        pairs = list(given.items())
+    elif isinstance(given, (list, tuple)) and all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in given):
+        pairs = [tuple(pair) for pair in given]
+    else:
+        raise Uncarried("task_routes has a router in code (%s): write the routes that it returns, by task name or pattern"
+                        % getattr(given, "__qualname__", type(given).__qualname__ if not isinstance(given, str) else given))
+    for pattern, _ in pairs:
+        if not isinstance(pattern, str):
+            raise Uncarried("task_routes has a compiled expression: write it as a pattern with * and ?")
+    return {pattern: ({"queue": to} if isinstance(to, str) else dict(to)) for pattern, to in pairs}
+
+
+def routes(given):
+    """task_routes, which may be a map, or a list of routers."""
+    if isinstance(given, dict):
+        return route(given)
+    if isinstance(given, (list, tuple)):
+        return [route(router) for router in given]
+    return route(given)
+
+
+def settings(app, refused):
+    """Celery's settings that decide about messages, where they are not the defaults."""
+    from celery.app.defaults import DEFAULTS
+
+    ready = {}
+    for name in SETTINGS:
+        value = length(app.conf.get(name))
+        if value is not None and value != DEFAULTS.get(name):
+            ready[name] = value
+    for name, carry in (("task_queues", queues), ("task_routes", routes)):
+        if app.conf.get(name):
+            try:
+                ready[name] = carry(app.conf.get(name))
+            except Uncarried as error:
+                refused.append({"name": name, "reason": str(error)})
+    tasks = {}
+    for name, task in sorted(app.tasks.items()):
+        if name.startswith("celery."):
+            continue
+        own = {}
+        for attribute, of in ATTRIBUTES.items():
+            value = length(getattr(task, attribute, None))
+            if value is not None and value != (length(app.conf.get(of)) if of else None):
+                own[attribute] = value
+        if own:
+            tasks[name] = own
+    if tasks:
+        ready["task_annotations"] = tasks
+    for name in list(ready):
+        try:
+            json.dumps(ready[name])
+        except (TypeError, ValueError):
+            refused.append({"name": name, "reason": "it has values that are no texts, numbers, lists or maps: write it by hand"})
+            del ready[name]
+    return ready
+
+
 def main():
     from celery.app.utils import find_app
 
@@ -116,7 +238,8 @@ def main():
             found["refused"].append({"name": name, "reason": str(error)})
         except KeyError as error:
             found["refused"].append({"name": name, "reason": "it has no %s" % error.args[0]})
-    json.dump(found, answer)
+    found["settings"] = settings(app, found["refused"])
+    json.dump(found, answer, ensure_ascii=False)
     answer.flush()
 
 

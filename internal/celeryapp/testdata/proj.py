@@ -3,6 +3,7 @@
 import datetime
 
 from celery import Celery, schedules
+from kombu import Exchange, Queue
 
 print("what the application prints is not part of the answer")
 
@@ -13,6 +14,19 @@ class Own(schedules.schedule):
 
 app = Celery("proj", broker="memory://")
 app.conf.timezone = "Asia/Tokyo"
+app.conf.task_default_queue = "usual"
+app.conf.task_routes = {"proj.z*": "slow", "proj.sun": {"queue": "outside", "priority": 5}, "proj.*": {"queue": "mine"}}
+app.conf.task_queues = [
+    "named",
+    Queue("mine", Exchange("mine", type="topic", durable=False), routing_key="mine.#", max_priority=9, queue_arguments={"x-queue-type": "classic"}),
+]
+
+
+@app.task(name="proj.nightly", queue="class", time_limit=60, ignore_result=True, expires=datetime.timedelta(hours=1))
+def nightly():
+    """A task whose class has options of its own."""
+
+
 app.conf.beat_schedule = {
     "nightly": {
         "task": "proj.nightly",
