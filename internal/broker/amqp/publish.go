@@ -443,9 +443,16 @@ func (f *flight) write(queue string, mark celery.Mark, mode uint8) error {
 
 func (f *flight) publish(m celery.Message) error {
 	flies := f.add(flying{message: m})
-	route, p := m.Template.Route(), m.Template.Properties(m)
+	route := m.Template.Route()
 	var err error
-	flies.confirm, err = f.link.publish(route.Exchange, route.RoutingKey, amqp091.Publishing{
+	flies.confirm, err = f.link.publish(route.Exchange, route.RoutingKey, publishing(m))
+	return err
+}
+
+// publishing is a message as the client takes it.
+func publishing(m celery.Message) amqp091.Publishing {
+	p := m.Template.Properties(m)
+	return amqp091.Publishing{
 		Headers:         table(m.Template.Headers(m)),
 		ContentType:     p.ContentType,
 		ContentEncoding: p.ContentEncoding,
@@ -456,8 +463,7 @@ func (f *flight) publish(m celery.Message) error {
 		Expiration:      p.Expiration,
 		MessageId:       m.ID, // finds the message that was returned
 		Body:            m.Template.Body(),
-	})
-	return err
+	}
 }
 
 // await waits until no more than limit messages lack their confirm.
