@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/rueidis"
 
+	"github.com/onebeat/onebeat/internal/measure"
 	"github.com/onebeat/onebeat/test/harness"
 )
 
@@ -74,6 +75,66 @@ func TestAHerdLeavesFasterThanBeats(t *testing.T) {
 		if ours.Peak > 2*theirs.Peak {
 			t.Errorf("%d entries took %d MB, and of %s %d MB: want twice as much at most", entries, ours.Peak>>20, theirs.Scheduler, theirs.Peak>>20)
 		}
+	}
+}
+
+// What a message costs does not grow with how many there are. Of so many that leave
+// for a second the speed is what the machine had left for them: the best of three
+// tries counts.
+func TestManyCostNoMoreThanFew(t *testing.T) {
+	b := short(t)
+	for _, database := range []string{"postgres", "sqlite"} {
+		m, err := b.measure(database, "redis")
+		if err != nil {
+			t.Fatal(err)
+		}
+		few, err := m.Burst(t.Context(), 2_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var many measure.Burst
+		for range 3 {
+			again, err := m.Burst(t.Context(), 20_000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again.Rate > many.Rate {
+				many = again
+			}
+			if many.Rate > few.Rate/2 {
+				break
+			}
+		}
+		t.Logf("%s: %.0f messages/s and %v of processor time each of %d, %.0f and %v of %d", database, few.Rate, few.CPU, few.Entries, many.Rate, many.CPU, many.Entries)
+		if many.Rate < few.Rate/4 {
+			t.Errorf("%s: %d leave at %.0f a second, %d at %.0f: want a quarter at least", database, few.Entries, few.Rate, many.Entries, many.Rate)
+		}
+		if many.CPU > 2*few.CPU {
+			t.Errorf("%s: a message of %d takes %v of processor time, and of %d %v: want twice as much at most", database, few.Entries, few.CPU, many.Entries, many.CPU)
+		}
+	}
+}
+
+// Slots of every second go out as they come: a node does not fall behind.
+func TestSteadySlotsAreKeptUpWith(t *testing.T) {
+	const rate, seconds = 2_000, 4
+	m, err := short(t).measure("postgres", "redis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steady, err := m.Steady(t.Context(), rate, seconds*time.Second) // it fails if one is early
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", steady)
+	if want := rate * seconds; steady.Sent != want {
+		t.Errorf("%d messages in %d s, want %d", steady.Sent, seconds, want)
+	}
+	if most := time.Second; steady.P99 > most {
+		t.Errorf("a hundredth of the messages were later than %v, want %v at most", steady.P99, most)
+	}
+	if steady.Processor > 0.8 {
+		t.Errorf("%d slots a second took %.0f %% of a processor, want 80 at most", rate, 100*steady.Processor)
 	}
 }
 

@@ -34,8 +34,9 @@ func printHerds(to io.Writer, group []Herd) {
 				ours.Scheduler, h.Scheduler, h.ratio(ours), float64(h.CPU)/float64(ours.CPU), float64(h.Peak)/float64(ours.Peak))
 		}
 	}
+	bare := fastest(group, bareName)
 	for _, h := range group {
-		if bare := named(group, bareName); bare != nil && strings.HasSuffix(h.Scheduler, brokers["rabbitmq"]) && h.Load != nil {
+		if bare != nil && strings.HasSuffix(h.Scheduler, brokers["rabbitmq"]) && h.Load != nil {
 			fmt.Fprintf(to, "%s to %s: %.0f %% of the messages/s\n", h.Scheduler, bare.Scheduler, 100*h.Rate/bare.Rate)
 		}
 	}
@@ -45,12 +46,13 @@ func printHerds(to io.Writer, group []Herd) {
 // ratio is how many times as fast as h another is.
 func (h Herd) ratio(other Herd) float64 { return other.Rate / h.Rate }
 
-// named is the herd of a scheduler, nil for none.
-func named(group []Herd, scheduler string) *Herd {
+// fastest is the fastest herd of a scheduler, nil if it has none.
+func fastest(group []Herd, scheduler string) *Herd {
+	var best *Herd
 	for i := range group {
-		if group[i].Scheduler == scheduler {
-			return &group[i]
+		if h := &group[i]; h.Scheduler == scheduler && (best == nil || h.Rate > best.Rate) {
+			best = h
 		}
 	}
-	return nil
+	return best
 }

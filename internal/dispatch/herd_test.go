@@ -93,7 +93,7 @@ func BenchmarkHerd(b *testing.B) {
 // Garbage is what a herd's speed is lost to: collecting it costs more than making
 // it. Its bound is half as much again as was measured.
 func TestAHerdMakesLittleGarbage(t *testing.T) {
-	const entries, most = 100_000, 350
+	const entries, most, mostAllocations = 100_000, 350, 1
 	h := newHerd(t, entries)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -103,5 +103,10 @@ func TestAHerdMakesLittleGarbage(t *testing.T) {
 		t.Errorf("a message makes %d bytes of garbage, want %d at most", bytes, most)
 	} else {
 		t.Logf("a message makes %d bytes of garbage", bytes)
+	}
+	if allocations := float64(after.Mallocs-before.Mallocs) / entries; allocations > mostAllocations {
+		t.Errorf("a message takes %.2f allocations, want %d at most", allocations, mostAllocations)
+	} else {
+		t.Logf("a message takes %.2f allocations", allocations)
 	}
 }
