@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -119,10 +120,31 @@ func look(ctx context.Context, config app.Config) []finding {
 			findings = append(findings, finding{"window " + window.Name, false, window.Problem})
 		}
 	}
+	if note := cleanup(config.String("result-backend"), rows); note != "" {
+		add("results", note, nil)
+	}
 	if note, err := herd(ctx, rows); note != "" || err != nil {
 		add("herd", note, err)
 	}
 	return findings
+}
+
+// cleanupTask deletes results that have expired.
+const cleanupTask = "celery.backend_cleanup"
+
+// keepsResults are the kinds of result backend that do not let results expire by
+// themselves (supports_autoexpire of celery/backends, 5.7).
+var keepsResults = []string{"db+", "database", "django-db", "file:", "mongodb:"}
+
+// cleanup says that results stay for good: Celery's beat adds an entry against that by
+// itself (celery/beat.py, install_default_entries), onebeat adds none.
+func cleanup(backend string, rows []store.Row) string {
+	if !slices.ContainsFunc(keepsResults, func(kind string) bool { return strings.HasPrefix(backend, kind) }) ||
+		slices.ContainsFunc(rows, func(row store.Row) bool { return row.Task == cleanupTask }) {
+		return ""
+	}
+	return "no entry deletes results that have expired, as Celery's beat would: " +
+		"add one for the task " + cleanupTask + ", each day at four (0 4 * * *), with the option expires 43200"
 }
 
 func lookAtBroker(ctx context.Context, config app.Config) finding {
