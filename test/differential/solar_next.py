@@ -2,6 +2,8 @@
 
 {"event": "sunset", "lat": 35.6895, "lon": 139.6917, "after": Unix seconds}
     -> {"next": Unix seconds, "crossing": Unix seconds, "rate": 12.5, "unsure": false}, or {"next": null}
+{"event": "sunset", "lat": 35.6895, "lon": 139.6917, "near": Unix seconds}
+    -> {"crossing": Unix seconds, "rises": true}, or {"crossing": null}
 
 Next is the slot after that with Celery's clock standing there. Crossing is when, near it, PyEphem's sun comes to the event's
 altitude: PyEphem's search for it may end early where the sun is slow. The rate is by how many arcseconds in a second
@@ -83,6 +85,12 @@ def unsure(event, latitude, longitude, at):
 
 def answer(question):
     event, latitude, longitude = question["event"], question["lat"], question["lon"]
+    if "near" in question:
+        at = datetime.fromtimestamp(question["near"], timezone.utc)
+        place = observer(latitude, longitude)
+        start = ephem.Date(at.replace(tzinfo=None))
+        rises = altitude(place, start - 60 / 86400)[0] < altitude(place, start + 60 / 86400)[0]
+        return {"crossing": crossing(event, latitude, longitude, at), "rises": rises}
     try:
         at = slot(event, latitude, longitude, datetime.fromtimestamp(question["after"], timezone.utc))
     except Exception as error:
