@@ -32,7 +32,11 @@ CELERY_TIMEZONE, REDIS_URL) is enough; ONEBEAT_* and flags win over it.`,
 			}
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			return app.Run(ctx, config, app.NewLogger(config, cmd.ErrOrStderr()))
+			err := app.Run(ctx, config, app.NewLogger(config, cmd.ErrOrStderr()))
+			if refused := new(app.RefusedError); errors.As(err, &refused) {
+				return usage("%s", oneLine(err))
+			}
+			return err
 		},
 	}
 	settingFlags(cmd, ofDaemon)

@@ -121,6 +121,9 @@ func (n *node) connect(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if refused := new(RefusedError); errors.As(err, &refused) {
+			return err
+		}
 		if err.Error() != failed {
 			failed = err.Error()
 			n.log.Error("the database cannot be used; trying on", "err", err)
@@ -155,7 +158,14 @@ func (n *node) connect(ctx context.Context) error {
 	return nil
 }
 
-// openStore opens the database and makes sure of onebeat's own tables.
+// A RefusedError is why a node does not start: waiting would not mend it. It says what to do.
+type RefusedError struct{ Err error }
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// openStore opens the database, makes sure of onebeat's own tables, and that a node can
+// work on it.
 func (n *node) openStore(ctx context.Context) error {
 	s, err := OpenStore(ctx, n.config, n.celery, false, n.log)
 	if err != nil {
@@ -165,7 +175,34 @@ func (n *node) openStore(ctx context.Context) error {
 		s.Close()
 		return fmt.Errorf("%w; `onebeat migrate` makes the tables, with a user who may", err)
 	}
+	if err := n.suits(ctx, s); err != nil {
+		s.Close()
+		return err
+	}
 	n.store = s
+	return nil
+}
+
+// suits returns why no node should start on the database, as a RefusedError.
+func (n *node) suits(ctx context.Context, s *store.Store) error {
+	err := s.Look(ctx)
+	if missing := new(store.TableError); errors.As(err, &missing) {
+		return &RefusedError{err}
+	}
+	if err != nil {
+		return err
+	}
+	before := n.clock.Now()
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	after, most := n.clock.Now(), n.config.Length("clock-skew")
+	apart := max(before.Sub(now), now.Sub(after)) // at least, however long the answer was on its way
+	if apart > most {
+		return &RefusedError{fmt.Errorf("this machine's clock says %s and the database's %s: set the one that is wrong, by NTP, or let them be further apart than %v with --clock-skew",
+			before.Format(time.RFC3339), now.UTC().Format(time.RFC3339), most)}
+	}
 	return nil
 }
 
@@ -470,8 +507,8 @@ func (n *node) behind(ctx context.Context, term int64) error {
 	if _, err := n.store.Renew(ctx, term); err != nil {
 		return schedule.ErrLost
 	}
-	return fmt.Errorf("%w than %d for installation %s; if this database is a copy, run `DELETE FROM onebeat_meta WHERE key = 'installation'` in it; if it was restored, delete what %s keeps for that installation (docs/guarantees.md, The fence)",
-		errBehind, term, n.store.Installation(), n.broker)
+	return &RefusedError{fmt.Errorf("%w than %d for installation %s; if this database is a copy, run `DELETE FROM onebeat_meta WHERE key = 'installation'` in it; if it was restored, delete what %s keeps for that installation (docs/guarantees.md, The fence)",
+		errBehind, term, n.store.Installation(), n.broker)}
 }
 
 // leads notes that this node holds the lease of term, or none.

@@ -58,6 +58,7 @@ var Settings = []Setting{
 	{Name: "declare", Kind: "bool", Default: "false", Serve: true, Help: "RabbitMQ, SQS: make a queue that is missing, as Celery would", check: boolean},
 	{Name: "lead", Kind: "length", Default: "250ms", Serve: true, Help: "how long before its slot an entry is claimed", check: length(10*time.Millisecond, time.Minute)},
 	{Name: "lease", Kind: "length", Default: "4s", Serve: true, Help: "how long a node that is frozen or cut off keeps the others waiting", check: length(time.Second, 10*time.Minute)},
+	{Name: "clock-skew", Kind: "length", Default: "10s", Serve: true, Help: "how far this machine's clock may be from the database's for a node to start; it then goes by the database's", check: length(time.Second, 24*time.Hour)},
 	{Name: "drain", Kind: "length", Default: "10s", Serve: true, Help: "how long a stop waits for what was claimed to go out", check: length(0, 10*time.Minute)},
 	{Name: "batch", Kind: "number", Default: "1000", Serve: true, Help: "the most slots that are claimed and sent together", check: count(1, 5000)},
 	{Name: "ledger", Kind: "word", Default: "all", Serve: true, Help: "what gets a row in the ledger: all slots, or exceptions: those that were not sent", check: oneOf("all", "exceptions")},

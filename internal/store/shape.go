@@ -41,13 +41,18 @@ func (l *layout) check(t shape) error {
 		return nil
 	}
 	if len(t) == 0 {
-		return fmt.Errorf("there is no table %s: %s", l.table, l.whence)
+		return &TableError{fmt.Sprintf("there is no table %s: %s", l.table, l.whence)}
 	}
 	if missing := t.without(l.required); len(missing) > 0 {
-		return fmt.Errorf("table %s has no column %s: it is not a table of schedules that onebeat knows", l.table, strings.Join(missing, ", "))
+		return &TableError{fmt.Sprintf("table %s has no column %s: it is not a table of schedules that onebeat knows", l.table, strings.Join(missing, ", "))}
 	}
 	return nil
 }
+
+// A TableError is a table of entries that is not there, or is none that onebeat can read.
+type TableError struct{ Problem string }
+
+func (e *TableError) Error() string { return e.Problem }
 
 // lists are the words in braces that stand for several columns, or for a type.
 func (l *layout) lists(t shape, mark string) map[string]string {

@@ -314,6 +314,10 @@ func (s *Store) home(table shape) string {
 	return HomeTable
 }
 
+// Look finds out what the user's table is like now. It returns a *TableError if there
+// is none that can be read.
+func (s *Store) Look(ctx context.Context) error { return s.look(ctx) }
+
 // look finds out what the user's table is like now.
 func (s *Store) look(ctx context.Context) error {
 	table, err := s.layout.readShape(ctx, s.db)
@@ -324,7 +328,7 @@ func (s *Store) look(ctx context.Context) error {
 		return err
 	}
 	if s.options.Home == HomeColumn && s.layout.table != "" && !table.has("last_run_at") {
-		return fmt.Errorf("table %s has no column last_run_at: run `onebeat migrate` to add it, or choose another home for it", s.layout.table)
+		return &TableError{fmt.Sprintf("table %s has no column last_run_at: run `onebeat migrate` to add it, or choose another home for it", s.layout.table)}
 	}
 	s.table.Store(&table)
 	s.fill(table)

@@ -1,0 +1,95 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/failpoint"
+)
+
+// refused starts a node that is to refuse, with the exit code 2, and returns its last
+// line.
+func (s *site) refused(t *testing.T, env []string, flags ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startWait)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, append([]string{"serve", "--config", s.config(t)}, flags...)...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) || ended.ExitCode() != 2 {
+		t.Fatalf("serve: %v, want the exit code 2\n%s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	last := lines[len(lines)-1]
+	if !strings.HasPrefix(last, "onebeat: ") {
+		t.Errorf("the last line is %q, want the reason", last)
+	}
+	return last
+}
+
+// says fails the test unless the line has all of the words.
+func says(t *testing.T, line string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(line, word) {
+			t.Errorf("it says %q, want %q in it", line, word)
+		}
+	}
+}
+
+// What waiting would not mend is refused at the start, in a line that says what to do.
+func TestANodeThatCannotBeRightDoesNotStart(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{postgres, mariadb, sqlite} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			bare := newBareSite(t, newDatabase(t, kind), newBroker(t, redis))
+			if kind == sqlite {
+				bare.database.exec(t, "CREATE TABLE other (id integer)") // the file is there
+			}
+			says(t, bare.refused(t, nil), "there is no table celery_beat_schedules", "run `onebeat migrate`")
+
+			s := newSite(t, kind, redis)
+			for _, step := range []string{"15s", "-15s"} {
+				file := filepath.Join(t.TempDir(), "step")
+				if err := os.WriteFile(file, []byte(step), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				env := []string{failpoint.StepEnv + "=" + file}
+				says(t, s.refused(t, env), "this machine's clock says", "set the one that is wrong", "--clock-skew")
+				n := s.launch(t, env, "--clock-skew", "20s")
+				n.await(t, "entries loaded")
+				n.stop(t)
+			}
+		})
+	}
+}
+
+// A copy of a database, as for tests, has the installation of the first: the broker has
+// seen higher terms than it gives.
+func TestACopyOfADatabaseIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, queues := range []string{redis, rabbitmq} {
+		t.Run(queues, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, sqlite, queues)
+			s.herd(t, 1)
+			for range 2 { // two terms
+				n := s.serve(t)
+				s.awaitSent(t, "herd 0", every(time.Second).next(time.Now().Add(time.Second)), 20*time.Second)
+				n.stop(t)
+			}
+			copied := &site{database: newDatabase(t, sqlite), broker: s.broker, celery: s.celery, dir: t.TempDir()}
+			copied.command(t, "migrate")
+			copied.database.exec(t, "UPDATE onebeat_meta SET value = ? WHERE key = 'installation'", s.database.fact(t, "installation"))
+			says(t, copied.refused(t, nil), "another database publishes for this installation", "DELETE FROM onebeat_meta", "docs/guarantees.md")
+		})
+	}
+}
