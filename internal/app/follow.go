@@ -254,7 +254,7 @@ func (f *follower) tell(changes []schedule.Change) {
 		f.active += active
 	}
 	f.metrics.badRows.Set(float64(len(f.bad)))
-	if f.full && len(changes) > 0 {
+	if f.full && active+ended+bad > 0 {
 		f.metrics.reloads.Inc()
 		f.log.Info("entries changed", "changed", active, "ended", ended, "bad", bad)
 	}

@@ -104,3 +104,29 @@ func TestMissedSlotsAndWindows(t *testing.T) {
 		})
 	}
 }
+
+// A definition goes back to the catalog though a window holds the slots of another.
+func TestWindowsHoldUpNoDefinition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, rows := running(t, lean), newTable()
+		ids := []string{"00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000003"}
+		changes := []schedule.Change{{Windows: schedule.NewWindows([]schedule.Window{{
+			Name: "w", Scope: schedule.ScopeEntry, Target: ids[0], Spec: every(t, "@at 2000-01-01T00:00:00Z"), Length: 24 * time.Hour,
+		}})}}
+		for n, id := range ids {
+			changes = append(changes, rows.write(t, id, "@every 1h", uint64(n+1)))
+		}
+		apply(t, p, changes...)
+		rows.bring(t, p)
+		pull(t, p, 3*time.Hour-30*time.Second, seal)
+		asked := map[schedule.ID]int{}
+		rows.mu.Lock()
+		for _, id := range rows.asked {
+			asked[id]++
+		}
+		rows.mu.Unlock()
+		if asked[schedule.ID(ids[1])] < 2 || asked[schedule.ID(ids[2])] < 2 {
+			t.Errorf("the definitions were fetched %v times, want those of the entries that no window holds before each slot", asked)
+		}
+	})
+}
