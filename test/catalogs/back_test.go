@@ -2,6 +2,7 @@ package catalogs
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gofrs/uuid/v5"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/onebeat/onebeat/test/harness"
 	"github.com/onebeat/onebeat/test/harness/process"
@@ -33,7 +35,7 @@ func TestDjangosBeatAndBack(t *testing.T) {
 		broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
 		d.python(t, schedules+fmt.Sprintf(`
 for name in ("a", "b", "c"):
-    task(name, task="probe.record", interval=every(2, "seconds"), queue=%q, args='["%%s"]' %% name)
+    task(name, task="probe.record", interval=every(2, "seconds"), queue=%q, args='["%%s"]' %% name, kwargs='{"a": [1, null]}', headers='{"x": "y"}', priority=7, expire_seconds=60)
 `, queue), nil)
 		dir := t.TempDir()
 		w := worker.Start(t, worker.Options{Broker: broker, Queues: []string{queue}, Pool: "solo"})
@@ -97,6 +99,7 @@ for name in ("a", "b", "c"):
 			t.Errorf("serve after a hand-back ended with %v: %s; want it to say what to do", err, refused)
 		}
 
+		sameMessages(t, w.Records(t))
 		times := map[string][]time.Time{}
 		for _, record := range w.Records(t) {
 			times[record.Args] = append(times[record.Args], record.ReceivedAt)
@@ -116,4 +119,63 @@ for name in ("a", "b", "c"):
 			t.Errorf("%d entries ran, want 3", len(times))
 		}
 	})
+}
+
+// its are what of a request differs from message to message, or from sender to sender.
+var its = []string{
+	"id", "root_id", "correlation_id", "delivery_tag", "reply_to", "origin", "hostname", "expires", // of the message, of its sender
+	"onebeat_slot", "probe_received_at", // onebeat adds the one, the tests' worker the other
+}
+
+// without takes out what differs from message to message, at any depth.
+func without(value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, name := range its {
+			delete(v, name)
+		}
+		for _, inner := range v {
+			without(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			without(inner)
+		}
+	}
+}
+
+// sameMessages compares what workers see of each entry's messages, whoever sent them.
+func sameMessages(t *testing.T, records []worker.Record) {
+	t.Helper()
+	type seen struct{ beat, onebeat string }
+	all := map[string]seen{}
+	for _, record := range records {
+		var request map[string]any
+		if err := json.Unmarshal([]byte(record.Request), &request); err != nil {
+			t.Fatal(err)
+		}
+		if request["expires"] == nil {
+			t.Errorf("%s came without expires", record.Args)
+		}
+		without(request)
+		if properties, ok := request["properties"].(map[string]any); ok {
+			delete(properties, "periodic_task_name") // onebeat gives it there too, where django-celery-results looks for it
+		}
+		text, err := json.MarshalIndent(request, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := all[record.Args]
+		if record.Slot == "" {
+			s.beat = string(text)
+		} else {
+			s.onebeat = string(text)
+		}
+		all[record.Args] = s
+	}
+	for args, s := range all {
+		if diff := cmp.Diff(s.beat, s.onebeat); s.beat == "" || diff != "" {
+			t.Errorf("of %s workers see another message (-beat +onebeat):\n%s", args, diff)
+		}
+	}
 }
