@@ -112,11 +112,11 @@ func readAnnotations(v value) ([]*object, error) {
 			return nil, errors.New("must be a map of task names; annotations in code cannot be read")
 		}
 		for _, task := range tasks.keys {
-			attributes, err := asObject(tasks.values[task])
+			attributes, err := asObject(tasks.at(task))
 			if err != nil {
 				return nil, fmt.Errorf("for %q %w", task, err)
 			}
-			tasks.values[task] = attributes
+			tasks.set(task, attributes)
 		}
 		annotations = append(annotations, tasks)
 	}
@@ -150,7 +150,7 @@ func (c *Config) setDefault(option string, v value) error {
 func (c *Config) optionsOf(task string, own *object) *object {
 	merged := new(object)
 	for _, key := range c.defaults.keys {
-		merged.set(key, c.defaults.values[key])
+		merged.set(key, c.defaults.at(key))
 	}
 	// Celery applies the first map that names the task, then the first that has
 	// "*", which therefore wins (celery 5.7 app/annotations.py, resolve_all).
@@ -170,7 +170,7 @@ func (c *Config) optionsOf(task string, own *object) *object {
 	}
 	if own != nil {
 		for _, key := range own.keys {
-			merged.set(key, own.values[key])
+			merged.set(key, own.at(key))
 		}
 	}
 	return merged

@@ -90,7 +90,7 @@ func appendYAML(dst []byte, v value) []byte {
 				dst = append(dst, "? "...)
 			}
 			dst = append(appendYAMLText(dst, key), ": "...)
-			dst = appendYAML(dst, v.values[key])
+			dst = appendYAML(dst, v.at(key))
 		}
 		return append(dst, '}')
 	}
@@ -178,7 +178,7 @@ func packValue(e *msgpack.Encoder, v value) error {
 			if err := e.EncodeString(key); err != nil {
 				return err
 			}
-			if err := packValue(e, v.values[key]); err != nil {
+			if err := packValue(e, v.at(key)); err != nil {
 				return err
 			}
 		}

@@ -128,7 +128,7 @@ func (r *reader) limit(key string) value {
 		if s < 0 {
 			r.fail(key, "must not be negative")
 		}
-		return r.o.values[key]
+		return r.o.at(key)
 	}
 	return nil
 }
@@ -275,7 +275,7 @@ func (p *options) readHeaders(r *reader) {
 			if len(key) > math.MaxUint8 {
 				r.fail("headers", "has a name of more than 255 bytes")
 			}
-			if !fitsTable(p.headers.values[key]) {
+			if !fitsTable(p.headers.at(key)) {
 				r.fail("headers", "has an integer beyond 64 bits, which AMQP cannot carry")
 			}
 		}
@@ -350,7 +350,7 @@ var known = []string{
 func (p *options) readExtra(r *reader) {
 	for _, key := range r.o.keys {
 		_, isStamp := p.stamps.get(key)
-		switch v := r.o.values[key]; {
+		switch v := r.o.at(key); {
 		case isStamp, v == nil, slices.Contains(known, key), slices.Contains(ignored, key):
 		case slices.Contains(refused, key):
 			r.fail(key, "cannot be given: it is not an option of a message")
@@ -370,7 +370,7 @@ func fitsTable(v value) bool {
 		return !slices.ContainsFunc(v, func(item value) bool { return !fitsTable(item) })
 	case *object:
 		for _, key := range v.keys {
-			if len(key) > math.MaxUint8 || !fitsTable(v.values[key]) {
+			if len(key) > math.MaxUint8 || !fitsTable(v.at(key)) {
 				return false
 			}
 		}
@@ -405,7 +405,7 @@ func table(v value) any {
 		m := make(map[string]any, v.len())
 		if v != nil {
 			for _, key := range v.keys {
-				m[key] = table(v.values[key])
+				m[key] = table(v.at(key))
 			}
 		}
 		return m

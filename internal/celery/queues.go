@@ -50,7 +50,7 @@ func (c *Config) makeQueues() error {
 	case nil:
 	case *object:
 		for _, name := range v.keys {
-			options, err := asObject(v.values[name])
+			options, err := asObject(v.at(name))
 			if err != nil {
 				return fmt.Errorf("queue %q: %w", name, err)
 			}
@@ -120,7 +120,7 @@ func (c *Config) addQueue(name string, options *object, named bool) error {
 		specific: make(map[string]value),
 	}
 	for _, key := range options.keys {
-		if v := options.values[key]; v != nil {
+		if v := options.at(key); v != nil {
 			if err := r.read(key, v); err != nil {
 				return fmt.Errorf("%s %w", key, err)
 			}
@@ -239,7 +239,7 @@ var queueOptions = []string{
 
 func readExchange(o *object, e *Exchange) error {
 	for _, key := range o.keys {
-		v := o.values[key]
+		v := o.at(key)
 		var err error
 		switch key {
 		case "name":

@@ -17,9 +17,13 @@ const reprBudget = 1024
 // shows all.
 func repr(v value, budget, levels int) string {
 	r := reprWriter{budget: budget, levels: levels}
+	r.text.Grow(usual)
 	r.value(v, 0)
 	return r.text.String()
 }
+
+// usual is more than most reprs have, in bytes.
+const usual = 96
 
 type reprWriter struct {
 	text   strings.Builder
@@ -95,7 +99,7 @@ func (r *reprWriter) value(v value, depth int) {
 			}
 			r.quoted(key)
 			r.token(": ")
-			r.value(v.values[key], depth+1)
+			r.value(v.at(key), depth+1)
 		}
 		r.end("}")
 	}

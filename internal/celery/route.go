@@ -70,7 +70,7 @@ func readRouter(v value) (router, error) {
 	case *object:
 		r.unordered = v.unordered
 		for _, key := range v.keys {
-			if err := r.add(key, v.values[key]); err != nil {
+			if err := r.add(key, v.at(key)); err != nil {
 				return r, err
 			}
 		}
@@ -104,7 +104,7 @@ func (r *router) add(key string, v value) error {
 	case *object:
 		for _, name := range v.keys {
 			if name != "headers" { // since Celery 5.7 beat gives every entry headers, which hide these
-				options.set(name, v.values[name])
+				options.set(name, v.at(name))
 			}
 		}
 	default:
@@ -226,12 +226,12 @@ func (c *Config) resolve(task string, o *object) (Route, error) {
 			}
 		}
 	}
-	if o.values["queue"] == "" {
+	if o.at("queue") == "" {
 		o.set("queue", nil) // as no queue at all
 	}
 	for i := range route.len() {
-		if key := route.keys[i]; o.values[key] == nil && route.values[key] != nil {
-			o.set(key, route.values[key])
+		if key := route.keys[i]; o.at(key) == nil && route.at(key) != nil {
+			o.set(key, route.at(key))
 		}
 	}
 	var texts [4]string
@@ -242,7 +242,7 @@ func (c *Config) resolve(task string, o *object) (Route, error) {
 		}
 	}
 	name, exchange, key, kind := texts[0], texts[1], texts[2], texts[3]
-	if name == "" && (route.len() == 0 || o.values["exchange"] == nil) {
+	if name == "" && (route.len() == 0 || o.at("exchange") == nil) {
 		name = c.defaultQueue
 	}
 	var q *Queue
@@ -262,7 +262,7 @@ func (c *Config) resolve(task string, o *object) (Route, error) {
 			return Route{}, fmt.Errorf("the route of %s has an exchange but no routing key and no queue, so Celery would send it nowhere", task)
 		}
 		r.Exchange, r.RoutingKey = "", name
-	case o.values["exchange"] == nil:
+	case o.at("exchange") == nil:
 		r.Exchange = q.Exchange.Name
 		r.RoutingKey = cmp.Or(key, q.RoutingKey)
 	}

@@ -207,7 +207,7 @@ func (s *shape) envelopeOf(task Task, o *options) []part {
 	destination.set("routing_key", s.route.RoutingKey)
 	fields := []field{{"correlation_id", correlationID}, {"reply_to", s.properties.ReplyTo}}
 	for _, key := range o.extra.keys {
-		fields = append(fields, field{key, o.extra.values[key]})
+		fields = append(fields, field{key, o.extra.at(key)})
 	}
 	fields = append(fields, field{"delivery_mode", number(strconv.Itoa(int(o.deliveryMode)))})
 	if s.hasExpiration {

@@ -244,7 +244,7 @@ func parseField(column, text, kind string) (value, error) {
 
 // body makes the body of the messages, but for the shape's tail.
 func (p *prepared) body(task Task, args, kwargs value) (body []byte, argsEnd uint32, err error) {
-	var raw []byte
+	raw := make([]byte, 0, len(task.Args)+len(task.Kwargs)+len("[[],{}"))
 	raw = append(append(raw, '['), textOr(task.Args, args, "[]")...)
 	argsEnd = uint32(len(raw))
 	raw = append(append(raw, ','), textOr(task.Kwargs, kwargs, "{}")...)
@@ -285,7 +285,7 @@ func headerText(headers *object) string {
 			continue
 		}
 		text = append(appendQuoted(append(text, ','), key), ':')
-		text = appendJSON(text, headers.values[key])
+		text = appendJSON(text, headers.at(key))
 	}
 	return string(text)
 }

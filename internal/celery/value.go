@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -21,29 +22,58 @@ type number string
 // An object is a JSON object as a Python dict holds it: keys in the order of
 // their first appearance, each with its last value.
 type object struct {
-	keys   []string
-	values map[string]value
+	keys  []string
+	items []value        // of the keys
+	where map[string]int // of keys, once there are more than few
 
 	// unordered is set when the keys come from a Go map: their order was lost.
 	unordered bool
 }
 
-func (o *object) get(key string) (value, bool) {
+// few keys are found sooner one by one than by a map, and most objects have few.
+const few = 8
+
+func (o *object) find(key string) (i int, ok bool) {
 	if o == nil {
+		return 0, false
+	}
+	if o.where != nil {
+		i, ok = o.where[key]
+		return i, ok
+	}
+	i = slices.Index(o.keys, key)
+	return i, i >= 0
+}
+
+func (o *object) get(key string) (value, bool) {
+	i, ok := o.find(key)
+	if !ok {
 		return nil, false
 	}
-	v, ok := o.values[key]
-	return v, ok
+	return o.items[i], true
+}
+
+// at is the key's value, nil if it has none.
+func (o *object) at(key string) value {
+	v, _ := o.get(key)
+	return v
 }
 
 func (o *object) set(key string, v value) {
-	if _, known := o.values[key]; !known {
-		o.keys = append(o.keys, key)
+	if i, ok := o.find(key); ok {
+		o.items[i] = v
+		return
 	}
-	if o.values == nil {
-		o.values = make(map[string]value)
+	o.keys, o.items = append(o.keys, key), append(o.items, v)
+	switch {
+	case o.where != nil:
+		o.where[key] = len(o.keys) - 1
+	case len(o.keys) > few:
+		o.where = make(map[string]int)
+		for i, key := range o.keys {
+			o.where[key] = i
+		}
 	}
-	o.values[key] = v
 }
 
 func (o *object) len() int {
@@ -361,7 +391,7 @@ func appendJSON(dst []byte, v value) []byte {
 				dst = append(dst, ',')
 			}
 			dst = append(appendQuoted(dst, key), ':')
-			dst = appendJSON(dst, v.values[key])
+			dst = appendJSON(dst, v.at(key))
 		}
 		return append(dst, '}')
 	}
