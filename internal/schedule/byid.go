@@ -28,7 +28,7 @@ func (id ID) Key() (key Key, ok bool) {
 		return key, false
 	}
 	for i, at := range [...]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34} {
-		high, low := nibble(id[at]), nibble(id[at+1])
+		high, low := nibbles[id[at]], nibbles[id[at+1]]
 		if high > 15 || low > 15 {
 			return key, false
 		}
@@ -37,16 +37,16 @@ func (id ID) Key() (key Key, ok bool) {
 	return key, key[variant]>>6 == 0b10
 }
 
-// nibble is the value of a digit as UUIDs are written, above 15 of any other byte.
-func nibble(c byte) byte {
-	switch {
-	case c >= '0' && c <= '9':
-		return c - '0'
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10
+// nibbles are the values of digits as UUIDs are written, above 15 for any other byte.
+var nibbles = func() (values [256]byte) {
+	for c := range values {
+		values[c] = 0xff
 	}
-	return 0xff
-}
+	for value, digit := range []byte("0123456789abcdef") {
+		values[digit] = byte(value)
+	}
+	return values
+}()
 
 // ID returns the id whose key it is.
 func (k Key) ID() ID {

@@ -102,10 +102,11 @@ type ruling struct {
 }
 
 // ruling reads what of the rules is not the spec's matter alone: of most rows nothing.
-func (r *row) ruling() (ruling ruling) {
+func (r *row) ruling() ruling {
 	if !mayRule(r.rules) && !mayRule(r.spec) {
-		return ruling
+		return ruling{}
 	}
+	var ruling ruling
 	_, text, _ := strings.Cut(r.ruled(), "@rules")
 	_ = json.NewDecoder(strings.NewReader(text)).Decode(&ruling) // what is wrong with it is the row's problem
 	return ruling

@@ -103,10 +103,28 @@ func (f *postgresFeed) touched(ctx context.Context, each func(*row) error) error
 	if f.rowsSince == "" {
 		err = f.rows(ctx, each, "entries")
 	} else {
-		err = f.rows(ctx, each, "entries_since", f.rowsSince)
+		err = f.since(ctx, each)
 	}
 	if err == nil {
 		f.rowsSince = next
+	}
+	return err
+}
+
+// since looks for ids first: what is remembered of entries is then joined to a few rows,
+// and not to all of a catalog, which takes seconds where it has a million.
+func (f *postgresFeed) since(ctx context.Context, each func(*row) error) error {
+	var ids []string
+	err := f.p.each(ctx, "entries_since", func(row scanner) error {
+		var id string
+		err := row.Scan(orEmpty{&id})
+		ids = append(ids, id)
+		return err
+	}, f.rowsSince)
+	for err == nil && len(ids) > 0 {
+		part := ids[:min(chunk, len(ids))]
+		ids = ids[len(part):]
+		err = f.some(ctx, part, each)
 	}
 	return err
 }
@@ -116,8 +134,14 @@ func (f *postgresFeed) some(ctx context.Context, ids []string, each func(*row) e
 }
 
 func (f *postgresFeed) rows(ctx context.Context, each func(*row) error, name string, args ...any) error {
+	var r row
+	var answer binaryRow
 	return f.p.each(ctx, name, func(from scanner) error {
-		var r row
+		r.clear()
+		if rows, ok := from.(pgx.Rows); ok {
+			answer.rows = rows
+			from = &answer
+		}
 		if err := f.p.layout.scan(&r, from, 2); err != nil {
 			return err
 		}

@@ -257,13 +257,15 @@ func (w *watch) keep(rows []row, changes []schedule.Change) {
 		default:
 			k.next = nextSlot(entry)
 		}
-		w.put(id, k)
+		w.put(id, was, k)
 	}
 }
 
-// put keeps what is known of a row.
-func (w *watch) put(id schedule.ID, k known) {
-	w.drop(id)
+// put keeps what is known of a row, in the place of what was.
+func (w *watch) put(id schedule.ID, was, k known) {
+	if was.entry != nil {
+		w.held--
+	}
 	if k.entry != nil {
 		w.held++
 	}

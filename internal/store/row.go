@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unique"
@@ -43,6 +44,10 @@ type row struct {
 
 	defined uint64 // its definition, once it was taken the fingerprint of
 
+	into               []any // where its columns are scanned to, if it is scanned again and again
+	again              bool
+	wasCreated, wasRun lenient // as they were read
+
 	was       *schedule.Entry // what was made of it when it was read before, and said the same
 	unwritten bool            // what was seen of it for the first time is not on record
 }
@@ -50,17 +55,32 @@ type row struct {
 // scan reads the columns of the statement entries, in order, and leaves those
 // after them.
 func (r *row) scan(from scanner, rest int) error {
-	var createdAt, lastRunAt lenient
-	into := []any{
-		orEmpty{&r.id},
+	into := r.into
+	if into == nil {
+		into = append(r.columns(), slices.Repeat([]any{ignored{}}, rest)...)
+	}
+	if r.again {
+		r.into = into
+	}
+	if err := from.Scan(into...); err != nil {
+		return err
+	}
+	r.createdAt, r.lastRunAt = r.wasCreated.at, r.wasRun.at
+	return nil
+}
+
+// columns are where the columns go that scan reads.
+func (r *row) columns() []any {
+	return []any{
+		kept{orEmpty{&r.id}},
 		orEmpty{&r.name},
 		orEmpty{&r.task},
-		orEmpty{&r.spec},
+		kept{orEmpty{&r.spec}},
 		truth{&r.enabled},
 		orEmpty{&r.args},
 		orEmpty{&r.kwargs},
-		&createdAt, &r.options, &r.zone, &r.rules, &r.policy, &r.graceSeconds, &r.maxCount, &r.maxAgeSeconds,
-		&lastRunAt, &r.totalRunCount, &r.known, &r.seenSpec,
+		&r.wasCreated, &r.options, &r.zone, &r.rules, &r.policy, &r.graceSeconds, &r.maxCount, &r.maxAgeSeconds,
+		&r.wasRun, &r.totalRunCount, &r.known, &r.seenSpec,
 		instant{&r.afterAt},
 		instant{&r.lastSlot},
 		&r.sideCount,
@@ -69,15 +89,10 @@ func (r *row) scan(from scanner, rest int) error {
 		&r.pauseReason, &r.pausedBy,
 		instant{&r.readAt},
 	}
-	for range rest {
-		into = append(into, ignored{})
-	}
-	if err := from.Scan(into...); err != nil {
-		return err
-	}
-	r.createdAt, r.lastRunAt = createdAt.at, lastRunAt.at
-	return nil
 }
+
+// clear makes it ready for the next scan.
+func (r *row) clear() { *r = row{into: r.into, again: true} }
 
 // paused says whether the entry is paused at the instant the row was read.
 func (r *row) paused() bool {
@@ -262,15 +277,19 @@ func isJSON(column, text string, first byte, want string) error {
 const maxSeconds = 9223372036
 
 func (r *row) misfire() (schedule.Misfire, error) {
-	m := schedule.Misfire{Policy: schedule.Policy(r.policy), Count: int(r.maxCount)}
-	switch m.Policy {
-	case "", schedule.Once, schedule.Skip, schedule.All:
-	default:
+	m := schedule.Misfire{Count: int(r.maxCount)}
+	policies := [...]schedule.Policy{"", schedule.Once, schedule.Skip, schedule.All}
+	i := slices.Index(policies[:], schedule.Policy(r.policy))
+	if i < 0 {
 		return m, fmt.Errorf("misfire_policy is %q: write once, skip or all", r.policy)
 	}
-	for column, seconds := range map[string]float64{"misfire_grace_seconds": r.graceSeconds, "misfire_max_age_seconds": r.maxAgeSeconds} {
-		if !(seconds >= 0 && seconds <= maxSeconds) {
-			return m, fmt.Errorf("%s is out of range: write seconds, 0 or more", column)
+	m.Policy = policies[i] // not the row's own text, which would hold all of the row
+	for _, length := range [...]struct {
+		column  string
+		seconds float64
+	}{{"misfire_grace_seconds", r.graceSeconds}, {"misfire_max_age_seconds", r.maxAgeSeconds}} {
+		if !(length.seconds >= 0 && length.seconds <= maxSeconds) {
+			return m, fmt.Errorf("%s is out of range: write seconds, 0 or more", length.column)
 		}
 	}
 	if r.maxCount < 0 {
