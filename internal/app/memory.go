@@ -7,7 +7,7 @@ import (
 )
 
 // A collector bounds the garbage that may pile up beside what is in use: a
-// quarter of it, and headroom at least. Go's own measure, as much garbage as there
+// quarter of it, from headroom to most, and a tenth at least. Go's own measure, as much garbage as there
 // is in use, would double the memory of a large catalog, which is in use all the
 // time and hardly changes; a quarter of a small one would be collected far too
 // often. What is in use is known from the last collection.
@@ -19,8 +19,11 @@ type collector struct {
 	percent int
 }
 
-// headroom is bytes of garbage that are no matter.
-const headroom = 24 << 20
+// Bytes of garbage: headroom is no matter, and most is enough whatever is in use.
+const (
+	headroom = 24 << 20
+	most     = 48 << 20
+)
 
 // adjust is called as entries come.
 func (c *collector) adjust() {
@@ -38,7 +41,9 @@ func (c *collector) adjust() {
 
 // percentOf is the garbage that may pile up, in percent of what is in use.
 func percentOf(inUse uint64) int {
-	return int(min(max(100*headroom/max(inUse, 1), 25), 400))
+	inUse = max(inUse, 1)
+	garbage := max(min(max(inUse/4, headroom), most), inUse/10)
+	return int(min(100*garbage/inUse, 400))
 }
 
 // loaded gives back what loading has left.
