@@ -111,6 +111,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	if note := zones.ofEntries(rows); note != "" {
 		add("zones of entries", note, nil)
 	}
+	findings = append(findings, lookAtCalendars(ctx, s, time.Now())...)
 	windows, _, err := s.Windows(ctx)
 	if err != nil {
 		add("windows", "", explain(err))
@@ -145,6 +146,26 @@ func cleanup(backend string, rows []store.Row) string {
 	}
 	return "no entry deletes results that have expired, as Celery's beat would: " +
 		"add one for the task " + cleanupTask + ", each day at four (0 4 * * *), with the option expires 43200"
+}
+
+// lookAtCalendars tells of calendars that can't be used, and of those that entries go
+// by and that soon have no day off any more: nobody sees by the slots that one was forgotten.
+func lookAtCalendars(ctx context.Context, s *store.Store, now time.Time) (findings []finding) {
+	all, err := s.Calendars(ctx)
+	if err != nil {
+		return []finding{{"calendars", false, oneLine(explain(err))}}
+	}
+	soon := now.AddDate(0, 0, 60).Format(time.DateOnly)
+	for _, c := range all {
+		last := c.Days[len(c.Days)-1].Day
+		switch {
+		case c.Problem != "":
+			findings = append(findings, finding{"calendar " + c.Name, false, c.Problem})
+		case len(c.Entries) > 0 && last < soon:
+			findings = append(findings, finding{"calendar " + c.Name, true, fmt.Sprintf("its last day off is %s: import the coming ones; %d entries go by it", last, len(c.Entries))})
+		}
+	}
+	return findings
 }
 
 func lookAtBroker(ctx context.Context, config app.Config) finding {
