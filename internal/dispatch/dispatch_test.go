@@ -524,3 +524,48 @@ func TestAnUnsureMessageEndsItsSlot(t *testing.T) {
 		}
 	})
 }
+
+// What may have been sent and is too late to be sent again, or whose entry was edited or
+// is disabled since, is unsure: to call it skipped could be untrue.
+func TestRecoveryLeavesUnsureWhatItDoesNotSendAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		past := time.Now()
+		time.Sleep(2*time.Hour + 30*time.Minute)
+		names := []string{"once", "skip", "edited", "disabled", "all", "beyond"}
+		w.off = map[schedule.ID]string{"disabled": schedule.ReasonDisabled}
+		claimed := schedule.Claimed{Term: 1, Seq: 1}
+		for _, id := range names {
+			claimed.Dues = append(claimed.Dues, schedule.ClaimedDue{Entry: schedule.ID(id), Slot: past, Digest: 1})
+			if id != "disabled" {
+				w.add(id, "@every 1h", map[string]schedule.Policy{"skip": schedule.Skip, "all": schedule.All}[id])
+			}
+		}
+		was := w.entries["edited"]
+		w.entries["edited"] = func(after time.Time) *schedule.Entry {
+			e := was(after)
+			e.Digest = 2
+			return e
+		}
+		w.ledger.term, w.ledger.seq, w.ledger.journal = 1, 1, []schedule.Claimed{claimed}
+		w.broker.mark = celery.Mark{Term: 1, Seq: 0, Done: 9, Beyond: 5}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.node(ctx, context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		got := map[schedule.ID]string{}
+		for _, run := range w.ledger.runs {
+			if run.Slot.Equal(past) {
+				got[run.Entry] = string(run.State)
+				if want := celery.TaskID(installation, string(run.Entry), past); run.State == schedule.Unsure && run.TaskID != want {
+					t.Errorf("the unsure run of %s has the id %q, want %s", run.Entry, run.TaskID, want)
+				}
+			}
+		}
+		want := map[schedule.ID]string{"once": "unsure", "skip": "unsure", "edited": "unsure", "disabled": "unsure", "all": "sent", "beyond": "coalesced"}
+		if !maps.Equal(got, want) {
+			t.Errorf("ended as %v, want %v", got, want)
+		}
+	})
+}

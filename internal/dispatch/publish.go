@@ -216,8 +216,10 @@ func (d *Dispatcher) run(due *schedule.Due, term int64) schedule.Run {
 		Node: d.opts.Node, Term: term,
 	}
 	if run.State == schedule.Unsure { // what was perhaps sent is to be found
-		template := due.Entry.Payload.(*celery.Template)
-		run.TaskID, run.Queue = template.TaskID(celery.Message{ID: d.taskID(due)}), template.Route().Queue
+		run.TaskID = d.taskID(due)
+		if template, ok := due.Entry.Payload.(*celery.Template); ok { // its entry has a definition
+			run.TaskID, run.Queue = template.TaskID(celery.Message{ID: run.TaskID}), template.Route().Queue
+		}
 	}
 	return run
 }

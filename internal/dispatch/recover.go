@@ -243,17 +243,26 @@ func (d *Dispatcher) known(due schedule.ClaimedDue, present schedule.Change, ter
 	return run, true
 }
 
-// owed decides what becomes of a claimed slot that did not go out, or may have.
+// owed decides what becomes of a claimed slot that did not go out, or may have: what
+// may have and is not sent again is unsure, whatever else would be said of it.
 func (d *Dispatcher) owed(claimed schedule.ClaimedDue, now schedule.Change, mayBeSent bool) schedule.Due {
-	due, present := asDue(claimed, now), now.Entry
-	switch {
-	case due.State != "":
+	due := asDue(claimed, now)
+	if due.State != "" {
 		return due
-	case present == nil:
-		return ended(due, schedule.Skipped, cmp.Or(now.Reason, schedule.ReasonRemoved))
-	case mayBeSent && present.Payload.(*celery.Template).AtMostOnce():
+	}
+	owed := d.left(due, now, claimed.Digest)
+	if mayBeSent && (owed.State != "" || now.Entry.Payload.(*celery.Template).AtMostOnce()) {
 		return ended(due, schedule.Unsure, schedule.ReasonUnsure)
-	case present.Digest != claimed.Digest:
+	}
+	return owed
+}
+
+// left decides what becomes of a claimed slot that did not go out.
+func (d *Dispatcher) left(due schedule.Due, now schedule.Change, digest uint64) schedule.Due {
+	switch {
+	case now.Entry == nil:
+		return ended(due, schedule.Skipped, cmp.Or(now.Reason, schedule.ReasonRemoved))
+	case now.Entry.Digest != digest:
 		return ended(due, schedule.Skipped, schedule.ReasonEdited)
 	case due.Request != "":
 		return due

@@ -144,12 +144,12 @@ func (s *story) judgeSlot(v *verdict, e *entry, slot time.Time, came []arrival, 
 	case len(came) > 0:
 		v.ran++
 		s.judgeRepeats(v, e, came)
-		if state != string(schedule.Sent) && (e.group.kind != atMostOnce || state != string(schedule.Unsure)) {
+		if state != string(schedule.Sent) && (s.once || e.group.kind == owed || state != string(schedule.Unsure)) {
 			v.fault(&v.untrue, "%s: slot %v came, and the ledger has it as %q (%s)", e.name, slot, state, reason)
 		} else if ends[0].id != came[0].id {
 			v.fault(&v.untrue, "%s: slot %v has the id %s in the ledger, %s in the message", e.name, slot, ends[0].id, came[0].id)
 		}
-	case e.group.kind == atMostOnce && state == string(schedule.Unsure):
+	case !s.once && state == string(schedule.Unsure) && (e.group.kind == atMostOnce || e.group.kind == byPolicy && s.wasLate(v, slot)):
 		v.unsure++
 	case e.group.kind == byPolicy && reason == schedule.ReasonMisfire && s.wasLate(v, slot):
 		v.policy++
@@ -174,10 +174,26 @@ func (s *story) judgeRepeats(v *verdict, e *entry, came []arrival) {
 	}
 	switch {
 	case s.once, e.group.kind == atMostOnce, !s.disturbed(came[0].slot.Add(-time.Second), last):
-		v.fault(&v.extra, "%s: slot %v came %d times, at %v and last at %v", e.name, came[0].slot, len(came), came[0].at, last)
+		v.fault(&v.extra, "%s: slot %v came %d times, at %v and last at %v%s", e.name, came[0].slot, len(came), came[0].at, last, e.told(came))
 	default:
 		v.repeated += len(came) - 1
 	}
+}
+
+// told says of which definitions an edited entry's arrivals are, and when these were made.
+func (e *entry) told(came []arrival) (text string) {
+	if e.group.kind != edited {
+		return ""
+	}
+	for _, a := range came {
+		text += fmt.Sprintf("; id %s of definition %d", a.id, a.edit)
+	}
+	for i, d := range e.edits {
+		if i > 0 && d.committed.After(came[0].slot.Add(-10*time.Second)) && d.asked.Before(came[0].slot.Add(10*time.Second)) {
+			text += fmt.Sprintf("; definition %d, each %v, asked for at %s and committed at %s", i, d.period, d.asked.UTC().Format("15:04:05.000"), d.committed.UTC().Format("15:04:05.000"))
+		}
+	}
+	return text
 }
 
 // most is how many messages may have been repeated.
@@ -224,7 +240,9 @@ func (s *story) judgeEdited(v *verdict, e *entry, came map[place][]arrival, ends
 			}
 			slots[a.edit] = append(slots[a.edit], slot)
 		}
-		if !slot.After(s.until) && !slices.ContainsFunc(ends[at], func(e end) bool { return e.state == string(schedule.Sent) }) {
+		if !slot.After(s.until) && !slices.ContainsFunc(ends[at], func(e end) bool {
+			return e.state == string(schedule.Sent) || !s.once && e.state == string(schedule.Unsure)
+		}) {
 			v.fault(&v.untrue, "%s: slot %v came, and the ledger does not have it as sent", e.name, slot)
 		}
 	}

@@ -269,15 +269,15 @@ func (n *nemesis) trouble(kind string, at *node, length, delay, step time.Durati
 
 // upgrade replaces the nodes one after another by another build, as a deployment does.
 func (n *nemesis) upgrade(kind string) trouble {
-	to := present
-	if n.nodes[0].build == present {
-		to = old
-	}
 	var needs []string
 	for _, node := range n.nodes {
 		needs = append(needs, node.name)
 	}
-	return trouble{kind, fmt.Sprintf("%s to %s", kind, to.version), needs, 0, func(func()) error {
+	return trouble{kind, kind, needs, 0, func(func()) error {
+		to := present
+		if n.nodes[0].build == present {
+			to = old
+		}
 		for i, node := range n.nodes {
 			if i == 1 && to == present {
 				node.build = racing
