@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -338,7 +339,16 @@ func (w *watch) before(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.renew(ctx, append(ids, concerned...))
+	if err := w.reread(ctx, concerned); err != nil {
+		return err
+	}
+	if err := w.renew(ctx, ids); err != nil {
+		// An id may be none of this table's, as after a change to another catalog. They
+		// come with the others then, and so does an error of the database.
+		w.store.log.WarnContext(ctx, "entries that are to come first do not", "err", err)
+		w.forget()
+	}
+	return nil
 }
 
 // handOver tells of all entries of the shard. Its lease was taken before: what an
@@ -367,7 +377,8 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	if err != nil {
 		return err
 	}
-	if err := w.renew(ctx, l.ids); err != nil {
+	gone := func(id string) bool { _, ok := w.seen.Get(schedule.ID(id)); return !ok }
+	if err := w.renew(ctx, slices.DeleteFunc(l.ids, gone)); err != nil {
 		return err
 	}
 	p := w.part(func(id string) bool { return first || w.leadOf(id) == l }, now)

@@ -176,6 +176,12 @@ func testFirst(t *testing.T, db Database) {
 		}
 		w.stop()
 	}
+
+	// An id of another catalog is none that this table could have.
+	other := s.Roster(1)
+	w := lead(t, other, 0, "file:report")
+	keep(t, "Run", other.Run)
+	w.await("all entries, none of which came first", func() bool { return w.loaded && len(w.now) == entries })
 }
 
 // A roster follows what a leader does within seconds, so that little is left to be
