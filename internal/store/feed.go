@@ -165,12 +165,12 @@ type watch struct {
 	feed    feed
 	reading reading
 
-	seen   schedule.ByID[known] // all rows
-	held   int                  // those of them with an entry
-	paused map[string]time.Time // when pauses end by themselves
-	named  map[string][]string  // the calendars that rows name
-	moved  []atomic.Bool        // sources that may have changed, in order
-	leads  map[int]*lead        // by shard
+	seen   schedule.ByID[known]            // all rows
+	held   map[schedule.ID]*schedule.Entry // of them, see known
+	paused map[string]time.Time            // when pauses end by themselves
+	named  map[string][]string             // the calendars that rows name
+	moved  []atomic.Bool                   // sources that may have changed, in order
+	leads  map[int]*lead                   // by shard
 
 	windows      *schedule.Windows // as those who lead were told; nil as long as there are none
 	windowsPrint digest
@@ -198,7 +198,7 @@ type watch struct {
 func (s *Store) newWatch(shards int) *watch {
 	return &watch{
 		store: s, shards: shards, feed: s.newFeed(), known: make(chan struct{}),
-		paused: map[string]time.Time{}, leads: map[int]*lead{},
+		held: map[schedule.ID]*schedule.Entry{}, paused: map[string]time.Time{}, leads: map[int]*lead{},
 		named: map[string][]string{}, moved: make([]atomic.Bool, len(s.sources)),
 		pruneAt: time.Now().Add(pruneInterval),
 	}
@@ -493,7 +493,7 @@ func (w *watch) take(ctx context.Context, r *row) error {
 		if w.same(r, k) {
 			return nil
 		}
-		r.was = k.entry
+		r.was = w.held[schedule.ID(r.id)]
 	}
 	k.print = print
 	w.seen.Set(schedule.ID(r.id), k)

@@ -164,15 +164,14 @@ func (l *lead) done() {
 	})
 }
 
-// A known is what a watch knows of a row.
+// A known is what a watch knows of a row. There are millions of them, in which there is
+// nothing for the collector of garbage to look at: entries are held apart, as they
+// were last read. Where there is none there is nothing to plan, or, in a large catalog, it is
+// read again when it is wanted: then next is not never.
 type known struct {
 	print uint64 // its fingerprint
 
-	// entry is as it was last read; nil where there is nothing to plan, and in a large
-	// catalog where it is read again when it is wanted: then next is not never.
-	entry *schedule.Entry
-
-	// next is the first slot after entry.After, in Unix microseconds: once that has
+	// next is the first slot after its entry's After, in Unix microseconds: once that has
 	// come, run state may have moved. 0 says that it has to be read again for another
 	// reason. It means nothing where the shard is led here.
 	next int64
@@ -246,11 +245,9 @@ func (w *watch) keep(rows []row, changes []schedule.Change) {
 	for i := range rows {
 		r, entry := &rows[i], changes[i].Entry
 		id := schedule.ID(r.id)
-		was, _ := w.seen.Get(id)
-		k := known{print: was.print}
-		if entry != nil && (was.entry != nil || w.store.options.Held == 0 || w.held < w.store.options.Held) {
-			k.entry = entry
-		}
+		k, _ := w.seen.Get(id)
+		k.next = 0
+		w.hold(id, entry)
 		switch {
 		case r.unwritten, w.leadOf(r.id) != nil:
 		case entry == nil:
@@ -258,29 +255,25 @@ func (w *watch) keep(rows []row, changes []schedule.Change) {
 		default:
 			k.next = nextSlot(entry)
 		}
-		w.put(id, was, k)
+		w.seen.Set(id, k)
 	}
 }
 
-// put keeps what is known of a row, in the place of what was.
-func (w *watch) put(id schedule.ID, was, k known) {
-	if was.entry != nil {
-		w.held--
+// hold keeps the entry in the place of what was, if there is one and room for it.
+func (w *watch) hold(id schedule.ID, entry *schedule.Entry) {
+	_, was := w.held[id]
+	switch most := w.store.options.Held; {
+	case entry == nil:
+		delete(w.held, id)
+	case was, most == 0, len(w.held) < most:
+		w.held[id] = entry
 	}
-	if k.entry != nil {
-		w.held++
-	}
-	w.seen.Set(id, k)
 }
 
 // drop forgets a row.
 func (w *watch) drop(id schedule.ID) {
-	if was, ok := w.seen.Get(id); ok {
-		if was.entry != nil {
-			w.held--
-		}
-		w.seen.Delete(id)
-	}
+	w.seen.Delete(id)
+	delete(w.held, id)
 }
 
 func nextSlot(e *schedule.Entry) int64 {
@@ -302,11 +295,12 @@ func (w *watch) same(r *row, k known) bool {
 	if k.next == 0 {
 		return false
 	}
-	if k.entry == nil { // it had no slot since, or never has one
+	entry := w.held[schedule.ID(r.id)]
+	if entry == nil { // it had no slot since, or never has one
 		return k.next > r.readAt.Add(endedAhead).UnixMicro()
 	}
 	seen, _ := w.reading.seen(r)
-	return k.entry.After.Equal(latest(seen.after, seen.last, w.reading.taken))
+	return entry.After.Equal(latest(seen.after, seen.last, w.reading.taken))
 }
 
 // begin hands over to those who came to lead.
@@ -410,19 +404,19 @@ type parts struct {
 func (w *watch) part(of func(id string) bool, now time.Time) (p parts) {
 	past, ahead, soon := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
 	for key, k := range w.seen.All() {
-		id := string(key)
+		id, entry := string(key), w.held[key]
 		coming, near := k.next > ahead && k.next != never, k.next >= past && k.next <= soon
 		switch {
 		case !of(id):
-		case coming && k.entry == nil && !near:
+		case coming && entry == nil && !near:
 			p.unheld = append(p.unheld, id)
-		case coming && k.entry != nil && limited(k.entry) && near:
+		case coming && entry != nil && limited(entry) && near:
 			p.moved = append(p.moved, id)
-		case coming && k.entry != nil && limited(k.entry):
+		case coming && entry != nil && limited(entry):
 			p.movedLong = append(p.movedLong, id)
-		case coming && k.entry != nil && near:
+		case coming && entry != nil && near:
 			p.soon = append(p.soon, id)
-		case coming && k.entry != nil:
+		case coming && entry != nil:
 			p.later = append(p.later, id)
 		case near:
 			p.moved = append(p.moved, id)
@@ -452,10 +446,13 @@ func (w *watch) hand(l *lead, ids []string) {
 		ids = ids[len(part):]
 		changes := make([]schedule.Change, len(part))
 		for i, id := range part {
-			k, _ := w.seen.Get(schedule.ID(id))
-			k.entry, k.next = k.entry.Anew(), 0
-			w.seen.Set(schedule.ID(id), k)
-			changes[i] = schedule.Change{ID: k.entry.ID, Name: k.entry.Name, Entry: k.entry}
+			id := schedule.ID(id)
+			k, _ := w.seen.Get(id)
+			k.next = 0
+			w.seen.Set(id, k)
+			entry := w.held[id].Anew()
+			w.held[id] = entry
+			changes[i] = schedule.Change{ID: id, Name: entry.Name, Entry: entry}
 		}
 		l.call(func(ctx context.Context) error { return l.watcher.Apply(ctx, changes) })
 	}
