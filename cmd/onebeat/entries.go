@@ -245,6 +245,7 @@ func misfireText(m schedule.Misfire) string {
 func definitionFlags(cmd *cobra.Command) func(*store.Definition) bool {
 	var d store.Definition
 	var policy string
+	var except exceptFile
 	disabled := false
 	flags := cmd.Flags()
 	flags.StringVar(&d.Task, "task", "", "the Celery task's name")
@@ -253,6 +254,7 @@ func definitionFlags(cmd *cobra.Command) func(*store.Definition) bool {
 	flags.StringVar(&d.Args, "args", "", "positional arguments, a JSON array")
 	flags.StringVar(&d.Kwargs, "kwargs", "", "keyword arguments, a JSON object")
 	flags.StringVar(&d.Rules, "rules", "", `rules around the spec, a JSON object: {"except": ["2026-12-25"], "weekend": "sat,sun"} (docs/time.md; an older table needs onebeat migrate for it)`)
+	flags.Var(&except, "except-file", "leave out the days of this file too, iCalendar or a list of dates: they become part of the rules")
 	flags.StringVar(&d.Options, "options", "", `apply_async options, a JSON object: {"queue": "priority", "expires": 60}`)
 	flags.StringVar(&d.Description, "description", "", "a note for people")
 	flags.StringVar(&policy, "misfire", "", "what becomes of slots missed while nothing ran: once, skip or all")
@@ -274,6 +276,7 @@ func definitionFlags(cmd *cobra.Command) func(*store.Definition) bool {
 		set("kwargs", func() { into.Kwargs = d.Kwargs })
 		set("options", func() { into.Options = d.Options })
 		set("rules", func() { into.Rules = d.Rules })
+		set("except-file", func() { except.into(into) })
 		set("description", func() { into.Description = d.Description })
 		set("misfire", func() { into.Misfire.Policy = schedule.Policy(policy) })
 		set("misfire-grace", func() { into.Misfire.Grace = d.Misfire.Grace })
