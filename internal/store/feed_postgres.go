@@ -112,15 +112,19 @@ func (f *postgresFeed) touched(ctx context.Context, each func(*row) error) error
 }
 
 // since looks for ids first: what is remembered of entries is then joined to a few rows,
-// and not to all of a catalog, which takes seconds where it has a million.
+// and not to all of a catalog, which takes seconds where it has a million. Of many rows
+// it is sooner joined to all.
 func (f *postgresFeed) since(ctx context.Context, each func(*row) error) error {
 	var ids []string
-	err := f.p.each(ctx, "entries_since", func(row scanner) error {
+	err := f.p.each(ctx, "ids_since", func(row scanner) error {
 		var id string
 		err := row.Scan(orEmpty{&id})
 		ids = append(ids, id)
 		return err
 	}, f.rowsSince)
+	if err == nil && len(ids) > sweepFrom {
+		return f.rows(ctx, each, "entries_since", f.rowsSince)
+	}
 	for err == nil && len(ids) > 0 {
 		part := ids[:min(chunk, len(ids))]
 		ids = ids[len(part):]
