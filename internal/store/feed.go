@@ -153,6 +153,7 @@ func (w *watch) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-w.store.poke: // somebody comes to lead: the database is back
 		case <-time.After(waits.NextBackOff()):
 		}
 	}
