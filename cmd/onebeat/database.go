@@ -44,6 +44,11 @@ func opened(cmd *cobra.Command, mayMake bool, atMost time.Duration, do func(ctx 
 	if err != nil {
 		return err
 	}
+	return openedWith(cmd, config, mayMake, atMost, do)
+}
+
+// openedWith is opened with these settings.
+func openedWith(cmd *cobra.Command, config app.Config, mayMake bool, atMost time.Duration, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
 	celery, err := app.CelerySettings(config)
 	if err != nil {
 		return usage("%s", oneLine(err))

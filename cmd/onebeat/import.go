@@ -19,7 +19,7 @@ const importPatience = 2 * time.Minute
 
 func importCommand() *cobra.Command {
 	return verbOf("import", "Take over the entries of another scheduler",
-		"  onebeat import celery proj\n  onebeat import celery proj --python venv/bin/python --apply", importCelery())
+		"  onebeat import celery proj\n  onebeat import django --apply", importCelery(), importTables("django", "django-celery-beat"), importTables("sqlalchemy", "sqlalchemy-celery-beat"))
 }
 
 func importCelery() *cobra.Command {

@@ -27,10 +27,15 @@ type Step struct {
 
 // Apply makes the catalog's entries be as the definitions say, by name, all or none:
 // those that are there are changed, others are added, and entries that no definition
-// names stay. Description, rules and the policy for misfires of an entry that is there
-// stay too. A dry run changes nothing. It returns what it does, in the order of the
+// names stay. Description and the policy for misfires of an entry that is there stay too,
+// and its rules where the definition has none: {} takes them away. A dry run changes nothing. It returns what it does, in the order of the
 // definitions; an *InputError names the first that can't be planned.
 func (s *Store) Apply(ctx context.Context, definitions []Definition, dry bool) ([]Step, error) {
+	return s.apply(ctx, definitions, dry, func(transaction, []Step) error { return nil })
+}
+
+// apply is Apply, which calls more in its transaction when the definitions are written.
+func (s *Store) apply(ctx context.Context, definitions []Definition, dry bool, more func(transaction, []Step) error) ([]Step, error) {
 	if err := s.editable(""); err != nil {
 		return nil, err
 	}
@@ -56,7 +61,7 @@ func (s *Store) Apply(ctx context.Context, definitions []Definition, dry bool) (
 				}
 			}
 		}
-		return nil
+		return more(tx, steps)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("apply entries: %w", err)
@@ -111,6 +116,9 @@ func (s *Store) compare(ctx context.Context, definitions []Definition) ([]Step, 
 func (d *Definition) take(other Definition) {
 	d.Task, d.Spec, d.Zone, d.Enabled = other.Task, other.Spec, other.Zone, other.Enabled
 	d.Args, d.Kwargs, d.Options = other.Args, other.Kwargs, other.Options
+	if other.Rules != "" {
+		d.Rules = other.Rules
+	}
 }
 
 // differs names the fields that take would change.
@@ -127,6 +135,7 @@ func (d Definition) differs(other Definition) []string {
 		{"args", sameJSON(d.Args, other.Args, "[]")},
 		{"kwargs", sameJSON(d.Kwargs, other.Kwargs, "{}")},
 		{"options", sameJSON(d.Options, other.Options, "{}")},
+		{"rules", other.Rules == "" || sameJSON(d.Rules, other.Rules, "{}")},
 	} {
 		if !field.same {
 			fields = append(fields, field.name)

@@ -57,6 +57,7 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 		provider: func() (*goose.Provider, func(), error) { return m.provider(mysqlLock(config.DBName, "migrate")) },
 		install:  s.layout.triggers("insert", "update", "delete"),
 		triggers: 3 + len(s.layout.children),
+		trailing: 1,
 	}
 	if err := pool.PingContext(ctx); err != nil {
 		_ = pool.Close()

@@ -74,6 +74,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		patience: []string{"migrate_patience"},
 		install:  append([]string{"trigger_function"}, s.layout.triggers("insert", "update", "delete", "truncate")...),
 		triggers: 4 + len(s.layout.children),
+		trailing: 2,
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()

@@ -68,6 +68,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 		provider: lite.provider,
 		install:  s.layout.triggers("insert", "update", "delete"),
 		triggers: 3 + len(s.layout.children),
+		trailing: 1,
 	}
 	if err := lite.start(ctx, fresh); err != nil {
 		lite.close()

@@ -165,6 +165,7 @@ type dialect struct {
 	patience []string                                // statements before a change of the user's table
 	install  []string                                // and those that install the triggers
 	triggers int                                     // how many there are then
+	trailing int                                     // columns of the statement entries after those of a row
 }
 
 // Open connects to the database of the URL: postgres:// or postgresql:// (also

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -243,7 +242,9 @@ func (d *taskRow) options() (string, error) {
 		Headers    json.RawMessage `json:"headers,omitempty"`
 	}{
 		Queue: d.queue, Exchange: d.exchange, RoutingKey: d.routingKey, Priority: d.priority,
-		Headers: json.RawMessage(cmp.Or(strings.TrimSpace(d.headers), "{}")),
+	}
+	if headers := strings.TrimSpace(d.headers); headers != "" && headers != "{}" {
+		options.Headers = json.RawMessage(headers)
 	}
 	switch {
 	case d.expireSeconds != nil && *d.expireSeconds < 0:

@@ -177,7 +177,7 @@ func (d *database) python(t *testing.T, code string, answer any) {
 
 func (d *database) open(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), d.url, store.Options{Catalog: d.name, Schema: d.schema})
+	s, err := store.Open(t.Context(), d.url, store.Options{Catalog: d.name, Schema: d.schema, Zone: "UTC"}) // as the command has it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,9 +49,15 @@ func run(m *testing.M) int {
 // onebeat runs a verb on the scheduler's tables.
 func (d *database) onebeat(t *testing.T, args ...string) (out string, code int) {
 	t.Helper()
+	return onebeat(t, append(args, d.flags()...)...)
+}
+
+// onebeat runs the command.
+func onebeat(t *testing.T, args ...string) (out string, code int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, append(args, d.flags()...)...)
+	cmd := exec.CommandContext(ctx, binary, args...)
 	text, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatalf("onebeat %v: %v", args, err)

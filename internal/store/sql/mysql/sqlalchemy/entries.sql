@@ -7,7 +7,7 @@ SELECT
 	CAST(s.priority AS SIGNED), CAST(s.expires AS char), CAST({{expire_seconds}} AS SIGNED), s.one_off,
 	CAST(s.start_time AS char), CAST(s.date_changed AS char), CAST(s.last_run_at AS char), CAST(coalesce(s.total_run_count, 0) AS SIGNED),
 	s.discriminator,
-	CAST(i.every AS SIGNED), i.period, c.minute, c.hour, c.day_of_week, c.day_of_month, c.month_of_year, coalesce(nullif(c.timezone, ''), 'UTC'),
+	CAST(i.every AS SIGNED), i.period, c.minute, c.hour, c.day_of_week, c.day_of_month, c.month_of_year, CASE WHEN c.id IS NULL THEN '' ELSE coalesce(nullif(c.timezone, ''), 'UTC') END,
 	o.event, CAST(o.latitude AS char), CAST(o.longitude AS char), CAST(k.clocked_time AS char),
 	e.entry_id IS NOT NULL, coalesce(e.spec, ''), e.after_at, e.last_slot,
 	coalesce(e.total_run_count, 0), e.paused_at, e.paused_until,

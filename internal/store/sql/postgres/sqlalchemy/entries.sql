@@ -12,7 +12,7 @@ SELECT
 	s.discriminator::text AS discriminator,
 	i.every::bigint AS every, i.period::text AS period,
 	c.minute::text AS minute, c.hour::text AS hour, c.day_of_week::text AS day_of_week, c.day_of_month::text AS day_of_month,
-	c.month_of_year::text AS month_of_year, coalesce(nullif(c.timezone::text, ''), 'UTC') AS timezone,
+	c.month_of_year::text AS month_of_year, CASE WHEN c.id IS NULL THEN '' ELSE coalesce(nullif(c.timezone::text, ''), 'UTC') END AS timezone,
 	o.event::text AS event, o.latitude::text AS latitude, o.longitude::text AS longitude, k.clocked_time::timestamptz AS clocked_time,
 	e.entry_id IS NOT NULL AS known, coalesce(e.spec, '') AS spec, e.after_at, e.last_slot,
 	coalesce(e.total_run_count, 0) AS side_count, e.paused_at, e.paused_until,

@@ -7,7 +7,7 @@ SELECT
 	CAST(s.priority AS INTEGER), CAST(s.expires AS TEXT), CAST({{expire_seconds}} AS INTEGER), s.one_off,
 	CAST(s.start_time AS TEXT), CAST(s.date_changed AS TEXT), CAST(s.last_run_at AS TEXT), CAST(coalesce(s.total_run_count, 0) AS INTEGER),
 	s.discriminator,
-	CAST(i.every AS INTEGER), i.period, c.minute, c.hour, c.day_of_week, c.day_of_month, c.month_of_year, coalesce(nullif(c.timezone, ''), 'UTC'),
+	CAST(i.every AS INTEGER), i.period, c.minute, c.hour, c.day_of_week, c.day_of_month, c.month_of_year, CASE WHEN c.id IS NULL THEN '' ELSE coalesce(nullif(c.timezone, ''), 'UTC') END,
 	o.event, CAST(o.latitude AS TEXT), CAST(o.longitude AS TEXT), CAST(k.clocked_time AS TEXT),
 	e.entry_id IS NOT NULL, coalesce(e.spec, ''), e.after_at, e.last_slot,
 	coalesce(e.total_run_count, 0), e.paused_at, e.paused_until,

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+func importTables(catalog, owner string) *cobra.Command {
+	var to string
+	var apply bool
+	cmd := &cobra.Command{
+		Use:   catalog,
+		Short: "Take over the entries of " + owner + "'s tables",
+		Long: `Make the entries in ` + owner + `'s tables entries of celery_beat_schedules in the
+same database (--to native), with their last run, their count and their pauses: by name,
+all or none, and again as often as you like. Slots go on where they stopped. Without
+--apply it prints what it would do and changes nothing. What cannot be carried over is
+named with its reason. The tables that are read stay as they are.
+Exit code 0: all can be carried over. 3: something cannot.`,
+		Example: "  onebeat import " + catalog + "\n  onebeat import " + catalog + " --to native --apply",
+		Args:    noArguments,
+	}
+	cmd.Flags().StringVar(&to, "to", "native", "the catalog that takes the entries: native")
+	cmd.Flags().BoolVar(&apply, "apply", false, "do it")
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if to != "native" {
+			return usage("entries can't be taken over to %q: the one catalog that takes them is native", to)
+		}
+		config, err := settings(cmd)
+		if err != nil {
+			return err
+		}
+		var all []store.Carried
+		var refused []store.Refused
+		err = openedWith(cmd, config.With(map[string]string{"catalog": catalog}), false, importPatience, func(ctx context.Context, s *store.Store, _ app.Config) error {
+			all, refused, err = s.Export(ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		config = config.With(map[string]string{"catalog": "native", "beat-schema": ""})
+		return openedWith(cmd, config, false, importPatience, func(ctx context.Context, s *store.Store, _ app.Config) error {
+			steps, err := s.Carry(ctx, all, !apply)
+			if err != nil {
+				return err
+			}
+			if *asJSON {
+				err = printJSON(cmd.OutOrStdout(), carryAnswer{Applied: apply, Steps: orEmptyList(steps), Refused: orEmptyList(refused)})
+			} else {
+				err = printCarry(cmd.OutOrStdout(), all, refused, steps, apply)
+			}
+			if err == nil && len(refused) > 0 {
+				err = exitError{code: exitNo}
+			}
+			return err
+		})
+	}
+	settingFlags(cmd, ofDatabase)
+	return cmd
+}
+
+type carryAnswer struct {
+	Applied bool            `json:"applied"`
+	Steps   []store.Step    `json:"steps"`
+	Refused []store.Refused `json:"refused"`
+}
+
+func printCarry(out io.Writer, all []store.Carried, refused []store.Refused, steps []store.Step, applied bool) error {
+	todo := 0
+	err := printTable(out, func(w io.Writer) {
+		fmt.Fprintln(w, "DO\tENTRY\tSPEC\tTASK\tLAST RUN\tREMARK")
+		for i, step := range steps {
+			if step.Do != store.StepKeep {
+				todo++
+			}
+			var remarks []string
+			if len(step.Fields) > 0 {
+				remarks = append(remarks, "other: "+strings.Join(step.Fields, ", "))
+			}
+			if all[i].Paused != nil {
+				remarks = append(remarks, "paused")
+			}
+			if !all[i].Enabled {
+				remarks = append(remarks, "disabled")
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", step.Do, step.Name, all[i].Spec, all[i].Task, when(all[i].LastRunAt, ""), orDash(strings.Join(remarks, "; ")))
+		}
+		for _, r := range refused {
+			fmt.Fprintf(w, "refuse\t%s\t-\t-\t-\t%s\n", r.Name, r.Reason)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case applied:
+		fmt.Fprintf(out, "Done: %d of %d entries, and the run state of all. End what ran them before `onebeat serve` starts on this table.\n", todo, len(steps))
+	case todo == 0:
+		fmt.Fprintln(out, "All entries are here. With --apply their run state is brought up to date.")
+	default:
+		fmt.Fprintf(out, "Nothing was changed. With --apply %d of %d entries are.\n", todo, len(steps))
+	}
+	return nil
+}

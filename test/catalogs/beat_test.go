@@ -1,0 +1,273 @@
+package catalogs
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gofrs/uuid/v5"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onebeat/onebeat/test/harness"
+	"github.com/onebeat/onebeat/test/harness/process"
+	"github.com/onebeat/onebeat/test/harness/worker"
+)
+
+// beatCommand is Celery's own beat with the scheduler's package.
+func (d *database) beatCommand(t *testing.T, broker string) process.Command {
+	t.Helper()
+	root, err := harness.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := map[string]any{"result_expires": nil, "beat_dburi": sqlalchemyURL(d.url)}
+	if d.schema != "" {
+		config["beat_schema"] = d.schema
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, scheduler := "probe", "sqlalchemy_celery_beat.schedulers:DatabaseScheduler"
+	if d.name == "django" {
+		app, scheduler = "probe_django", "django_celery_beat.schedulers:DatabaseScheduler"
+	}
+	return process.Command{
+		Path: harness.Env(t, "ONEBEAT_TEST_"+strings.ToUpper(d.name)),
+		Args: []string{"-m", "celery", "-A", app, "beat", "-S", scheduler, "-l", "INFO"},
+		Dir:  filepath.Join(root, "test", "python"), Log: filepath.Join(t.TempDir(), "beat.log"),
+		Env: []string{
+			"CELERY_BROKER_URL=" + broker, "PROBE_CONFIG=" + string(text), "BEAT_DATABASE=" + d.url,
+			"PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1",
+		},
+	}
+}
+
+// sqlalchemyURL is the URL of a database as SQLAlchemy reads it.
+func sqlalchemyURL(url string) string {
+	for scheme, driver := range map[string]string{"postgres:": "postgresql+psycopg2:", "mysql:": "mysql+pymysql:"} {
+		if rest, ok := strings.CutPrefix(url, scheme); ok {
+			return driver + rest
+		}
+	}
+	return url
+}
+
+// A crew is one process for each database.
+type crew struct {
+	t     *testing.T
+	nodes []*process.Process
+}
+
+// start starts the command of each database.
+func start(t *testing.T, all []*database, command func(*database) process.Command) *crew {
+	t.Helper()
+	c := &crew{t: t}
+	for _, d := range all {
+		node, err := process.Start(command(d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			node.Kill()
+			if t.Failed() {
+				t.Logf("the end of a log of %v:\n%s", d.catalog, node.Tail(15))
+			}
+		})
+		c.nodes = append(c.nodes, node)
+	}
+	return c
+}
+
+// stop ends them cleanly, all at once.
+func (c *crew) stop() {
+	c.t.Helper()
+	var group sync.WaitGroup
+	errs := make([]error, len(c.nodes))
+	for i, node := range c.nodes {
+		group.Go(func() { errs[i] = end(node) })
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// end asks the process to end, more than once: Celery's beat ends by an exception out of
+// the signal's handler, which the code that it comes up in may swallow.
+func end(node *process.Process) error {
+	for range 5 {
+		if err := node.Signal(syscall.SIGTERM); err != nil {
+			break // it has ended
+		}
+		select {
+		case <-node.Done():
+			return nil
+		case <-time.After(6 * time.Second):
+		}
+	}
+	return node.Stop(syscall.SIGTERM, 30*time.Second)
+}
+
+// byEntry are the messages of each entry, whose name is in the arguments: Celery's beat
+// does not always name it in the message.
+func byEntry(t *testing.T, records []worker.Record) map[string][]worker.Record {
+	t.Helper()
+	all := map[string][]worker.Record{}
+	for _, r := range records {
+		var args []string
+		if err := json.Unmarshal([]byte(r.Args), &args); err != nil || len(args) != 1 {
+			t.Fatalf("arguments %s: %v", r.Args, err)
+		}
+		all[args[0]] = append(all[args[0]], r)
+	}
+	return all
+}
+
+// From Celery's beat to onebeat and back: each process is stopped a second before a slot,
+// so that the next has to see to it. No slot is lost, none is sent by both, and
+// both send the same messages. (A one-off that Celery's beat has sent and not yet disabled is
+// not among them: sqlalchemy-celery-beat 0.9 then sends by itself what is overdue twice.)
+func TestFromBeatToOnebeatAndBack(t *testing.T) {
+	broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
+	queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
+	w := worker.Start(t, worker.Options{Broker: broker, Queues: []string{queue}, Pool: "solo"})
+	var all []*database
+	for _, c := range catalogs {
+		d := newDatabase(t, c)
+		all = append(all, d)
+		d.python(t, fmt.Sprintf(`
+make_tables()
+named = lambda name, **columns: task(name, task="probe.record", queue=%q, args=json.dumps([%q + name]), **columns)
+named("minute", crontab=cron(minute="*"), kwargs='{"a": null, "b": [1, "ü"]}', priority=3, headers='{"x": "y"}', expire_seconds=600)
+named("one-off", interval=every(1, "seconds"), one_off=True)
+named("clocked", clocked=once(at(2030, 1, 1)), one_off=True)
+`, queue, d.String()+" "), nil)
+		if out, code := d.onebeat(t, "migrate"); code != 0 {
+			t.Fatalf("migrate = %d: %s", code, out)
+		}
+	}
+	beats := func() *crew {
+		t.Helper()
+		return start(t, all, func(d *database) process.Command { return d.beatCommand(t, broker) })
+	}
+	onebeats := func() *crew {
+		t.Helper()
+		return start(t, all, func(d *database) process.Command {
+			return process.Command{
+				Path: binary, Log: filepath.Join(t.TempDir(), "onebeat.log"),
+				Args: append([]string{"serve", "--catch-up", "--broker", broker, "--listen", "off"}, d.flags()...),
+			}
+		})
+	}
+	// sent waits until the slot of the minute was sent for each catalog.
+	sent := func(minute time.Time) {
+		t.Helper()
+		over, tick := time.After(2*time.Minute), time.NewTicker(200*time.Millisecond)
+		defer tick.Stop()
+		for {
+			missing := ""
+			of := byEntry(t, w.Records(t))
+			for _, d := range all {
+				if minutes := of[d.String()+" minute"]; len(minutes) == 0 || minutes[len(minutes)-1].ReceivedAt.Before(minute) {
+					missing += d.String() + ", "
+				}
+			}
+			if missing == "" {
+				return
+			}
+			select {
+			case <-over:
+				t.Fatalf("the minute %v was not sent by %s", minute.Format(time.TimeOnly), missing)
+			case <-tick.C:
+			}
+		}
+	}
+
+	beat := beats()
+	first := time.Now().Truncate(time.Minute).Add(time.Minute)
+	if time.Until(first) < 15*time.Second { // they take their time to start
+		first = first.Add(time.Minute)
+	}
+	sent(first)
+	second := first.Add(time.Minute)
+	for _, d := range all { // to be onebeat's; the running beats do not look at the row by then
+		d.exec(t, second.UTC().Add(30*time.Second).Format("UPDATE {clockedschedule} SET clocked_time = '2006-01-02 15:04:05'"))
+	}
+	<-time.After(time.Until(second.Add(-time.Second)))
+	beat.stop()
+	onebeat := onebeats()
+	sent(second)
+	third := second.Add(time.Minute)
+	<-time.After(time.Until(third.Add(-time.Second)))
+	onebeat.stop()
+	beat = beats()
+	sent(third)
+	beat.stop()
+
+	of := byEntry(t, w.Records(t))
+	for _, d := range all {
+		for _, name := range []string{"one-off", "clocked"} {
+			if got := of[d.String()+" "+name]; len(got) != 1 {
+				t.Errorf("%v: the %s task was sent %d times: %+v", d.catalog, name, len(got), got)
+			}
+		}
+		minutes := of[d.String()+" minute"]
+		var slots, want []string
+		for _, r := range minutes {
+			slots = append(slots, r.ReceivedAt.Truncate(time.Minute).Format(time.TimeOnly))
+		}
+		for at := minutes[0].ReceivedAt.Truncate(time.Minute); !at.After(third); at = at.Add(time.Minute) {
+			want = append(want, at.Format(time.TimeOnly))
+		}
+		if diff := cmp.Diff(want, slots); diff != "" || len(want) < 3 {
+			t.Errorf("%v: minutes (-want +sent):\n%s", d.catalog, diff)
+		}
+		sameMessages(t, d, minutes)
+	}
+}
+
+// sameMessages compares what onebeat sent with what Celery's beat did: one of each has
+// the header onebeat_slot, and the other not.
+func sameMessages(t *testing.T, d *database, records []worker.Record) {
+	t.Helper()
+	type message struct {
+		Task, Args, Kwargs, Queue, Exchange, TimeLimit string
+		Priority                                       any
+		Expires                                        bool
+		Header                                         any
+	}
+	seen := map[bool]message{}
+	for _, r := range records {
+		var request struct {
+			X       any            `json:"x"`
+			Headers map[string]any `json:"headers"`
+		}
+		if err := json.Unmarshal([]byte(r.Request), &request); err != nil {
+			t.Fatal(err)
+		}
+		header := request.X
+		if header == nil {
+			header = request.Headers["x"]
+		}
+		seen[r.Slot != ""] = message{
+			r.Task, r.Args, r.Kwargs, r.Queue, r.Exchange, r.TimeLimit, r.Priority, r.Expires != "", header,
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("%v: not both have sent: %v", d.catalog, seen)
+	}
+	if diff := cmp.Diff(seen[false], seen[true]); diff != "" {
+		t.Errorf("%v: messages (-beat +onebeat):\n%s", d.catalog, diff)
+	}
+	if seen[true].Header != "y" || !seen[true].Expires {
+		t.Errorf("%v: the message is %+v, want its header and an expiry", d.catalog, seen[true])
+	}
+}
