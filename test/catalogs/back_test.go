@@ -99,7 +99,7 @@ for name in ("a", "b", "c"):
 			t.Errorf("serve after a hand-back ended with %v: %s; want it to say what to do", err, refused)
 		}
 
-		sameMessages(t, w.Records(t))
+		messagesAgree(t, w.Records(t))
 		times := map[string][]time.Time{}
 		for _, record := range w.Records(t) {
 			times[record.Args] = append(times[record.Args], record.ReceivedAt)
@@ -144,8 +144,8 @@ func without(value any) {
 	}
 }
 
-// sameMessages compares what workers see of each entry's messages, whoever sent them.
-func sameMessages(t *testing.T, records []worker.Record) {
+// messagesAgree compares what workers see of each entry's messages, whoever sent them.
+func messagesAgree(t *testing.T, records []worker.Record) {
 	t.Helper()
 	type seen struct{ beat, onebeat string }
 	all := map[string]seen{}

@@ -52,15 +52,20 @@ func (c catalog) String() string {
 // each runs the test for each catalog.
 func each(t *testing.T, test func(t *testing.T, c catalog)) {
 	t.Helper()
-	eachOf(t, "", test)
+	eachWhere(t, func(catalog) bool { return true }, test)
 }
 
-// eachOf runs the test for each catalog of the name, or of any if it is empty.
+// eachOf runs the test for each catalog of the name.
 func eachOf(t *testing.T, name string, test func(t *testing.T, c catalog)) {
+	t.Helper()
+	eachWhere(t, func(c catalog) bool { return c.name == name }, test)
+}
+
+func eachWhere(t *testing.T, is func(catalog) bool, test func(t *testing.T, c catalog)) {
 	t.Helper()
 	t.Parallel()
 	for _, c := range catalogs {
-		if name != "" && c.name != name {
+		if !is(c) {
 			continue
 		}
 		t.Run(c.String(), func(t *testing.T) {

@@ -19,10 +19,9 @@ var tablesOfCatalogs = regexp.MustCompile(`\b(celery_beat_schedules|django_celer
 // A role with the rights that docs/operating.md lists, and no more, does all of a
 // node's work; and what docs/moving.md says of the way back leaves the scheduler's tables alone.
 func TestRightsAndTheWayBack(t *testing.T) {
-	each(t, func(t *testing.T, c catalog) {
-		if c.kind != "PostgreSQL" {
-			return // where alone the docs have statements for it
-		}
+	// Where alone the docs have statements for it.
+	postgres := func(c catalog) bool { return c.kind == "PostgreSQL" }
+	eachWhere(t, postgres, func(t *testing.T, c catalog) {
 		d := newDatabase(t, c)
 		d.python(t, schedules+`
 task("grid", interval=every(7, "seconds"))

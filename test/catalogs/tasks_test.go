@@ -21,44 +21,44 @@ dusk = sun("sunset", 35.6895, 139.6917)
 day = once(at(2030, 1, 1, 9, 0, 0, 250))
 `
 
-const goodTasks = `
-task("crontab", crontab=nine, args="[1, 2]", kwargs='{"a": null}')
-task("same crontab", crontab=nine, queue="high", priority=7, headers='{"x": "y"}', expire_seconds=60)
-task("routed", crontab=nine, exchange="ex", routing_key="key", expire_seconds=0)
-task("blanks", crontab=plain_cron(minute=" 0, 30", hour="9 "))
-task("30 seconds", interval=every(30, "seconds"), start_time=at(2030, 1, 1, 0, 0, 7))
-task("2 days", interval=every(2, "days"), last_run_at=at(2026, 1, 1, 9, 0, 5, 999999))
-task("1500000 microseconds", interval=every(1500000, "microseconds"), last_run_at=at(2026, 1, 1, 0, 0, 0, 700000))
-task("6 hours", interval=every(6, "hours"), start_time=at(2030, 1, 1, 1))
-task("7 minutes", interval=every(7, "minutes"), start_time=at(2030, 1, 1), expires=at(2030, 2, 1))
-task("solar", solar=dusk)
-task("clocked", clocked=day, one_off=True)
-task("clocked later", clocked=day, one_off=True, start_time=at(2030, 1, 2), expires=at(2030, 1, 3))
-task("disabled", crontab=nine, enabled=False)
-task("has run", crontab=nine, one_off=True, total_run_count=1)
-`
+// A goodTask is one of a kind, as the models make it, with the spec and the options that
+// it is read as.
+type goodTask struct{ name, make, spec, options string }
+
+var goodTasks = []goodTask{
+	{"crontab", `crontab=nine, args="[1, 2]", kwargs='{"a": null}'`, "CRON_TZ=Asia/Tokyo 0,30 9 * * 1-5", `{}`},
+	{"same crontab", `crontab=nine, queue="high", priority=7, headers='{"x": "y"}', expire_seconds=60`, "CRON_TZ=Asia/Tokyo 0,30 9 * * 1-5", `{"queue":"high","priority":7,"headers":{"x":"y"},"expires":60}`},
+	{"routed", `crontab=nine, exchange="ex", routing_key="key", expire_seconds=0`, "CRON_TZ=Asia/Tokyo 0,30 9 * * 1-5", `{"exchange":"ex","routing_key":"key"}`},
+	{"blanks", `crontab=plain_cron(minute=" 0, 30", hour="9 ")`, "0,30 9 * * *", `{}`},
+	{"30 seconds", `interval=every(30, "seconds"), start_time=at(2030, 1, 1, 0, 0, 7)`, `@rules {"start":"2030-01-01T00:00:07Z"} @every 30s from 1970-01-01T00:00:07Z`, `{}`},
+	{"2 days", `interval=every(2, "days"), last_run_at=at(2026, 1, 1, 9, 0, 5, 999999)`, "@every 2d from 1970-01-01T09:00:05Z", `{}`},
+	{"1500000 microseconds", `interval=every(1500000, "microseconds"), last_run_at=at(2026, 1, 1, 0, 0, 0, 700000)`, `@every 1.5s from 1970-01-01T00:00:00Z`, `{}`},
+	{"6 hours", `interval=every(6, "hours"), start_time=at(2030, 1, 1, 1)`, `@rules {"start":"2030-01-01T01:00:00Z"} @every 6h from 1970-01-01T01:00:00Z`, `{}`},
+	// 2030-01-01 is 1,893,456,000 s after the Unix epoch, which leaves 240 s of 420.
+	{"7 minutes", `interval=every(7, "minutes"), start_time=at(2030, 1, 1), expires=at(2030, 2, 1)`, `@rules {"start":"2030-01-01T00:00:00Z","end":"2030-01-31T23:59:59.999999Z"} @every 7m from 1970-01-01T00:04:00Z`, `{"expires":"2030-02-01T00:00:00+00:00"}`},
+	{"solar", `solar=dusk`, "@solar sunset 35.6895 139.6917", `{}`},
+	{"clocked", `clocked=day, one_off=True`, "@at 2030-01-01T09:00:00.00025Z", `{}`},
+	{"clocked later", `clocked=day, one_off=True, start_time=at(2030, 1, 2), expires=at(2030, 1, 3)`, "@at 2030-01-02T00:00:00Z", `{"expires":"2030-01-03T00:00:00+00:00"}`},
+}
+
+// offTasks have no slots.
+var offTasks = []goodTask{
+	{name: "disabled", make: `crontab=nine, enabled=False`},
+	{name: "has run", make: `crontab=nine, one_off=True, total_run_count=1`},
+}
 
 func TestTasksOfEachKindAreRead(t *testing.T) {
-	want := map[string]struct{ spec, options string }{
-		"crontab":              {"CRON_TZ=Asia/Tokyo 0,30 9 * * 1-5", `{}`},
-		"same crontab":         {"CRON_TZ=Asia/Tokyo 0,30 9 * * 1-5", `{"queue":"high","priority":7,"headers":{"x":"y"},"expires":60}`},
-		"routed":               {"CRON_TZ=Asia/Tokyo 0,30 9 * * 1-5", `{"exchange":"ex","routing_key":"key"}`},
-		"blanks":               {"0,30 9 * * *", `{}`},
-		"30 seconds":           {`@rules {"start":"2030-01-01T00:00:07Z"} @every 30s from 1970-01-01T00:00:07Z`, `{}`},
-		"2 days":               {"@every 2d from 1970-01-01T09:00:05Z", `{}`},
-		"1500000 microseconds": {`@every 1.5s from 1970-01-01T00:00:00Z`, `{}`},
-		"6 hours":              {`@rules {"start":"2030-01-01T01:00:00Z"} @every 6h from 1970-01-01T01:00:00Z`, `{}`},
-		// 2030-01-01 is 1,893,456,000 s after the Unix epoch, which leaves 240 s of 420.
-		"7 minutes":     {`@rules {"start":"2030-01-01T00:00:00Z","end":"2030-01-31T23:59:59.999999Z"} @every 7m from 1970-01-01T00:04:00Z`, `{"expires":"2030-02-01T00:00:00+00:00"}`},
-		"solar":         {"@solar sunset 35.6895 139.6917", `{}`},
-		"clocked":       {"@at 2030-01-01T09:00:00.00025Z", `{}`},
-		"clocked later": {"@at 2030-01-02T00:00:00Z", `{"expires":"2030-01-03T00:00:00+00:00"}`},
+	var code strings.Builder
+	code.WriteString(schedules)
+	for _, good := range append(goodTasks[:len(goodTasks):len(goodTasks)], offTasks...) {
+		fmt.Fprintf(&code, "task(%q, %s)\n", good.name, good.make)
 	}
 	each(t, func(t *testing.T, c catalog) {
 		d := newDatabase(t, c)
-		d.python(t, schedules+goodTasks, nil)
+		d.python(t, code.String(), nil)
 		all := load(t, d.open(t))
-		for name, want := range want {
+		for _, want := range goodTasks {
+			name := want.name
 			if name == "clocked" && c.name == "sqlalchemy" && c.kind == "MariaDB" {
 				want.spec = "@at 2030-01-01T09:00:00Z" // its columns hold whole seconds
 			}
@@ -80,9 +80,9 @@ func TestTasksOfEachKindAreRead(t *testing.T) {
 		if e := all["crontab"].Entry; e != nil && (e.Args != "[1, 2]" || e.Kwargs != `{"a": null}`) {
 			t.Errorf("arguments are %s and %s", e.Args, e.Kwargs)
 		}
-		for _, name := range []string{"disabled", "has run"} {
-			if off := all[name]; off.Entry != nil || off.Reason != schedule.ReasonDisabled {
-				t.Errorf("the task %q is %+v, want it disabled", name, off)
+		for _, off := range offTasks {
+			if got := all[off.name]; got.Entry != nil || got.Reason != schedule.ReasonDisabled {
+				t.Errorf("the task %q is %+v, want it disabled", off.name, got)
 			}
 		}
 	})
