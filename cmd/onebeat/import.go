@@ -19,7 +19,9 @@ const importPatience = 2 * time.Minute
 
 func importCommand() *cobra.Command {
 	return verbOf("import", "Take over the entries of another scheduler",
-		"  onebeat import celery proj\n  onebeat import django --apply", importCelery(), importTables("django", "django-celery-beat"), importTables("sqlalchemy", "sqlalchemy-celery-beat"))
+		"  onebeat import celery proj\n  onebeat import django --apply\n  onebeat import redbeat --redbeat-url redis://localhost:6379/1", importCelery(),
+		importTables("django", "django-celery-beat's tables"), importTables("sqlalchemy", "sqlalchemy-celery-beat's tables"),
+		importTables("redbeat", "RedBeat's keys in Redis"), importTables("file", "files of entries"))
 }
 
 func importCelery() *cobra.Command {

@@ -12,17 +12,17 @@ import (
 	"github.com/onebeat/onebeat/internal/store"
 )
 
-func importTables(catalog, owner string) *cobra.Command {
+func importTables(catalog, where string) *cobra.Command {
 	var to string
 	var apply bool
 	cmd := &cobra.Command{
 		Use:   catalog,
-		Short: "Take over the entries of " + owner + "'s tables",
-		Long: `Make the entries in ` + owner + `'s tables entries of celery_beat_schedules in the
-same database (--to native), with their last run, their count and their pauses: by name,
+		Short: "Take over the entries in " + where,
+		Long: `Make the entries in ` + where + ` entries of celery_beat_schedules in the
+database (--to native), with their last run, their count and their pauses: by name,
 all or none, and again as often as you like. Slots go on where they stopped. Without
 --apply it prints what it would do and changes nothing. What cannot be carried over is
-named with its reason. The tables that are read stay as they are.
+named with its reason. What is read stays as it is.
 Exit code 0: all can be carried over. 3: something cannot.`,
 		Example: "  onebeat import " + catalog + "\n  onebeat import " + catalog + " --to native --apply",
 		Args:    noArguments,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -43,10 +44,14 @@ func (s *Store) Export(ctx context.Context) (all []Carried, refused []Refused, e
 			refused = append(refused, Refused{r.name, reason.Error()})
 			return nil
 		}
+		carried.Description = r.description
 		all, ids = append(all, carried), append(ids, r.id)
 		return nil
 	})
 	for i := 0; err == nil && i < len(ids); i++ {
+		if s.source(ids[i]) != nil {
+			continue
+		}
 		err = s.db.each(ctx, "entry_description", func(row scanner) error { return row.Scan(&all[i].Description) }, ids[i])
 	}
 	if err != nil {
@@ -74,6 +79,9 @@ func (r *reading) carried(from *row) (Carried, error) {
 			Args: from.args, Kwargs: from.kwargs, Options: from.options, Misfire: misfire,
 		},
 		LastRunAt: seen.last, TotalRunCount: seen.count,
+	}
+	if from.outside && strings.HasPrefix(from.spec, "@every") && !strings.Contains(from.spec, " from ") {
+		carried.Spec += " from " + from.anchor().Format(time.RFC3339) // a table's row begins when it is made
 	}
 	if from.oneOff {
 		if !once(entry.Spec) {

@@ -140,6 +140,62 @@ func TestRedBeatsEntries(t *testing.T) {
 	}
 }
 
+// RedBeat's entries become rows of a table, with their run state, and are due there when
+// RedBeat would send them.
+func TestImportFromRedBeat(t *testing.T) {
+	t.Parallel()
+	r := newRedBeats(t)
+	r.python(t, kindsOfRedBeats, nil)
+	read, err := r.open(t).Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []string{"PostgreSQL", "MariaDB", "SQLite"} {
+		t.Run(kind, func(t *testing.T) {
+			d := newDatabase(t, catalog{name: "native", kind: kind})
+			if out, code := onebeat(t, "migrate", "--database", d.url); code != 0 {
+				t.Fatalf("migrate = %d: %s", code, out)
+			}
+			flags := []string{"import", "redbeat", "--database", d.url, "--redbeat-url", r.url, "--redbeat-prefix", r.prefix, "--zone", "Asia/Tokyo", "--json"}
+			if out, code := onebeat(t, flags...); code != 0 || !strings.Contains(out, `"applied": false`) {
+				t.Errorf("import = %d: %s; want a plan", code, out)
+			}
+			for range 2 { // the second time it is all there
+				if out, code := onebeat(t, append(flags, "--apply")...); code != 0 {
+					t.Fatalf("import --apply = %d: %s", code, out)
+				}
+			}
+			s, err := store.Open(t.Context(), d.url, store.Options{Zone: "Asia/Tokyo"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			rows, err := s.List(t.Context())
+			if err != nil || len(rows) != len(read) {
+				t.Fatalf("%d rows, %v; want %d", len(rows), err, len(read))
+			}
+			for _, e := range read {
+				i := slices.IndexFunc(rows, func(row store.Row) bool { return row.Name == e.Name })
+				if i < 0 {
+					t.Errorf("%s did not come", e.Name)
+					continue
+				}
+				row := rows[i]
+				spec, err := schedule.ParseSpec(e.Spec, "Asia/Tokyo", e.Anchor)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if row.Enabled != e.Enabled || row.Task != e.Task || !row.LastRunAt.Truncate(time.Second).Equal(e.LastRunAt.Truncate(time.Second)) {
+					t.Errorf("%s is %+v, want %+v", e.Name, row, e)
+				}
+				if at := e.LastRunAt.Add(time.Hour); row.Entry != nil && !row.Entry.Spec.Next(at).Equal(spec.Next(at)) {
+					t.Errorf("%s is due at %v, want %v", e.Name, row.Entry.Spec.Next(at), spec.Next(at))
+				}
+			}
+		})
+	}
+}
+
 // RedBeat, onebeat and RedBeat again run the same entries in turn: each stands still
 // while the other has the lock, and none sends what the other has sent.
 func TestRedBeatAndBack(t *testing.T) {
