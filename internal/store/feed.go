@@ -498,6 +498,9 @@ func (w *watch) take(ctx context.Context, r *row) error {
 	}
 	k.print = print
 	w.seen.Set(schedule.ID(r.id), k)
+	if len(w.rows) == cap(w.rows) && len(w.rows) > chunk/16 {
+		w.rows = slices.Grow(w.rows, chunk-len(w.rows)) // there will be a chunk of them
+	}
 	w.rows = append(w.rows, *r)
 	if len(w.rows) < chunk {
 		return nil
