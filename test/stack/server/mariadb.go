@@ -48,7 +48,7 @@ func MariaDB(ctx context.Context, options MariaDBOptions) (*Server, error) {
 		}
 		args := []string{
 			"--no-defaults", "--datadir=" + s.path("data"), "--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1",
-			"--socket=" + s.path("data", "socket"), "--pid-file=" + s.path("data", "pid"), "--init-file=" + s.path("init.sql"),
+			"--socket=" + s.path("data", "socket"), "--tmpdir=" + s.path("tmp"), "--pid-file=" + s.path("data", "pid"), "--init-file=" + s.path("init.sql"),
 			"--skip-name-resolve", "--skip-log-bin", "--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci",
 			"--max-connections=200", "--default-time-zone=+00:00", "--innodb-buffer-pool-size=64M",
 			"--innodb-flush-log-at-trx-commit=" + flush,
@@ -71,16 +71,20 @@ CREATE USER IF NOT EXISTS 'onebeat'@'127.0.0.1' IDENTIFIED BY '` + mariadbPasswo
 GRANT ALL PRIVILEGES ON *.* TO 'onebeat'@'127.0.0.1' WITH GRANT OPTION;
 `
 
-// installMariaDB makes the data folder, owned by owner if that is not nil.
+// installMariaDB makes the folders of data and of temporary files, owned by owner if that is not nil.
 func installMariaDB(s *Server, owner *syscall.Credential) error {
 	if err := os.WriteFile(s.path("init.sql"), []byte(mariadbInit), 0o644); err != nil {
 		return err
 	}
-	if err := os.Mkdir(s.path("data"), 0o700); err != nil {
-		return err
-	}
-	if owner != nil {
-		if err := os.Chown(s.path("data"), int(owner.Uid), int(owner.Gid)); err != nil {
+	// Its temporary files too, so that nothing that tidies the shared folder takes them away.
+	for _, folder := range []string{"data", "tmp"} {
+		if err := os.Mkdir(s.path(folder), 0o700); err != nil {
+			return err
+		}
+		if owner == nil {
+			continue
+		}
+		if err := os.Chown(s.path(folder), int(owner.Uid), int(owner.Gid)); err != nil {
 			return err
 		}
 	}
