@@ -102,37 +102,52 @@ const (
 // errUnlocked says that another program has taken a catalog's lock.
 var errUnlocked = errors.New("another scheduler has taken the lock of its entries")
 
+// lockers are the catalogs that other programs run too.
+func (n *node) lockers() (found []store.Locker) {
+	for _, source := range n.store.Sources() {
+		if locker, ok := source.(store.Locker); ok {
+			found = append(found, locker)
+		}
+	}
+	return found
+}
+
 // lock takes the locks of catalogs that other programs run too, waiting for those
 // that are held; prolong keeps them until ctx ends. A clean end gives them back with
 // unlock: after a crash they end by themselves, and another node of this
 // installation has them at once.
 func (n *node) lock(ctx, hold context.Context) error {
-	owner := n.lockOwner()
-	for _, source := range n.store.Sources() {
-		locker, ok := source.(store.Locker)
-		for failed := ""; ok; {
-			free, err := locker.Lock(hold, owner)
-			if err == nil && free == 0 {
-				break
-			}
-			if err == nil {
-				err = fmt.Errorf("another scheduler holds their lock, for %v at most: stop it, and onebeat goes on when it is free", free.Round(time.Second))
-			}
-			said, _, _ := strings.Cut(err.Error(), ", for ")
-			if hold.Err() == nil && ctx.Err() == nil && said != failed {
-				failed = said
-				n.log.Warn("nothing is sent yet: the entries are not free", "catalog", source.String(), "err", err)
-			}
-			select {
-			case <-time.After(lockRetry):
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-hold.Done():
-				return context.Cause(hold)
-			}
+	for _, locker := range n.lockers() {
+		if err := n.await(ctx, hold, locker); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// await takes one lock.
+func (n *node) await(ctx, hold context.Context, locker store.Locker) error {
+	for failed := ""; ; {
+		free, err := locker.Lock(hold, n.lockOwner())
+		switch {
+		case err == nil && free == 0:
+			return nil
+		case err == nil:
+			err = fmt.Errorf("another scheduler holds their lock, for %v at most: stop it, and onebeat goes on when it is free", free.Round(time.Second))
+		}
+		said, _, _ := strings.Cut(err.Error(), ", for ")
+		if hold.Err() == nil && ctx.Err() == nil && said != failed {
+			failed = said
+			n.log.Warn("nothing is sent yet: the entries are not free", "catalog", locker.String(), "err", err)
+		}
+		select {
+		case <-time.After(lockRetry):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-hold.Done():
+			return context.Cause(hold)
+		}
+	}
 }
 
 // prolong keeps the locks until ctx ends. It fails if one was taken.
@@ -145,19 +160,15 @@ func (n *node) prolong(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		for _, source := range n.store.Sources() {
-			locker, ok := source.(store.Locker)
-			if !ok {
-				continue
-			}
+		for _, locker := range n.lockers() {
 			free, err := locker.Lock(ctx, n.lockOwner())
 			switch {
 			case ctx.Err() != nil:
 				return nil
 			case err != nil:
-				n.log.Warn("the lock of entries cannot be prolonged; trying on", "catalog", source.String(), "err", err)
+				n.log.Warn("the lock of entries cannot be prolonged; trying on", "catalog", locker.String(), "err", err)
 			case free != 0:
-				return fmt.Errorf("%s: %w", source, errUnlocked)
+				return fmt.Errorf("%s: %w", locker, errUnlocked)
 			}
 		}
 	}
@@ -170,11 +181,9 @@ func (n *node) unlock() {
 	if err := n.store.FlushSources(ctx); err != nil {
 		n.log.Error("run state could not be written where the entries are", "err", err)
 	}
-	for _, source := range n.store.Sources() {
-		if locker, ok := source.(store.Locker); ok {
-			if err := locker.Unlock(ctx, n.lockOwner()); err != nil {
-				n.log.Warn("the lock of entries could not be given back: it ends by itself", "catalog", source.String(), "err", err)
-			}
+	for _, locker := range n.lockers() {
+		if err := locker.Unlock(ctx, n.lockOwner()); err != nil {
+			n.log.Warn("the lock of entries could not be given back: it ends by itself", "catalog", locker.String(), "err", err)
 		}
 	}
 }

@@ -22,8 +22,9 @@ var layers = map[string]string{
 	"internal/dispatch":        "schedule celery failpoint",
 	"internal/store":           "schedule failpoint mysqlurl", // the ports, and what serves them
 	"internal/store/storetest": "schedule store audit",
-	"internal/catalog/file":    "schedule store",
-	"internal/catalog/redbeat": "schedule store broker/address",
+	"internal/catalog":         "",
+	"internal/catalog/file":    "schedule store catalog",
+	"internal/catalog/redbeat": "schedule store catalog broker/address",
 	"internal/broker":          "celery broker/address broker/redis broker/amqp broker/sqlalchemy broker/filesystem broker/sqs",
 
 	"internal/broker/address":    "",

@@ -235,3 +235,14 @@ func bounded(slot time.Time) time.Time {
 	}
 	return slot
 }
+
+// GridThrough returns the first instant since the Unix epoch on the grid of the period
+// through t: the same for each t of a grid. Where the period is of whole seconds the
+// grid is too, and t's part of a second does not count.
+func GridThrough(t time.Time, period time.Duration) time.Time {
+	if period%time.Second == 0 {
+		t = t.Truncate(time.Second)
+	}
+	micros, length := t.UnixMicro(), period.Microseconds()
+	return time.UnixMicro(((micros % length) + length) % length).UTC()
+}

@@ -207,8 +207,7 @@ func (s *Store) rewriteCalendar(ctx context.Context, name string, write func(tra
 		if err := write(tx); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, "change_any")
-		return err
+		return hint(ctx, tx, "")
 	})
 	if err != nil {
 		return fmt.Errorf("write calendar: %w", err)

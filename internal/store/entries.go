@@ -360,8 +360,8 @@ func (s *Store) Resume(ctx context.Context, id schedule.ID) error {
 	return s.write(ctx, "resume entry", id, "entry_resume", ErrNotPaused, string(id))
 }
 
-// write runs the statement and hints that the entry changed. Where it wrote
-// nothing, the error is none.
+// write runs the statement and hints that the entry changed, or any if it names none.
+// Where it wrote nothing, the error is none.
 func (s *Store) write(ctx context.Context, what string, id schedule.ID, name string, none error, args ...any) error {
 	err := s.db.transact(ctx, mode{}, func(tx transaction) error {
 		written, err := tx.exec(ctx, name, args...)

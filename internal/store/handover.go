@@ -35,11 +35,7 @@ func (s *Store) TakeOver(ctx context.Context, at time.Time) (since time.Time, sa
 	if err != nil {
 		return time.Time{}, false, fmt.Errorf("take over: %w", err)
 	}
-	fresh := before
-	if first != before { // onebeat ran before
-		fresh = first
-	}
-	known, err := s.meta(ctx, takeOver, func() (string, error) { return fresh, nil })
+	known, err := s.meta(ctx, takeOver, func() (string, error) { return first, nil }) // onebeat may have run before
 	if err != nil {
 		return time.Time{}, false, fmt.Errorf("take over: %w", err)
 	}

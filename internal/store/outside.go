@@ -45,6 +45,7 @@ type End struct {
 
 // A Locker is a Source of which another program stands still while its lock is held.
 type Locker interface {
+	String() string // as of Source
 	// Lock takes the lock for an owner, or prolongs it. If another owner has it, it
 	// returns how long that one has it for at most.
 	Lock(ctx context.Context, owner string) (free time.Duration, err error)
@@ -280,7 +281,6 @@ func (x *sourced) read(ctx context.Context) {
 // eachOutside calls each for the rows of these ids of one source, with what is
 // remembered of them.
 func (s *Store) eachOutside(ctx context.Context, x *sourced, ids []string, each func(*row) error) error {
-	x.read(ctx)
 	for len(ids) > 0 {
 		part := x.of(ids[:min(chunk, len(ids))])
 		ids = ids[min(chunk, len(ids)):]
@@ -357,6 +357,10 @@ func (s *Store) some(ctx context.Context, f feed, ids []string, each func(*row) 
 		}
 	}
 	for _, x := range s.sources {
+		if len(others[x]) == 0 {
+			continue // it need not be reached
+		}
+		x.read(ctx)
 		if err := s.eachOutside(ctx, x, others[x], each); err != nil {
 			return err
 		}

@@ -55,8 +55,13 @@ func (s *Store) Requests(ctx context.Context) ([]Request, error) {
 	return pending, nil
 }
 
-// hint tells those who watch that the entry changed, when the transaction commits.
-func hint(ctx context.Context, q querier, entry schedule.ID) error {
-	_, err := q.exec(ctx, "change_insert", string(entry))
+// hint tells those who watch that the entry changed, when the transaction commits. No
+// id stands for any entry.
+func hint(ctx context.Context, q querier, entry schedule.ID) (err error) {
+	if entry == "" {
+		_, err = q.exec(ctx, "change_any")
+	} else {
+		_, err = q.exec(ctx, "change_insert", string(entry))
+	}
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // A taskRow is a row of django-celery-beat's or sqlalchemy-celery-beat's table of tasks with
@@ -181,18 +183,8 @@ func (d *taskRow) interval(changed time.Time) (string, error) {
 	case !whole: // not all columns hold parts of a second
 		from = time.Unix(0, 0)
 	}
-	if period%time.Second == 0 {
-		from = from.Truncate(time.Second) // so that the slots are whole seconds too
-	}
-	from = onGrid(from, period)
+	from = schedule.GridThrough(from, period)
 	return fmt.Sprintf("@every %v from %s", period, from.Format(time.RFC3339Nano)), nil
-}
-
-// onGrid returns the first instant since the Unix epoch on the grid through t: the
-// same for each t of a grid.
-func onGrid(t time.Time, period time.Duration) time.Time {
-	micros, length := t.UnixMicro(), period.Microseconds()
-	return time.UnixMicro(((micros % length) + length) % length).UTC()
 }
 
 // crontab is the spec of a crontab's five columns, in each of which blanks may stand

@@ -104,32 +104,12 @@ func (s *Store) AddWindow(ctx context.Context, w Window) error {
 	if err := s.CheckWindow(ctx, w); err != nil {
 		return err
 	}
-	return s.writeWindow(ctx, "add window", nil, "window_insert", w.Name, w.Scope, w.Target, w.Spec, w.Zone, int64(w.Length/time.Second), w.Reason, w.By)
+	return s.write(ctx, "add window", "", "window_insert", nil, w.Name, w.Scope, w.Target, w.Spec, w.Zone, int64(w.Length/time.Second), w.Reason, w.By)
 }
 
 // RemoveWindow deletes the window of the name, or returns ErrNoWindow.
 func (s *Store) RemoveWindow(ctx context.Context, name string) error {
-	return s.writeWindow(ctx, "remove window", ErrNoWindow, "window_delete", name)
-}
-
-// writeWindow runs the statement and tells who watches. Where it wrote nothing, the
-// error is none.
-func (s *Store) writeWindow(ctx context.Context, what string, none error, name string, args ...any) error {
-	err := s.db.transact(ctx, mode{}, func(tx transaction) error {
-		written, err := tx.exec(ctx, name, args...)
-		if err != nil {
-			return err
-		}
-		if written == 0 {
-			return none
-		}
-		_, err = tx.exec(ctx, "change_any")
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
+	return s.write(ctx, "remove window", "", "window_delete", ErrNoWindow, name)
 }
 
 // lookAtWindows reads the windows, and tells those who lead if they are others now.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/catalog"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
@@ -47,7 +48,7 @@ var fields = map[string]func(*store.Outside, any) error{
 		return &e.Misfire.Age
 	}),
 	"misfire_max_count": func(e *store.Outside, value any) error {
-		n, ok := number(value)
+		n, ok := catalog.Number(value)
 		if !ok || n < 0 || n != math.Trunc(n) || n > math.MaxInt32 {
 			return errors.New("must be a whole number, 0 or more")
 		}
@@ -103,7 +104,7 @@ func define(e *store.Outside, value any) error {
 
 // specOf is a schedule in the grammar of specs.
 func specOf(value any) (string, error) {
-	if n, ok := number(value); ok {
+	if n, ok := catalog.Number(value); ok {
 		return every(n)
 	}
 	switch v := value.(type) {
@@ -171,61 +172,19 @@ func (f form) of(given map[string]any) (string, error) {
 		if !slices.Contains(f.fields, name) {
 			return "", fmt.Errorf("a %s has no %q: it has %s", f.name, name, strings.Join(f.fields, ", "))
 		}
-		text, err := field(given[name])
-		if err != nil {
-			return "", fmt.Errorf("%s %w", name, err)
+		text, ok := catalog.Field(given[name])
+		if !ok {
+			return "", fmt.Errorf("%s must be a text, a number or a list of them", name)
 		}
 		texts[name] = text
 	}
 	return f.spec(texts)
 }
 
-// field is a value of a schedule as a text without blanks; a list is one with commas.
-func field(value any) (string, error) {
-	if n, ok := number(value); ok {
-		return strconv.FormatFloat(n, 'f', -1, 64), nil
-	}
-	switch v := value.(type) {
-	case string:
-		return strings.Join(strings.Fields(v), ""), nil
-	case []any:
-		parts := make([]string, len(v))
-		for i := range v {
-			part, err := field(v[i])
-			if err != nil {
-				return "", err
-			}
-			parts[i] = part
-		}
-		return strings.Join(parts, ","), nil
-	}
-	return "", errors.New("must be a text, a number or a list of them")
-}
-
 // every is the spec of an interval of so many seconds.
 func every(seconds float64) (string, error) {
-	micros := math.Round(seconds * 1e6)
-	if !(micros >= 1e6 && micros <= math.MaxInt64/1e3) {
-		return "", fmt.Errorf("an interval of %v seconds is out of range: use a second or more", seconds)
-	}
-	return "@every " + (time.Duration(micros) * time.Microsecond).String(), nil
-}
-
-func number(value any) (float64, bool) {
-	switch n := value.(type) {
-	case int:
-		return float64(n), true
-	case int64:
-		return float64(n), true
-	case uint64:
-		return float64(n), true
-	case float64:
-		return n, true
-	case json.Number:
-		f, err := n.Float64()
-		return f, err == nil
-	}
-	return 0, false
+	spec, _, err := catalog.Every(seconds)
+	return spec, err
 }
 
 func word(into func(*store.Outside) *string) func(*store.Outside, any) error {
@@ -252,7 +211,7 @@ func truth(into func(*store.Outside) *bool) func(*store.Outside, any) error {
 
 func seconds(into func(*store.Outside) *time.Duration) func(*store.Outside, any) error {
 	return func(e *store.Outside, value any) error {
-		n, ok := number(value)
+		n, ok := catalog.Number(value)
 		if !ok || !(n >= 0 && n <= math.MaxInt64/1e9) {
 			return errors.New("must be seconds, 0 or more")
 		}

@@ -5,11 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/catalog"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
@@ -213,9 +212,12 @@ func when(e *store.Outside, text json.RawMessage) error {
 			name  string
 			value any
 		}{{"minute", t.Minute}, {"hour", t.Hour}, {"day_of_month", t.Dom}, {"month_of_year", t.Month}, {"day_of_week", t.Dow}} {
-			field, err := field(f.value)
-			if err != nil {
-				return fmt.Errorf("the crontab's %s %w", f.name, err)
+			if f.value == nil {
+				f.value = "*"
+			}
+			field, ok := catalog.Field(f.value)
+			if !ok {
+				return fmt.Errorf("the crontab's %s is neither a text nor a number nor a list of them", f.name)
 			}
 			fields = append(fields, field)
 		}
@@ -230,44 +232,16 @@ func when(e *store.Outside, text json.RawMessage) error {
 // every gives an interval, on the grid through the last run: each slot that is
 // written as the last run lies on it, so that a run moves nothing.
 func every(e *store.Outside, seconds float64, relative bool) error {
-	micros := math.Round(seconds * 1e6)
-	if !(micros >= 1e6 && micros <= math.MaxInt64/1e3) {
-		return fmt.Errorf("an interval of %v seconds is out of range: use a second or more", seconds)
+	spec, period, err := catalog.Every(seconds)
+	if err != nil {
+		return err
 	}
-	period := time.Duration(micros) * time.Microsecond
-	e.Spec = "@every " + period.String()
+	e.Spec = spec
 	if relative {
 		e.Spec += " relative"
 	}
 	if !e.LastRunAt.IsZero() {
-		from := e.LastRunAt
-		if period%time.Second == 0 {
-			from = from.Truncate(time.Second) // so that the slots are whole seconds too
-		}
-		e.Anchor = time.UnixMicro(((from.UnixMicro() % period.Microseconds()) + period.Microseconds()) % period.Microseconds()).UTC()
+		e.Anchor = schedule.GridThrough(e.LastRunAt, period)
 	}
 	return nil
-}
-
-// field is a field of a crontab: a text, a number or a list of numbers.
-func field(value any) (string, error) {
-	switch v := value.(type) {
-	case nil:
-		return "*", nil
-	case string:
-		return strings.Join(strings.Fields(v), ""), nil
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), nil
-	case []any:
-		parts := make([]string, len(v))
-		for i := range v {
-			part, err := field(v[i])
-			if err != nil {
-				return "", err
-			}
-			parts[i] = part
-		}
-		return strings.Join(parts, ","), nil
-	}
-	return "", errors.New("is neither a text nor a number nor a list of them")
 }

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,7 +50,6 @@ type Options struct {
 	Prefix string // redbeat_key_prefix
 	Lock   string // redbeat_lock_key; empty: none is held
 	Zone   string // of crontabs: the application's timezone
-	Logger *slog.Logger
 }
 
 // A RedBeat is its keys in one Redis. It implements store.Source, store.Recorder and
