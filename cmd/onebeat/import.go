@@ -73,25 +73,34 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 			if err != nil {
 				return err
 			}
-			if *asJSON {
-				err = printJSON(cmd.OutOrStdout(), importAnswer{Applied: apply, Steps: orEmptyList(steps), Refused: orEmptyList(found.Refused)})
-			} else {
-				err = printImport(cmd.OutOrStdout(), found, steps, apply)
-			}
-			if err == nil && len(found.Refused) > 0 {
-				err = exitError{code: exitNo}
-			}
-			return err
+			return answerImport(cmd, importAnswer[celeryapp.Refused]{apply, steps, found.Refused}, *asJSON, func(out io.Writer) error {
+				return printImport(out, found, steps, apply)
+			})
 		})
 	}
 	settingFlags(cmd, ofDatabase)
 	return cmd
 }
 
-type importAnswer struct {
-	Applied bool                `json:"applied"`
-	Steps   []store.Step        `json:"steps"`
-	Refused []celeryapp.Refused `json:"refused"`
+// An importAnswer is what came of an import, or would.
+type importAnswer[Refused any] struct {
+	Applied bool         `json:"applied"`
+	Steps   []store.Step `json:"steps"`
+	Refused []Refused    `json:"refused"`
+}
+
+// answerImport prints the answer, to people by shown. Where something was refused the
+// command's answer is "no".
+func answerImport[Refused any](cmd *cobra.Command, answer importAnswer[Refused], asJSON bool, shown func(io.Writer) error) error {
+	answer.Steps, answer.Refused = orEmptyList(answer.Steps), orEmptyList(answer.Refused)
+	if asJSON {
+		shown = func(out io.Writer) error { return printJSON(out, answer) }
+	}
+	err := shown(cmd.OutOrStdout())
+	if err == nil && len(answer.Refused) > 0 {
+		err = exitError{code: exitNo}
+	}
+	return err
 }
 
 func orEmptyList[T any](list []T) []T {

@@ -53,25 +53,13 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 			if err != nil {
 				return err
 			}
-			if *asJSON {
-				err = printJSON(cmd.OutOrStdout(), carryAnswer{Applied: apply, Steps: orEmptyList(steps), Refused: orEmptyList(refused)})
-			} else {
-				err = printCarry(cmd.OutOrStdout(), all, refused, steps, apply)
-			}
-			if err == nil && len(refused) > 0 {
-				err = exitError{code: exitNo}
-			}
-			return err
+			return answerImport(cmd, importAnswer[store.Refused]{apply, steps, refused}, *asJSON, func(out io.Writer) error {
+				return printCarry(out, all, refused, steps, apply)
+			})
 		})
 	}
 	settingFlags(cmd, ofDatabase)
 	return cmd
-}
-
-type carryAnswer struct {
-	Applied bool            `json:"applied"`
-	Steps   []store.Step    `json:"steps"`
-	Refused []store.Refused `json:"refused"`
 }
 
 func printCarry(out io.Writer, all []store.Carried, refused []store.Refused, steps []store.Step, applied bool) error {
