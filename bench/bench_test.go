@@ -24,19 +24,14 @@ import (
 // are ratios, and processor time, with much room.
 func short(t *testing.T) *bench {
 	t.Helper()
-	root, err := harness.Root()
+	onebeat, err := harness.Build(t.TempDir()) // without the race detector
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{
-		onebeat: filepath.Join(t.TempDir(), "onebeat"), dir: t.TempDir(), postgres: harness.Env(t, "ONEBEAT_TEST_POSTGRES"),
+		onebeat: onebeat, dir: t.TempDir(), postgres: harness.Env(t, "ONEBEAT_TEST_POSTGRES"),
 		redis: harness.Env(t, "ONEBEAT_TEST_REDIS"), rabbitmq: harness.Env(t, "ONEBEAT_TEST_RABBITMQ"), python: harness.Env(t, "ONEBEAT_TEST_PYTHON"),
 		django: harness.Env(t, "ONEBEAT_TEST_DJANGO"), redbeat: harness.Env(t, "ONEBEAT_TEST_REDBEAT"),
-	}
-	build := exec.Command("go", "build", "-trimpath", "-o", b.onebeat, "./cmd/onebeat") // without the race detector
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build onebeat: %v\n%s", err, out)
 	}
 	return b
 }

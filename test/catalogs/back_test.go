@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,10 +26,6 @@ import (
 func TestDjangosBeatAndBack(t *testing.T) {
 	eachOf(t, "django", func(t *testing.T, c catalog) {
 		d := newDatabase(t, c)
-		root, err := harness.Root()
-		if err != nil {
-			t.Fatal(err)
-		}
 		queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
 		broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
 		d.python(t, schedules+fmt.Sprintf(`
@@ -39,28 +34,11 @@ for name in ("a", "b", "c"):
 `, queue), nil)
 		dir := t.TempDir()
 		w := worker.Start(t, worker.Options{Broker: broker, Queues: []string{queue}, Pool: "solo"})
-		start := func(name, path string, args ...string) *process.Process {
-			t.Helper()
-			p, err := process.Start(process.Command{
-				Path: path, Args: args, Log: filepath.Join(dir, name+".log"), Dir: dir,
-				Env: []string{"PYTHONPATH=" + filepath.Join(root, "test", "python"), "DJANGO_DATABASE=" + d.url, "DJANGO_BROKER=" + broker},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				p.Kill()
-				if t.Failed() {
-					t.Logf("the end of %s's log:\n%s", name, p.Tail(25))
-				}
-			})
-			return p
-		}
 		beat := func(name string) *process.Process {
-			return start(name, harness.Env(t, "ONEBEAT_TEST_DJANGO"), "-m", "celery", "-A", "django_beat:app", "beat", "-S", "django_celery_beat.schedulers:DatabaseScheduler", "--max-interval", "1", "--pidfile", filepath.Join(dir, name+".pid"))
+			return launch(t, name, d.beatCommand(t, broker, "django_beat"))
 		}
 		onebeat := func(name string) *process.Process {
-			return start(name, binary, "serve", "--catalog", "django", "--database", d.url, "--broker", broker, "--listen", "off", "--take-over-at", "now")
+			return launch(t, name, onebeatCommand(filepath.Join(dir, name+".log"), broker, append(d.flags(), "--take-over-at", "now")...))
 		}
 		seed := rand.Uint64()
 		t.Logf("the random moments are those of the seed %d", seed)
@@ -70,7 +48,7 @@ for name in ("a", "b", "c"):
 			w.Await(t, len(w.Records(t))+runs, time.Minute)
 			after := time.NewTimer(time.Duration(moments.Int64N(int64(2 * time.Second)))) // anywhere in the period
 			<-after.C
-			if err := p.Stop(syscall.SIGTERM, 30*time.Second); err != nil {
+			if err := end(p); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -100,25 +78,31 @@ for name in ("a", "b", "c"):
 		}
 
 		messagesAgree(t, w.Records(t))
-		times := map[string][]time.Time{}
-		for _, record := range w.Records(t) {
-			times[record.Args] = append(times[record.Args], record.ReceivedAt)
-		}
-		for args, at := range times {
-			slices.SortFunc(at, time.Time.Compare)
-			for i := 1; i < len(at); i++ {
-				// Beat counts from when it sent, onebeat keeps whole seconds: so a second and the
-				// time that a machine may need are taken off the two.
-				if gap := at[i].Sub(at[i-1]); gap < 700*time.Millisecond {
-					t.Errorf("%s ran again after %v, at %v", args, gap, at[i])
-				}
-			}
-			t.Logf("%s ran %d times", args, len(at))
-		}
-		if len(times) != 3 {
-			t.Errorf("%d entries ran, want 3", len(times))
-		}
+		inTurn(t, w.Records(t), 3)
 	})
+}
+
+// inTurn checks that of entries of each second second nobody sent what the other had sent.
+func inTurn(t *testing.T, records []worker.Record, entries int) {
+	t.Helper()
+	times := map[string][]time.Time{}
+	for _, record := range records {
+		times[record.Args] = append(times[record.Args], record.ReceivedAt)
+	}
+	for args, at := range times {
+		slices.SortFunc(at, time.Time.Compare)
+		for i := 1; i < len(at); i++ {
+			// Beat counts from when it sent, onebeat keeps whole seconds: so a second and the
+			// time that a machine may need are taken off the two.
+			if gap := at[i].Sub(at[i-1]); gap < 700*time.Millisecond {
+				t.Errorf("%s ran again after %v, at %v", args, gap, at[i])
+			}
+		}
+		t.Logf("%s ran %d times", args, len(at))
+	}
+	if len(times) != entries {
+		t.Errorf("%d entries ran, want %d", len(times), entries)
+	}
 }
 
 // its are what of a request differs from message to message, or from sender to sender.

@@ -18,8 +18,8 @@ import (
 	"github.com/onebeat/onebeat/test/harness/worker"
 )
 
-// beatCommand is Celery's own beat with the scheduler's package.
-func (d *database) beatCommand(t *testing.T, broker string) process.Command {
+// beatCommand is Celery's own beat with the scheduler's package, of an app in test/python.
+func (d *database) beatCommand(t *testing.T, broker, app string) process.Command {
 	t.Helper()
 	root, err := harness.Root()
 	if err != nil {
@@ -33,10 +33,9 @@ func (d *database) beatCommand(t *testing.T, broker string) process.Command {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, scheduler := "probe", "sqlalchemy_celery_beat.schedulers:DatabaseScheduler"
-	if d.name == "django" {
-		app, scheduler = "probe_django", "django_celery_beat.schedulers:DatabaseScheduler"
-	}
+	scheduler := map[string]string{
+		"django": "django_celery_beat.schedulers:DatabaseScheduler", "sqlalchemy": "sqlalchemy_celery_beat.schedulers:DatabaseScheduler",
+	}[d.name]
 	return process.Command{
 		Path: harness.Env(t, "ONEBEAT_TEST_"+strings.ToUpper(d.name)),
 		Args: []string{"-m", "celery", "-A", app, "beat", "-S", scheduler, "-l", "INFO"},
@@ -58,6 +57,30 @@ func sqlalchemyURL(url string) string {
 	return url
 }
 
+// launch starts a process for as long as the test lasts, whose log is told of if that fails.
+func launch(t *testing.T, name string, command process.Command) *process.Process {
+	t.Helper()
+	p, err := process.Start(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("the end of the log of %s:\n%s", name, p.Tail(25))
+		}
+	})
+	return p
+}
+
+// onebeatCommand is a node with these settings, and the broker.
+func onebeatCommand(log, broker string, settings ...string) process.Command {
+	return process.Command{
+		Path: binary, Log: log,
+		Args: append([]string{"serve", "--broker", broker, "--listen", "off"}, settings...),
+	}
+}
+
 // A crew is one process for each database.
 type crew struct {
 	t     *testing.T
@@ -69,17 +92,7 @@ func start(t *testing.T, all []*database, command func(*database) process.Comman
 	t.Helper()
 	c := &crew{t: t}
 	for _, d := range all {
-		node, err := process.Start(command(d))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			node.Kill()
-			if t.Failed() {
-				t.Logf("the end of a log of %v:\n%s", d.catalog, node.Tail(15))
-			}
-		})
-		c.nodes = append(c.nodes, node)
+		c.nodes = append(c.nodes, launch(t, d.String(), command(d)))
 	}
 	return c
 }
@@ -156,15 +169,14 @@ named("clocked", clocked=once(at(2030, 1, 1)), one_off=True)
 	}
 	beats := func() *crew {
 		t.Helper()
-		return start(t, all, func(d *database) process.Command { return d.beatCommand(t, broker) })
+		return start(t, all, func(d *database) process.Command {
+			return d.beatCommand(t, broker, map[string]string{"django": "probe_django", "sqlalchemy": "probe"}[d.name])
+		})
 	}
 	onebeats := func() *crew {
 		t.Helper()
 		return start(t, all, func(d *database) process.Command {
-			return process.Command{
-				Path: binary, Log: filepath.Join(t.TempDir(), "onebeat.log"),
-				Args: append([]string{"serve", "--catch-up", "--broker", broker, "--listen", "off"}, d.flags()...),
-			}
+			return onebeatCommand(filepath.Join(t.TempDir(), "onebeat.log"), broker, append(d.flags(), "--catch-up")...)
 		})
 	}
 	// sent waits until the slot of the minute was sent for each catalog.

@@ -66,20 +66,7 @@ func TestServeSendsTheFilesTasks(t *testing.T) {
 			w := worker.Start(t, worker.Options{Broker: broker, Queues: []string{queue}, Pool: "solo"})
 			serve := func(n int) *process.Process {
 				t.Helper()
-				node, err := process.Start(process.Command{
-					Path: binary, Log: filepath.Join(dir, fmt.Sprintf("onebeat-%d.log", n)),
-					Args: append([]string{"serve", "--broker", broker, "--listen", "off"}, settings...),
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() {
-					node.Kill()
-					if t.Failed() {
-						t.Logf("the end of onebeat's log:\n%s", node.Tail(25))
-					}
-				})
-				return node
+				return launch(t, fmt.Sprint("onebeat ", n), onebeatCommand(filepath.Join(dir, fmt.Sprintf("onebeat-%d.log", n)), broker, settings...))
 			}
 			node := serve(1)
 			awaitRun(t, w, "of the file")
@@ -133,14 +120,10 @@ func TestServeSendsTheFilesTasks(t *testing.T) {
 // awaitOutput waits until what do returns holds the text.
 func awaitOutput(t *testing.T, do func() string, text string) {
 	t.Helper()
-	over := time.Now().Add(time.Minute)
-	for {
-		out := do()
-		if strings.Contains(out, text) {
-			return
+	harness.Eventually(t, time.Minute, func() error {
+		if out := do(); !strings.Contains(out, text) {
+			return fmt.Errorf("%q did not come:\n%s", text, out)
 		}
-		if time.Now().After(over) {
-			t.Fatalf("in a minute %q did not come:\n%s", text, out)
-		}
-	}
+		return nil
+	})
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -214,33 +213,20 @@ redis.hset(prefix + "poison", "definition", redis.hget(prefix + "poison", "defin
 `, queue, queue), nil)
 	dir := t.TempDir()
 	w := worker.Start(t, worker.Options{Broker: r.url, Queues: []string{queue}, Pool: "solo"})
-	start := func(name, path string, args ...string) *process.Process {
-		t.Helper()
-		p, err := process.Start(process.Command{
-			Path: path, Args: args, Log: filepath.Join(dir, name+".log"), Dir: dir,
-			Env: []string{"PYTHONPATH=" + filepath.Join(root, "test", "python"), "REDBEAT_URL=" + r.url, "REDBEAT_PREFIX=" + r.prefix},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			p.Kill()
-			if t.Failed() {
-				t.Logf("the end of %s's log:\n%s", name, p.Tail(25))
-			}
-		})
-		return p
-	}
 	beat := func(name string) *process.Process {
-		return start(name, harness.Env(t, "ONEBEAT_TEST_REDBEAT"), "-m", "celery", "-A", "redbeat_shell:app", "beat", "-S", "redbeat.RedBeatScheduler", "--max-interval", "1", "-l", "info")
+		return launch(t, name, process.Command{
+			Path: harness.Env(t, "ONEBEAT_TEST_REDBEAT"), Log: filepath.Join(dir, name+".log"), Dir: dir,
+			Args: []string{"-m", "celery", "-A", "redbeat_shell:app", "beat", "-S", "redbeat.RedBeatScheduler", "--max-interval", "1", "-l", "info"},
+			Env:  []string{"PYTHONPATH=" + filepath.Join(root, "test", "python"), "REDBEAT_URL=" + r.url, "REDBEAT_PREFIX=" + r.prefix},
+		})
 	}
 	settings := []string{"--catalog", "redbeat", "--redbeat-url", r.url, "--redbeat-prefix", r.prefix, "--redbeat-lock", r.prefix + ":lock", "--zone", "Asia/Tokyo", "--database", "sqlite:///" + filepath.Join(dir, "state.db")}
 	onebeat := func(name string) *process.Process {
-		return start(name, binary, append([]string{"serve", "--broker", r.url, "--listen", "off"}, settings...)...)
+		return launch(t, name, onebeatCommand(filepath.Join(dir, name+".log"), r.url, settings...))
 	}
 	stop := func(p *process.Process) {
 		t.Helper()
-		if err := p.Stop(syscall.SIGTERM, 30*time.Second); err != nil {
+		if err := end(p); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -278,24 +264,7 @@ redis.hset(prefix + "poison", "definition", redis.hget(prefix + "poison", "defin
 	w.Await(t, last+8, time.Minute)
 	stop(waiting)
 
-	times := map[string][]time.Time{}
-	for _, record := range w.Records(t) {
-		times[record.Args] = append(times[record.Args], record.ReceivedAt)
-	}
-	for args, at := range times {
-		slices.SortFunc(at, time.Time.Compare)
-		for i := 1; i < len(at); i++ {
-			// A slot is a whole second, and RedBeat counts from when it sent: so a second and the
-			// time that a machine may need are taken off the two.
-			if gap := at[i].Sub(at[i-1]); gap < 700*time.Millisecond {
-				t.Errorf("%s ran again after %v", args, gap)
-			}
-		}
-		t.Logf("%s ran %d times", args, len(at))
-	}
-	if len(times) != 4 {
-		t.Errorf("%d entries ran, want 4", len(times))
-	}
+	inTurn(t, w.Records(t), 4)
 }
 
 func awaitLog(t *testing.T, path, text string) {

@@ -15,7 +15,6 @@ import (
 	"github.com/gofrs/uuid/v5"
 
 	"github.com/onebeat/onebeat/test/harness"
-	"github.com/onebeat/onebeat/test/harness/process"
 	"github.com/onebeat/onebeat/test/harness/worker"
 )
 
@@ -31,16 +30,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	root, err := harness.Root()
-	if err != nil {
+	if binary, err = harness.Build(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	binary = filepath.Join(dir, "onebeat")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/onebeat")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build onebeat: %v\n%s", err, out)
 		return 1
 	}
 	return m.Run()
@@ -112,19 +103,7 @@ task("bad", queue=queue, crontab=plain_cron(day_of_week="7"))
 	}
 	w := worker.Start(t, worker.Options{Broker: broker, Queues: []string{queue}, Pool: "solo"})
 	log := filepath.Join(t.TempDir(), "onebeat.log")
-	node, err := process.Start(process.Command{
-		Path: binary, Log: log,
-		Args: append([]string{"serve", "--broker", broker, "--listen", "off", "--log-format", "json"}, d.flags()...),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		node.Kill()
-		if t.Failed() {
-			t.Logf("the end of onebeat's log:\n%s", node.Tail(25))
-		}
-	})
+	node := launch(t, "onebeat", onebeatCommand(log, broker, append(d.flags(), "--log-format", "json")...))
 	w.Await(t, 3, time.Minute)
 
 	if out, code := d.onebeat(t, "entries", "list"); code != 0 || !strings.Contains(out, "grid") || !strings.Contains(out, "day of week 7") {

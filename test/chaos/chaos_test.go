@@ -11,6 +11,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/onebeat/onebeat/test/harness"
 	"github.com/onebeat/onebeat/test/harness/worker"
 )
 
@@ -65,7 +66,7 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, time.Minute, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		if all, err := taken.all(); err != nil || len(all) == 0 {
 			return fmt.Errorf("nothing has come yet: %v", err)
 		}
@@ -81,7 +82,7 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 		}
 	}
 	well := time.Now()
-	eventually(t, quiet+time.Second, func() error {
+	harness.Eventually(t, quiet+time.Second, func() error {
 		if time.Since(well) < quiet {
 			return fmt.Errorf("only %v of quiet", time.Since(well))
 		}
@@ -158,7 +159,7 @@ func declare(t *testing.T, url string) {
 // have them when the nodes have stopped.
 func settle(t *testing.T, taken *consumer, until time.Time) {
 	t.Helper()
-	eventually(t, 2*time.Minute, func() error {
+	harness.Eventually(t, 2*time.Minute, func() error {
 		all, err := taken.all()
 		if err != nil {
 			return err
@@ -184,7 +185,7 @@ func gather(t *testing.T, s *story, taken *consumer, w *worker.Worker) []arrival
 		}
 	}
 	var all []arrival
-	eventually(t, time.Minute, func() (err error) {
+	harness.Eventually(t, time.Minute, func() (err error) {
 		if all, err = taken.all(); err == nil && len(all) < sent[volume] {
 			err = fmt.Errorf("%d messages were taken of %d that the ledger has as sent", len(all), sent[volume])
 		}

@@ -105,14 +105,9 @@ func build(dir string) error {
 		{&old, oldSource, "chaos-old", nil},
 	} {
 		*b.into = binary{filepath.Join(dir, b.version), b.version}
-		args := append([]string{
-			"build", "-trimpath", "-ldflags", "-X github.com/onebeat/onebeat/internal/app.version=" + b.version,
-			"-o", b.into.path,
-		}, b.flags...)
-		cmd := exec.Command("go", append(args, "./cmd/onebeat")...)
-		cmd.Dir = b.source
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build onebeat in %s: %w\n%s", b.source, err, out)
+		flags := append([]string{"-ldflags", "-X github.com/onebeat/onebeat/internal/app.version=" + b.version}, b.flags...)
+		if err := harness.BuildFrom(b.source, b.into.path, flags...); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -134,24 +129,4 @@ func export(root, commit, dir string) error {
 		return fmt.Errorf("unpack %s: %w\n%s", commit, err, strings.TrimSpace(string(out)))
 	}
 	return nil
-}
-
-// eventually waits until done returns nil, and fails the test with its last
-// error if that takes longer than wait.
-func eventually(t *testing.T, wait time.Duration, done func() error) {
-	t.Helper()
-	over := time.After(wait)
-	poll := time.NewTicker(50 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		err := done()
-		if err == nil {
-			return
-		}
-		select {
-		case <-over:
-			t.Fatalf("after %v: %v", wait, err)
-		case <-poll.C:
-		}
-	}
 }

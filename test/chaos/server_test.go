@@ -14,6 +14,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 	_ "modernc.org/sqlite"             // the driver sqlite
 
+	"github.com/onebeat/onebeat/test/harness"
 	"github.com/onebeat/onebeat/test/stack/server"
 )
 
@@ -123,7 +124,7 @@ func (d *database) ledger(t *testing.T) []end {
 	var ends []end
 	for rows.Next() {
 		var e end
-		var slot, through moment
+		var slot, through harness.Moment
 		if err := rows.Scan(&e.entry, &e.state, &e.reason, &e.id, &slot, &through, &e.count); err != nil {
 			t.Fatal(err)
 		}
@@ -161,24 +162,6 @@ func (d *database) firstStart(t *testing.T) time.Time {
 		t.Fatal(err)
 	}
 	return at
-}
-
-// A moment scans an instant that may be null, as each database writes it.
-type moment struct{ time.Time }
-
-// Scan implements sql.Scanner.
-func (m *moment) Scan(value any) error {
-	switch v := value.(type) {
-	case nil:
-		m.Time = time.Time{}
-	case time.Time:
-		m.Time = v.UTC()
-	case int64:
-		m.Time = time.UnixMicro(v).UTC()
-	default:
-		return fmt.Errorf("a moment of type %T", value)
-	}
-	return nil
 }
 
 // startBroker starts a broker of the test's own that keeps what it has taken.

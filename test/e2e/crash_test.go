@@ -257,7 +257,7 @@ func testCrash(t *testing.T, c crash) {
 		wrong := s.launch(t, []string{fmt.Sprintf("%s=%s=%s@%d", failpoint.Env, c.point, c.mode, passings[0])}, flags...)
 		nodes = append(nodes, wrong)
 		if c.mode == byDelay {
-			eventually(t, startWait, func() error {
+			harness.Eventually(t, startWait, func() error {
 				if len(wrong.find(t, "lease taken"))+len(wrong.find(t, "failpoint")) == 0 {
 					return fmt.Errorf("the first node does not lead yet")
 				}
@@ -301,7 +301,7 @@ func testCrash(t *testing.T, c crash) {
 // slot, and that no recovery sent: one that a stop cuts off leaves the rest to the next node.
 func (s *site) awaitSentSince(t *testing.T, entry string, slot time.Time, wait time.Duration) {
 	t.Helper()
-	eventually(t, max(time.Until(slot), 0)+wait, func() error {
+	harness.Eventually(t, max(time.Until(slot), 0)+wait, func() error {
 		for _, r := range s.database.ledger(t) {
 			if r.entry == entry && r.state == "sent" && !r.slot.Before(slot) && !r.recovered {
 				return nil

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -161,32 +160,6 @@ func (d *database) each(t *testing.T, query string, row func(scan func(...any)))
 	}
 }
 
-// A moment scans an instant that may be null, as either database writes it.
-type moment struct{ time.Time }
-
-// Scan implements sql.Scanner.
-func (m *moment) Scan(value any) error {
-	switch v := value.(type) {
-	case nil:
-		m.Time = time.Time{}
-	case time.Time:
-		m.Time = v.UTC()
-	case int64:
-		m.Time = time.UnixMicro(v).UTC()
-	case []byte: // a number as MariaDB has it
-		at, err := strconv.ParseInt(string(v), 10, 64)
-		m.Time = time.UnixMicro(at).UTC()
-		return err
-	case string:
-		at, err := time.Parse("2006-01-02 15:04:05", strings.TrimSuffix(strings.TrimSuffix(v, "+00:00"), "Z"))
-		m.Time = at
-		return err
-	default:
-		return fmt.Errorf("a moment of type %T", value)
-	}
-	return nil
-}
-
 // The shapes that the user's table is found in: schemas.md, section 5.
 const (
 	shapeA = "as first made"
@@ -325,7 +298,7 @@ var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // A recorded is a row of the ledger.
 type recorded struct {
 	entry, state, reason, taskID, queue, node string
-	slot, through, sentAt                     moment
+	slot, through, sentAt                     harness.Moment
 	count                                     int
 	recovered                                 bool
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/onebeat/onebeat/internal/broker/brokertest"
+	"github.com/onebeat/onebeat/test/harness"
 )
 
 // kills is how often each way of losing a node is tried on each kind of database; the
@@ -174,7 +175,7 @@ func (p *twins) lose(t *testing.T, lose, mend func()) time.Duration {
 	waiting := len(p.leader.find(t, "another node holds the lease; waiting"))
 	lost := time.Now()
 	lose()
-	eventually(t, 30*time.Second, func() error {
+	harness.Eventually(t, 30*time.Second, func() error {
 		if last := p.last(t); last.Before(lost.Add(time.Second)) {
 			return fmt.Errorf("the last slot that was sent is %v: the leader was lost at %v\n%s", last, lost, p.second.process.Tail(10))
 		}
@@ -184,7 +185,7 @@ func (p *twins) lose(t *testing.T, lose, mend func()) time.Duration {
 	running := p.leader.process
 	mend()
 	again := p.leader.process == running
-	eventually(t, startWait, func() error {
+	harness.Eventually(t, startWait, func() error {
 		switch {
 		case again && len(p.leader.find(t, "another node holds the lease; waiting")) > waiting:
 			return nil
@@ -201,7 +202,7 @@ func (p *twins) lose(t *testing.T, lose, mend func()) time.Duration {
 func (p *twins) last(t *testing.T) (last time.Time) {
 	t.Helper()
 	p.database.each(t, "SELECT max(slot) FROM onebeat_runs WHERE name = 'beat 9' AND state = 'sent'", func(scan func(...any)) {
-		var at moment
+		var at harness.Moment
 		scan(&at)
 		last = at.Time
 	})
@@ -212,7 +213,7 @@ func (p *twins) last(t *testing.T) (last time.Time) {
 func (p *twins) worst(t *testing.T, after time.Time) (worst time.Duration) {
 	t.Helper()
 	p.database.each(t, "SELECT slot, sent_at FROM onebeat_runs WHERE name LIKE 'beat %' AND sent_at IS NOT NULL", func(scan func(...any)) {
-		var slot, sentAt moment
+		var slot, sentAt harness.Moment
 		scan(&slot, &sentAt)
 		if slot.After(after) {
 			worst = max(worst, sentAt.Sub(slot.Time))

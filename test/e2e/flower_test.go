@@ -42,7 +42,7 @@ func TestFlowerShowsTasksFromTheSendingOn(t *testing.T) {
 			id := s.database.ledger(t)[0].taskID
 
 			var task shown
-			eventually(t, 10*time.Second, func() (err error) {
+			harness.Eventually(t, 10*time.Second, func() (err error) {
 				task, err = showTask(url, id)
 				return err
 			})
@@ -55,7 +55,7 @@ func TestFlowerShowsTasksFromTheSendingOn(t *testing.T) {
 
 			w := s.worker(t, harness.Env(t, "ONEBEAT_TEST_PYTHON"), worker.Options{Pool: "threads", Events: true})
 			w.Await(t, 1, 20*time.Second)
-			eventually(t, 20*time.Second, func() (err error) {
+			harness.Eventually(t, 20*time.Second, func() (err error) {
 				if task, err = showTask(url, id); err == nil && task.State != "SUCCESS" {
 					err = fmt.Errorf("Flower shows the task that ran as %+v", task)
 				}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/onebeat/onebeat/test/harness"
 )
 
 // Another program holds a lock for seconds: on PostgreSQL on one row, which
@@ -62,7 +64,7 @@ func TestAnotherProgramHoldsALock(t *testing.T) {
 func (s *site) lastRunAt(t *testing.T, entry string) (last time.Time) {
 	t.Helper()
 	s.database.each(t, "SELECT last_run_at FROM celery_beat_schedules WHERE name = '"+entry+"'", func(scan func(...any)) {
-		var at moment
+		var at harness.Moment
 		scan(&at)
 		last = at.Time
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/onebeat/onebeat/test/harness"
 	"github.com/onebeat/onebeat/test/harness/process"
 	"github.com/onebeat/onebeat/test/stack/server"
 )
@@ -95,7 +96,7 @@ func TestServersComeLateAndLeaveEarly(t *testing.T) {
 // awaitHTTP asks until the answer has the status, and returns its body.
 func awaitHTTP(t *testing.T, address, path string, status int) (body string) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() error {
+	harness.Eventually(t, 20*time.Second, func() error {
 		response, err := http.Get("http://" + address + path)
 		if err != nil {
 			return err

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/onebeat/onebeat/test/harness"
 )
 
 // secret stands in the arguments of tasks, good and bad, and must not be logged.
@@ -79,7 +81,7 @@ func TestLogsTellOfEachSend(t *testing.T) {
 // of itself there alone.
 func (s *site) awaitLedger(t *testing.T) {
 	t.Helper()
-	eventually(t, startWait, func() error {
+	harness.Eventually(t, startWait, func() error {
 		if s.database.fact(t, "first_load") == "" {
 			return fmt.Errorf("no node has loaded the entries")
 		}

@@ -11,8 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -46,42 +44,14 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	root, err := harness.Root()
-	if err != nil {
+	if binary, err = harness.Build(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	binary = filepath.Join(dir, "onebeat")
-	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/onebeat")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build onebeat: %v\n%s", err, out)
 		return 1
 	}
 	return m.Run()
 }
 
-// eventually waits until done returns nil, and fails the test with its last
-// error if that takes longer than wait.
-func eventually(t *testing.T, wait time.Duration, done func() error) {
-	t.Helper()
-	over := time.After(wait)
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		err := done()
-		if err == nil {
-			return
-		}
-		select {
-		case <-over:
-			t.Fatalf("after %v: %v", wait, err)
-		case <-poll.C:
-		}
-	}
-}
-
-// passed returns nil once the instant has come: for eventually.
+// passed returns nil once the instant has come: for harness.Eventually.
 func passed(at time.Time) func() error {
 	return func() error {
 		if left := time.Until(at); left > 0 {
@@ -94,5 +64,5 @@ func passed(at time.Time) func() error {
 // until waits for an instant: for slots to come while a test only watches.
 func until(t *testing.T, at time.Time) {
 	t.Helper()
-	eventually(t, max(time.Until(at), 0)+time.Second, passed(at))
+	harness.Eventually(t, max(time.Until(at), 0)+time.Second, passed(at))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/test/harness"
 )
 
 // herd inserts entries each second, the first of them "herd 0", and declares the
@@ -119,7 +120,7 @@ func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
 					}
 					return fmt.Errorf("the leader that woke up has not seen that its lease is gone")
 				}
-				eventually(t, 10*time.Second, lost)
+				harness.Eventually(t, 10*time.Second, lost)
 				last := time.Now().Truncate(time.Second).Add(2 * time.Second)
 				s.awaitSent(t, "herd 0", last, 20*time.Second)
 				leader.stop(t)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/onebeat/onebeat/test/harness"
 )
 
 // A run that a person asks for is sent once, also when nothing runs at that
@@ -76,7 +78,7 @@ func TestPeopleStepIn(t *testing.T) {
 // awaitRuns waits until the ledger has so many runs of the entry as sent, or more.
 func (s *site) awaitRuns(t *testing.T, entry string, count int) {
 	t.Helper()
-	eventually(t, startWait, func() error {
+	harness.Eventually(t, startWait, func() error {
 		if got := s.sent(t, entry); got < count {
 			return fmt.Errorf("%d runs of %s are recorded as sent, want %d", got, entry, count)
 		}

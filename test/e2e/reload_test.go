@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/onebeat/onebeat/test/harness"
 )
 
 // Edits by plain SQL take effect soon, in the entry that they are of alone: no
@@ -125,7 +127,7 @@ func (s *site) edit(t *testing.T, n *node, atOnce bool, announce func()) (edits 
 		}
 		edits[i].committed = time.Now().UTC()
 		announce()
-		eventually(t, 10*time.Second, func() error {
+		harness.Eventually(t, 10*time.Second, func() error {
 			found := n.find(t, "entries changed")
 			if len(found) <= known {
 				return fmt.Errorf("the node has not seen: %s", edits[i].statement)

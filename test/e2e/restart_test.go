@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/onebeat/onebeat/test/harness"
 )
 
 // A restart neither repeats a slot nor forgets one, wherever last_run_at lives
@@ -111,7 +113,7 @@ func (s *site) checkState(t *testing.T, migrated bool, shape string) {
 	s.database.each(t, fmt.Sprintf(`SELECT s.name, %s, %s FROM celery_beat_schedules AS s
 		JOIN onebeat_entries AS e ON e.entry_id = CAST(s.id AS text)`, last, count), func(scan func(...any)) {
 		var name string
-		var at moment
+		var at harness.Moment
 		var got state
 		scan(&name, &at, &got.count)
 		got.last = at.Time

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/onebeat/onebeat/test/harness"
 )
 
 // What the rules of entries and windows say holds through crashes at the worst
@@ -37,7 +39,7 @@ func TestRulesHoldThroughCrashes(t *testing.T) {
 				s.crash(t, point, 2)
 			}
 			n := s.serve(t)
-			eventually(t, startWait, func() error {
+			harness.Eventually(t, startWait, func() error {
 				if enabled := s.rows(t, "limited"); enabled != "0" {
 					return fmt.Errorf("limited is enabled %s, want 0", enabled)
 				}

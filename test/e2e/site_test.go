@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/onebeat/onebeat/test/harness"
 	"github.com/onebeat/onebeat/test/harness/process"
 	"github.com/onebeat/onebeat/test/harness/worker"
 )
@@ -152,7 +153,7 @@ func (n *node) find(t *testing.T, msg string) []line {
 // await waits until the node has logged the message.
 func (n *node) await(t *testing.T, msg string) {
 	t.Helper()
-	eventually(t, startWait, func() error {
+	harness.Eventually(t, startWait, func() error {
 		if len(n.find(t, msg)) > 0 {
 			return nil
 		}
@@ -190,7 +191,7 @@ func (s *site) sent(t *testing.T, entry string) int {
 // awaitSent waits until the ledger has the entry's slot as sent.
 func (s *site) awaitSent(t *testing.T, entry string, slot time.Time, wait time.Duration) {
 	t.Helper()
-	eventually(t, max(time.Until(slot), 0)+wait, func() error {
+	harness.Eventually(t, max(time.Until(slot), 0)+wait, func() error {
 		for _, r := range s.database.ledger(t) {
 			if r.entry == entry && r.state == "sent" && r.slot.Equal(slot) {
 				return nil

@@ -43,7 +43,7 @@ func TestTheModelAllowsWhatNodesDo(t *testing.T) {
 
 	third := s.launch(t, env, flags...)
 	third.await(t, "another node holds the lease; waiting")
-	eventually(t, 20*time.Second, func() error {
+	harness.Eventually(t, 20*time.Second, func() error {
 		if n := published(t, path, second.name); n < 4 {
 			return fmt.Errorf("%s has published %d times", second.name, n)
 		}
@@ -54,7 +54,7 @@ func TestTheModelAllowsWhatNodesDo(t *testing.T) {
 	third.await(t, "lease taken")
 	s.awaitSent(t, "herd 0", frozen.Add(time.Second), 20*time.Second)
 	second.process.Resume()
-	eventually(t, 10*time.Second, func() error {
+	harness.Eventually(t, 10*time.Second, func() error {
 		// Whichever of its calls told it so, it waits again.
 		if len(second.find(t, "another node holds the lease; waiting")) < 2 {
 			return fmt.Errorf("%s has not seen that its lease is gone", second.name)

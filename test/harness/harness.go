@@ -5,9 +5,14 @@ package harness
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 )
 
 // Env returns what the variable names, one of ONEBEAT_TEST_POSTGRES,
@@ -37,4 +42,72 @@ func Root() (string, error) {
 			return "", errors.New("there is no go.mod above the working folder")
 		}
 	}
+}
+
+// Build builds the command of this module, and returns its path in the folder.
+func Build(dir string) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "onebeat")
+	return path, BuildFrom(root, path)
+}
+
+// BuildFrom builds the command of the module in the folder source at path, with more
+// arguments of go build.
+func BuildFrom(source, path string, arguments ...string) error {
+	arguments = append([]string{"build", "-trimpath", "-o", path}, arguments...)
+	cmd := exec.Command("go", append(arguments, "./cmd/onebeat")...)
+	cmd.Dir = source
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build onebeat in %s: %w\n%s", source, err, out)
+	}
+	return nil
+}
+
+// Eventually waits until done returns nil, and fails the test with its last error if
+// that takes longer than wait.
+func Eventually(t testing.TB, wait time.Duration, done func() error) {
+	t.Helper()
+	over := time.After(wait)
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		err := done()
+		if err == nil {
+			return
+		}
+		select {
+		case <-over:
+			t.Fatalf("after %v: %v", wait, err)
+		case <-poll.C:
+		}
+	}
+}
+
+// A Moment scans an instant that may be null, as each database writes it.
+type Moment struct{ time.Time }
+
+// Scan implements sql.Scanner.
+func (m *Moment) Scan(value any) error {
+	switch v := value.(type) {
+	case nil:
+		m.Time = time.Time{}
+	case time.Time:
+		m.Time = v.UTC()
+	case int64:
+		m.Time = time.UnixMicro(v).UTC()
+	case []byte: // a number as MariaDB has it
+		at, err := strconv.ParseInt(string(v), 10, 64)
+		m.Time = time.UnixMicro(at).UTC()
+		return err
+	case string:
+		at, err := time.Parse("2006-01-02 15:04:05", strings.TrimSuffix(strings.TrimSuffix(v, "+00:00"), "Z"))
+		m.Time = at
+		return err
+	default:
+		return fmt.Errorf("a moment of type %T", value)
+	}
+	return nil
 }

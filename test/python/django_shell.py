@@ -90,5 +90,4 @@ def mark(when=None):
     tell(PeriodicTasks.last_change())
 
 
-if __name__ == "__main__":
-    exec(compile(sys.stdin.read(), "<stdin>", "exec"), globals())
+exec(compile(sys.stdin.read(), "<stdin>", "exec"), globals())
