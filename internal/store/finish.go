@@ -31,10 +31,12 @@ func (r *recording) finish(ctx context.Context, tx transaction) error {
 		var ids []string
 		for i := range r.runs {
 			id := string(r.runs[i].Entry)
-			if r.runs[i].Then == then && r.store.source(id) == nil && !slices.Contains(ids, id) {
+			if r.runs[i].Then == then && r.store.source(id) == nil {
 				ids = append(ids, id)
 			}
 		}
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
 		if len(ids) == 0 {
 			continue
 		}
