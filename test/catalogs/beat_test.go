@@ -37,7 +37,7 @@ func (d *database) beatCommand(t *testing.T, broker, app string) process.Command
 		"django": "django_celery_beat.schedulers:DatabaseScheduler", "sqlalchemy": "sqlalchemy_celery_beat.schedulers:DatabaseScheduler",
 	}[d.name]
 	return process.Command{
-		Path: harness.Env(t, "ONEBEAT_TEST_"+strings.ToUpper(d.name)),
+		Path: harness.Env(t, d.variable()),
 		Args: []string{"-m", "celery", "-A", app, "beat", "-S", scheduler, "-l", "INFO"},
 		Dir:  filepath.Join(root, "test", "python"), Log: filepath.Join(t.TempDir(), "beat.log"),
 		Env: []string{

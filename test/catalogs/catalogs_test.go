@@ -29,13 +29,20 @@ import (
 )
 
 // A catalog is another scheduler's tables in a kind of database.
-type catalog struct{ name, kind, schema string }
+type catalog struct {
+	name, kind, schema string
+
+	old bool // of the scheduler's version in requirements-<name>-old.txt
+}
 
 // catalogs are those that are tried.
 var catalogs = []catalog{
 	{name: "django", kind: "PostgreSQL"},
 	{name: "django", kind: "MariaDB"},
 	{name: "django", kind: "SQLite"},
+	{name: "django", kind: "PostgreSQL", old: true},
+	{name: "django", kind: "MariaDB", old: true},
+	{name: "django", kind: "SQLite", old: true},
 	{name: "sqlalchemy", kind: "PostgreSQL"},
 	{name: "sqlalchemy", kind: "PostgreSQL", schema: "beat"},
 	{name: "sqlalchemy", kind: "MariaDB"},
@@ -43,10 +50,23 @@ var catalogs = []catalog{
 }
 
 func (c catalog) String() string {
-	if c.schema != "" {
-		return c.name + " on " + c.kind + " in a schema"
+	name := c.name + " on " + c.kind
+	if c.old {
+		name = "old " + name
 	}
-	return c.name + " on " + c.kind
+	if c.schema != "" {
+		name += " in a schema"
+	}
+	return name
+}
+
+// variable names the Python that has the scheduler.
+func (c catalog) variable() string {
+	name := "ONEBEAT_TEST_" + strings.ToUpper(c.name)
+	if c.old {
+		name += "_OLD"
+	}
+	return name
 }
 
 // each runs the test for each catalog.
@@ -162,7 +182,7 @@ func (d *database) python(t *testing.T, code string, answer any) {
 		t.Fatal(err)
 	}
 	shell := filepath.Join(root, "test", "python", d.name+"_shell.py")
-	cmd := exec.CommandContext(t.Context(), harness.Env(t, "ONEBEAT_TEST_"+strings.ToUpper(d.name)), shell, d.url)
+	cmd := exec.CommandContext(t.Context(), harness.Env(t, d.variable()), shell, d.url)
 	if d.schema != "" {
 		cmd.Args = append(cmd.Args, d.schema)
 	}

@@ -21,6 +21,7 @@ var versions = []struct {
 	{"new", []string{"celery", "kombu", "redis"}},
 	{"52", []string{"celery", "kombu", "redis"}},
 	{"django", []string{"django-celery-beat", "Django", "celery", "psycopg2-binary", "PyMySQL"}},
+	{"django-old", []string{"django-celery-beat", "Django", "celery", "psycopg2-binary", "PyMySQL"}},
 	{"sqlalchemy", []string{"sqlalchemy-celery-beat", "SQLAlchemy", "celery", "psycopg2-binary", "PyMySQL"}},
 	{"redbeat", []string{"celery-redbeat", "celery", "redis"}},
 }
@@ -38,7 +39,11 @@ environment names others.
 
 | task | `)
 	for _, c := range catalogs {
-		page.WriteString(strings.TrimPrefix(c.String(), c.name+" on ") + " (" + c.name + ") | ")
+		name := c.name
+		if c.old {
+			name = "old " + name
+		}
+		page.WriteString(strings.TrimPrefix(c.String(), name+" on ") + " (" + name + ") | ")
 	}
 	page.WriteString("\n|---" + strings.Repeat("|---", len(catalogs)) + "|\n")
 	for _, good := range goodTasks {
@@ -80,7 +85,11 @@ environment names others.
 		}
 		fmt.Fprintf(&page, "| `requirements-%s.txt` | %s |\n", among.file, strings.Join(named, ", "))
 	}
-	page.WriteString("\nOlder tables are tried too, on each of the databases: those of django-celery-beat 1.5 as its own migrations make them, those of sqlalchemy-celery-beat 0.5 by taking away the columns that it had not.\n")
+	page.WriteString("\nOlder tables are tried too, on each of the databases: those of django-celery-beat ")
+	for i, old := range oldTables {
+		page.WriteString([]string{"", ", "}[min(i, 1)] + old.version)
+	}
+	page.WriteString(" as its own migrations make them, those of sqlalchemy-celery-beat 0.5 by taking away the columns that it had not.\n")
 	return page.String()
 }
 

@@ -463,23 +463,51 @@ task("edited", crontab=nine)
 	})
 }
 
-// Tables of django-celery-beat 1.5 are read too: they have no expire_seconds, and a
-// clocked time has a column more.
+// oldTables are the tables of old versions of django-celery-beat, each with the last of
+// its migrations.
+var oldTables = []struct{ version, migration string }{
+	{"1.5", "0011_auto_20190508_0153"},             // no expire_seconds, and a clocked time has a column more
+	{"2.0", "0012_periodictask_expire_seconds"},    // that column still
+	{"2.1", "0014_remove_clockedschedule_enabled"}, // as today
+}
+
 func TestDjangoOfOldVersions(t *testing.T) {
 	eachOf(t, "django", func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
-		d.python(t, `
-call_command("migrate", "django_celery_beat", "0011_auto_20190508_0153", verbosity=0)
-`, nil)
-		d.exec(t, "INSERT INTO {clockedschedule} (id, clocked_time, enabled) VALUES (1, '2030-01-01 09:00:00', true)")
-		d.exec(t, "INSERT INTO {periodictask} (id, name, task, args, kwargs, headers, enabled, one_off, total_run_count, date_changed, description, clocked_id)"+
-			" VALUES (1, 'old', 'tasks.add', '[]', '{}', '{}', true, true, 0, '2026-01-01 00:00:00', '', 1)")
-		s := d.open(t)
-		if err := s.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if e := load(t, s)["old"].Entry; e == nil || e.Spec.String() != "@at 2030-01-01T09:00:00Z" {
-			t.Errorf("the task is %+v, want its clocked time", e)
+		for _, old := range oldTables {
+			t.Run(old.version, func(t *testing.T) {
+				d := newDatabase(t, c)
+				d.python(t, fmt.Sprintf("call_command('migrate', 'django_celery_beat', %q, verbosity=0)", old.migration), nil)
+				more, value := ", enabled", ", true"
+				if old.version == "2.1" {
+					more, value = "", ""
+				}
+				d.exec(t, "INSERT INTO {clockedschedule} (id, clocked_time"+more+") VALUES (1, '2030-01-01 09:00:00'"+value+")")
+				d.exec(t, "INSERT INTO {intervalschedule} (id, every, period) VALUES (1, 2, 'hours')")
+				d.exec(t, "INSERT INTO {crontabschedule} (id, minute, hour, day_of_week, day_of_month, month_of_year, timezone) VALUES (1, '0', '9', '*', '*', '*', 'Asia/Tokyo')")
+				for _, column := range []string{"clocked", "interval", "crontab"} {
+					d.exec(t, fmt.Sprintf("INSERT INTO {periodictask} (name, task, args, kwargs, headers, enabled, one_off, total_run_count, date_changed, description, %s_id)"+
+						" VALUES ('%[1]s', 'tasks.add', '[]', '{}', '{}', true, %v, 0, '2026-01-01 00:00:00', '', 1)", column, column == "clocked"))
+				}
+				s := d.open(t)
+				if err := s.Migrate(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				w, r := watch(t, s), newRunner(t, s)
+				for name, want := range map[string]string{
+					"clocked": "@at 2030-01-01T09:00:00Z", "interval": "@every 2h from 1970-01-01T00:00:00Z", "crontab": "CRON_TZ=Asia/Tokyo 0 9 * * *",
+				} {
+					if e := r.all[name].Entry; e == nil || e.Spec.String() != want {
+						t.Fatalf("%s is %+v, want %s", name, r.all[name], want)
+					}
+				}
+				r.run(t, "clocked", "interval", "crontab")
+				var enabled, ran int
+				if err := d.db.QueryRowContext(t.Context(), d.sql("SELECT count(*), sum(total_run_count) FROM {periodictask} WHERE enabled")).Scan(&enabled, &ran); err != nil || enabled != 2 || ran != 2 {
+					t.Errorf("%d tasks are enabled and ran %d times, %v; want two, once each", enabled, ran, err)
+				}
+				d.exec(t, "UPDATE {crontabschedule} SET hour = '10'")
+				w.await("a crontab's new hour", func() bool { return w.spec("crontab") == "CRON_TZ=Asia/Tokyo 0 10 * * *" })
+			})
 		}
 	})
 }

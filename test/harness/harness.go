@@ -17,8 +17,8 @@ import (
 
 // Env returns what the variable names, one of ONEBEAT_TEST_POSTGRES,
 // ONEBEAT_TEST_MARIADB, ONEBEAT_TEST_REDIS, ONEBEAT_TEST_RABBITMQ,
-// ONEBEAT_TEST_PYTHON, ONEBEAT_TEST_PYTHON52, ONEBEAT_TEST_DJANGO, ONEBEAT_TEST_REDBEAT and
-// ONEBEAT_TEST_SQLALCHEMY. The test fails without it: it is never skipped.
+// ONEBEAT_TEST_PYTHON, ONEBEAT_TEST_PYTHON52, ONEBEAT_TEST_DJANGO,
+// ONEBEAT_TEST_DJANGO_OLD, ONEBEAT_TEST_REDBEAT and ONEBEAT_TEST_SQLALCHEMY. The test fails without it: it is never skipped.
 func Env(t testing.TB, name string) string {
 	t.Helper()
 	value := os.Getenv(name)

@@ -5,7 +5,7 @@
 // It starts the servers on free loopback ports with data in temporary folders,
 // tells the command where they are in ONEBEAT_TEST_POSTGRES, ONEBEAT_TEST_MARIADB,
 // ONEBEAT_TEST_REDIS, ONEBEAT_TEST_RABBITMQ, ONEBEAT_TEST_PYTHON,
-// ONEBEAT_TEST_PYTHON52, ONEBEAT_TEST_DJANGO, ONEBEAT_TEST_REDBEAT and ONEBEAT_TEST_SQLALCHEMY, stops them when it ends, and exits with its code. What is set in the environment already
+// ONEBEAT_TEST_PYTHON52, ONEBEAT_TEST_DJANGO, ONEBEAT_TEST_DJANGO_OLD, ONEBEAT_TEST_REDBEAT and ONEBEAT_TEST_SQLALCHEMY, stops them when it ends, and exits with its code. What is set in the environment already
 // is taken as it is and not started. Without a command it prints lines for a
 // shell to evaluate and waits for Ctrl-C.
 package main
@@ -175,6 +175,7 @@ func pythons() []string {
 		{"ONEBEAT_TEST_PYTHON", "venv-celery-new"},
 		{"ONEBEAT_TEST_PYTHON52", "venv-celery-52"},
 		{"ONEBEAT_TEST_DJANGO", "venv-celery-django"},
+		{"ONEBEAT_TEST_DJANGO_OLD", "venv-celery-django-old"},
 		{"ONEBEAT_TEST_REDBEAT", "venv-celery-redbeat"},
 		{"ONEBEAT_TEST_SQLALCHEMY", "venv-celery-sqlalchemy"},
 	} {
