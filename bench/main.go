@@ -55,7 +55,9 @@ type Herd struct {
 type Report struct {
 	Machine measure.Machine `json:"machine"`
 	Servers string          `json:"servers"`
-	Herds   []Herd          `json:"herds"`
+	Herds   []Herd          `json:"herds,omitempty"`
+
+	Steadies []Steady `json:"steady,omitempty"`
 }
 
 func run(ctx context.Context) (err error) {
@@ -64,6 +66,8 @@ func run(ctx context.Context) (err error) {
 	flag.StringVar(&b.profile, "profile", "", "a folder for pprof profiles of onebeat, the last line's")
 	numbers := flag.String("entries", "1000,10000", "how many entries are due together, with commas")
 	lines := flag.String("lines", "postgres+redis,sqlite+redis,postgres+rabbitmq,bare,beat,django,redbeat", "what is measured, with commas")
+	rates := flag.String("steady", "", "measure so many slots a second, with commas, of onebeat's lines instead")
+	length := flag.Duration("for", 60*time.Second, "how long a steady rate is measured")
 	window := flag.Duration("window", 20*time.Second, "the longest that other schedulers are watched from their first message")
 	asJSON := flag.Bool("json", false, "print JSON")
 	flag.Parse()
@@ -78,6 +82,10 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	report := Report{Machine: measure.ThisMachine(), Servers: b.versions(ctx)}
+	if *rates != "" {
+		report.Steadies, err = b.steadies(ctx, names, *rates, *length)
+		return errors.Join(err, report.print(*asJSON))
+	}
 	var faults []error
 	for number := range strings.SplitSeq(*numbers, ",") {
 		entries, err := strconv.Atoi(number)
@@ -99,14 +107,19 @@ func run(ctx context.Context) (err error) {
 		}
 		report.Herds = append(report.Herds, group...)
 	}
-	if *asJSON {
+	return errors.Join(append(faults, report.print(*asJSON))...)
+}
+
+// print ends what was printed as it was measured, or prints all as JSON.
+func (r *Report) print(asJSON bool) error {
+	if asJSON {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetIndent("", "  ")
-		faults = append(faults, encoder.Encode(report))
-	} else {
-		fmt.Printf("%s; %s\n", report.Machine, report.Servers)
+		return encoder.Encode(r)
 	}
-	return errors.Join(faults...)
+	printSteadies(os.Stdout, r.Steadies)
+	_, err := fmt.Printf("%s; %s\n", r.Machine, r.Servers)
+	return err
 }
 
 // bareLine is RabbitMQ itself: messages published and confirmed, and nothing else.

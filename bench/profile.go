@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"syscall"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/app"
 )
@@ -19,8 +20,9 @@ const profiled = "profiled"
 
 // runProfiled is the daemon with its settings from the environment. It writes
 // load.prof, a CPU profile from its start until SIGUSR1, and heap.prof of that
-// moment; then herd.prof, until its end, and end.prof of that moment: what was
-// allocated in between is the difference of the two (pprof -diff_base).
+// moment; then herd.prof, until its end, with block.prof, mutex.prof and end.prof of
+// that moment: what was allocated in between is the difference of the two
+// (pprof -diff_base).
 func runProfiled(dir string) error {
 	config, err := app.Load(nil, os.Getenv, os.Environ())
 	if err != nil {
@@ -41,13 +43,15 @@ func runProfiled(dir string) error {
 		case <-now:
 			err := errors.Join(end(), heap(filepath.Join(dir, "heap.prof")))
 			if err == nil {
+				runtime.SetBlockProfileRate(int(time.Microsecond))
+				runtime.SetMutexProfileFraction(10)
 				end, err = profile(filepath.Join(dir, "herd.prof"))
 			}
 			if err != nil {
 				return err
 			}
 		case err := <-done:
-			return errors.Join(err, end(), heap(filepath.Join(dir, "end.prof")))
+			return errors.Join(err, end(), waits(dir, "block"), waits(dir, "mutex"), heap(filepath.Join(dir, "end.prof")))
 		}
 	}
 }
@@ -65,6 +69,15 @@ func profile(name string) (end func() error, err error) {
 		pprof.StopCPUProfile()
 		return file.Close()
 	}, nil
+}
+
+// waits writes where goroutines waited, by the name of a profile of the runtime's.
+func waits(dir, name string) error {
+	file, err := os.Create(filepath.Join(dir, name+".prof"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup(name).WriteTo(file, 0), file.Close())
 }
 
 // heap writes what is held in memory.

@@ -95,6 +95,8 @@ type Dispatcher struct {
 	log       *slog.Logger
 	metrics   *Metrics
 	spare     spare
+	news      news      // of the goroutine that publishes, as is:
+	last      time.Time // when the last part began, by this node's clock
 }
 
 // New returns a dispatcher. It works while Run does.
@@ -125,6 +127,7 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 	}
 	return &Dispatcher{
 		opts: opts, planner: planner, ledger: ledger, publisher: publisher, log: opts.Logger, metrics: opts.Metrics,
+		news: news{log: opts.Logger},
 	}
 }
 

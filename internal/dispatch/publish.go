@@ -18,7 +18,19 @@ type settled struct {
 
 // publish sends batches in order, each in parts as its slots come.
 func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch, published chan<- settled, notes *notes) error {
-	for batch := range claimed {
+	defer d.news.flush()
+	for {
+		var batch schedule.Batch
+		var more bool
+		select {
+		case batch, more = <-claimed:
+		default:
+			d.news.flush() // it may be long until there is more to tell
+			batch, more = <-claimed
+		}
+		if !more {
+			return nil
+		}
 		runs, err := d.send(hold, batch, 0, notes)
 		if err != nil {
 			return err
@@ -29,7 +41,6 @@ func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch
 			return context.Cause(hold)
 		}
 	}
-	return nil
 }
 
 // While slots are late by less than promptFor, a part has promptPart of them at
@@ -40,15 +51,28 @@ const (
 	promptPart = 125
 )
 
+// Slots that come less than a beat after the last part go out at the end of their beat, all
+// together: a part for each would cost several times the processor time, here and at the broker.
+const beat = time.Millisecond
+
+// leaves is when slot may go out: at once, or at the end of its beat.
+func (d *Dispatcher) leaves(slot time.Time) time.Time {
+	if start := slot.Truncate(beat); slot.Sub(d.last) < beat && start.Before(slot) {
+		return start.Add(beat)
+	}
+	return slot
+}
+
 // send settles all slots of the batch and returns their runs. base is the place
 // in the batch of its first due: what comes before it was settled earlier.
 func (d *Dispatcher) send(hold context.Context, batch schedule.Batch, base int, notes *notes) ([]schedule.Run, error) {
 	runs := d.spare.take(len(batch.Dues))
 	for done := 0; done < len(batch.Dues); {
-		now, err := d.until(hold, batch.Dues[done].Slot)
+		now, err := d.until(hold, d.leaves(batch.Dues[done].Slot))
 		if err != nil {
 			return nil, err
 		}
+		d.last = now
 		most := len(batch.Dues)
 		if now.Sub(batch.Dues[done].Slot) < promptFor {
 			most = done + promptPart
@@ -66,12 +90,12 @@ func (d *Dispatcher) send(hold context.Context, batch schedule.Batch, base int, 
 	return runs, nil
 }
 
-// until waits for slot by this node's clock and returns the time when it woke,
-// never before the slot.
-func (d *Dispatcher) until(hold context.Context, slot time.Time) (time.Time, error) {
+// until waits for an instant by this node's clock and returns the time when it woke,
+// never before it.
+func (d *Dispatcher) until(hold context.Context, at time.Time) (time.Time, error) {
 	for {
 		now := d.opts.Now()
-		wait := slot.Sub(now)
+		wait := at.Sub(now)
 		if wait <= 0 {
 			return now, nil
 		}
@@ -130,7 +154,8 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 	}
 	d.fail(failures, messages, at, runs, batch.Seq, notes)
 	d.finish(dues, runs[earlier:])
-	d.tell(dues, runs[earlier:])
+	d.metrics.ended(runs[earlier:])
+	d.news.tell(acked, runs[earlier:])
 	return runs, nil
 }
 
@@ -244,37 +269,5 @@ func (d *Dispatcher) taskIDs(dues []schedule.Due) (id func(i int) string) {
 			return d.taskID(&dues[i])
 		}
 		return text[i*celery.IDLength : (i+1)*celery.IDLength]
-	}
-}
-
-// each is the number of sends of one part that are logged one by one: a herd is
-// told of in one line.
-const each = 100
-
-// tell logs and counts what became of a part.
-func (d *Dispatcher) tell(dues []schedule.Due, runs []schedule.Run) {
-	var sent int
-	var worst time.Duration
-	d.metrics.ended(runs)
-	for i := range runs {
-		run := &runs[i]
-		switch {
-		case run.State == schedule.Failed:
-			d.log.Error("slot failed", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue, "err", run.Reason)
-		case run.State == schedule.Unsure:
-			d.log.Warn("slot is unsure: its task may have been sent, and is not sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue, "reason", run.Reason)
-		case run.State != schedule.Sent:
-			d.log.Info("slot ended unsent", "entry", run.Name, "task", run.Task, "slot", run.Slot, "state", run.State, "reason", run.Reason, "count", run.Count)
-		default:
-			sent++
-			lateness := run.SentAt.Sub(run.Slot)
-			worst = max(worst, lateness)
-			if len(dues) <= each {
-				d.log.Info("task sent", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "late", lateness.Round(10*time.Microsecond), "queue", run.Queue)
-			}
-		}
-	}
-	if len(dues) > each && sent > 0 {
-		d.log.Info("tasks sent", "sent", sent, "slot", dues[0].Slot, "late", worst.Round(10*time.Microsecond))
 	}
 }

@@ -46,8 +46,8 @@ type Bench struct {
 	// Progress is told what is waited for; it may be nil.
 	Progress func(format string, args ...any)
 
-	// Soon is called with the node's process id when a burst's first claim is near,
-	// unless it is nil.
+	// Soon is called with the node's process id when a burst's first claim is near, and
+	// when the time begins that a steady rate is measured for, unless it is nil.
 	Soon func(pid int)
 }
 

@@ -52,6 +52,9 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 			return err
 		}
 		spent := n.CPU()
+		if b.Soon != nil {
+			b.Soon(n.PID())
+		}
 		if err := b.until(ctx, until, "measuring"); err != nil {
 			return err
 		}

@@ -1,0 +1,130 @@
+package dispatch_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/dispatch"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A stream is slots at even distances, handed over a little before they come, and a
+// broker that takes no time.
+type stream struct {
+	*herd
+	handed int
+	parts  int
+	worst  time.Duration
+	early  int
+}
+
+func newStream(t *testing.T, slots int, apart time.Duration) *stream {
+	t.Helper()
+	s := &stream{herd: newHerd(t, slots)}
+	first := time.Now().UTC().Truncate(time.Second).Add(time.Second + 300*time.Microsecond)
+	for i := range s.dues {
+		s.dues[i].Slot = first.Add(time.Duration(i) * apart)
+	}
+	return s
+}
+
+func (s *stream) Pull(ctx context.Context, most int) ([]schedule.Due, error) {
+	if s.handed == len(s.dues) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	time.Sleep(time.Until(s.dues[s.handed].Slot.Add(-100 * time.Millisecond)))
+	dues := s.dues[s.handed:]
+	dues = dues[:min(most, len(dues))]
+	s.handed += len(dues)
+	return dues, nil
+}
+
+func (s *stream) Publish(_ context.Context, part celery.Part) ([]celery.Failure, error) {
+	s.parts++
+	for _, m := range part.Messages {
+		late := time.Since(m.Slot)
+		s.worst = max(s.worst, late)
+		if late < 0 {
+			s.early++
+		}
+	}
+	return nil, nil
+}
+
+// send dispatches all slots of the stream and returns what was logged.
+func (s *stream) send(t *testing.T) string {
+	t.Helper()
+	var log bytes.Buffer
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.done = cancel
+	d := dispatch.New(s, s, s, dispatch.Options{Installation: "stream", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err := d.Run(ctx, t.Context(), 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	if s.recorded != len(s.dues) {
+		t.Fatalf("%d slots are recorded, want %d", s.recorded, len(s.dues))
+	}
+	return log.String()
+}
+
+// A part costs the same for one message as for thirty: what comes within a beat leaves
+// together, and what comes alone does not wait.
+func TestSlotsOfABeatLeaveTogether(t *testing.T) {
+	for _, tt := range []struct {
+		apart time.Duration
+		slots int
+		parts int
+		late  time.Duration
+		what  string
+	}{
+		{apart: 50 * time.Microsecond, slots: 20_000, parts: 1050, late: time.Millisecond, what: "20,000 slots a second"},
+		{apart: 10 * time.Millisecond, slots: 100, parts: 100, late: 0, what: "100 slots a second, each between two beats"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStream(t, tt.slots, tt.apart)
+			s.send(t)
+			if s.parts > tt.parts {
+				t.Errorf("%s: %d slots went out in %d parts, want %d at most", tt.what, tt.slots, s.parts, tt.parts)
+			}
+			if s.early > 0 || s.worst > tt.late {
+				t.Errorf("%s: %d went out early, and they were up to %v late, want %v at most", tt.what, s.early, s.worst, tt.late)
+			}
+		})
+	}
+}
+
+// Who reads the log finds a line for each send, unless there are more than can be read:
+// then all are told of, the most of them together.
+func TestManySendsAreToldOfTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := newStream(t, 150, 20*time.Millisecond).send(t)
+		if got := strings.Count(few, `msg="task sent"`); got != 150 {
+			t.Errorf("of 50 sends a second %d of 150 have a line of their own, want all", got)
+		}
+		many := newStream(t, 6000, 500*time.Microsecond).send(t)
+		told, lines := 0, strings.Split(strings.TrimSpace(many), "\n")
+		for _, line := range lines {
+			n := 0
+			if strings.Contains(line, `msg="task sent"`) {
+				told++
+			} else if _, after, ok := strings.Cut(line, `msg="tasks sent" sent=`); ok {
+				if _, err := fmt.Sscan(after, &n); err != nil {
+					t.Errorf("line %q: %v", line, err)
+				}
+				told += n
+			}
+		}
+		if told != 6000 || len(lines) > 450 {
+			t.Errorf("6000 sends in three seconds: %d lines tell of %d, want all in 450 lines at most", len(lines), told)
+		}
+	})
+}
