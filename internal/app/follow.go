@@ -23,7 +23,7 @@ type follower struct {
 	log     *slog.Logger
 	garbage *collector
 	limits  *dispatch.Limits     // of entries, which are told to it as they come
-	claims  dispatch.Claims      // what recovery ends
+	claims  *dispatch.Claims     // what recovery ends
 	named   map[schedule.ID]bool // entries in the journal
 	claimed map[string]bool      // requests in the journal: recovery's
 
@@ -141,10 +141,15 @@ func (f *follower) begin(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	changes := make([]schedule.Change, 0, len(f.latest))
+	var owed []schedule.Due
 	for _, change := range f.latest {
 		if change.Entry != nil {
 			change.Entry = change.Entry.Anew() // others have the entry as it was told of
-			change.Entry.After = f.claims.Settled(change.Entry)
+			var before []time.Time
+			change.Entry.After, before = f.claims.Settled(change.Entry)
+			for _, slot := range before {
+				owed = append(owed, schedule.Due{Entry: change.Entry, Slot: slot})
+			}
 		}
 		changes = append(changes, change)
 	}
@@ -152,6 +157,11 @@ func (f *follower) begin(ctx context.Context) error {
 	f.begun = true
 	if err := f.planner.Apply(ctx, changes); err != nil {
 		return err
+	}
+	for _, due := range owed {
+		if err := f.planner.Submit(ctx, due); err != nil {
+			return err
+		}
 	}
 	asked := f.asked
 	f.asked = nil

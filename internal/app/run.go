@@ -448,7 +448,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 		defer stop()
 		defer context.AfterFunc(ctx, stop)()
 		present := func(id schedule.ID) schedule.Change { return follower.present(recovering, n.roster, id) }
-		seq, err := dispatcher.Recover(recovering, term, seq, journal, present)
+		seq, err := dispatcher.Recover(recovering, term, seq, follower.claims, present)
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -63,7 +63,8 @@ func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error 
 		limits.Learn([]schedule.Change{{ID: id, Entry: entries[id], Limit: limit}})
 	}
 	w.ledger.mu.Unlock()
-	seq, err := d.Recover(hold, term, seq, journal, func(id schedule.ID) schedule.Change {
+	claims := dispatch.ClaimsOf(journal)
+	seq, err := d.Recover(hold, term, seq, claims, func(id schedule.ID) schedule.Change {
 		change := schedule.Change{ID: id, Entry: entries[id]}
 		if w.off[id] != "" {
 			change.Name, change.Reason = "name of "+string(id), w.off[id]
@@ -78,13 +79,22 @@ func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error 
 	go func() { done <- planner.Run(planning) }()
 	defer func() { stop(); <-done }()
 	var changes []schedule.Change
-	claims := dispatch.ClaimsOf(journal)
+	var owed []schedule.Due
 	for id, e := range entries {
-		e.After = claims.Settled(e)
+		var before []time.Time
+		e.After, before = claims.Settled(e)
+		for _, slot := range before {
+			owed = append(owed, schedule.Due{Entry: e, Slot: slot})
+		}
 		changes = append(changes, schedule.Change{ID: id, Entry: e})
 	}
 	if err := planner.Apply(hold, changes); err != nil {
 		return err
+	}
+	for _, due := range owed {
+		if err := planner.Submit(hold, due); err != nil {
+			return err
+		}
 	}
 	if each != nil {
 		each(planner)
@@ -393,6 +403,72 @@ func TestRecoveryAfterAnEditEndsEachSlotOnce(t *testing.T) {
 				}
 				if len(w.broker.got) != sent {
 					t.Errorf("%d messages, want %d", len(w.broker.got), sent)
+				}
+			})
+		})
+	}
+}
+
+// What was sent before a crash is not planned again where the journal does not name a
+// slot before it: the definition that sent it did not give that one, as one that counts
+// since before was told of late. That slot is sent for itself.
+func TestASlotThatWasPassedOverRepeatsNoneAfterIt(t *testing.T) {
+	second := func(n int) time.Time { return time.Date(2000, 1, 1, 0, 0, n, 0, time.UTC) }
+	for _, tt := range []struct {
+		name  string
+		mark  celery.Mark
+		grace time.Duration
+		want  string // of slots 2 to 7
+		sent  int    // after the crash, of these
+	}{
+		{"all were sent", celery.Mark{Term: 1, Seq: 4, Done: 1}, time.Hour, "sent sent sent sent sent sent", 2},
+		{"it is too late for the slot", celery.Mark{Term: 1, Seq: 4, Done: 1}, time.Second, "skipped sent sent sent sent sent", 1},
+		{"two were sent", celery.Mark{Term: 1, Seq: 2, Done: 1}, time.Hour, "sent sent sent sent sent sent", 4},
+		{"two were sent, and perhaps more", celery.Mark{Term: 1, Seq: 2, Done: 1, Beyond: 10}, time.Hour, "sent sent sent sent sent sent", 4},
+		{"none was sent", celery.Mark{}, time.Hour, "sent sent sent sent sent sent", 6},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1, 0)
+				w.add("e", "@every 1s", schedule.Skip)
+				was := w.entries["e"]
+				w.entries["e"] = func(after time.Time) *schedule.Entry {
+					e := was(after)
+					e.Digest, e.Misfire.Grace = 1, tt.grace
+					return e
+				}
+				for n := 3; n <= 6; n++ {
+					w.ledger.journal = append(w.ledger.journal, schedule.Claimed{
+						Term: 1, Seq: int64(n - 2), Dues: []schedule.ClaimedDue{{Entry: "e", Slot: second(n), Digest: 1}},
+					})
+				}
+				w.ledger.last["e"] = second(1)
+				w.ledger.term, w.ledger.seq, w.broker.mark = 1, 4, tt.mark
+				time.Sleep(6500 * time.Millisecond)
+				ctx, stop := context.WithTimeout(t.Context(), time.Second)
+				defer stop()
+				if err := w.node(ctx, context.Background(), nil); err != nil {
+					t.Fatal(err)
+				}
+				ends := map[int][]string{}
+				for _, run := range w.ledger.runs {
+					ends[run.Slot.Second()] = append(ends[run.Slot.Second()], string(run.State))
+				}
+				var got []string
+				for n := 2; n <= 7; n++ {
+					got = append(got, strings.Join(ends[n], " and "))
+				}
+				if text := strings.Join(got, " "); text != tt.want {
+					t.Errorf("the slots ended as %q, want %q", text, tt.want)
+				}
+				arrived := map[string]int{}
+				for _, m := range w.broker.got {
+					if arrived[m.id]++; arrived[m.id] > 1 {
+						t.Errorf("slot %v was sent %d times", m.slot, arrived[m.id])
+					}
+				}
+				if len(arrived) != tt.sent {
+					t.Errorf("%d slots were sent after the crash, want %d", len(arrived), tt.sent)
 				}
 			})
 		})

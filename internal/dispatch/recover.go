@@ -19,12 +19,14 @@ import (
 // a slot behind it whose entry goes at most once is recorded as unsure. It must
 // run before Run in each term.
 //
-// journal is what was claimed and not recorded, in order; present returns an entry's
-// present definition, or why it has none. Planning goes on from what Claims.Settled says.
+// claims are what was claimed and not recorded; present returns an entry's present
+// definition, or why it has none. Planning goes on from what Claims.Settled says once
+// Recover has returned.
 //
 // It returns the last sequence number that is known, at least seq; celery.ErrFenced if
 // the broker had seen a higher term before.
-func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []schedule.Claimed, present func(schedule.ID) schedule.Change) (int64, error) {
+func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Claims, present func(schedule.ID) schedule.Change) (int64, error) {
+	journal := claims.journal
 	var mark celery.Mark
 	err := d.persist(hold, "reaching the broker", d.metrics.brokerError, func(ctx context.Context) (err error) {
 		mark, err = d.publisher.Take(ctx, term)
@@ -42,14 +44,16 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []sc
 	}
 	seq = max(seq, mark.Seq)
 	notes := newNotes()
-	coming, again := &plan{ClaimsOf(journal), map[schedule.ID]time.Time{}}, claimedAgain(journal)
+	again, began := claimedAgain(journal), d.opts.Now()
+	claims.learn(mark, reasons, again, began)
+	coming := &plan{claims, map[schedule.ID]time.Time{}}
 	for i, claimed := range journal {
 		seq = max(seq, claimed.Seq)
 		notes.beyond = 0
 		if mark.Beyond == celery.AllBeyond && i < len(journal)-1 {
 			notes.beyond = celery.AllBeyond // a crash from here on must not forget it
 		}
-		if err := d.recoverBatch(hold, term, claimed, mark, reasons[claimed.Seq], again[claimed.Seq], coming, present, notes); err != nil {
+		if err := d.recoverBatch(hold, term, claimed, mark, reasons[claimed.Seq], again[claimed.Seq], coming, present, began, notes); err != nil {
 			return 0, fenced(err)
 		}
 		if !mark.Covers(claimed.Seq, len(claimed.Dues)) && mark.Beyond != celery.AllBeyond {
@@ -59,52 +63,96 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, journal []sc
 	return seq, nil
 }
 
-// Claims are the slots that a journal names: each, or the first of a range, with
-// the last that ends with it.
-type Claims map[claim]time.Time
+// Claims are the slots that a journal names.
+type Claims struct {
+	journal []schedule.Claimed
+	through map[claim]time.Time       // of each slot, or the first of a range, the last that ends with it
+	ended   map[schedule.ID]time.Time // the last slot of entries that may have been sent, or ended, before
+}
 
 type claim struct {
 	entry schedule.ID
 	slot  int64 // Unix microseconds
 }
 
-// ClaimsOf returns what the journal names, but for runs that people asked for.
-func ClaimsOf(journal []schedule.Claimed) Claims {
-	claims := Claims{}
+// ClaimsOf returns what the journal names, which is in order, but for runs that people
+// asked for.
+func ClaimsOf(journal []schedule.Claimed) *Claims {
+	c := &Claims{journal, map[claim]time.Time{}, map[schedule.ID]time.Time{}}
 	for _, claimed := range journal {
 		for _, due := range claimed.Dues {
 			if due.Request != "" {
 				continue
 			}
-			through := due.Slot
-			if due.Through.After(through) {
-				through = due.Through
-			}
-			if at := (claim{due.Entry, due.Slot.UnixMicro()}); through.After(claims[at]) {
-				claims[at] = through
+			through := last(due)
+			if at := (claim{due.Entry, due.Slot.UnixMicro()}); through.After(c.through[at]) {
+				c.through[at] = through
 			}
 		}
 	}
-	return claims
+	return c
 }
 
-// Settled returns from when on e is to be planned: recovery ends the slots between
-// e.After and then. A slot that the journal does not name, before others that it
-// does, had been withdrawn by an edit: it and those after it are planned anew.
-func (c Claims) Settled(e *schedule.Entry) time.Time {
-	for at := e.After; ; {
-		next := e.Spec.Next(at)
-		through, ok := c[claim{e.ID, next.UnixMicro()}]
-		if !ok || next.IsZero() {
-			return at
+// last is the last slot that ends with the due.
+func last(due schedule.ClaimedDue) time.Time {
+	if due.Through.After(due.Slot) {
+		return due.Through
+	}
+	return due.Slot
+}
+
+// learn takes in which slots may have been sent by the mark that the broker has, or
+// ended for a reason of their own. Nobody may plan them again, whatever an edit made of
+// their entry meanwhile.
+func (c *Claims) learn(mark celery.Mark, reasons map[int64]map[int]string, again map[int64]map[int]bool, now time.Time) {
+	beyond := mark.Beyond
+	for _, claimed := range c.journal {
+		base := 0
+		for i, due := range claimed.Dues {
+			known := mark.Covers(claimed.Seq, i+1)
+			if known {
+				base = i + 1
+			}
+			replaced := again[claimed.Seq][i] || known && reasons[claimed.Seq][i] == schedule.ReasonReplaced
+			maybe := known || i-base < beyond && !due.Slot.After(now)
+			if through := last(due); due.Request == "" && maybe && !replaced && through.After(c.ended[due.Entry]) {
+				c.ended[due.Entry] = through
+			}
 		}
-		at = through
+		if base < len(claimed.Dues) && beyond != celery.AllBeyond {
+			beyond = 0
+		}
+	}
+}
+
+// Settled returns from when on e is to be planned, and the slots before then that it
+// owes all the same: recovery ends the others between e.After and then. A slot that
+// the journal does not name, before others that it does and that nobody may have sent, had
+// been withdrawn by an edit: it and those after it are planned anew.
+func (c *Claims) Settled(e *schedule.Entry) (from time.Time, owed []time.Time) {
+	from = e.After
+	ended := c.ended[e.ID]
+	for {
+		next := e.Spec.Next(from)
+		through, ok := c.through[claim{e.ID, next.UnixMicro()}]
+		switch {
+		case next.IsZero():
+			return from, owed
+		case ok:
+			from = through
+		case next.Before(ended):
+			// The definition that was planned when later slots were sent did not give
+			// it, as e does, whose slots count since then.
+			from, owed = next, append(owed, next)
+		default:
+			return from, owed
+		}
 	}
 }
 
 // A plan is what planning will answer for once recovery is through.
 type plan struct {
-	claims  Claims
+	claims  *Claims
 	settled map[schedule.ID]time.Time
 }
 
@@ -115,7 +163,7 @@ func (p *plan) gives(e *schedule.Entry, slot time.Time) bool {
 	}
 	settled, ok := p.settled[e.ID]
 	if !ok {
-		settled = p.claims.Settled(e)
+		settled, _ = p.claims.Settled(e)
 		p.settled[e.ID] = settled
 	}
 	return slot.After(settled) && e.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
@@ -165,11 +213,10 @@ func fenced(err error) error {
 }
 
 // recoverBatch ends one batch of an earlier term.
-func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed schedule.Claimed, mark celery.Mark, reasons map[int]string, again map[int]bool, coming *plan, present func(schedule.ID) schedule.Change, notes *notes) error {
+func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed schedule.Claimed, mark celery.Mark, reasons map[int]string, again map[int]bool, coming *plan, present func(schedule.ID) schedule.Change, began time.Time, notes *notes) error {
 	var runs []schedule.Run
 	left := schedule.Batch{Term: term, Seq: claimed.Seq}
 	base := len(claimed.Dues) // where what is left to send begins
-	began := d.opts.Now()
 	for i, due := range claimed.Dues {
 		now := present(due.Entry)
 		withdrawn := due.Request == "" && due.State == "" && (again[i] || coming.gives(now.Entry, due.Slot))
@@ -272,22 +319,8 @@ func (d *Dispatcher) left(due schedule.Due, now schedule.Change, digest uint64) 
 
 // missed applies its entry's misfire policy to a slot that did not go out.
 func (d *Dispatcher) missed(due schedule.Due) schedule.Due {
-	present := due.Entry
-	now := d.opts.Now()
-	grace := present.Misfire.Grace
-	if grace == 0 {
-		grace = schedule.DefaultGrace
-	}
-	late := now.Sub(due.Slot)
-	if late <= grace {
-		return due
-	}
-	next := present.Spec.Next(due.Slot)
-	switch {
-	case present.Misfire.Policy == schedule.Skip, present.Misfire.Age > 0 && late > present.Misfire.Age:
-		return ended(due, schedule.Skipped, schedule.ReasonMisfire)
-	case present.Misfire.Policy != schedule.All && !next.IsZero() && !next.After(now):
-		return ended(due, schedule.Coalesced, schedule.ReasonMisfire)
+	if state := due.Entry.Missed(due.Slot, d.opts.Now()); state != "" {
+		return ended(due, state, schedule.ReasonMisfire)
 	}
 	return due
 }

@@ -201,9 +201,10 @@ func (p *Planner) Apply(ctx context.Context, changes []schedule.Change) error {
 	}
 }
 
-// Submit adds a slot that a person asked for; due.Entry may name the entry by
-// its ID alone. It is handed over next. A request for an entry that is not
-// planned is handed over as skipped.
+// Submit adds a slot beside those that planning gives: a run that a person asked for,
+// or, without a Request, a slot that the entry owes from before its After, late as it
+// may be. due.Entry may name the entry by its ID alone. It is handed over next. One for
+// an entry that is not planned is handed over as skipped.
 func (p *Planner) Submit(ctx context.Context, due schedule.Due) error {
 	select {
 	case p.submits <- due:
@@ -382,8 +383,9 @@ func (p *Planner) start(it *item, e *schedule.Entry) {
 func (p *Planner) replace(it *item, entry *schedule.Entry) {
 	it.kept = 0
 	from := time.UnixMicro(it.from)
+	was, same := it.spec, it.spec.String() == entry.Spec.String()
 	var sealed time.Time
-	if it.spec.String() == entry.Spec.String() {
+	if same {
 		sealed = it.replaced(schedule.ReasonReplaced, from)
 	} else {
 		// A new rule counts from its edit. Of the old rule's slots it takes over
@@ -395,9 +397,41 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 		}
 		sealed = it.replaced(schedule.ReasonEdited, both)
 	}
+	var owed []time.Time
+	if !same {
+		owed = between(was, entry.Spec, from, sealed)
+	}
 	from = latest(from, sealed)
 	it.from = from.UnixMicro() // the next edit's start, if it comes before a slot does
 	p.place(it, entry, entry.Spec.Next(from))
+	for _, slot := range owed {
+		p.owe(it, schedule.Due{Entry: entry, Slot: slot})
+	}
+}
+
+// between returns the slots after from, before the last that the former spec sent,
+// which it did not give and the new one does: it counts since then, and was told of late.
+func between(former, spec schedule.Spec, from, sealed time.Time) (owed []time.Time) {
+	for slot := spec.Next(from); !slot.IsZero() && slot.Before(sealed); slot = spec.Next(slot) {
+		if !former.Next(slot.Add(-time.Microsecond)).Equal(slot) {
+			owed = append(owed, slot)
+		}
+	}
+	return owed
+}
+
+// owe readies a slot from before those that it is planned from.
+func (p *Planner) owe(it *item, due schedule.Due) {
+	if reason, _ := p.windows.Closed(due.Entry, due.Slot); reason != "" {
+		due.State, due.Reason = schedule.Skipped, reason
+	} else if due.State = due.Entry.Missed(due.Slot, p.now()); due.State != "" {
+		due.Reason = schedule.ReasonMisfire
+	}
+	if due.State != "" {
+		due.Through, due.Count = due.Slot, 1
+	}
+	it.stays = true // an edit must find the definition while the slot is on its way
+	p.urgent = append(p.urgent, due)
 }
 
 // replaced ends the definition that it had, if that is not left in the catalog:
@@ -418,6 +452,10 @@ func (p *Planner) submit(due schedule.Due) {
 	case it.entry == nil:
 		p.left.owed = append(p.left.owed, due)
 		p.want(it)
+		return
+	case due.Request == "":
+		due.Entry = it.entry
+		p.owe(it, due)
 		return
 	default:
 		due.Entry = it.entry

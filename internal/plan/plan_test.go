@@ -266,6 +266,44 @@ func TestASecondEditBeforeASlotRepeatsNone(t *testing.T) {
 	})
 }
 
+// Off for a moment, an entry comes back with another spec, whose slots count from then,
+// also before the next slot of the former spec: that was not handed over.
+func TestAnEntryThatComesBackWithAnotherSpecHasAllItsSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Digest: 1, Spec: every(t, "@every 30m"), After: time.Now()}))
+		check(t, pull(t, p, 31*time.Minute, func(due schedule.Due) { due.Entry.Seal(due.Slot) }), "e 00:30:00")
+		apply(t, p, schedule.Change{ID: "1", Reason: schedule.ReasonDisabled})
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Digest: 2, Spec: every(t, "@every 10m"), After: time.Now()}))
+		check(t, pull(t, p, 40*time.Minute, nil), "e 00:40:00", "e 00:50:00", "e 01:00:00", "e 01:10:00")
+	})
+}
+
+// A definition counts since it was seen, and may be told of when the former has sent
+// later slots. What that did not give is handed over, late; what it sent is not.
+func TestAnEditThatIsToldOfLateHasAllItsSlotsOnce(t *testing.T) {
+	for _, tt := range []struct {
+		policy schedule.Policy
+		want   []string
+	}{
+		{schedule.All, []string{"e 00:30:00", "e 00:50:00", "e 01:10:00", "e 01:20:00"}},
+		{schedule.Skip, []string{"e 00:30:00-00:30:00 skipped 1", "e 00:50:00-00:50:00 skipped 1", "e 01:10:00", "e 01:20:00"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := running(t, plan.Options{})
+			apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Digest: 1, Spec: every(t, "@every 20m"), After: time.Now()}))
+			send := func(due schedule.Due) { due.Entry.Seal(due.Slot) }
+			check(t, pull(t, p, 25*time.Minute, send), "e 00:20:00")
+			seen := time.Now()
+			check(t, pull(t, p, 40*time.Minute, send), "e 00:40:00", "e 01:00:00")
+			apply(t, p, present(&schedule.Entry{
+				ID: "1", Name: "e", Digest: 2, Spec: every(t, "@every 10m"), After: seen, Misfire: schedule.Misfire{Policy: tt.policy},
+			}))
+			check(t, pull(t, p, 20*time.Minute, send), tt.want...)
+		})
+	}
+}
+
 // A slot that waits to be sent while later ones are missed is not the new
 // definition's: that goes on after those.
 func TestAnEditLeavesASlotBeforeMissedOnesToTheOld(t *testing.T) {

@@ -205,6 +205,28 @@ type Misfire struct {
 	Age    time.Duration // Once, All: none older than this; 0 means no bound
 }
 
+// Missed judges one slot at an instant by the entry's policy: it returns "" for a slot
+// that is to be sent, however late, or the state that it ends in.
+func (e *Entry) Missed(slot, now time.Time) State {
+	policy := e.Misfire
+	grace := policy.Grace
+	if grace == 0 {
+		grace = DefaultGrace
+	}
+	late := now.Sub(slot)
+	if late <= grace {
+		return ""
+	}
+	next := e.Spec.Next(slot)
+	switch {
+	case policy.Policy == Skip, policy.Age > 0 && late > policy.Age:
+		return Skipped
+	case policy.Policy != All && !next.IsZero() && !next.After(now):
+		return Coalesced
+	}
+	return ""
+}
+
 const (
 	DefaultGrace = 5 * time.Second
 	DefaultCount = 1000

@@ -16,6 +16,7 @@ type arrival struct {
 	slot time.Time
 	at   time.Time
 	name string // of the entry and slot, for the history
+	from int    // the digest of the definition, modulo the number of templates
 }
 
 // A broker keeps the mark and what arrived. Like Redis, it takes a part and its
@@ -105,7 +106,7 @@ func (b *broker) take(who string, part celery.Part) error {
 
 func (b *broker) arrive(who string, m celery.Message) {
 	name := b.world.db.named(m)
-	b.got = append(b.got, arrival{m.ID, m.Slot, time.Now(), name})
+	b.got = append(b.got, arrival{m.ID, m.Slot, time.Now(), name, slices.Index(templates[:], m.Template)})
 	b.world.note(who, "arrived", nil, name)
 }
 

@@ -51,7 +51,7 @@ func taskID(entry schedule.ID, slot time.Time, request string) string {
 	return celery.TaskID(installation, string(entry), slot)
 }
 
-// An entry is a row of the table that people edit.
+// An entry is a row of the table that people edit, with what is remembered of it.
 type entry struct {
 	id      schedule.ID
 	spec    schedule.Spec
@@ -61,7 +61,38 @@ type entry struct {
 	off     bool
 
 	digest, name int // what was edited
+
+	seen  string    // the spec that was seen last; empty while there was nothing to plan
+	after time.Time // slots count after this
+
+	grid  schedule.Spec   // gives all slots that the entry may ever have
+	specs []schedule.Spec // of each digest; nil while it is off
 }
+
+// spec as it is remembered.
+func (e *entry) sight() string {
+	if e.off {
+		return ""
+	}
+	return e.spec.String()
+}
+
+// has says whether the row, as it is now, gives the slot.
+func (e *entry) has(slot time.Time) bool {
+	return !e.off && e.spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
+}
+
+// every are the specs that an entry is edited to be of.
+var every = func() (specs []schedule.Spec) {
+	for _, text := range []string{"@every 1s", "@every 2s", "@every 3s"} {
+		spec, err := schedule.ParseSpec(text, "UTC", time.Time{})
+		if err != nil {
+			panic(err)
+		}
+		specs = append(specs, spec)
+	}
+	return specs
+}()
 
 func newDatabase(w *world) *database {
 	db := &database{world: w, row: make(chan struct{}, 1), last: map[schedule.ID]time.Time{}, open: map[string]bool{}}
@@ -70,16 +101,20 @@ func newDatabase(w *world) *database {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		db.entries = append(db.entries, &entry{id: schedule.ID(id), spec: parsed, misfire: misfire, first: w.began, version: 1})
+		db.entries = append(db.entries, &entry{
+			id: schedule.ID(id), spec: parsed, misfire: misfire, first: w.began, version: 1,
+			seen: parsed.String(), after: w.began, grid: parsed, specs: []schedule.Spec{parsed},
+		})
 	}
-	every := schedule.Misfire{Policy: schedule.All, Grace: time.Hour}
-	add("all1", "@every 1s", every)
-	add("all3", "@every 3s", every)
+	all := schedule.Misfire{Policy: schedule.All, Grace: time.Hour}
+	add("all1", "@every 1s", all)
+	add("all3", "@every 3s", all)
 	add("once", "@every 2s", schedule.Misfire{Policy: schedule.Once, Grace: 2 * time.Second})
 	add("skip", "@every 2s", schedule.Misfire{Policy: schedule.Skip, Grace: 2 * time.Second})
-	add("edited", "@every 1s", every)
-	add("paused", "@every 1s", every)
-	add("minute", "* * * * *", every)
+	add("edited", "@every 1s", all)
+	add("paused", "@every 1s", all)
+	add("respecified", "@every 1s", all)
+	add("minute", "* * * * *", all)
 	return db
 }
 
@@ -270,28 +305,74 @@ func (s *session) Record(ctx context.Context, term int64, seqs []int64, runs []s
 	})
 }
 
-// read tells of the entries whose version is not the one known, as they are now.
+// read tells of the entries whose version is not the one known, as they are now. A
+// spec that is seen for the first time is on record before: its slots count from when it
+// was read, which may be long ago by the time that is told of.
 func (s *session) read(ctx context.Context, known map[schedule.ID]int) (changes []schedule.Change, err error) {
+	var rows, seen []entry
+	var at time.Time
+	var last []time.Time
 	err = s.do(ctx, "read", func(answered bool) error {
-		if !answered {
-			return nil
-		}
+		at = time.Now()
 		for _, e := range s.db.entries {
-			if known[e.id] != e.version {
-				changes = append(changes, s.db.change(e))
-				known[e.id] = e.version
+			if answered && known[e.id] != e.version {
+				rows, last = append(rows, *e), append(last, s.db.last[e.id])
 			}
 		}
 		return nil
 	})
-	return changes, err
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		row := &rows[i]
+		if sight := row.sight(); sight != row.seen {
+			row.seen, row.after = sight, latest(row.after, at)
+			seen = append(seen, *row)
+		}
+	}
+	if len(seen) > 0 {
+		if err := s.see(ctx, seen); err != nil {
+			return nil, err
+		}
+	}
+	for i := range rows {
+		changes = append(changes, rows[i].change(last[i]))
+		known[rows[i].id] = rows[i].version
+	}
+	return changes, nil
+}
+
+// see remembers what was seen. No term guards it.
+func (s *session) see(ctx context.Context, seen []entry) error {
+	return s.do(ctx, "see", func(answered bool) error {
+		if !answered {
+			return nil // nothing repeats a transaction
+		}
+		for _, e := range s.db.entries {
+			for _, row := range seen {
+				if row.id == e.id && row.seen != e.seen {
+					e.seen, e.after = row.seen, latest(e.after, row.after)
+					s.world.note(s.who, fmt.Sprintf("remembers %q since %v", e.seen, e.after.Sub(s.world.began)), nil)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // definitions returns those of the entries that have one now.
 func (s *session) definitions(ctx context.Context, ids []schedule.ID) (found []*schedule.Entry, err error) {
 	err = s.do(ctx, "definitions", func(answered bool) error {
 		for _, e := range s.db.entries {
-			if change := s.db.change(e); answered && change.Entry != nil && slices.Contains(ids, e.id) {
+			if change := e.change(s.db.last[e.id]); answered && change.Entry != nil && slices.Contains(ids, e.id) {
 				found = append(found, change.Entry)
 			}
 		}
@@ -333,17 +414,14 @@ func (db *database) ask(id schedule.ID) {
 	db.open[r.id] = true
 }
 
-func (db *database) change(e *entry) schedule.Change {
+// change is what the row says, of an entry whose last slot was that.
+func (e *entry) change(last time.Time) schedule.Change {
 	if e.off {
 		return schedule.Change{ID: e.id, Reason: schedule.ReasonDisabled}
 	}
-	after := e.first
-	if db.last[e.id].After(after) {
-		after = db.last[e.id]
-	}
 	return schedule.Change{ID: e.id, Entry: &schedule.Entry{
 		ID: e.id, Name: fmt.Sprint(e.id, e.name), Task: "tasks.probe", Spec: e.spec, Misfire: e.misfire,
-		After: after, Digest: uint64(e.digest), Payload: templates[e.digest%2],
+		After: latest(e.after, last), Digest: uint64(e.digest), Payload: templates[e.digest%len(templates)],
 	}}
 }
 
@@ -353,9 +431,16 @@ func (db *database) edit(id schedule.ID, change func(e *entry)) {
 	defer db.unlock()
 	for _, e := range db.entries {
 		if e.id == id {
+			was := e.digest
 			change(e)
 			e.version++
-			db.world.note("people", fmt.Sprintf("edit %s: version %d, off %v", id, e.version, e.off), nil)
+			if e.digest != was {
+				e.specs = append(e.specs, nil)
+			}
+			if !e.off {
+				e.specs[e.digest] = e.spec
+			}
+			db.world.note("people", fmt.Sprintf("edit %s: version %d, off %v, %v", id, e.version, e.off, e.spec), nil)
 		}
 	}
 }

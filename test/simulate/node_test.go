@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -94,7 +93,8 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	recovering, cease := context.WithCancel(hold) // a stop does not wait for a broker that is away
 	defer cease()
 	defer context.AfterFunc(ctx, cease)()
-	seq, err = d.Recover(recovering, term, seq, journal, func(id schedule.ID) schedule.Change { return latest[id] })
+	claims := dispatch.ClaimsOf(journal)
+	seq, err = d.Recover(recovering, term, seq, claims, func(id schedule.ID) schedule.Change { return latest[id] })
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -104,7 +104,7 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
-	group.Go(func() error { return n.follow(working, planner, known, latest, journal) })
+	group.Go(func() error { return n.follow(working, planner, known, latest, journal, claims) })
 	group.Go(func() error { return n.fetch(working, planner) })
 	group.Go(func() error {
 		defer done()
@@ -123,9 +123,6 @@ func (n *node) look(ctx context.Context, known map[schedule.ID]int, tell func(sc
 			}
 			return nil
 		}
-		if errors.Is(err, errAway) || errors.Is(err, errSlow) {
-			clear(known) // what was read got lost
-		}
 		if rest(ctx, 100*time.Millisecond); ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -133,8 +130,8 @@ func (n *node) look(ctx context.Context, known map[schedule.ID]int, tell func(sc
 }
 
 // follow gives the planner the entries, and then their edits as they come.
-func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[schedule.ID]int, latest map[schedule.ID]schedule.Change, journal []schedule.Claimed) error {
-	claims, told := dispatch.ClaimsOf(journal), map[string]bool{} // requests that recovery ends, or the planner has
+func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[schedule.ID]int, latest map[schedule.ID]schedule.Change, journal []schedule.Claimed, claims *dispatch.Claims) error {
+	told := map[string]bool{} // requests that recovery ends, or the planner has
 	for _, claimed := range journal {
 		for _, due := range claimed.Dues {
 			told[due.Request] = true
@@ -142,9 +139,14 @@ func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[sche
 	}
 	var changes []schedule.Change
 	add := func(c schedule.Change) { changes = append(changes, c) }
+	var owed []schedule.Due
 	for _, c := range latest {
 		if c.Entry != nil {
-			c.Entry.After = claims.Settled(c.Entry)
+			var before []time.Time
+			c.Entry.After, before = claims.Settled(c.Entry)
+			for _, slot := range before {
+				owed = append(owed, schedule.Due{Entry: c.Entry, Slot: slot})
+			}
 		}
 		add(c)
 	}
@@ -155,6 +157,12 @@ func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[sche
 			}
 		}
 		changes = changes[:0]
+		for _, due := range owed {
+			if err := planner.Submit(ctx, due); err != nil {
+				return nil
+			}
+		}
+		owed = nil
 		open, _ := n.session.requests(ctx)
 		for _, r := range open {
 			if told[r.id] {

@@ -69,6 +69,8 @@ var kept = []struct {
 	{52, rule{steps: 3}, "a node that lost its lease waited for ever, and kept the queue"},
 	{400, rule{}, "an edit withdrew a slot from before those that were missed, for good"},
 	{984, rule{}, "a slot that was withdrawn was lost when a later one was recovered"},
+	{25, rule{}, "an entry that was off for a moment began late with its new spec"},
+	{17631, rule{forgets: true}, "what it had sent then was planned again by the next node"},
 }
 
 func TestSeedsThatFailedOnce(t *testing.T) {
@@ -201,10 +203,20 @@ func (w *world) run() (through time.Time) {
 // people edit entries, some of them twice within a moment, until all is well.
 func (w *world) people() {
 	chance := rand.New(rand.NewPCG(w.seed, 2))
+	respecify := func() {
+		spec, off := every[chance.IntN(len(every))], chance.IntN(3) == 0
+		w.db.edit("respecified", func(e *entry) { e.spec, e.off, e.digest = spec, off, e.digest+1 })
+	}
 	for !w.isCalm() {
 		time.Sleep(time.Duration(chance.Int64N(int64(3 * time.Second))))
 		again := time.Duration(chance.Int64N(int64(600 * time.Millisecond)))
-		switch chance.IntN(5) {
+		switch chance.IntN(8) {
+		case 6, 7:
+			respecify()
+		case 5:
+			respecify()
+			time.Sleep(3 * again)
+			respecify()
 		case 4:
 			w.db.ask([]schedule.ID{"all1", "edited", "paused"}[chance.IntN(3)])
 		case 3:
@@ -252,11 +264,17 @@ func (w *world) check(through time.Time) (wrong []string, named map[string]bool)
 	}
 	known := 0
 	for _, e := range w.db.entries {
-		for slot := e.spec.Next(e.first); !slot.After(time.Now()); slot = e.spec.Next(slot) {
+		for slot := e.grid.Next(e.first); !slot.After(time.Now()); slot = e.grid.Next(slot) {
 			name, id := w.name(e.id, slot, ""), taskID(e.id, slot, "")
 			known += len(ends[name])
 			owed := e.id != "paused" && !slot.After(through)
+			if e.id == "respecified" {
+				owed = owed && e.has(slot) && e.seen == e.sight() && slot.After(e.after)
+			}
 			w.match(name, id, ends[name], arrived[id], owed, e.id[:3] == "all", fault)
+		}
+		if e.id == "respecified" {
+			w.whole(e, arrived, fault)
 		}
 	}
 	for _, r := range w.db.asked {
@@ -275,6 +293,33 @@ func (w *world) check(through time.Time) (wrong []string, named map[string]bool)
 		wrong = append(wrong, fmt.Sprintf("%d batches are left in the journal", len(w.db.journal)))
 	}
 	return wrong, named
+}
+
+// whole finds slots that are missing between the first and the last that came of one
+// definition of the entry, and such as no definition gives that they came of. When
+// an edit is seen is not known to the moment.
+func (w *world) whole(e *entry, arrived map[string]int, fault func(name, format string, args ...any)) {
+	first, last := map[int]time.Time{}, map[int]time.Time{}
+	for _, a := range w.broker.got {
+		if a.id != taskID(e.id, a.slot, "") {
+			continue
+		}
+		if a.from >= len(e.specs) || e.specs[a.from] == nil || !e.specs[a.from].Next(a.slot.Add(-time.Microsecond)).Equal(a.slot) {
+			fault(a.name, "came of definition %d, which does not give it", a.from)
+			continue
+		}
+		if at, ok := first[a.from]; !ok || a.slot.Before(at) {
+			first[a.from] = a.slot
+		}
+		last[a.from] = latest(last[a.from], a.slot)
+	}
+	for from, slot := range first {
+		for ; !slot.After(last[from]); slot = e.specs[from].Next(slot) {
+			if id := taskID(e.id, slot, ""); arrived[id] == 0 && !w.broker.unsure[id] {
+				fault(w.name(e.id, slot, ""), "is missing between others of definition %d", from)
+			}
+		}
+	}
 }
 
 // match holds one slot's ends beside what arrived of it.
@@ -315,7 +360,7 @@ func (w *world) ends() map[string][]schedule.Run {
 		if run.Through.After(last) {
 			last = run.Through
 		}
-		spec := w.db.entries[i].spec
+		spec := w.db.entries[i].grid
 		for slot := run.Slot; !slot.IsZero() && !slot.After(last); slot = spec.Next(slot) {
 			name := w.name(run.Entry, slot, "")
 			ends[name] = append(ends[name], run)

@@ -297,9 +297,10 @@ var config = func() *celery.Config {
 	return c
 }()
 
-// templates are made once for all worlds: they do not change.
-var templates = func() (made [2]*celery.Template) {
-	for i, options := range []string{`{}`, `{"queue": "other"}`} {
+// templates are made once for all worlds: they do not change. One is of each digest, in turn.
+var templates = func() (made [64]*celery.Template) {
+	for i := range made {
+		options := []string{`{}`, `{"queue": "other"}`}[i%2]
 		template, err := config.Template(celery.Task{Name: "tasks.probe", Entry: "e", Options: options})
 		if err != nil {
 			panic(err)
