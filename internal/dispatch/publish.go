@@ -213,12 +213,9 @@ func (d *Dispatcher) finish(dues []schedule.Due, runs []schedule.Run) {
 
 // withheld decides at the last moment whether due is sent, and if not, why.
 func (d *Dispatcher) withheld(due *schedule.Due, now time.Time) (schedule.State, string) {
-	reason := due.Entry.Ended()
-	switch {
-	case due.Request == "":
+	reason := due.Entry.Ended() // of what was asked of a definition no other answers for
+	if due.Request == "" {
 		reason = due.Entry.Seal(due.Slot)
-	case reason == schedule.ReasonReplaced:
-		reason = schedule.ReasonEdited // the new definition does not answer for what was asked of the old
 	}
 	if reason == "" && due.Entry.Payload.(*celery.Template).Expired(now) {
 		reason = schedule.ReasonExpired

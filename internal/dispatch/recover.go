@@ -328,7 +328,7 @@ func (d *Dispatcher) missed(due schedule.Due) schedule.Due {
 // replaced is a claimed slot that another claim, now or to come, answers for.
 func replaced(claimed schedule.ClaimedDue) schedule.Due {
 	old := &schedule.Entry{ID: claimed.Entry}
-	old.End(schedule.ReasonReplaced, time.Time{})
+	old.End(schedule.ReasonReplaced, time.Time{}, nil, time.Time{})
 	return schedule.Due{Entry: old, Slot: claimed.Slot}
 }
 

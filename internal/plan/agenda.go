@@ -34,8 +34,8 @@ const absent = -1
 
 func (it *item) slot() time.Time { return time.UnixMicro(it.next).UTC() }
 
-// handed returns the last slot of it that was handed over, or an earlier instant if
-// none was since it.from. The item is not off.
+// handed returns an instant up to which its slots were handed over or settled, and after
+// which none was. The item is not off.
 func (it *item) handed() int64 {
 	if it.at == absent && !it.held {
 		return it.next // its last slot, or 0
@@ -43,7 +43,7 @@ func (it *item) handed() int64 {
 	if last := schedule.Latest(it.spec, time.UnixMicro(it.from), time.UnixMicro(it.next-1)); !last.IsZero() {
 		return last.UnixMicro()
 	}
-	return 0
+	return it.from
 }
 
 // An agenda holds items by their next slot, earliest first: a heap of four

@@ -355,7 +355,7 @@ func (p *Planner) apply(c schedule.Change) {
 // end takes it out of the agenda.
 func (p *Planner) end(it *item, reason string) {
 	if it.entry != nil {
-		it.from = max(it.from, it.entry.End(reason, time.Time{}).UnixMicro())
+		it.from = max(it.from, it.ended(reason, nil, time.Time{}).UnixMicro())
 	}
 	if !it.off {
 		p.active--
@@ -383,20 +383,12 @@ func (p *Planner) start(it *item, e *schedule.Entry) {
 func (p *Planner) replace(it *item, entry *schedule.Entry) {
 	it.kept = 0
 	from := time.UnixMicro(it.from)
-	was, same := it.spec, it.spec.String() == entry.Spec.String()
-	var sealed time.Time
-	if same {
-		sealed = it.replaced(schedule.ReasonReplaced, from)
-	} else {
-		// A new rule counts from its edit. Of the old rule's slots it takes over
-		// the coming one, if it gives that too; the others end with the old rule.
-		from = latest(from, entry.After)
-		var both time.Time
-		if coming := it.spec.Next(from); coming.Equal(entry.Spec.Next(from)) {
-			both = coming
-		}
-		sealed = it.replaced(schedule.ReasonEdited, both)
+	was := it.spec
+	same := was.String() == entry.Spec.String()
+	if !same {
+		from = latest(from, entry.After) // a new rule counts from its edit
 	}
+	sealed := it.ended(schedule.ReasonEdited, entry, from)
 	var owed []time.Time
 	if !same {
 		owed = between(was, entry.Spec, from, sealed)
@@ -434,13 +426,13 @@ func (p *Planner) owe(it *item, due schedule.Due) {
 	p.urgent = append(p.urgent, due)
 }
 
-// replaced ends the definition that it had, if that is not left in the catalog:
-// then none of its slots is on its way.
-func (it *item) replaced(reason string, replaced time.Time) (sealed time.Time) {
+// ended ends the definition that it had, if that is not left in the catalog: then none of
+// its slots is on its way.
+func (it *item) ended(reason string, by *schedule.Entry, from time.Time) (sealed time.Time) {
 	if it.entry == nil {
 		return time.Time{}
 	}
-	return it.entry.End(reason, replaced)
+	return it.entry.End(reason, time.UnixMicro(it.handed()), by, from)
 }
 
 // submit readies a run that a person asked for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,6 +301,56 @@ func TestAnEditThatIsToldOfLateHasAllItsSlotsOnce(t *testing.T) {
 				ID: "1", Name: "e", Digest: 2, Spec: every(t, "@every 10m"), After: seen, Misfire: schedule.Misfire{Policy: tt.policy},
 			}))
 			check(t, pull(t, p, 20*time.Minute, send), tt.want...)
+		})
+	}
+}
+
+// Of what the former definition had handed over by then, and not sent, the new one
+// answers for the slots that it gives, and no other; unless it ends before it has them.
+func TestAnEditThatIsToldOfLateLeavesEachSlotOneEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		pull  bool // the second definition's slots are handed over
+		third bool // it is replaced by a third, which gives none of the slots
+		want  string
+	}{
+		{"an edit", false, false, "edited replaced edited"},
+		{"an edit, and its slots are handed over", true, false, "edited replaced edited"},
+		{"two edits at once", false, true, "edited edited edited"},
+		{"two edits, the second when slots of the first are handed over", true, true, "edited replaced edited"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := running(t, plan.Options{})
+				seen := time.Now().Add(5 * time.Minute)
+				edit := func(digest uint64, spec string, after time.Time) {
+					apply(t, p, present(&schedule.Entry{
+						ID: "1", Name: "e", Digest: digest, Spec: every(t, spec), After: after, Misfire: schedule.Misfire{Policy: schedule.All},
+					}))
+				}
+				edit(1, "@every 10m", time.Now())
+				var waiting, anew []schedule.Due
+				check(t, pull(t, p, 35*time.Minute, func(due schedule.Due) { waiting = append(waiting, due) }), "e 00:10:00", "e 00:20:00", "e 00:30:00")
+				edit(2, "@every 20m", seen)
+				if tt.pull {
+					check(t, pull(t, p, time.Minute, func(due schedule.Due) { anew = append(anew, due) }), "e 00:20:00")
+				}
+				if tt.third {
+					edit(3, "@every 1h", seen)
+				}
+				var got []string
+				for _, due := range waiting {
+					got = append(got, due.Entry.Seal(due.Slot))
+				}
+				if text := strings.Join(got, " "); text != tt.want {
+					t.Errorf("the slots end as %q, want %q", text, tt.want)
+				}
+				for _, due := range anew {
+					if got, edited := due.Entry.Seal(due.Slot), tt.third; (got == schedule.ReasonEdited) != edited {
+						t.Errorf("the slot of the new definition ends as %q", got)
+					}
+				}
+			})
 		})
 	}
 }

@@ -93,8 +93,11 @@ type Row struct {
 
 // An end is how a definition ended: few do, so that an Entry keeps but a pointer.
 type end struct {
-	reason   string
-	replaced time.Time
+	reason string
+	handed int64 // the last of its slots that was handed to a sender, Unix microseconds
+
+	by   *Entry // what came after it; nil for nothing
+	from int64  // and answers for its slots after this, Unix microseconds
 }
 
 // Anew returns the same definition as one that never was handed to a planner, with
@@ -124,12 +127,23 @@ func (e *Entry) Seal(slot time.Time) (ended string) {
 	case e.end == nil:
 		e.sealed = at
 		return ""
-	case e.end.reason == ReasonReplaced && !slot.After(e.end.replaced):
-		return ReasonEdited
-	case slot.Equal(e.end.replaced):
+	}
+	return e.end.of(slot)
+}
+
+// of is the reason that slot ends for, which was handed over and not sealed: it is what
+// came after that answers for the slot, if it gives it too and had it handed over, or may yet.
+func (end *end) of(slot time.Time) (reason string) {
+	if end.by == nil || slot.UnixMicro() <= end.from || !end.by.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot) {
+		return end.reason
+	}
+	end.by.mu.Lock()
+	next := end.by.end
+	end.by.mu.Unlock()
+	if next == nil || slot.UnixMicro() <= next.handed {
 		return ReasonReplaced
 	}
-	return e.end.reason
+	return next.of(slot)
 }
 
 // Sealed reports whether slot, or a later one, was sealed.
@@ -139,17 +153,16 @@ func (e *Entry) Sealed(slot time.Time) bool {
 	return e.sealed != 0 && slot.UnixMicro() <= e.sealed
 }
 
-// End marks e as no longer the entry's definition, for the reason given, unless
-// it had ended already. What comes after it answers for the slot replaced as
-// well, if that is not zero; with ReasonReplaced it answers for all slots after
-// replaced, and e for those up to it. End returns the last slot that was sealed
-// before, so that a slot belongs either to e or to what comes after it, never to
-// both.
-func (e *Entry) End(reason string, replaced time.Time) (sealed time.Time) {
+// End marks e as no longer the entry's definition, for the reason given, unless it had
+// ended already. Its slots up to handed, not zero if there are any, were handed to a
+// sender. What comes after it, if by is not nil, answers for those of e's slots after from
+// that it gives as well. End returns the last slot that was sealed before, so that a
+// slot belongs either to e or to what comes after it, never to both.
+func (e *Entry) End(reason string, handed time.Time, by *Entry, from time.Time) (sealed time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.end == nil {
-		e.end = &end{reason, replaced}
+		e.end = &end{reason: reason, handed: handed.UnixMicro(), by: by, from: from.UnixMicro()}
 	}
 	if e.sealed != 0 {
 		sealed = time.UnixMicro(e.sealed).UTC()

@@ -211,7 +211,7 @@ func testStandbyLeadsAgain(t *testing.T, db Database, held int) {
 		b := batch(lease.Term, int64(term)+1, slot, id(1))
 		claim(t, s, b)
 		record(t, s, lease.Term, []int64{b.Seq}, sent(b))
-		e.End(schedule.ReasonEdited, time.Time{})
+		e.End(schedule.ReasonEdited, time.Time{}, nil, time.Time{})
 		last = e
 		w.stop()
 		if err := s.Release(t.Context(), lease.Term); err != nil {
