@@ -21,12 +21,11 @@ func importCommand() *cobra.Command {
 	return verbOf("import", "Take over the entries of another scheduler",
 		"  onebeat import celery proj\n  onebeat import django --apply\n  onebeat import redbeat --redbeat-url redis://localhost:6379/1", importCelery(),
 		importTables("django", "django-celery-beat's tables"), importTables("sqlalchemy", "sqlalchemy-celery-beat's tables"),
-		importTables("redbeat", "RedBeat's keys in Redis"), importTables("file", "files of entries"))
+		importTables("redbeat", "RedBeat's keys in Redis"), importTables("file", "files of entries"), importLive())
 }
 
 func importCelery() *cobra.Command {
-	var python, dir, file, settingsFile string
-	var apply bool
+	var python, dir string
 	cmd := &cobra.Command{
 		Use:   "celery APP",
 		Short: "Take over the beat_schedule of an application's code",
@@ -44,15 +43,29 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 	}
 	cmd.Flags().StringVar(&python, "python", "python3", "the application's Python: a program's name or path")
 	cmd.Flags().StringVar(&dir, "dir", "", "the folder that the application is loaded in; this one unless set")
+	importApp(cmd, ofDatabase, func(ctx context.Context, _ app.Config, args []string) (celeryapp.App, error) {
+		return celeryapp.Read(ctx, python, args[0], dir)
+	})
+	return cmd
+}
+
+// importApp lets cmd take over an application that read has read: to the table, or to files.
+func importApp(cmd *cobra.Command, wants func(app.Setting) bool, read func(ctx context.Context, config app.Config, args []string) (celeryapp.App, error)) {
+	var file, settingsFile string
+	var apply bool
 	cmd.Flags().StringVar(&file, "file", "", "write the entries to this YAML file")
 	cmd.Flags().StringVar(&settingsFile, "settings", "", "write the application's settings to this YAML file")
 	cmd.Flags().BoolVar(&apply, "apply", false, "do it")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if file != "" || settingsFile != "" {
+			config, err := settings(cmd)
+			if err != nil {
+				return err
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), importPatience)
 			defer cancel()
-			found, err := celeryapp.Read(ctx, python, args[0], dir)
+			found, err := read(ctx, config, args)
 			if err != nil {
 				return err
 			}
@@ -64,7 +77,7 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 		}
 		return withStoreFor(cmd, importPatience, func(ctx context.Context, s *store.Store, config app.Config) error {
 			shown := newProgress(cmd)
-			found, err := celeryapp.Read(ctx, python, args[0], dir)
+			found, err := read(ctx, config, args)
 			shown.done()
 			if err != nil {
 				return err
@@ -73,13 +86,13 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 			if err != nil {
 				return err
 			}
-			return answerImport(cmd, importAnswer[celeryapp.Refused]{apply, steps, found.Refused}, *asJSON, func(out io.Writer) error {
+			answer := importAnswer[celeryapp.Refused]{Applied: apply, Steps: steps, Refused: found.Refused, Workers: found.Workers}
+			return answerImport(cmd, answer, *asJSON, func(out io.Writer) error {
 				return printImport(out, found, steps, apply)
 			})
 		})
 	}
-	settingFlags(cmd, ofDatabase)
-	return cmd
+	settingFlags(cmd, wants)
 }
 
 // An importAnswer is what came of an import, or would.
@@ -87,6 +100,7 @@ type importAnswer[Refused any] struct {
 	Applied bool         `json:"applied"`
 	Steps   []store.Step `json:"steps"`
 	Refused []Refused    `json:"refused"`
+	Workers []string     `json:"workers,omitempty"` // that told what is taken over
 }
 
 // answerImport prints the answer, to people by shown. Where something was refused the
@@ -127,6 +141,7 @@ func definitionsOf(found celeryapp.App, zone string) []store.Definition {
 }
 
 func printImport(out io.Writer, found celeryapp.App, steps []store.Step, applied bool) error {
+	printWorkers(out, found)
 	todo := 0
 	err := printTable(out, func(w io.Writer) {
 		fmt.Fprintln(w, "DO\tENTRY\tSPEC\tTASK\tREMARK")

@@ -54,8 +54,13 @@ func importToFiles(cmd *cobra.Command, found celeryapp.App, entries, settings st
 	}
 	out := cmd.OutOrStdout()
 	if asJSON {
-		return printJSON(out, map[string]any{"applied": apply, "files": files, "entries": len(found.Entries), "refused": orEmptyList(found.Refused)})
+		answer := map[string]any{"applied": apply, "files": files, "entries": len(found.Entries), "refused": orEmptyList(found.Refused)}
+		if found.Workers != nil {
+			answer["workers"] = found.Workers
+		}
+		return printJSON(out, answer)
 	}
+	printWorkers(out, found)
 	for _, refused := range found.Refused {
 		fmt.Fprintf(out, "refuse %s: %s\n", refused.Name, refused.Reason)
 	}

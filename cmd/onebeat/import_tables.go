@@ -53,7 +53,7 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 			if err != nil {
 				return err
 			}
-			return answerImport(cmd, importAnswer[store.Refused]{apply, steps, refused}, *asJSON, func(out io.Writer) error {
+			return answerImport(cmd, importAnswer[store.Refused]{Applied: apply, Steps: steps, Refused: refused}, *asJSON, func(out io.Writer) error {
 				return printCarry(out, all, refused, steps, apply)
 			})
 		})

@@ -23,17 +23,36 @@ var ofTransport = []string{transportOptions, useSSL, failoverStrategy}
 // OpenBroker opens the broker that the settings name, with what they say of how it
 // is reached; options are what else there is to know.
 func OpenBroker(config Config, options broker.Options) (broker.Broker, error) {
-	url, err := BrokerURL(config)
+	url, options, err := reaching(config, options)
 	if err != nil {
 		return nil, err
 	}
-	if options.TransportOptions, err = TransportOptions(config); err != nil {
-		return nil, err
-	}
-	if options.Shuffle, err = shuffle(config); err != nil {
-		return nil, err
-	}
 	return broker.Open(url, options)
+}
+
+// OpenObserver opens the broker that the settings name to listen at it.
+func OpenObserver(config Config, options broker.Options) (broker.Observer, error) {
+	if err := checkBroker(config); err != nil {
+		return nil, err
+	}
+	url, options, err := reaching(config, options)
+	if err != nil {
+		return nil, err
+	}
+	return broker.OpenObserver(url, options)
+}
+
+// reaching is the broker's URL, and the options with what the settings say of the way there.
+func reaching(config Config, options broker.Options) (string, broker.Options, error) {
+	url, err := BrokerURL(config)
+	if err != nil {
+		return "", options, err
+	}
+	if options.TransportOptions, err = TransportOptions(config); err != nil {
+		return "", options, err
+	}
+	options.Shuffle, err = shuffle(config)
+	return url, options, err
 }
 
 func checkBroker(config Config) error {

@@ -40,7 +40,7 @@ var layers = map[string]string{
 
 	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring
 	"internal/measure": "app store broker",
-	"cmd/onebeat":      "app measure schedule store broker web audit forecast celeryapp daysoff shadow",
+	"cmd/onebeat":      "app measure schedule celery store broker web audit forecast celeryapp daysoff shadow",
 }
 
 // The machine's zone decides nothing, and zones are loaded in one place.

@@ -1,6 +1,8 @@
-// Package celeryapp reads what a Celery application's code says: its beat_schedule,
-// by running the application's own Python once, with a script that is part of
-// onebeat and needs nothing but Celery.
+// Package celeryapp reads what a Celery application's code says: its beat_schedule, its
+// queues and routes, and what its tasks' classes say of their messages. Read runs the
+// application's own Python once, with a script that is part of onebeat and needs nothing
+// but Celery. FromWorkers makes the same of what running workers tell, as far as that is
+// data; what is not, it names.
 package celeryapp
 
 import (
@@ -22,6 +24,7 @@ type App struct {
 	Zone    string    `json:"zone"` // of its crontabs: timezone, or UTC
 	Entries []Entry   `json:"entries"`
 	Refused []Refused `json:"refused"`
+	Workers []string  `json:"-"` // those that told, if any did
 
 	// Settings are Celery's that decide about messages, where they are not its defaults,
 	// with what the classes of tasks say as task_annotations: a JSON object, whose order
