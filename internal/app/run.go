@@ -173,6 +173,9 @@ func (n *node) openStore(ctx context.Context) error {
 	}
 	if err := s.EnsureOwn(ctx); err != nil {
 		s.Close()
+		if refused := new(store.RightsError); errors.As(err, &refused) {
+			return &RefusedError{err}
+		}
 		return fmt.Errorf("%w; `onebeat migrate` makes the tables, with a user who may", err)
 	}
 	if err := n.suits(ctx, s); err != nil {

@@ -19,8 +19,17 @@ var migrations embed.FS
 // ownVersion is the table in which goose keeps which migrations were made.
 const ownVersion = "onebeat_schema"
 
-// EnsureOwn makes or upgrades the tables of onebeat's own, and no other.
+// EnsureOwn makes or upgrades the tables of onebeat's own, and no other. It returns a
+// *RightsError where the user may not.
 func (s *Store) EnsureOwn(ctx context.Context) error {
+	err := s.ensureOwn(ctx)
+	if denied(err) {
+		return &RightsError{err}
+	}
+	return err
+}
+
+func (s *Store) ensureOwn(ctx context.Context) error {
 	provider, done, err := s.provider()
 	if err != nil {
 		return fmt.Errorf("make onebeat's own tables: %w", err)

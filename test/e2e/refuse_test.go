@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +69,41 @@ func TestANodeThatCannotBeRightDoesNotStart(t *testing.T) {
 				n.await(t, "entries loaded")
 				n.stop(t)
 			}
+		})
+	}
+}
+
+// A user who may not make onebeat's own tables would wait for them for ever.
+func TestAUserWhoMayNotMakeTheTablesIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{postgres, mariadb} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s := newBareSite(t, newDatabase(t, kind), newBroker(t, redis))
+			s.database.exec(t, "CREATE TABLE celery_beat_schedules (id integer)") // a user has a right to something
+			at, err := url.Parse(s.database.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			role := "reader_" + newID()[:8]
+			statements := []string{"CREATE ROLE " + role + " LOGIN PASSWORD 'rights'", "REVOKE CREATE ON SCHEMA public FROM PUBLIC", "GRANT SELECT ON celery_beat_schedules TO " + role}
+			ends := []string{"DROP OWNED BY " + role, "DROP ROLE " + role}
+			if kind == mariadb {
+				statements = []string{"CREATE USER " + role + " IDENTIFIED BY 'rights'", "GRANT SELECT ON celery_beat_schedules TO " + role}
+				ends = []string{"DROP USER " + role}
+			}
+			for _, statement := range statements {
+				s.database.exec(t, statement)
+			}
+			t.Cleanup(func() {
+				for _, statement := range ends {
+					if _, err := s.database.db.Exec(statement); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			at.User = url.UserPassword(role, "rights")
+			says(t, s.refused(t, nil, "--database", at.String()), "may not make or read onebeat's own tables", "run `onebeat migrate` once with a user who may")
 		})
 	}
 }

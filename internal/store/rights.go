@@ -1,0 +1,42 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+	sqlitedriver "modernc.org/sqlite"
+)
+
+// A RightsError says that onebeat's own tables are not there, or not in their newest
+// shape, and that the user of the database may not make them, or not look. Waiting does not mend it.
+type RightsError struct{ err error }
+
+func (e *RightsError) Error() string {
+	return fmt.Sprintf("the user of the database may not make or read onebeat's own tables: run `onebeat migrate` once with a user who may, and give this one the rights in docs/operating.md: %v", e.err)
+}
+
+func (e *RightsError) Unwrap() error { return e.err }
+
+// What the servers say to a user who has not the right.
+var (
+	postgresDenied = "42501"
+	mysqlDenied    = []uint16{1044, 1142, 1143, 1227} // to a database, a table, a column, for want of a privilege
+	sqliteDenied   = 8                                // the file may only be read
+)
+
+// denied says whether a statement was refused for want of a right.
+func denied(err error) bool {
+	if refused := new(pgconn.PgError); errors.As(err, &refused) {
+		return refused.Code == postgresDenied
+	}
+	if refused := new(mysql.MySQLError); errors.As(err, &refused) {
+		return slices.Contains(mysqlDenied, refused.Number)
+	}
+	if refused := new(sqlitedriver.Error); errors.As(err, &refused) {
+		return refused.Code()&0xff == sqliteDenied
+	}
+	return false
+}
