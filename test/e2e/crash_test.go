@@ -58,7 +58,7 @@ func crashes(points []string, all bool) []crash {
 		}
 		if all {
 			for _, mode := range modes {
-				for _, kind := range []string{postgres, sqlite} {
+				for _, kind := range []string{postgres, mariadb, sqlite} {
 					for _, queues := range brokers {
 						for _, policy := range policies {
 							cases = append(cases, crash{point, mode, kind, queues, policy})
