@@ -65,7 +65,7 @@ func run(ctx context.Context) (err error) {
 	flag.StringVar(&b.onebeat, "onebeat", "bin/onebeat", "the onebeat command")
 	flag.StringVar(&b.profile, "profile", "", "a folder for pprof profiles of onebeat, the last line's")
 	numbers := flag.String("entries", "1000,10000", "how many entries are due together, with commas")
-	lines := flag.String("lines", "postgres+redis,sqlite+redis,postgres+rabbitmq,bare,beat,django,redbeat", "what is measured, with commas")
+	lines := flag.String("lines", "postgres+redis,sqlite+redis,postgres+rabbitmq,beat,django,redbeat", "what is measured, with commas")
 	rates := flag.String("steady", "", "measure so many slots a second, with commas, of onebeat's lines instead")
 	length := flag.Duration("for", 60*time.Second, "how long a steady rate is measured")
 	window := flag.Duration("window", 20*time.Second, "the longest that other schedulers are watched from their first message")
@@ -122,9 +122,6 @@ func (r *Report) print(asJSON bool) error {
 	return err
 }
 
-// bareLine is RabbitMQ itself: messages published and confirmed, and nothing else.
-const bareLine = "bare"
-
 // The halves of onebeat's lines.
 var (
 	databases = map[string]string{"postgres": "PostgreSQL", "sqlite": "SQLite"}
@@ -133,13 +130,13 @@ var (
 
 // parseLine returns the halves of a line of onebeat's, empty for another.
 func parseLine(name string) (database, broker string, err error) {
-	if _, ok := beats[name]; ok || name == bareLine {
+	if _, ok := beats[name]; ok {
 		return "", "", nil
 	}
 	database, broker, _ = strings.Cut(name, "+")
 	if databases[database] == "" || brokers[broker] == "" {
 		others := slices.Sorted(maps.Keys(beats))
-		return "", "", fmt.Errorf("-lines: %q is none of postgres+redis, postgres+rabbitmq, sqlite+redis, sqlite+rabbitmq, %s, %s", name, bareLine, strings.Join(others, ", "))
+		return "", "", fmt.Errorf("-lines: %q is none of postgres+redis, postgres+rabbitmq, sqlite+redis, sqlite+rabbitmq, %s", name, strings.Join(others, ", "))
 	}
 	return database, broker, nil
 }
@@ -148,9 +145,6 @@ func parseLine(name string) (database, broker string, err error) {
 func (b *bench) named(ctx context.Context, name string, entries int, window time.Duration) (Herd, error) {
 	if kind, ok := beats[name]; ok {
 		return b.beat(ctx, kind, entries, window)
-	}
-	if name == bareLine {
-		return b.bare(ctx, entries)
 	}
 	database, broker, err := parseLine(name)
 	if err != nil {

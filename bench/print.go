@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/onebeat/onebeat/internal/measure"
@@ -34,10 +33,9 @@ func printHerds(to io.Writer, group []Herd) {
 				ours.Scheduler, h.Scheduler, h.ratio(ours), float64(h.CPU)/float64(ours.CPU), float64(h.Peak)/float64(ours.Peak))
 		}
 	}
-	bare := fastest(group, bareName)
 	for _, h := range group {
-		if bare != nil && strings.HasSuffix(h.Scheduler, brokers["rabbitmq"]) && h.Load != nil {
-			fmt.Fprintf(to, "%s to %s: %.0f %% of the messages/s\n", h.Scheduler, bare.Scheduler, 100*h.Rate/bare.Rate)
+		if h.Bare > 0 {
+			fmt.Fprintf(to, "%s: %.0f %% of the %s messages/s that the broker itself confirms\n", h.Scheduler, 100*h.Rate/h.Bare, grouped(int(h.Bare)))
 		}
 	}
 	fmt.Fprintln(to)
@@ -45,14 +43,3 @@ func printHerds(to io.Writer, group []Herd) {
 
 // ratio is how many times as fast as h another is.
 func (h Herd) ratio(other Herd) float64 { return other.Rate / h.Rate }
-
-// fastest is the fastest herd of a scheduler, nil if it has none.
-func fastest(group []Herd, scheduler string) *Herd {
-	var best *Herd
-	for i := range group {
-		if h := &group[i]; h.Scheduler == scheduler && (best == nil || h.Rate > best.Rate) {
-			best = h
-		}
-	}
-	return best
-}

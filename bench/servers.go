@@ -72,7 +72,7 @@ func (b *bench) prepare(ctx context.Context, lines []string) (err error) {
 			return server.Postgres(ctx, server.PostgresOptions{Fsync: true})
 		}},
 		{"ONEBEAT_TEST_REDIS", &b.redis, wants("redis", "beat", "django"), func() (*server.Server, error) { return server.Redis(ctx, server.RedisOptions{}) }},
-		{"ONEBEAT_TEST_RABBITMQ", &b.rabbitmq, wants("rabbitmq", bareLine), func() (*server.Server, error) { return server.RabbitMQ(ctx) }},
+		{"ONEBEAT_TEST_RABBITMQ", &b.rabbitmq, wants("rabbitmq"), func() (*server.Server, error) { return server.RabbitMQ(ctx) }},
 	} {
 		if *s.url = os.Getenv(s.variable); *s.url != "" || !s.wanted {
 			continue

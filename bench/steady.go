@@ -57,10 +57,11 @@ func printSteadies(to io.Writer, all []Steady) {
 	}
 	brief, grouped := measure.Brief, measure.Grouped
 	w := tabwriter.NewWriter(to, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tslots/s\tfor\tsent\tlate p50\tp99\tp99.9\tmost\tCPU a message\tof one processor\tpeak\tload before\t")
+	fmt.Fprintln(w, "\tslots/s\tfor\tsent\tlate p50\tp99\tp99.9\tmost\tCPU a message\tof one processor\tpeak\tdatabase alone: slots/s\tcommits/s\tload before\t")
 	for _, s := range all {
-		fmt.Fprintf(w, "%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f %%\t%d MB\t%s\t\n", s.Scheduler, grouped(int(s.Rate)), s.For, grouped(s.Sent),
-			brief(s.P50), brief(s.P99), brief(s.P999), brief(s.Most), brief(s.CPU), 100*s.Processor, s.Peak>>20, s.Load)
+		fmt.Fprintf(w, "%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f %%\t%d MB\t%s\t%s\t%s\t\n", s.Scheduler, grouped(int(s.Rate)), s.For, grouped(s.Sent),
+			brief(s.P50), brief(s.P99), brief(s.P999), brief(s.Most), brief(s.CPU), 100*s.Processor, s.Peak>>20,
+			grouped(int(s.Alone.Slots)), grouped(int(s.Alone.Commits)), s.Load)
 	}
 	_ = w.Flush()
 	fmt.Fprintln(to)

@@ -161,6 +161,9 @@ func (r *benchReport) print(out io.Writer) error {
 		if m := r.Burst; m != nil {
 			what := fmt.Sprintf("burst of %s", grouped(m.Entries))
 			row(what, "messages/s", "%s", grouped(int(m.Rate)))
+			if m.Bare > 0 {
+				row(what, "of the broker's own confirmed messages/s", "%.0f %% of %s", 100*m.Rate/m.Bare, grouped(int(m.Bare)))
+			}
 			row(what, "first and last message after the slot", "%s, %s", brief(m.First), brief(m.Last))
 			row(what, "processor time a message", "%s", brief(m.CPU))
 			row(what, "memory before, at most", "%d MB, %d MB", m.Memory>>20, m.Peak>>20)
@@ -173,6 +176,7 @@ func (r *benchReport) print(out io.Writer) error {
 			row(what, "messages", "%s", grouped(m.Sent))
 			row(what, "late by p50, p99, p99.9, at most", "%s, %s, %s, %s", brief(m.P50), brief(m.P99), brief(m.P999), brief(m.Most))
 			row(what, "processor time a message, share of one", "%s, %.1f %%", brief(m.CPU), 100*m.Processor)
+			row(what, "the database alone right after", "%s slots/s, %s commits/s", grouped(int(m.Alone.Slots)), grouped(int(m.Alone.Commits)))
 		}
 		if m := r.Load; m != nil {
 			what := fmt.Sprintf("load of %s", grouped(m.Entries))

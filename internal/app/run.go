@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -423,7 +424,7 @@ func (n *node) lead(ctx, hold context.Context, term int64) error {
 	dispatcher := dispatch.New(planner, n.keeper, n.publisher, dispatch.Options{
 		Installation: n.store.Installation(),
 		Node:         n.name,
-		Batch:        n.config.Int("batch"),
+		Batch:        cmp.Or(n.config.Int("batch"), broker.Batch(n.broker)),
 		Drain:        n.config.Length("drain"),
 		Events:       n.celery.SendSentEvent,
 		SentSince:    sentSince,

@@ -60,7 +60,7 @@ var Settings = []Setting{
 	{Name: "lease", Kind: "length", Default: "4s", Serve: true, Help: "how long a node that is frozen or cut off keeps the others waiting", check: length(time.Second, 10*time.Minute)},
 	{Name: "clock-skew", Kind: "length", Default: "10s", Serve: true, Help: "how far this machine's clock may be from the database's for a node to start; it then goes by the database's", check: length(time.Second, 24*time.Hour)},
 	{Name: "drain", Kind: "length", Default: "10s", Serve: true, Help: "how long a stop waits for what was claimed to go out", check: length(0, 10*time.Minute)},
-	{Name: "batch", Kind: "number", Default: "1000", Serve: true, Help: "the most slots that are claimed and sent together", check: count(1, 5000)},
+	{Name: "batch", Kind: "number", Default: "0", Serve: true, Help: "the most slots that are claimed and sent together; 0 for what suits the broker: 8000 with RabbitMQ, 1000 with others", check: count(0, 10_000)},
 	{Name: "ledger", Kind: "word", Default: "all", Serve: true, Help: "what gets a row in the ledger: all slots, or exceptions: those that were not sent", check: oneOf("all", "exceptions")},
 	{Name: "keep-runs", Kind: "number", Default: "30", Serve: true, Help: "how many days the ledger goes back; 0 for all", check: count(0, 36500)},
 	{Name: "redis-url", Kind: "url", Also: []string{"REDIS_URL"}, Serve: true, Help: "a Redis that tells of edits on a channel; they are seen without it too"},

@@ -143,6 +143,15 @@ func Open(url string, options Options) (Broker, error) {
 	return nil, fmt.Errorf("broker %q is not supported: it should be redis://, rediss://, redis+socket://, sentinel://, amqp://, amqps://, sqla+postgresql:// (also mysql, sqlite), filesystem:// or sqs://", scheme)
 }
 
+// Batch is how many messages are best claimed and sent together. RabbitMQ confirms a few as
+// late as many, for a quorum queue is on several disks by then.
+func Batch(b Broker) int {
+	if _, ok := b.(*amqp.Broker); ok {
+		return 8000
+	}
+	return 1000
+}
+
 // Redact returns a broker's URL without its password, for people to read.
 func Redact(url string) string { return address.Redact(url) }
 

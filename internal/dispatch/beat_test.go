@@ -128,3 +128,49 @@ func TestManySendsAreToldOfTogether(t *testing.T) {
 		}
 	})
 }
+
+// A slow is a broker of which a message takes each.
+type slow struct {
+	*herd
+	each    time.Duration
+	longest time.Duration
+	parts   int
+}
+
+func (s *slow) Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error) {
+	took := 40*time.Millisecond + time.Duration(len(part.Messages))*s.each
+	s.longest, s.parts = max(s.longest, took), s.parts+1
+	select {
+	case <-time.After(took):
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Large parts make the most of a broker that answers late but takes many at a time; one
+// that is slow gets no part that it cannot take in a moment.
+func TestPartsAreAsLargeAsTheBrokerTakes(t *testing.T) {
+	for _, tt := range []struct {
+		what    string
+		each    time.Duration
+		parts   int
+		longest time.Duration
+	}{
+		{"20,000 messages a second", 50 * time.Microsecond, 12, time.Second},
+		{"500 messages a second", 2 * time.Millisecond, 150, 2500 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &slow{herd: newHerd(t, 40_000), each: tt.each}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			s.left, s.done = len(s.dues), cancel
+			if err := dispatch.New(s, s, s, dispatch.Options{Installation: "slow", Batch: 8000}).Run(ctx, t.Context(), 1, 0); err != nil {
+				t.Fatal(err)
+			}
+			if s.recorded != len(s.dues) || s.parts > tt.parts || s.longest > tt.longest {
+				t.Errorf("%s: %d slots went out in %d parts, the longest took %v; want %d in %d parts at most, and %v", tt.what, s.recorded, s.parts, s.longest, len(s.dues), tt.parts, tt.longest)
+			}
+		})
+	}
+}

@@ -70,7 +70,7 @@ type Options struct {
 	Installation string           // the name that task ids are made from
 	Node         string           // recorded with each run
 	Batch        int              // the most slots that are claimed together; 1000
-	Ahead        int              // batches between two stages; 8
+	Ahead        int              // batches between two stages; as many as have 8000 slots, at least 2
 	Drain        time.Duration    // how long what was claimed may take to go out after a stop; 10 s
 	Attempt      time.Duration    // the longest that one call of the ledger or the broker may take; 5 s
 	Events       bool             // tell a task-sent event of each message
@@ -97,6 +97,7 @@ type Dispatcher struct {
 	spare     spare
 	news      news      // of the goroutine that publishes, as is:
 	last      time.Time // when the last part began, by this node's clock
+	most      int       // messages of a part
 }
 
 // New returns a dispatcher. It works while Run does.
@@ -108,7 +109,7 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 		opts.Limits = &Limits{}
 	}
 	if opts.Ahead == 0 {
-		opts.Ahead = 8
+		opts.Ahead = max(2, 8000/opts.Batch)
 	}
 	if opts.Drain == 0 {
 		opts.Drain = 10 * time.Second
@@ -127,7 +128,7 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 	}
 	return &Dispatcher{
 		opts: opts, planner: planner, ledger: ledger, publisher: publisher, log: opts.Logger, metrics: opts.Metrics,
-		news: news{log: opts.Logger},
+		news: news{log: opts.Logger}, most: min(firstPart, opts.Batch),
 	}
 }
 

@@ -51,6 +51,24 @@ const (
 	promptPart = 125
 )
 
+// A part is as large as a broker takes in a moment, so that it neither waits for the answer
+// to many small ones nor comes near the bound of a call: partFor is how long one may take, and
+// firstPart what is sent before anything is known of the broker.
+const (
+	partFor   = time.Second
+	firstPart = 1000
+)
+
+// size learns from a part of n messages how many the next may have.
+func (d *Dispatcher) size(n int, took time.Duration) {
+	switch {
+	case took > partFor:
+		d.most = max(promptPart, int(int64(n)*int64(partFor)/int64(took)))
+	case took < partFor/4 && n >= d.most:
+		d.most = min(4*d.most, d.opts.Batch)
+	}
+}
+
 // Slots that come less than a beat after the last part go out at the end of their beat, all
 // together: a part for each would cost several times the processor time, here and at the broker.
 const beat = time.Millisecond
@@ -73,9 +91,9 @@ func (d *Dispatcher) send(hold context.Context, batch schedule.Batch, base int, 
 			return nil, err
 		}
 		d.last = now
-		most := len(batch.Dues)
+		most := done + d.most
 		if now.Sub(batch.Dues[done].Slot) < promptFor {
-			most = done + promptPart
+			most = done + min(d.most, promptPart)
 		}
 		end := done + 1
 		for end < min(most, len(batch.Dues)) && !batch.Dues[end].Slot.After(now) {
@@ -143,11 +161,13 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 	if len(at) > 0 {
 		mark.Last = runs[at[len(at)-1]].TaskID
 	}
+	began := time.Now()
 	failures, err := d.push(hold, celery.Part{Mark: mark, Messages: messages, Events: d.opts.Events})
 	if err != nil {
 		return nil, err
 	}
 	acked := d.opts.Now()
+	d.size(len(messages), time.Since(began))
 	d.metrics.progress(0)
 	for _, i := range at {
 		runs[i].SentAt = acked

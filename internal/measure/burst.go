@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/celery"
 )
 
 // A Burst is what was measured of entries that were due at one instant.
@@ -17,6 +20,10 @@ type Burst struct {
 	Last  time.Duration `json:"last_ns"`
 	Seen  time.Duration `json:"seen_ns"`
 	Rate  float64       `json:"messages_per_second"` // to Last
+
+	// Bare is the broker's own rate of confirmed messages, measured right before and right
+	// after with as many of the same messages; 0 where there is no such measure, as on Redis.
+	Bare float64 `json:"bare_messages_per_second,omitempty"`
 
 	CPU    time.Duration `json:"cpu_per_message_ns"` // until the last is recorded
 	Memory int64         `json:"memory_bytes"`       // resident before the slot
@@ -47,6 +54,10 @@ func (b *Bench) Burst(ctx context.Context, entries int) (Burst, error) {
 func (b *Bench) burst(ctx context.Context, entries int, settle time.Duration) (Burst, error) {
 	result := Burst{Entries: entries}
 	err := b.at(ctx, func(s *site) error {
+		before, err := s.bare(ctx, entries)
+		if err != nil {
+			return err
+		}
 		slot := time.Now().Add(settle).Truncate(time.Second)
 		if err := s.add(ctx, entries, "report of customer", hourly(slot)); err != nil {
 			return err
@@ -95,7 +106,38 @@ func (b *Bench) burst(ctx context.Context, entries int, settle time.Duration) (B
 		}
 		result.First, result.Last = late[0], late[len(late)-1]
 		result.Rate = float64(entries) / result.Last.Seconds()
-		return nil
+		after, err := s.bare(ctx, entries)
+		if before > 0 {
+			result.Bare = 2 * float64(entries) / (before + after).Seconds()
+		}
+		return err
 	})
 	return result, err
+}
+
+// bare returns how long the broker itself takes for n messages, one by one confirmed; 0 if
+// it has no such thing.
+func (s *site) bare(ctx context.Context, n int) (time.Duration, error) {
+	sink, ok := s.sink.(interface {
+		Bare(ctx context.Context, messages []celery.Message, n int) (time.Duration, error)
+	})
+	if !ok {
+		return 0, nil
+	}
+	settings, err := app.CelerySettings(s.config)
+	if err != nil {
+		return 0, err
+	}
+	const different = 1000
+	messages := make([]celery.Message, 0, different)
+	for i, d := range s.definitions(0, different, "report of customer", hourly(time.Now())) {
+		template, err := settings.Template(celery.Task{Name: d.Task, Entry: d.Name, Args: d.Args, Kwargs: d.Kwargs, Options: d.Options})
+		if err != nil {
+			return 0, err
+		}
+		id := fmt.Sprintf("00000000-0000-5000-8000-%012d", i)
+		messages = append(messages, celery.Message{Template: template, ID: id, Slot: time.Now(), At: time.Now(), Index: i})
+	}
+	s.bench.progress("the broker alone")
+	return sink.Bare(ctx, messages, n)
 }

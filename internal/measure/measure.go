@@ -252,17 +252,20 @@ type Sighting struct {
 	First, Last time.Time // when the first message was seen, and the last of Count
 }
 
-// glance is how often a queue is looked at: the precision of a sighting.
-const glance = 2 * time.Millisecond
+// glance is how often a queue is looked at: the precision of a sighting. A broker that takes
+// long to answer is looked at less often, so that looking does not keep it from its work.
+const (
+	glance     = 2 * time.Millisecond
+	glanceMost = 50 * time.Millisecond
+)
 
 // Observe looks at a queue's length until it is want, or for at most window from
 // when the first message is seen, which has to be within patience.
 func Observe(ctx context.Context, length func(context.Context) (int, error), want int, patience, window time.Duration) (Sighting, error) {
 	var seen Sighting
 	over := time.Now().Add(patience)
-	tick := time.NewTicker(glance)
-	defer tick.Stop()
 	for seen.Count < want && time.Now().Before(over) {
+		asked := time.Now()
 		n, err := length(ctx)
 		now := time.Now()
 		if err != nil {
@@ -276,7 +279,7 @@ func Observe(ctx context.Context, length func(context.Context) (int, error), wan
 			seen.Count, seen.Last = n, now
 		}
 		select {
-		case <-tick.C:
+		case <-time.After(min(max(glance, 20*now.Sub(asked)), glanceMost)):
 		case <-ctx.Done():
 			return seen, ctx.Err()
 		}

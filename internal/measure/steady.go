@@ -22,6 +22,8 @@ type Steady struct {
 	CPU       time.Duration `json:"cpu_per_message_ns"`
 	Processor float64       `json:"processor"` // the part of one processor that the node used
 	Peak      int64         `json:"peak_bytes"`
+
+	Alone Alone `json:"database_alone"` // right after, with what the ledger holds then
 }
 
 // warmUp is how long a node sends before it is measured.
@@ -81,7 +83,8 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 		result.P50, result.P99, result.P999, result.Most = quantile(late, 0.5), quantile(late, 0.99), quantile(late, 0.999), late[len(late)-1]
 		result.CPU = used / time.Duration(len(late))
 		result.Processor = float64(used) / float64(length)
-		return nil
+		result.Alone, err = s.alone(ctx)
+		return err
 	})
 	return result, err
 }

@@ -55,7 +55,7 @@ func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failur
 		return nil, unpublished(ctx, err)
 	}
 	if b.sent.fates == nil || b.sent.seq != part.Mark.Seq {
-		b.sent = progress{seq: part.Mark.Seq, fates: map[int]fate{}}
+		b.sent = progress{seq: part.Mark.Seq, fates: make(map[int]fate, len(part.Messages))}
 	}
 	attempt := &attempt{Broker: b, part: part, reasons: map[int]string{}}
 	for {
@@ -199,6 +199,7 @@ func (a *attempt) fail(m celery.Message, reason string) {
 // send writes messages and marks, and waits for all confirms.
 func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) error {
 	told := a.told()
+	f.messages = slices.Grow(f.messages, len(todo)+len(todo)/stepMessages+2) // and the marks
 	for i, m := range todo {
 		if i == len(todo)/2 && i > 0 {
 			if err := failpoint.Here("amqp.publish.middle"); err != nil {
@@ -452,8 +453,12 @@ func (f *flight) publish(m celery.Message) error {
 // publishing is a message as the client takes it.
 func publishing(m celery.Message) amqp091.Publishing {
 	p := m.Template.Properties(m)
+	headers := amqp091.Table(m.Template.Headers(m)) // which nobody else holds
+	for key, value := range headers {
+		headers[key] = tableValue(value)
+	}
 	return amqp091.Publishing{
-		Headers:         table(m.Template.Headers(m)),
+		Headers:         headers,
 		ContentType:     p.ContentType,
 		ContentEncoding: p.ContentEncoding,
 		DeliveryMode:    p.DeliveryMode,

@@ -3,8 +3,11 @@ package amqp
 import (
 	"context"
 	"fmt"
+	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/onebeat/onebeat/internal/celery"
 )
 
 // A Sink is a queue that no worker reads.
@@ -53,6 +56,55 @@ func (s Sink) Remove(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// Bare publishes n messages, those given again and again, to a quorum queue of their own, by one
+// connection, persistent, mandatory and confirmed, and does nothing else: no marks, no fence.
+// It returns how long RabbitMQ and its client took for that.
+func (s Sink) Bare(ctx context.Context, messages []celery.Message, n int) (took time.Duration, err error) {
+	ready := make([]amqp091.Publishing, len(messages))
+	for i, m := range messages {
+		ready[i] = publishing(m)
+	}
+	l, err := s.targets[s.at].link(ctx, s.options.Node)
+	if err != nil {
+		return 0, fmt.Errorf("rabbitmq: publish bare: %w", reason(ctx, err))
+	}
+	defer l.close()
+	defer context.AfterFunc(ctx, l.cut)()
+	queue := s.queue + "_bare"
+	if _, err = l.channel.QueueDeclare(queue, true, false, false, false, quorum); err != nil {
+		return 0, fmt.Errorf("rabbitmq: publish bare: %w", reason(ctx, err))
+	}
+	defer func() { _, _ = l.channel.QueueDelete(queue, false, false, false) }() // which a broken link cannot
+	began, settled := time.Now(), 0
+	for i := 0; i < n && err == nil; i++ {
+		if err = l.channel.PublishWithContext(ctx, "", queue, true, false, ready[i%len(ready)]); err == nil {
+			settled, err = l.confirmed(ctx, settled, i+1-window)
+		}
+	}
+	if err == nil {
+		_, err = l.confirmed(ctx, settled, n)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("rabbitmq: publish bare: %w", reason(ctx, err))
+	}
+	return time.Since(began), nil
+}
+
+// confirmed waits until so many of the link's messages are confirmed, of which some were.
+func (l *link) confirmed(ctx context.Context, settled, want int) (int, error) {
+	for ; settled < want; settled++ {
+		select {
+		case confirm, open := <-l.confirms:
+			if !open || !confirm.Ack {
+				return settled, fmt.Errorf("message %d was not confirmed", settled+1)
+			}
+		case <-ctx.Done():
+			return settled, ctx.Err()
+		}
+	}
+	return settled, nil
 }
 
 func (s Sink) do(ctx context.Context, what string, f func(*amqp091.Channel) error) error {
