@@ -108,6 +108,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	for _, row := range bad {
 		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
 	}
+	if err == nil && strings.Contains(","+config.String("catalog")+",", ",django,") {
+		findings = append(findings, lookAtDjango(ctx, s, config, rows))
+	}
 	if note := zones.ofEntries(rows); note != "" {
 		add("zones of entries", note, nil)
 	}

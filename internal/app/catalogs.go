@@ -22,6 +22,9 @@ func catalogsOf(config Config) (table string, sources []store.Source, err error)
 		switch {
 		case slices.Contains(tables, kind):
 			table = kind
+			if err := djangoFault(config); err != nil {
+				return "", nil, err
+			}
 			continue
 		case kind == "file":
 			if config.String("catalog-file") == "" {
@@ -37,6 +40,22 @@ func catalogsOf(config Config) (table string, sources []store.Source, err error)
 		sources = append(sources, source)
 	}
 	return table, sources, nil
+}
+
+// djangoTime are the settings of Django that say what an instant in its tables means.
+func djangoTime(config Config) store.DjangoTime {
+	if config.Bool("django-use-tz") {
+		return store.DjangoTime{}
+	}
+	return store.DjangoTime{Zone: config.String("django-time-zone"), NaiveRuns: !config.Bool("django-beat-tz-aware")}
+}
+
+// djangoFault is what is missing among those settings.
+func djangoFault(config Config) error {
+	if config.Bool("django-use-tz") || config.String("django-time-zone") != "" || !slices.Contains(strings.Split(config.String("catalog"), ","), "django") {
+		return nil
+	}
+	return errors.New("django-use-tz is off, and django-time-zone is not set: give Django's TIME_ZONE, which its tables' times are in")
 }
 
 func openRedBeat(config Config) (store.Source, error) {

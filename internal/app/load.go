@@ -55,6 +55,7 @@ func Load(flags map[string]string, getenv func(string) string, environ []string)
 			faults = append(faults, fmt.Errorf("%s is %q: %w", s.Name, value, err))
 		}
 	}
+	faults = append(faults, djangoFault(config))
 	config.celery["task_send_sent_event"] = config.Bool("events")
 	return config, errors.Join(faults...)
 }

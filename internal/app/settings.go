@@ -43,6 +43,9 @@ var Settings = []Setting{
 	{Name: "redbeat-prefix", Kind: "text", Default: redbeat.DefaultPrefix, Help: "of the catalog redbeat: what its keys begin with (redbeat_key_prefix)"},
 	{Name: "redbeat-lock", Kind: "text", Default: redbeat.DefaultLock, Help: "of the catalog redbeat: the key of the lock that keeps a RedBeat beside onebeat still (redbeat_lock_key); off for none"},
 	{Name: "beat-schema", Kind: "name", Also: []string{"CELERY_BEAT_SCHEMA"}, Help: "PostgreSQL: the schema of sqlalchemy-celery-beat's tables, its beat_schema; where the connection looks unless set", check: schemaName},
+	{Name: "django-use-tz", Kind: "bool", Default: "true", Help: "of the catalog django: Django's USE_TZ; without it the tables hold times of django-time-zone. `onebeat check` tells which it is by the rows", check: boolean},
+	{Name: "django-time-zone", Kind: "zone", Help: "of the catalog django with USE_TZ off: Django's TIME_ZONE", check: zoneOrNone},
+	{Name: "django-beat-tz-aware", Kind: "bool", Also: []string{"DJANGO_CELERY_BEAT_TZ_AWARE"}, Default: "true", Help: "of the catalog django with USE_TZ off: its DJANGO_CELERY_BEAT_TZ_AWARE; without it last_run_at is UTC's time", check: boolean},
 	{Name: "home", Kind: "word", Default: "auto", Help: "where last_run_at is kept: column (of the schedules' table), table (onebeat's own), memory (lost at a restart), or auto: column where there is one, else table", check: oneOf("auto", "column", "table", "memory")},
 
 	{Name: "broker", Kind: "url", Also: []string{"CELERY_BROKER_WRITE_URL", "CELERY_BROKER_URL"}, Serve: true, Help: "Celery's broker, or several with semicolons between them: redis://…, amqp://…, sqla+postgresql://… (also mysql, sqlite), filesystem:// or sqs://"},
@@ -189,6 +192,13 @@ func zone(value string) error {
 		return errors.New("use an IANA name such as Asia/Tokyo")
 	}
 	return nil
+}
+
+func zoneOrNone(value string) error {
+	if value == "" {
+		return nil
+	}
+	return zone(value)
 }
 
 func schemaName(value string) error {

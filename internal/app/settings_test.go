@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/store"
 )
 
 // load reads settings as a process with this environment and these flags does.
@@ -40,6 +41,30 @@ func settingsFile(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+func TestWithUseTZOffDjangosTimeZoneIsAsked(t *testing.T) {
+	off := map[string]string{"catalog": "django", "django-use-tz": "off"}
+	if _, err := load(t, nil, off); err == nil || !strings.Contains(err.Error(), "django-time-zone") {
+		t.Errorf("Load without the zone = %v, want it to ask for the zone", err)
+	}
+	if _, err := load(t, nil, map[string]string{"catalog": "native", "django-use-tz": "off"}); err != nil {
+		t.Errorf("Load of another catalog = %v", err)
+	}
+	off["django-time-zone"] = "Asia/Tokyo"
+	for _, tt := range []struct {
+		environ []string
+		naive   bool
+	}{{nil, false}, {[]string{"DJANGO_CELERY_BEAT_TZ_AWARE=False"}, true}} {
+		config := mustLoad(t, tt.environ, off)
+		if got, want := djangoTime(config), (store.DjangoTime{Zone: "Asia/Tokyo", NaiveRuns: tt.naive}); got != want {
+			t.Errorf("with %v Django's time is %+v, want %+v", tt.environ, got, want)
+		}
+	}
+	off["django-use-tz"] = "on"
+	if got := djangoTime(mustLoad(t, nil, off)); got != (store.DjangoTime{}) {
+		t.Errorf("with USE_TZ on Django's time is %+v", got)
+	}
 }
 
 func TestSettingsAreLaidOverEachOther(t *testing.T) {

@@ -45,6 +45,11 @@ type layout struct {
 	// others of it.
 	marks bool
 
+	// clocks are what the columns of instants hold, and ahead says that statements that
+	// write now are told how far a clock of the columns is ahead of UTC.
+	clocks clocks
+	ahead  bool
+
 	// scan reads the columns of the statement entries and leaves the rest after them.
 	scan func(r *row, from scanner, rest int) error
 }

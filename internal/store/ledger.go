@@ -202,11 +202,11 @@ func (r *recording) move(ctx context.Context, tx transaction) error {
 			}
 		}
 		if r.store.layout.marks {
-			if err := tx.many(ctx, "row_mark", free.ids, free.sent); err != nil {
+			if err := tx.many(ctx, "row_mark", r.store.told(free.ids, free.sent)...); err != nil {
 				return err
 			}
 		}
-		if err := tx.many(ctx, name, free.ids, free.sent, free.counts); err != nil {
+		if err := tx.many(ctx, name, r.store.told(free.ids, free.sent, free.counts)...); err != nil {
 			return err
 		}
 		if counted {

@@ -302,10 +302,18 @@ func (r *row) misfire() (schedule.Misfire, error) {
 
 // A lenient scans an instant of the user's table, where one that can't be read
 // is none: it must not spoil the rows read with it.
-type lenient struct{ at time.Time }
+type lenient struct {
+	at    time.Time
+	zoned bool // it was text that names its offset
+}
 
 // Scan implements sql.Scanner.
 func (l *lenient) Scan(value any) error {
+	l.zoned = false
+	if text, ok := value.(string); ok {
+		_, clock, _ := strings.Cut(strings.Replace(text, "T", " ", 1), " ")
+		l.zoned = strings.ContainsAny(clock, "Z+-")
+	}
 	if err := (instant{&l.at}).Scan(value); err != nil {
 		l.at = time.Time{}
 	}

@@ -36,7 +36,7 @@ var discriminators = []string{"intervalschedule", "crontabschedule", "solarsched
 // those after them.
 func scanSQLAlchemy(r *row, from scanner, rest int) error {
 	var discriminator string
-	return scanTask(r, from, rest, orEmpty{&discriminator}, func() error {
+	return scanTask(r, clocks{}, from, rest, orEmpty{&discriminator}, func() error {
 		if !slices.Contains(discriminators, discriminator) {
 			return fmt.Errorf("discriminator is %.40q: write %s", discriminator, strings.Join(discriminators, ", "))
 		}

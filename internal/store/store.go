@@ -61,6 +61,9 @@ type Options struct {
 	// Empty is where the connection looks.
 	Schema string
 
+	// Django says what an instant in the tables of the catalog django means.
+	Django DjangoTime
+
 	// Sources are the catalogs outside of the database.
 	Sources []Source
 
@@ -192,6 +195,13 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	target, err := parseURL(url)
 	if err != nil {
 		return nil, err
+	}
+	if s.layout == &djangoLayout {
+		by, err := options.Django.clocks(target.postgres != "")
+		if err != nil {
+			return nil, err
+		}
+		s.layout = djangoBy(by)
 	}
 	if s.layout.schema != "" && target.postgres == "" {
 		return nil, errors.New("beat-schema is of PostgreSQL: name the database in the URL instead")

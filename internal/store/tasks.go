@@ -27,9 +27,9 @@ type taskRow struct {
 }
 
 // scanTask reads the columns of the statement entries, in order, and leaves those after
-// them. Which is for the one that says which schedule the row refers to, of which refers
+// them. Instants are as the clocks have them. Which is for the one that says which schedule the row refers to, of which refers
 // then says what is wrong.
-func scanTask(r *row, from scanner, rest int, which any, refers func() error) error {
+func scanTask(r *row, by clocks, from scanner, rest int, which any, refers func() error) error {
 	var d taskRow
 	var changed, lastRun, expires, start, clocked lenient
 	into := []any{
@@ -68,10 +68,13 @@ func scanTask(r *row, from scanner, rest int, which any, refers func() error) er
 	if err := from.Scan(into...); err != nil {
 		return err
 	}
-	r.createdAt, r.lastRunAt = changed.at, lastRun.at
+	r.createdAt, r.lastRunAt = by.columns.read(changed), by.runs.read(lastRun)
+	if by.runs.zone != nil && lastRun.at.Equal(by.runs.write(r.lastSlot)) {
+		r.lastRunAt = r.lastSlot // what clocks show twice, or never, says of itself not which it is
+	}
 	r.enabled = r.enabled && !(r.oneOff && r.totalRunCount > 0) // it has run: Celery's beat disables it when it next looks at it
-	d.expires, d.start, d.clocked = expires.at, start.at, clocked.at
-	d.lastRun = lastRun.at
+	d.expires, d.start, d.clocked = by.columns.read(expires), by.columns.read(start), by.columns.read(clocked)
+	d.lastRun = r.lastRunAt
 	var err error
 	if r.task == "" {
 		err = errors.New("task is empty: write the Celery task's name there")

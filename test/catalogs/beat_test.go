@@ -40,10 +40,10 @@ func (d *database) beatCommand(t *testing.T, broker, app string) process.Command
 		Path: harness.Env(t, d.variable()),
 		Args: []string{"-m", "celery", "-A", app, "beat", "-S", scheduler, "-l", "INFO"},
 		Dir:  filepath.Join(root, "test", "python"), Log: filepath.Join(t.TempDir(), "beat.log"),
-		Env: []string{
+		Env: append([]string{
 			"CELERY_BROKER_URL=" + broker, "PROBE_CONFIG=" + string(text), "BEAT_DATABASE=" + d.url,
 			"PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1",
-		},
+		}, d.environment()...),
 	}
 }
 
@@ -144,8 +144,8 @@ func byEntry(t *testing.T, records []worker.Record) map[string][]worker.Record {
 	return all
 }
 
-// From Celery's beat to onebeat and back: each process is stopped a second before a slot,
-// so that the next has to see to it. No slot is lost, none is sent by both, and
+// From Celery's beat to onebeat and back: each process is stopped before a slot, and the next
+// is started after it and has to see to it. No slot is lost, none is sent by both, and
 // both send the same messages. (A one-off that Celery's beat has sent and not yet disabled is
 // not among them: sqlalchemy-celery-beat 0.9 then sends by itself what is overdue twice.)
 func TestFromBeatToOnebeatAndBack(t *testing.T) {
@@ -211,15 +211,19 @@ named("clocked", clocked=once(at(2030, 1, 1)), one_off=True)
 	sent(first)
 	second := first.Add(time.Minute)
 	for _, d := range all { // to be onebeat's; the running beats do not look at the row by then
-		d.exec(t, second.UTC().Add(30*time.Second).Format("UPDATE {clockedschedule} SET clocked_time = '2006-01-02 15:04:05'"))
+		d.exec(t, "UPDATE {clockedschedule} SET clocked_time = '"+d.stored(t, second.Add(30*time.Second))+"'")
 	}
-	<-time.After(time.Until(second.Add(-time.Second)))
-	beat.stop()
+	// between stops them before the slot, and returns after it.
+	between := func(running *crew, slot time.Time) {
+		<-time.After(time.Until(slot.Add(-20 * time.Second))) // many of them take their time on a busy machine
+		running.stop()
+		<-time.After(time.Until(slot.Add(100 * time.Millisecond)))
+	}
+	between(beat, second)
 	onebeat := onebeats()
 	sent(second)
 	third := second.Add(time.Minute)
-	<-time.After(time.Until(third.Add(-time.Second)))
-	onebeat.stop()
+	between(onebeat, third)
 	beat = beats()
 	sent(third)
 	beat.stop()

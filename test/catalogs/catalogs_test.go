@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -32,7 +33,8 @@ import (
 type catalog struct {
 	name, kind, schema string
 
-	old bool // of the scheduler's version in requirements-<name>-old.txt
+	old  bool   // of the scheduler's version in requirements-<name>-old.txt
+	zone string // Django's TIME_ZONE, with USE_TZ and DJANGO_CELERY_BEAT_TZ_AWARE off
 }
 
 // catalogs are those that are tried.
@@ -43,6 +45,9 @@ var catalogs = []catalog{
 	{name: "django", kind: "PostgreSQL", old: true},
 	{name: "django", kind: "MariaDB", old: true},
 	{name: "django", kind: "SQLite", old: true},
+	{name: "django", kind: "PostgreSQL", zone: "America/New_York"},
+	{name: "django", kind: "MariaDB", zone: "America/New_York"},
+	{name: "django", kind: "SQLite", zone: "America/New_York"},
 	{name: "sqlalchemy", kind: "PostgreSQL"},
 	{name: "sqlalchemy", kind: "PostgreSQL", schema: "beat"},
 	{name: "sqlalchemy", kind: "MariaDB"},
@@ -57,7 +62,33 @@ func (c catalog) String() string {
 	if c.schema != "" {
 		name += " in a schema"
 	}
+	if c.zone != "" {
+		name += " without zones"
+	}
 	return name
+}
+
+// environment is what Django's settings are made from.
+func (c catalog) environment() []string {
+	if c.zone == "" {
+		return nil
+	}
+	return []string{fmt.Sprintf(`DJANGO_MORE={"USE_TZ": false, "TIME_ZONE": %q, "DJANGO_CELERY_BEAT_TZ_AWARE": false}`, c.zone)}
+}
+
+// stored is an instant as plain SQL writes it into any column but last_run_at.
+func (c catalog) stored(t *testing.T, at time.Time) string {
+	t.Helper()
+	if c.zone != "" && c.kind != "PostgreSQL" {
+		zone, err := schedule.Location(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = at.In(zone)
+	} else {
+		at = at.UTC()
+	}
+	return at.Format("2006-01-02 15:04:05")
 }
 
 // variable names the Python that has the scheduler.
@@ -73,6 +104,13 @@ func (c catalog) variable() string {
 func each(t *testing.T, test func(t *testing.T, c catalog)) {
 	t.Helper()
 	eachWhere(t, func(catalog) bool { return true }, test)
+}
+
+// eachZoned runs the test for each catalog but those whose times have no zone: for what
+// that makes no difference to.
+func eachZoned(t *testing.T, test func(t *testing.T, c catalog)) {
+	t.Helper()
+	eachWhere(t, func(c catalog) bool { return c.zone == "" }, test)
 }
 
 // eachOf runs the test for each catalog of the name.
@@ -186,6 +224,7 @@ func (d *database) python(t *testing.T, code string, answer any) {
 	if d.schema != "" {
 		cmd.Args = append(cmd.Args, d.schema)
 	}
+	cmd.Env = append(os.Environ(), d.environment()...)
 	cmd.Stdin = strings.NewReader(code)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
@@ -200,9 +239,14 @@ func (d *database) python(t *testing.T, code string, answer any) {
 	}
 }
 
+// options are those that say where the tables are, and what they mean.
+func (c catalog) options() store.Options {
+	return store.Options{Catalog: c.name, Schema: c.schema, Zone: "UTC", Django: store.DjangoTime{Zone: c.zone, NaiveRuns: c.zone != ""}}
+}
+
 func (d *database) open(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), d.url, store.Options{Catalog: d.name, Schema: d.schema, Zone: "UTC"}) // as the command has it
+	s, err := store.Open(t.Context(), d.url, d.options()) // as the command has it
 	if err != nil {
 		t.Fatal(err)
 	}

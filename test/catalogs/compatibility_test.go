@@ -43,7 +43,12 @@ environment names others.
 		if c.old {
 			name = "old " + name
 		}
-		page.WriteString(strings.TrimPrefix(c.String(), name+" on ") + " (" + name + ") | ")
+		where := strings.TrimPrefix(c.String(), name+" on ")
+		if c.zone != "" {
+			where = strings.TrimSuffix(where, " without zones")
+			name += ", USE_TZ off"
+		}
+		page.WriteString(where + " (" + name + ") | ")
 	}
 	page.WriteString("\n|---" + strings.Repeat("|---", len(catalogs)) + "|\n")
 	for _, good := range goodTasks {

@@ -264,7 +264,7 @@ redis.hset(prefix + "poison", "definition", redis.hget(prefix + "poison", "defin
 	w.Await(t, last+8, time.Minute)
 	stop(waiting)
 
-	inTurn(t, w.Records(t), 4)
+	inTurn(t, w.Records(t), 4, 2*time.Second)
 }
 
 func awaitLog(t *testing.T, path, text string) {

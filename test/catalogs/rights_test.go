@@ -62,7 +62,7 @@ task("one-off", crontab=nine, one_off=True)
 			t.Fatal(err)
 		}
 		at.User = url.UserPassword(role, "rights")
-		s, err := store.Open(t.Context(), at.String(), store.Options{Catalog: c.name, Schema: c.schema})
+		s, err := store.Open(t.Context(), at.String(), c.options())
 		if err != nil {
 			t.Fatal(err)
 		}

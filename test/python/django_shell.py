@@ -10,7 +10,9 @@ import django_site
 
 django_site.setup(sys.argv[1])
 
+from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.utils.timezone import get_default_timezone, make_aware, make_naive  # noqa: E402
 from django_celery_beat.models import (  # noqa: E402
     ClockedSchedule,
     CrontabSchedule,
@@ -19,6 +21,8 @@ from django_celery_beat.models import (  # noqa: E402
     PeriodicTasks,
     SolarSchedule,
 )
+
+naive_runs = not settings.USE_TZ and not getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True)
 
 
 def tell(value):
@@ -30,7 +34,27 @@ def make_tables():
 
 
 def at(*parts):
-    return datetime(*parts, tzinfo=timezone.utc)
+    """The instant of UTC as Django has it: a naive time of its zone where USE_TZ is off."""
+    return local(datetime(*parts, tzinfo=timezone.utc))
+
+
+def local(instant):
+    if instant is None or settings.USE_TZ:
+        return instant
+    return make_naive(instant, get_default_timezone())
+
+
+def true(value):
+    """The instant that Django means, first where clocks show it twice."""
+    return value if value is None or settings.USE_TZ else make_aware(value, get_default_timezone())
+
+
+def as_beat(columns):
+    """last_run_at as django-celery-beat has it."""
+    if naive_runs and columns.get("last_run_at") is not None:
+        run = make_aware(columns["last_run_at"], get_default_timezone())
+        columns["last_run_at"] = run.astimezone(timezone.utc).replace(tzinfo=None)
+    return columns
 
 
 def every(n, period):
@@ -64,30 +88,39 @@ def once(when):
 
 
 def task(name, **columns):
-    PeriodicTask.objects.create(name=name, **{"task": "tasks.add", **columns})
+    PeriodicTask.objects.create(name=name, **{"task": "tasks.add", **as_beat(columns)})
 
 
 def save(name, **columns):
     row = PeriodicTask.objects.get(name=name)
-    for column, value in columns.items():
+    for column, value in as_beat(columns).items():
         setattr(row, column, value)
     row.save()
 
 
 def change(name, **columns):
-    PeriodicTask.objects.filter(name=name).update(**columns)
+    PeriodicTask.objects.filter(name=name).update(**as_beat(columns))
 
 
 def show():
-    columns = {"enabled": "enabled", "runs": "total_run_count", "last": "last_run_at", "changed": "date_changed"}
-    tell({row.name: {key: getattr(row, name) for key, name in columns.items()} for row in PeriodicTask.objects.all()})
+    def run(row):
+        if naive_runs and row.last_run_at is not None:
+            return row.last_run_at.replace(tzinfo=timezone.utc)
+        return true(row.last_run_at)
+
+    tell(
+        {
+            row.name: {"enabled": row.enabled, "runs": row.total_run_count, "last": run(row), "changed": true(row.date_changed)}
+            for row in PeriodicTask.objects.all()
+        }
+    )
 
 
 def mark(when=None):
     if when is not None:
         PeriodicTasks.objects.update_or_create(ident=1, defaults={"last_update": when})
         PeriodicTasks.objects.update(last_update=when)
-    tell(PeriodicTasks.last_change())
+    tell(true(PeriodicTasks.last_change()))
 
 
 exec(compile(sys.stdin.read(), "<stdin>", "exec"), globals())

@@ -1,5 +1,9 @@
-"""A Django whose one app is django-celery-beat, on the database of a URL."""
+"""A Django whose one app is django-celery-beat, on the database of a URL. The environment
+may hold more of its settings as JSON, in DJANGO_MORE."""
 
+import json
+import os
+import time
 from urllib.parse import urlsplit
 
 import django
@@ -30,7 +34,10 @@ def setup(url, **more):
             "USE_TZ": True,
             "TIME_ZONE": "Asia/Tokyo",
             "CELERY_TIMEZONE": "UTC",
+            **json.loads(os.environ.get("DJANGO_MORE") or "{}"),
             **more,
         }
     )
+    os.environ["TZ"] = settings.TIME_ZONE  # as Django does with a module of settings, for who asks the clock of the wall
+    time.tzset()
     django.setup()
