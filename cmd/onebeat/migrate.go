@@ -12,7 +12,8 @@ import (
 )
 
 func migrateCommand() *cobra.Command {
-	var print bool
+	var print, apply bool
+	var remove string
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Make or upgrade the tables and triggers",
@@ -21,11 +22,24 @@ it is made if there is none, else the columns that it lacks are added, each with
 default, so that what reads and writes it today goes on working; and triggers
 that make edits known at once. What is there already stays as it is. Of another
 scheduler's tables (--catalog django or sqlalchemy) no column is added or changed:
-they get triggers alone.`,
+they get triggers alone.
+
+With --remove triggers the catalog's triggers are taken away again, with what they
+call: edits are then seen within two seconds. With --remove all those of every catalog
+go, and all of onebeat's own tables with pauses, windows, calendars and the ledger; stop
+every node first. Tables and columns that others may use stay. Without --apply it
+prints what it would do and changes nothing.`,
 		Example: `  onebeat migrate --print --database postgresql://app@localhost/app   # only show the SQL
-  onebeat migrate --database sqlite:///schedules.db`,
+  onebeat migrate --database sqlite:///schedules.db
+  onebeat migrate --catalog django --remove all --apply`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case remove != "":
+				return removeMade(cmd, remove, apply && !print)
+			case apply:
+				return usage("--apply goes with --remove: without that, migrate does what it says, and --print shows it")
+			}
 			return withStoreMade(cmd, true, func(ctx context.Context, s *store.Store, _ app.Config) error {
 				pending, err := s.Pending(ctx)
 				if err != nil {
@@ -51,8 +65,33 @@ they get triggers alone.`,
 		},
 	}
 	cmd.Flags().BoolVar(&print, "print", false, "show the SQL and change nothing")
+	cmd.Flags().StringVar(&remove, "remove", "", "take away again what migrate has made: triggers, or all")
+	cmd.Flags().BoolVar(&apply, "apply", false, "with --remove: do it")
 	settingFlags(cmd, ofDatabase)
 	return cmd
+}
+
+// removeMade takes away what migrate has made, or shows how.
+func removeMade(cmd *cobra.Command, what string, apply bool) error {
+	if what != "triggers" && what != "all" {
+		return usage("--remove is %q: say triggers or all", what)
+	}
+	return withStore(cmd, func(ctx context.Context, s *store.Store, _ app.Config) error {
+		out := cmd.OutOrStdout()
+		statements := s.Uninstalling(what == "all")
+		if !apply {
+			for _, statement := range statements {
+				fmt.Fprintln(out, statement+";")
+			}
+			fmt.Fprintf(out, "-- Nothing was changed. With --apply these %d statements are run.\n", len(statements))
+			return nil
+		}
+		if err := s.Uninstall(ctx, what == "all"); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "Done: %d statements. `onebeat migrate` makes it all again.\n", len(statements))
+		return nil
+	})
 }
 
 // forPeople leaves out the notes for the library that runs migrations.

@@ -81,26 +81,16 @@ func (s *Store) HandedBack(ctx context.Context) error {
 // entries it moved. A dry run moves none. No node may run: that and slots that are
 // claimed and not recorded are an *InputError.
 func (s *Store) HandBack(ctx context.Context, owner string, dry bool) (moved int, err error) {
-	lease, won, err := s.Acquire(ctx, owner)
-	switch {
-	case err != nil:
-		return 0, err
-	case !won:
-		return 0, &InputError{"a node runs: stop all of them first"}
-	}
-	defer func() { err = errors.Join(err, s.Release(context.WithoutCancel(ctx), lease.Term)) }()
-	open, err := s.Journal(ctx)
+	term, err := s.alone(ctx, owner)
 	if err != nil {
 		return 0, err
 	}
-	if len(open) > 0 {
-		return 0, &InputError{fmt.Sprintf("%d batches were claimed and not recorded, by a node that died: start `onebeat serve` once, and stop it", len(open))}
-	}
+	defer func() { err = errors.Join(err, s.Release(context.WithoutCancel(ctx), term)) }()
 	all, err := s.behind(ctx)
 	if err != nil || dry {
 		return len(all.ids), err
 	}
-	if err := s.handBack(ctx, lease.Term, all); err != nil {
+	if err := s.handBack(ctx, term, all); err != nil {
 		return 0, fmt.Errorf("hand back: %w", err)
 	}
 	return len(all.ids), s.FlushSources(ctx)

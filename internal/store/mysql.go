@@ -56,6 +56,7 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 		fill:     m.fill,
 		provider: func() (*goose.Provider, func(), error) { return m.provider(mysqlLock(config.DBName, "migrate")) },
 		install:  s.layout.triggers("insert", "update", "delete"),
+		drops:    dropTriggers("insert", "update", "delete"),
 		triggers: 3 + len(s.layout.children),
 		trailing: 1,
 	}

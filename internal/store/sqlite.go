@@ -67,6 +67,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 		fill:     lite.fill,
 		provider: lite.provider,
 		install:  s.layout.triggers("insert", "update", "delete"),
+		drops:    dropTriggers("insert", "update", "delete"),
 		triggers: 3 + len(s.layout.children),
 		trailing: 1,
 	}

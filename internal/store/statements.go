@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"strings"
 )
@@ -16,19 +17,25 @@ type statements map[string]string
 
 // loadStatements reads those of a dialect, and those of a layout in it.
 func loadStatements(dialect string, l *layout) statements {
+	texts := loadFolder(dialect)
+	maps.Copy(texts, loadFolder(dialect, l.name))
+	texts.removals(dialect)
+	return texts
+}
+
+// loadFolder reads those of one folder.
+func loadFolder(names ...string) statements {
 	texts := statements{}
-	for _, pattern := range []string{path.Join("sql", dialect, "*.sql"), path.Join("sql", dialect, l.name, "*.sql")} {
-		files, err := fs.Glob(sqlFiles, pattern)
+	files, err := fs.Glob(sqlFiles, path.Join("sql", path.Join(names...), "*.sql"))
+	if err != nil {
+		panic(err) // the pattern is constant
+	}
+	for _, file := range files {
+		text, err := fs.ReadFile(sqlFiles, file)
 		if err != nil {
-			panic(err) // the pattern is constant
+			panic(err) // it was just listed
 		}
-		for _, file := range files {
-			text, err := fs.ReadFile(sqlFiles, file)
-			if err != nil {
-				panic(err) // it was just listed
-			}
-			texts[strings.TrimSuffix(path.Base(file), ".sql")] = withoutHeader(string(text))
-		}
+		texts[strings.TrimSuffix(path.Base(file), ".sql")] = withoutHeader(string(text))
 	}
 	return texts
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,6 +36,8 @@ var oneSided = map[string]string{
 	"trigger_function":      "of the others a trigger holds its own statements",
 	"trigger_truncate":      "the others have no trigger for it",
 	"drop_trigger_truncate": "the others have no trigger for it",
+	"drop_function":         "of the others a trigger holds its own statements",
+	"own_drop_function":     "PostgreSQL alone keeps the ledger by days",
 }
 
 func TestDialectsHaveTheSameStatements(t *testing.T) {
@@ -46,7 +49,7 @@ func TestDialectsHaveTheSameStatements(t *testing.T) {
 		for _, some := range dialects {
 			for _, others := range dialects {
 				for name := range loadStatements(some, l) {
-					if _, ok := loadStatements(others, l)[name]; !ok && oneSided[name] == "" {
+					if _, ok := loadStatements(others, l)[name]; !ok && oneSided[path.Base(name)] == "" {
 						t.Errorf("statement %s of %s is in %s and not in %s", name, l.name, some, others)
 					}
 				}
@@ -77,8 +80,8 @@ func TestDialectsHaveTheSameStatements(t *testing.T) {
 // made are the statements that change the schema: Migrate runs them in the suite,
 // and a database prepares them only where they would succeed.
 func made(name string) bool {
-	return name == "table_create" || name == "migrate_patience" || slices.ContainsFunc([]string{"add_", "trigger_", "drop_trigger_"}, func(prefix string) bool {
-		return strings.HasPrefix(name, prefix)
+	return name == "table_create" || name == "migrate_patience" || slices.ContainsFunc([]string{"add_", "trigger_", "drop_", "own_drop"}, func(prefix string) bool {
+		return strings.HasPrefix(path.Base(name), prefix) || strings.HasPrefix(name, prefix)
 	})
 }
 

@@ -168,6 +168,7 @@ type dialect struct {
 	patience []string                                // statements before a change of the user's table
 	install  []string                                // and those that install the triggers
 	triggers int                                     // how many there are then
+	drops    func(*layout) []string                  // and those that take a layout's away, with what they call
 	trailing int                                     // columns of the statement entries after those of a row
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,13 +78,11 @@ task("one-off", crontab=nine, one_off=True)
 			t.Fatal(err)
 		}
 		columns := d.columns(t)
-		for _, drop := range statements(t, "moving.md", "DROP ") {
-			d.exec(t, drop)
+		if out, code := d.onebeat(t, "migrate", "--remove", "all", "--apply"); code != 0 {
+			t.Fatalf("migrate --remove all = %d: %s", code, out)
 		}
-		var left int
-		const ours = `SELECT (SELECT count(*) FROM pg_class WHERE relname LIKE 'onebeat%') + (SELECT count(*) FROM pg_proc WHERE proname LIKE 'onebeat%') + (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'onebeat%')`
-		if err := d.db.QueryRowContext(t.Context(), ours).Scan(&left); err != nil || left != 0 {
-			t.Errorf("%d things of onebeat's are left, %v", left, err)
+		if left := d.ours(t); len(left) > 0 {
+			t.Errorf("left of onebeat's: %v", left)
 		}
 		if diff := cmp.Diff(columns, d.columns(t)); diff != "" {
 			t.Errorf("the way back changed the tables (-before +after):\n%s", diff)
@@ -93,6 +92,89 @@ task("one-off", crontab=nine, one_off=True)
 		if tasks["grid"].Runs != 1 || tasks["one-off"].Enabled {
 			t.Errorf("the models show %+v, want what ran", tasks)
 		}
+	})
+}
+
+// ours are the names of what onebeat has made in the database.
+func (d *database) ours(t *testing.T) (names []string) {
+	t.Helper()
+	rows, err := d.db.QueryContext(t.Context(), map[string]string{
+		"PostgreSQL": `SELECT relname::text FROM pg_class WHERE relname LIKE 'onebeat%' AND relkind IN ('r', 'p', 'S')
+			UNION ALL SELECT proname::text FROM pg_proc WHERE proname LIKE 'onebeat%' UNION ALL SELECT tgname::text FROM pg_trigger WHERE tgname LIKE 'onebeat%' ORDER BY 1`,
+		"MariaDB": `SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name LIKE 'onebeat%'
+			UNION ALL SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = database() AND trigger_name LIKE 'onebeat%' ORDER BY 1`,
+		"SQLite": `SELECT name FROM sqlite_master WHERE name LIKE 'onebeat%' ORDER BY 1`,
+	}[d.kind])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// What migrate made for two catalogs in one database goes, for one or for both, and the
+// scheduler's tables stay as they were, and go on taking what its models write.
+func TestMigrateTakesAwayWhatItMade(t *testing.T) {
+	eachZoned(t, func(t *testing.T, c catalog) {
+		d := newDatabase(t, c)
+		d.python(t, schedules+`task("a", crontab=nine)`, nil)
+		migrate := func(want int, says string, args ...string) {
+			t.Helper()
+			if out, code := d.onebeat(t, append([]string{"migrate"}, args...)...); code != want || !strings.Contains(out, says) {
+				t.Fatalf("migrate %v = %d: %s; want %d and %q", args, code, out, want, says)
+			}
+		}
+		migrate(0, "Done")
+		if out, code := onebeat(t, "migrate", "--database", d.url); code != 0 {
+			t.Fatalf("migrate of the native catalog = %d: %s", code, out)
+		}
+		made, columns := d.ours(t), d.columns(t)
+
+		migrate(0, "DROP TABLE IF EXISTS onebeat_runs;\n", "--remove", "all")
+		migrate(2, "triggers or all", "--remove", "everything")
+		if diff := cmp.Diff(made, d.ours(t)); diff != "" {
+			t.Errorf("a plan changed (-before +after):\n%s", diff)
+		}
+		migrate(0, "Done", "--remove", "triggers", "--apply")
+		kept := slices.DeleteFunc(slices.Clone(made), func(name string) bool { return strings.Contains(name, "_"+c.name+"_") })
+		if diff := cmp.Diff(kept, d.ours(t)); diff != "" || len(kept) == len(made) {
+			t.Errorf("without triggers (-want +got):\n%s", diff)
+		}
+		d.python(t, `save("a", queue="other")`, nil)
+		migrate(0, "Done")
+		if diff := cmp.Diff(made, d.ours(t)); diff != "" {
+			t.Errorf("made again (-before +after):\n%s", diff)
+		}
+
+		s := d.open(t)
+		lease, won, err := s.Acquire(t.Context(), "node")
+		if err != nil || !won {
+			t.Fatalf("Acquire = %v, %v", won, err)
+		}
+		migrate(2, "a node runs", "--remove", "all", "--apply")
+		if err := s.Release(t.Context(), lease.Term); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // it may be called again
+			migrate(0, "Done", "--remove", "all", "--apply")
+			if left := d.ours(t); len(left) > 0 {
+				t.Errorf("left of onebeat's: %v", left)
+			}
+		}
+		if diff := cmp.Diff(columns, d.columns(t)); diff != "" {
+			t.Errorf("the scheduler's tables changed (-before +after):\n%s", diff)
+		}
+		d.python(t, `save("a", queue="third"); edit_cron(hour="10"); change("a", enabled=False)`, nil)
 	})
 }
 
