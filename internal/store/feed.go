@@ -103,7 +103,7 @@ const (
 // holds the lease. It ends when all were told of.
 func (s *Store) Load(ctx context.Context, apply func(context.Context, []schedule.Change) error) error {
 	w := s.newWatch(1)
-	l := &lead{ctx: ctx, watcher: loader(apply), failed: make(chan error, 1)}
+	l := &lead{ctx: ctx, term: s.term(0), watcher: loader(apply), failed: make(chan error, 1)}
 	w.leads[0] = l
 	err := w.load(ctx)
 	select {
@@ -166,12 +166,13 @@ type watch struct {
 	feed    feed
 	reading reading
 
-	seen   schedule.ByID[known]            // all rows
-	held   map[schedule.ID]*schedule.Entry // of them, see known
-	paused map[string]time.Time            // when pauses end by themselves
-	named  map[string][]string             // the calendars that rows name
-	moved  []atomic.Bool                   // sources that may have changed, in order
-	leads  map[int]*lead                   // by shard
+	seen    schedule.ByID[known]            // all rows
+	held    map[schedule.ID]*schedule.Entry // of them, see known
+	paused  map[string]time.Time            // when pauses end by themselves
+	named   map[string][]string             // the calendars that rows name
+	moved   []atomic.Bool                   // sources that may have changed, in order
+	leads   map[int]*lead                   // by shard
+	writing map[*lead]bool                  // in whose names something is about to be written down
 
 	windows      *schedule.Windows // as those who lead were told; nil as long as there are none
 	windowsPrint digest
@@ -199,7 +200,7 @@ type watch struct {
 func (s *Store) newWatch(shards int) *watch {
 	return &watch{
 		store: s, shards: shards, feed: s.newFeed(), known: make(chan struct{}),
-		held: map[schedule.ID]*schedule.Entry{}, paused: map[string]time.Time{}, leads: map[int]*lead{},
+		held: map[schedule.ID]*schedule.Entry{}, paused: map[string]time.Time{}, leads: map[int]*lead{}, writing: map[*lead]bool{},
 		named: map[string][]string{}, moved: make([]atomic.Bool, len(s.sources)),
 		pruneAt: time.Now().Add(pruneInterval),
 	}
@@ -276,7 +277,7 @@ func (w *watch) load(ctx context.Context) error {
 		return err
 	}
 	calendars := w.reading.calendars
-	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, calendars: calendars, taken: taken}
+	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken}
 	if err := w.before(ctx); err != nil {
 		return err
 	}
@@ -513,6 +514,7 @@ func (w *watch) apply(ctx context.Context) error {
 	if len(w.rows) == 0 {
 		return nil
 	}
+	clear(w.writing)
 	changes, err := w.reading.changes(ctx, w.rows)
 	if err != nil {
 		w.forget()
@@ -568,6 +570,7 @@ func (w *watch) lose(ctx context.Context, gone []schedule.Change) error {
 		return nil
 	}
 	var ids []string
+	clear(w.writing)
 	for _, change := range gone {
 		if id := string(change.ID); w.remembers(id) {
 			ids = append(ids, id)
@@ -576,7 +579,12 @@ func (w *watch) lose(ctx context.Context, gone []schedule.Change) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	err := w.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error { return tx.many(ctx, "entry_lost", ids) })
+	err := w.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
+		if err := tx.many(ctx, "entry_lost", ids); err != nil {
+			return err
+		}
+		return w.holds(ctx, tx)
+	})
 	if err != nil {
 		return fmt.Errorf("remember removed entries: %w", err)
 	}

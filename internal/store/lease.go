@@ -41,6 +41,8 @@ func (s *Store) Acquire(ctx context.Context, owner string) (schedule.Lease, bool
 	}
 	if !won {
 		s.guard.free() // for the holder to have: it tries with each renewal
+	} else {
+		s.terms.Store(s.options.Shard, lease.Term)
 	}
 	return lease, won, failpoint.Here("lease.acquire.after")
 }

@@ -95,11 +95,12 @@ func (r *Roster) Count() int { return int(r.watch.count.Load()) }
 
 // Lead tells the watcher of every entry of the shard, with run state as it is at the
 // time, then of changes as they come, until ctx ends; then it returns nil. The
-// process must hold the shard's lease. The entries of these ids come first, then those
+// process must hold the shard's lease, as it acquired it last: nothing of what it sees is
+// remembered once that term is over. The entries of these ids come first, then those
 // whose slots are near. Lead returns the watcher's error if it returns one. It waits for
 // Run.
 func (r *Roster) Lead(ctx context.Context, shard int, first []schedule.ID, watcher Watcher) error {
-	l := &lead{ctx: ctx, shard: shard, ids: texts(first), watcher: watcher, failed: make(chan error, 1), asked: map[string]bool{}}
+	l := &lead{ctx: ctx, shard: shard, term: r.watch.store.term(shard), ids: texts(first), watcher: watcher, failed: make(chan error, 1), asked: map[string]bool{}}
 	w := r.watch
 	w.mu.Lock()
 	w.coming = append(w.coming, l)
@@ -118,6 +119,7 @@ func (r *Roster) Lead(ctx context.Context, shard int, first []schedule.ID, watch
 type lead struct {
 	ctx     context.Context
 	shard   int
+	term    int64    // 0 where the process did not acquire the lease
 	ids     []string // to be told of first
 	watcher Watcher
 	failed  chan error // has room for one
@@ -235,9 +237,50 @@ func (w *watch) leading() (n int) {
 // down. The first start of all counts for the whole catalog.
 func (w *watch) remembers(id string) bool {
 	if w.reading.first.loading {
-		return w.leading() > 0
+		remembers := false
+		for shard := range w.shards {
+			if l := w.leadOn(shard); l != nil {
+				w.writing[l], remembers = true, true
+			}
+		}
+		return remembers
 	}
-	return w.leadOf(id) != nil
+	l := w.leadOf(id)
+	if l == nil {
+		return false
+	}
+	w.writing[l] = true
+	return true
+}
+
+// holds fails, and ends the lead, where the term is over of one in whose name something
+// is to be written down: a process that was frozen in between would write what is old.
+func (w *watch) holds(ctx context.Context, tx transaction) error {
+	for l := range w.writing {
+		if l.term == 0 {
+			continue
+		}
+		held := false
+		err := tx.each(ctx, "lease_check", func(scanner) error {
+			held = true
+			return nil
+		}, l.shard, l.term)
+		if err != nil {
+			return err
+		}
+		if !held {
+			l.over.Store(true)
+			return schedule.ErrLost
+		}
+	}
+	return nil
+}
+
+// term is that of the shard's lease which this process acquired last; 0 for none.
+func (s *Store) term(shard int) int64 {
+	term, _ := s.terms.Load(shard)
+	number, _ := term.(int64)
+	return number
 }
 
 // keep keeps what rows say, for when their shard is led here.

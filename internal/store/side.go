@@ -148,8 +148,9 @@ type reading struct {
 	home      string
 	first     beginning
 	calendars *calendars
-	remember  func(id string) bool // whether to write down what is seen for the first time; nil: never
-	taken     time.Time            // slots count after it, of every entry; zero: no matter
+	remember  func(id string) bool                     // whether to write down what is seen for the first time; nil: never
+	holds     func(context.Context, transaction) error // fails once another may write that down
+	taken     time.Time                                // slots count after it, of every entry; zero: no matter
 
 	ids, specs []string // to be written down
 	afters     []time.Time
@@ -171,7 +172,10 @@ func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, e
 	}
 	// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
 	err := r.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
-		return tx.many(ctx, "entry_seen", r.ids, r.specs, r.afters)
+		if err := tx.many(ctx, "entry_seen", r.ids, r.specs, r.afters); err != nil {
+			return err
+		}
+		return r.holds(ctx, tx)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("remember entries: %w", err)

@@ -29,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -113,6 +114,7 @@ type Store struct {
 	poked        atomic.Bool // since the last look
 	table        atomic.Pointer[shape]
 	memory       memory
+	terms        sync.Map // by shard, of the leases that this process acquired last
 }
 
 // A scanner is a row of an answer.

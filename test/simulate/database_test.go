@@ -308,7 +308,7 @@ func (s *session) Record(ctx context.Context, term int64, seqs []int64, runs []s
 // read tells of the entries whose version is not the one known, as they are now. A
 // spec that is seen for the first time is on record before: its slots count from when it
 // was read, which may be long ago by the time that is told of.
-func (s *session) read(ctx context.Context, known map[schedule.ID]int) (changes []schedule.Change, err error) {
+func (s *session) read(ctx context.Context, term int64, known map[schedule.ID]int) (changes []schedule.Change, err error) {
 	var rows, seen []entry
 	var at time.Time
 	var last []time.Time
@@ -332,7 +332,7 @@ func (s *session) read(ctx context.Context, known map[schedule.ID]int) (changes 
 		}
 	}
 	if len(seen) > 0 {
-		if err := s.see(ctx, seen); err != nil {
+		if err := s.see(ctx, term, seen); err != nil {
 			return nil, err
 		}
 	}
@@ -343,11 +343,14 @@ func (s *session) read(ctx context.Context, known map[schedule.ID]int) (changes 
 	return changes, nil
 }
 
-// see remembers what was seen. No term guards it.
-func (s *session) see(ctx context.Context, seen []entry) error {
+// see remembers what was seen, while the term lasts.
+func (s *session) see(ctx context.Context, term int64, seen []entry) error {
 	return s.do(ctx, "see", func(answered bool) error {
 		if !answered {
 			return nil // nothing repeats a transaction
+		}
+		if term != s.db.term {
+			return schedule.ErrLost
 		}
 		for _, e := range s.db.entries {
 			for _, row := range seen {

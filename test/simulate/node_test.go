@@ -87,7 +87,7 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	d := dispatch.New(planner, n.session, n.wire, dispatch.Options{Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2})
 	known := map[schedule.ID]int{}
 	latest := map[schedule.ID]schedule.Change{}
-	if err := n.look(hold, known, func(c schedule.Change) { latest[c.ID] = c }); err != nil {
+	if err := n.look(hold, term, known, func(c schedule.Change) { latest[c.ID] = c }); err != nil {
 		return err
 	}
 	recovering, cease := context.WithCancel(hold) // a stop does not wait for a broker that is away
@@ -104,7 +104,7 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
-	group.Go(func() error { return n.follow(working, planner, known, latest, journal, claims) })
+	group.Go(func() error { return n.follow(working, term, planner, known, latest, journal, claims) })
 	group.Go(func() error { return n.fetch(working, planner) })
 	group.Go(func() error {
 		defer done()
@@ -114,9 +114,9 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 }
 
 // look reads the table until it could.
-func (n *node) look(ctx context.Context, known map[schedule.ID]int, tell func(schedule.Change)) error {
+func (n *node) look(ctx context.Context, term int64, known map[schedule.ID]int, tell func(schedule.Change)) error {
 	for {
-		changes, err := n.session.read(ctx, known)
+		changes, err := n.session.read(ctx, term, known)
 		if err == nil {
 			for _, c := range changes {
 				tell(c)
@@ -130,7 +130,7 @@ func (n *node) look(ctx context.Context, known map[schedule.ID]int, tell func(sc
 }
 
 // follow gives the planner the entries, and then their edits as they come.
-func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[schedule.ID]int, latest map[schedule.ID]schedule.Change, journal []schedule.Claimed, claims *dispatch.Claims) error {
+func (n *node) follow(ctx context.Context, term int64, planner *plan.Planner, known map[schedule.ID]int, latest map[schedule.ID]schedule.Change, journal []schedule.Claimed, claims *dispatch.Claims) error {
 	told := map[string]bool{} // requests that recovery ends, or the planner has
 	for _, claimed := range journal {
 		for _, due := range claimed.Dues {
@@ -177,7 +177,7 @@ func (n *node) follow(ctx context.Context, planner *plan.Planner, known map[sche
 		if rest(ctx, 300*time.Millisecond); ctx.Err() != nil {
 			return nil
 		}
-		if err := n.look(ctx, known, add); err != nil {
+		if err := n.look(ctx, term, known, add); err != nil {
 			return nil
 		}
 	}

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -21,6 +23,33 @@ func stand(t testing.TB, s *store.Store, shards int) *store.Roster {
 		t.Fatalf("the roster did not read the catalog within %v", bound)
 	}
 	return roster
+}
+
+// Once its term is over a node remembers nothing of what it sees: it may have been frozen
+// between reading a row and writing down what it saw, which another has seen since.
+func testAnOldTermRemembersNothing(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	insert(t, db, shape, 0, line{})
+	insert(t, db, shape, 1, line{})
+	s := open(t, db, store.Options{})
+	acquire(t, s)
+	load(t, s)
+	db.Exec(t, "UPDATE onebeat_leases SET term = term + 1")
+	remembered := func() string {
+		return strings.Join(db.Query(t, "SELECT entry_id || ' ' || spec FROM onebeat_entries ORDER BY entry_id"), "; ")
+	}
+	was := remembered()
+	db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = '@every 3s' WHERE id = '"+string(id(0))+"'")
+	insert(t, db, shape, 2, line{})
+	err := s.Load(t.Context(), func(context.Context, []schedule.Change) error { return nil })
+	if !errors.Is(err, schedule.ErrLost) {
+		t.Errorf("Load under a term that is over = %v, want %v", err, schedule.ErrLost)
+	}
+	if got := remembered(); got != was {
+		t.Errorf("remembered are %s\nwant %s", got, was)
+	}
 }
 
 // A node that stands by leaves no trace, whatever it sees; the first that leads starts

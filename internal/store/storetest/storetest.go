@@ -84,6 +84,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"an emptied table is seen", testEmptied},
 		{"a watcher goes on after its connections died", testReconnect},
 		{"requests are told of", testRequests},
+		{"an old term remembers nothing", testAnOldTermRemembersNothing},
 		{"a node that stands by writes nothing", testStandbyWritesNothing},
 		{"a node that stood by knows what another did", func(t *testing.T, db Database) { testStandbyKnowsWhatAnotherDid(t, db, 0) }},
 		{"a node that stood by knows what another did, and it holds hardly a definition", func(t *testing.T, db Database) { testStandbyKnowsWhatAnotherDid(t, db, 1) }},
