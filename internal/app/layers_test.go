@@ -39,7 +39,7 @@ var layers = map[string]string{
 	"internal/broker/brokertest": "celery failpoint broker",
 
 	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring
-	"internal/measure": "app store broker",
+	"internal/measure": "app store broker schedule celery",
 	"cmd/onebeat":      "app measure schedule celery store broker web audit forecast celeryapp daysoff shadow",
 }
 
