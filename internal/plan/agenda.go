@@ -48,12 +48,18 @@ func (it *item) handed() int64 {
 
 // An agenda holds items by their next slot, earliest first: a heap of four
 // children a node, which moves an item in half the steps of a binary one and
-// keeps siblings in a cache line (measured: 296 ns against container/heap's
-// 387 ns to put the first of a million last).
+// keeps siblings in a cache line. A slot stands beside the pointer to its item, for with a
+// million of them each look at another item waits for memory.
 //
 // It has no clock and no lock: the planner's goroutine owns it.
 type agenda struct {
-	heap []*item
+	heap []place
+}
+
+// A place is where an item stands.
+type place struct {
+	next int64 // the item's
+	item *item
 }
 
 // first returns the item that is due first, or nil.
@@ -61,7 +67,7 @@ func (a *agenda) first() *item {
 	if len(a.heap) == 0 {
 		return nil
 	}
-	return a.heap[0]
+	return a.heap[0].item
 }
 
 // set puts it where its slot at next belongs; the zero Time takes it out.
@@ -73,8 +79,9 @@ func (a *agenda) set(it *item, next time.Time) {
 	it.next = next.UnixMicro()
 	if it.at == absent {
 		it.at = int32(len(a.heap))
-		a.heap = append(a.heap, it)
+		a.heap = append(a.heap, place{})
 	}
+	a.heap[it.at] = place{it.next, it}
 	a.up(int(it.at))
 	a.down(int(it.at))
 }
@@ -88,14 +95,14 @@ func (a *agenda) remove(it *item) {
 	it.at = absent
 	last := len(a.heap) - 1
 	moved := a.heap[last]
-	a.heap[last] = nil
+	a.heap[last] = place{}
 	a.heap = a.heap[:last]
 	if i == last {
 		return
 	}
-	a.heap[i], moved.at = moved, int32(i)
+	a.heap[i], moved.item.at = moved, int32(i)
 	a.up(i)
-	a.down(int(moved.at))
+	a.down(int(moved.item.at))
 }
 
 // overdue counts the items whose slot is at or before t. It looks at no more
@@ -116,21 +123,20 @@ func (a *agenda) overdue(t int64) int {
 }
 
 func (a *agenda) up(i int) {
-	it := a.heap[i]
+	moved := a.heap[i]
 	for i > 0 {
 		parent := (i - 1) / 4
-		if a.heap[parent].next <= it.next {
+		if a.heap[parent].next <= moved.next {
 			break
 		}
-		a.heap[i] = a.heap[parent]
-		a.heap[i].at = int32(i)
+		a.put(i, a.heap[parent])
 		i = parent
 	}
-	a.heap[i], it.at = it, int32(i)
+	a.put(i, moved)
 }
 
 func (a *agenda) down(i int) {
-	it := a.heap[i]
+	moved := a.heap[i]
 	for {
 		least := 4*i + 1
 		if least >= len(a.heap) {
@@ -141,12 +147,15 @@ func (a *agenda) down(i int) {
 				least = c
 			}
 		}
-		if it.next <= a.heap[least].next {
+		if moved.next <= a.heap[least].next {
 			break
 		}
-		a.heap[i] = a.heap[least]
-		a.heap[i].at = int32(i)
+		a.put(i, a.heap[least])
 		i = least
 	}
-	a.heap[i], it.at = it, int32(i)
+	a.put(i, moved)
+}
+
+func (a *agenda) put(i int, p place) {
+	a.heap[i], p.item.at = p, int32(i)
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -54,6 +55,25 @@ func BenchmarkAgendaMovesTheFirstOfAMillion(b *testing.B) {
 	var a agenda
 	for i := range 1_000_000 {
 		a.set(&item{at: absent}, time.UnixMicro(int64(i)))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		first := a.first()
+		a.set(first, time.UnixMicro(first.next+1_000_000))
+	}
+}
+
+// All slots of a herd are at one instant, and its entries lie anywhere in memory: each
+// goes from the first place to one of the last.
+func BenchmarkAgendaMovesAHerdOfAMillion(b *testing.B) {
+	const entries = 1_000_000
+	items := make([]*item, entries)
+	for i := range items {
+		items[i] = &item{at: absent}
+	}
+	var a agenda
+	for _, i := range rand.New(rand.NewPCG(1, 1)).Perm(entries) {
+		a.set(items[i], time.UnixMicro(1))
 	}
 	b.ReportAllocs()
 	for b.Loop() {
