@@ -113,7 +113,11 @@ func (c *Claims) learn(mark celery.Mark, reasons map[int64]map[int]string, again
 			if known {
 				base = i + 1
 			}
-			replaced := again[claimed.Seq][i] || known && reasons[claimed.Seq][i] == schedule.ReasonReplaced
+			replaced := again[claimed.Seq][i]
+			if !replaced && known && reasons[claimed.Seq][i] == schedule.ReasonReplaced {
+				replaced = true
+				delete(c.through, claim{due.Entry, due.Slot.UnixMicro()}) // nobody has claimed it again
+			}
 			maybe := known || i-base < beyond && !due.Slot.After(now)
 			if through := last(due); due.Request == "" && maybe && !replaced && through.After(c.ended[due.Entry]) {
 				c.ended[due.Entry] = through
@@ -127,8 +131,8 @@ func (c *Claims) learn(mark celery.Mark, reasons map[int64]map[int]string, again
 
 // Settled returns from when on e is to be planned, and the slots before then that it
 // owes all the same: recovery ends the others between e.After and then. A slot that
-// the journal does not name, before others that it does and that nobody may have sent, had
-// been withdrawn by an edit: it and those after it are planned anew.
+// was withdrawn by an edit and not claimed again is planned anew, and so is one that the
+// journal does not name any more, with those after it that nobody may have sent.
 func (c *Claims) Settled(e *schedule.Entry) (from time.Time, owed []time.Time) {
 	from = e.After
 	ended := c.ended[e.ID]
