@@ -190,6 +190,13 @@ func (f *follower) Apply(ctx context.Context, changes []schedule.Change) error {
 	return f.planner.Apply(ctx, changes)
 }
 
+// end takes what it counted out of the metrics; nothing is told to it any more.
+func (f *follower) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.metrics.badRows.Sub(float64(len(f.bad)))
+}
+
 // Loaded implements store.Watcher.
 func (f *follower) Loaded() {
 	f.mu.Lock()
@@ -236,6 +243,7 @@ func (f *follower) submit(ctx context.Context, requests []store.Request) error {
 // tell logs and counts changes: a bad row once, until it changes.
 func (f *follower) tell(changes []schedule.Change) {
 	var active, ended, bad int
+	was := len(f.bad)
 	for _, change := range changes {
 		if change.Windows != nil {
 			f.log.Info("windows changed")
@@ -263,7 +271,7 @@ func (f *follower) tell(changes []schedule.Change) {
 	if !f.full {
 		f.active += active
 	}
-	f.metrics.badRows.Set(float64(len(f.bad)))
+	f.metrics.badRows.Add(float64(len(f.bad) - was))
 	if f.full && active+ended+bad > 0 {
 		f.metrics.reloads.Inc()
 		f.log.Info("entries changed", "changed", active, "ended", ended, "bad", bad)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/onebeat/onebeat/internal/audit"
-	"github.com/onebeat/onebeat/internal/plan"
 	"github.com/onebeat/onebeat/internal/web"
 )
 
@@ -22,10 +22,13 @@ const loading = 8 * time.Second
 
 // Health implements web.Node.
 func (n *node) Health(ctx context.Context) web.Health {
-	n.mu.Lock()
-	open, term, planner, loaded := n.open, n.term, n.planner, n.loaded
-	n.mu.Unlock()
-	health := web.Health{OK: true, Node: n.name, Leader: term != 0, Term: term}
+	shards, led := n.opened(), n.led()
+	health := web.Health{OK: true, Node: n.name, Leader: len(led) > 0, Term: highest(led)}
+	if len(shards) > 1 {
+		for _, s := range led {
+			health.Shards = append(health.Shards, s.number)
+		}
+	}
 	add := func(name string, err error, detail string) {
 		if err != nil {
 			detail = err.Error()
@@ -33,23 +36,54 @@ func (n *node) Health(ctx context.Context) web.Health {
 		}
 		health.Checks = append(health.Checks, web.Check{Name: name, OK: err == nil, Detail: detail})
 	}
-	if !open {
+	if len(shards) == 0 {
 		add("database", errors.New("not reached yet; the log says why"), "")
 		return health
 	}
-	_, err := n.store.LastSeq(ctx)
+	_, err := shards[0].store.LastSeq(ctx)
 	add("database", err, "")
-	add("broker", n.broker.Ping(ctx), n.dispatching.Forgotten())
-	switch {
-	case planner == nil:
+	add("broker", shards[0].broker.Ping(ctx), forgotten(shards))
+	if len(led) == 0 {
 		add("dispatch", nil, n.stands())
-	case !loaded:
-		add("dispatch", n.loads(), "loading entries")
-	default:
-		add("dispatch", n.moves(ctx, planner), "")
+		return health
+	}
+	var faults []error
+	loads := ""
+	for _, s := range led {
+		now := s.now()
+		err := s.moves(ctx, now)
+		if err != nil && len(shards) > 1 {
+			err = fmt.Errorf("shard %d: %w", s.number, err)
+		}
+		faults = append(faults, err)
+		if !now.loaded {
+			loads = "loading entries"
+		}
+	}
+	add("dispatch", errors.Join(faults...), loads)
+	if led[0].number == 0 && led[0].now().loaded { // who audits
 		add("audit", nil, audited(n.scanner.State()))
 	}
 	return health
+}
+
+// highest is the highest term that this node holds, 0 for none.
+func highest(led []*shard) (term int64) {
+	for _, s := range led {
+		term = max(term, s.now().term)
+	}
+	return term
+}
+
+// forgotten tells people of what brokers that came back with older data have lost.
+func forgotten(shards []*shard) string {
+	var notes []string
+	for _, s := range shards {
+		if note := s.dispatching.Forgotten(); note != "" {
+			notes = append(notes, note)
+		}
+	}
+	return strings.Join(notes, "; ")
 }
 
 // stands says in words how far a node is that waits for the lease.
@@ -87,30 +121,30 @@ func audited(state audit.State) string {
 	return text
 }
 
-// loads returns an error when a term takes too long to begin.
-func (n *node) loads() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if since := time.Since(n.since); since > loading {
-		return fmt.Errorf("entries are not loaded after %v; the log says why", since.Round(time.Second))
+// moves returns an error when a term takes too long to begin, or the dispatch loop
+// stands still.
+func (s *shard) moves(ctx context.Context, now reign) error {
+	if now.term == 0 {
+		return nil // its term has just ended
 	}
-	return nil
-}
-
-// moves returns an error when the dispatch loop stands still.
-func (n *node) moves(ctx context.Context, planner *plan.Planner) error {
-	if idle := planner.Idle(); idle > stall {
+	if !now.loaded {
+		if since := time.Since(now.since); since > loading {
+			return fmt.Errorf("entries are not loaded after %v; the log says why", since.Round(time.Second))
+		}
+		return nil
+	}
+	if idle := now.planner.Idle(); idle > stall {
 		return fmt.Errorf("the planner has not moved for %v", idle.Round(time.Second))
 	}
-	if stalled := n.dispatching.Stalled(); stalled > stall {
+	if stalled := s.dispatching.Stalled(); stalled > stall {
 		return fmt.Errorf("claimed slots have been waiting for %v", stalled.Round(time.Second))
 	}
-	state, err := planner.State(ctx)
+	state, err := now.planner.State(ctx)
 	if err != nil {
 		return fmt.Errorf("the planner does not answer: %w", err)
 	}
 	if state.Overdue > 0 && !state.Next.IsZero() {
-		if late := n.clock.Now().Sub(state.Next); late > stall {
+		if late := s.node.clock.Now().Sub(state.Next); late > stall {
 			return fmt.Errorf("%d slots are due and not claimed, the first for %v", state.Overdue, late.Round(time.Second))
 		}
 	}
@@ -119,15 +153,13 @@ func (n *node) moves(ctx context.Context, planner *plan.Planner) error {
 
 // Ready implements web.Node.
 func (n *node) Ready() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch {
-	case !n.open:
-		return false
-	case n.term != 0:
-		return n.loaded
+	shards, led := n.opened(), n.led()
+	for _, s := range led {
+		if now := s.now(); now.term != 0 && !now.loaded {
+			return false
+		}
 	}
-	return n.known()
+	return len(led) > 0 || len(shards) > 0 && n.known()
 }
 
 // metrics are what the node tells of itself, beside dispatching.
@@ -139,7 +171,7 @@ type metrics struct {
 	reloadErrors  prometheus.Counter
 	droppedEvents prometheus.Counter
 
-	entries, due, leader, term, age *prometheus.Desc
+	entries, due, leader, shards, term, age *prometheus.Desc
 
 	audited, auditBehind, auditSkipped *prometheus.Desc
 	found                              map[audit.Kind]*prometheus.Desc
@@ -171,8 +203,9 @@ func newMetrics(n *node) *metrics {
 		droppedEvents: counter("onebeat_events_dropped_total", "Task-sent events that were given up."),
 		entries:       prometheus.NewDesc("onebeat_entries", "Entries that are planned.", nil, nil),
 		due:           prometheus.NewDesc("onebeat_due_backlog", "Slots that have come and are not claimed.", nil, nil),
-		leader:        prometheus.NewDesc("onebeat_leader", "1 while this node holds the lease.", nil, nil),
-		term:          prometheus.NewDesc("onebeat_term", "The term of the lease that this node holds; 0 for none.", nil, nil),
+		leader:        prometheus.NewDesc("onebeat_leader", "1 while this node holds a lease.", nil, nil),
+		shards:        prometheus.NewDesc("onebeat_shards", "Shards whose leases this node holds.", nil, nil),
+		term:          prometheus.NewDesc("onebeat_term", "The highest term of the leases that this node holds; 0 for none.", nil, nil),
 		age:           prometheus.NewDesc("onebeat_last_dispatch_age_seconds", "Time since the last acknowledged message; since the start while there is none.", nil, nil),
 	}
 }
@@ -189,19 +222,24 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value)
 	}
 	n := m.node
-	n.mu.Lock()
-	term, planner := n.term, n.planner
-	n.mu.Unlock()
-	var state plan.State
-	if planner != nil {
+	led := n.led()
+	entries, overdue := 0, 0
+	for _, s := range led {
+		planner := s.now().planner
+		if planner == nil {
+			continue
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		state, _ = planner.State(ctx) // a planner that does not answer shows in health
+		state, _ := planner.State(ctx) // a planner that does not answer shows in health
 		cancel()
+		entries += state.Entries
+		overdue += state.Overdue
 	}
-	gauge(m.entries, float64(state.Entries))
-	gauge(m.due, float64(state.Overdue))
-	gauge(m.leader, float64(min(term, 1)))
-	gauge(m.term, float64(term))
+	gauge(m.entries, float64(entries))
+	gauge(m.due, float64(overdue))
+	gauge(m.leader, float64(min(len(led), 1)))
+	gauge(m.shards, float64(len(led)))
+	gauge(m.term, float64(highest(led)))
 	since := n.dispatching.LastSent()
 	if since.IsZero() {
 		since = n.clock.started

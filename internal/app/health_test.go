@@ -61,29 +61,29 @@ func TestAStallIsSeenWithinTenSeconds(t *testing.T) {
 		name string
 		want string // the reason; empty for none
 		// run starts what moves until ctx ends, and waits for nothing.
-		run func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner)
+		run func(ctx context.Context, t *testing.T, s *shard, planner *plan.Planner)
 	}{
-		{"all moves", "", func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner) {
+		{"all moves", "", func(ctx context.Context, t *testing.T, s *shard, planner *plan.Planner) {
 			go planner.Run(ctx)
-			dispatcher(n, planner, func() stuck { s := stuck{make(chan struct{})}; close(s.free); return s }()).start(ctx)
+			dispatcher(s, planner, func() stuck { s := stuck{make(chan struct{})}; close(s.free); return s }()).start(ctx)
 			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: minutely(t, "1")}}); err != nil {
 				t.Error(err)
 			}
 		}},
-		{"nothing is due", "", func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner) {
+		{"nothing is due", "", func(ctx context.Context, t *testing.T, s *shard, planner *plan.Planner) {
 			go planner.Run(ctx)
-			dispatcher(n, planner, stuck{make(chan struct{})}).start(ctx)
+			dispatcher(s, planner, stuck{make(chan struct{})}).start(ctx)
 		}},
-		{"the planner's loop has ended", "the planner has not moved for", func(context.Context, *testing.T, *node, *plan.Planner) {}},
-		{"nobody pulls", "slots are due and not claimed", func(ctx context.Context, t *testing.T, _ *node, planner *plan.Planner) {
+		{"the planner's loop has ended", "the planner has not moved for", func(context.Context, *testing.T, *shard, *plan.Planner) {}},
+		{"nobody pulls", "slots are due and not claimed", func(ctx context.Context, t *testing.T, _ *shard, planner *plan.Planner) {
 			go planner.Run(ctx)
 			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: minutely(t, "1")}}); err != nil {
 				t.Error(err)
 			}
 		}},
-		{"the broker does not answer", "claimed slots have been waiting for", func(ctx context.Context, t *testing.T, n *node, planner *plan.Planner) {
+		{"the broker does not answer", "claimed slots have been waiting for", func(ctx context.Context, t *testing.T, s *shard, planner *plan.Planner) {
 			go planner.Run(ctx)
-			dispatcher(n, planner, stuck{make(chan struct{})}).start(ctx)
+			dispatcher(s, planner, stuck{make(chan struct{})}).start(ctx)
 			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: minutely(t, "1")}}); err != nil {
 				t.Error(err)
 			}
@@ -92,14 +92,16 @@ func TestAStallIsSeenWithinTenSeconds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := slog.New(slog.DiscardHandler)
-				n := &node{log: log, clock: newClock(log), dispatching: dispatch.NewMetrics()}
-				planner := plan.New(plan.Options{Now: n.clock.Now})
+				s := bareShard(log)
+				planner := plan.New(plan.Options{Now: s.node.clock.Now})
+				s.leads(1, planner)
+				s.ready()
 				ctx, cancel := context.WithCancel(t.Context())
-				tt.run(ctx, t, n, planner)
+				tt.run(ctx, t, s, planner)
 
 				time.Sleep(70 * time.Second) // the first slot came after a minute
 				asking, done := context.WithTimeout(ctx, 3*time.Second)
-				err := n.moves(asking, planner)
+				err := s.moves(asking, s.now())
 				done()
 				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 					t.Errorf("10 s after the first slot: %v, want %q", err, tt.want)
@@ -111,11 +113,19 @@ func TestAStallIsSeenWithinTenSeconds(t *testing.T) {
 	}
 }
 
+// bareShard is the one shard of a node that has a clock and metrics and nothing else.
+func bareShard(log *slog.Logger) *shard {
+	n := &node{log: log, clock: newClock(log), dispatching: dispatch.NewMetrics()}
+	s := &shard{node: n, log: log, dispatching: n.dispatching.Beside()}
+	n.shards = []*shard{s}
+	return s
+}
+
 // A dispatching is a dispatcher that can be started.
 type dispatching struct{ *dispatch.Dispatcher }
 
-func dispatcher(n *node, planner *plan.Planner, s stuck) dispatching {
-	return dispatching{dispatch.New(planner, s, s, dispatch.Options{Now: n.clock.Now, Logger: n.log, Metrics: n.dispatching})}
+func dispatcher(s *shard, planner *plan.Planner, by stuck) dispatching {
+	return dispatching{dispatch.New(planner, by, by, dispatch.Options{Now: s.node.clock.Now, Logger: s.log, Metrics: s.dispatching})}
 }
 
 func (d dispatching) start(ctx context.Context) { go d.Run(ctx, ctx, 1, 0) }
@@ -123,14 +133,14 @@ func (d dispatching) start(ctx context.Context) { go d.Run(ctx, ctx, 1, 0) }
 // A term whose entries are not read is no healthy one for ever.
 func TestEntriesThatDoNotLoadAreSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &node{}
-		n.leads(1, nil)
+		s := bareShard(slog.New(slog.DiscardHandler))
+		s.leads(1, nil)
 		time.Sleep(5 * time.Second)
-		if err := n.loads(); err != nil {
+		if err := s.moves(t.Context(), s.now()); err != nil {
 			t.Errorf("after 5 s: %v; many entries may take as long", err)
 		}
 		time.Sleep(5 * time.Second)
-		if err := n.loads(); err == nil || !strings.Contains(err.Error(), "entries are not loaded after 10s") {
+		if err := s.moves(t.Context(), s.now()); err == nil || !strings.Contains(err.Error(), "entries are not loaded after 10s") {
 			t.Errorf("after 10 s: %v", err)
 		}
 	})

@@ -3,17 +3,14 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,8 +20,6 @@ import (
 	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/dispatch"
-	"github.com/onebeat/onebeat/internal/lease"
-	"github.com/onebeat/onebeat/internal/plan"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 	"github.com/onebeat/onebeat/internal/web"
@@ -38,25 +33,18 @@ type node struct {
 	clock  *clock
 	celery *celery.Config
 	store  *store.Store
-	broker broker.Broker
 
-	keeper    keeper             // the store, but for a trace
-	publisher dispatch.Publisher // the broker, but for a trace
-
-	dispatching *dispatch.Metrics
+	dispatching *dispatch.Metrics // of all shards
 	metrics     *metrics
 	garbage     collector
-	asked       atomic.Int64 // how often the lease was asked for or renewed
 	exit        func(code int)
-	roster      *store.Roster // once the database has answered, as what follows
-	scanner     *audit.Scanner
 
-	mu      sync.Mutex
-	open    bool          // the database has answered
-	term    int64         // of the lease that is held; 0 while waiting
-	since   time.Time     // when that term began
-	planner *plan.Planner // of that term
-	loaded  bool          // that planner has its entries
+	// Once the database has answered:
+	roster  *store.Roster
+	scanner *audit.Scanner
+	shards  []*shard
+
+	mu sync.Mutex
 }
 
 // Run is the daemon: it serves until ctx ends, and then returns nil once what it
@@ -93,7 +81,11 @@ func Run(ctx context.Context, config Config, log *slog.Logger) error {
 			return err
 		}
 		defer n.store.Close()
-		defer func() { _ = n.broker.Close() }()
+		defer func() {
+			for _, s := range n.shards {
+				_ = s.broker.Close()
+			}
+		}()
 		if err := n.takeOver(ctx); err != nil || ctx.Err() != nil {
 			return err
 		}
@@ -135,27 +127,25 @@ func (n *node) connect(ctx context.Context) error {
 			return nil
 		}
 	}
-	var err error
-	n.broker, err = OpenBroker(n.config, broker.Options{
-		Installation: n.store.Installation(),
-		Declare:      n.config.Bool("declare"),
-		Node:         n.celery.Origin,
-		Logger:       n.log,
-		Dropped:      func(events int) { n.metrics.droppedEvents.Add(float64(events)) },
-	})
+	trace, err := openTrace(n.name)
 	if err != nil {
 		return err
 	}
-	if n.keeper, n.publisher, err = traced(n.name, n.store, n.broker); err != nil {
-		return err
+	var shards []*shard
+	for number := range n.config.Int("shards") {
+		s, err := n.shard(number, trace)
+		if err != nil {
+			return err
+		}
+		shards = append(shards, s)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.scanner = audit.NewScanner(n.store, audit.ScannerOptions{
 		Options: audit.Options{Exceptions: n.config.String("ledger") == store.LedgerExceptions}, Now: n.clock.Now, Logger: n.log,
 	})
-	n.roster = n.store.Roster(1)
-	n.open = true
+	n.roster = n.store.Roster()
+	n.shards = shards
 	return nil
 }
 
@@ -245,6 +235,7 @@ func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, 
 		return nil, err
 	}
 	return store.Open(ctx, config.String("database"), store.Options{
+		Shards:   config.Int("shards"),
 		Node:     NodeName(config),
 		Zone:     config.String("zone"),
 		Catalog:  table,
@@ -320,7 +311,11 @@ func (n *node) work(ctx context.Context) error {
 	group.Go(func() error { return n.watch(watching) })
 	group.Go(func() error { return n.stand(watching) })
 	group.Go(func() error { return n.watchOver(watching) })
-	err := n.take(ctx)
+	leading, ctx := errgroup.WithContext(ctx)
+	for _, s := range n.shards {
+		leading.Go(func() error { return s.take(ctx) })
+	}
+	err := leading.Wait()
 	stop()
 	return errors.Join(err, group.Wait())
 }
@@ -352,130 +347,11 @@ func (n *node) stand(ctx context.Context) error {
 		return nil
 	case <-n.roster.Known():
 	}
-	n.mu.Lock()
-	waits := n.term == 0
-	n.mu.Unlock()
-	if waits {
+	if len(n.led()) == 0 {
 		n.log.Info("standing by with the catalog loaded", "entries", n.roster.Count())
 	}
 	n.garbage.loaded()
 	return nil
-}
-
-// take leads whenever the lease comes to this node, until ctx ends.
-func (n *node) take(ctx context.Context) error {
-	for {
-		opts := lease.Options{Logger: n.log, Clock: n.clock.Set, Beat: func() { n.asked.Add(1) }}
-		err := lease.Keep(ctx, n.keeper, n.name, opts, func(hold context.Context, term int64) error { return n.lead(ctx, hold, term) })
-		if ctx.Err() != nil {
-			return nil
-		}
-		if errors.Is(err, errBehind) {
-			return err
-		}
-		if err != nil && !errors.Is(err, schedule.ErrLost) {
-			n.log.Error("dispatching has stopped; beginning again", "err", err)
-		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// held is how many definitions of entries are held in memory that are not due soon:
-// 40 MB or so. A catalog of so many entries costs no reads before its slots.
-const held = 100_000
-
-// lead plans and dispatches for one term.
-func (n *node) lead(ctx, hold context.Context, term int64) error {
-	defer n.broker.Release()
-	planner := plan.New(plan.Options{Lead: n.config.Length("lead"), Now: n.clock.Now, Logger: n.log, Keep: held})
-	n.leads(term, planner)
-	defer n.leads(0, nil)
-
-	if err := n.lock(ctx, hold); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	defer func() {
-		if ctx.Err() != nil { // a clean stop
-			n.unlock()
-		}
-	}()
-	if err := n.store.NoteLedger(hold); err != nil {
-		return err
-	}
-	journal, err := n.store.Journal(hold)
-	if err != nil {
-		return err
-	}
-	seq, err := n.store.LastSeq(hold)
-	if err != nil {
-		return err
-	}
-	sentSince := n.store.SentSince
-	if n.config.String("ledger") != store.LedgerAll {
-		sentSince = nil // what was sent has no row
-	}
-	follower := newFollower(planner, journal, n.metrics, &n.garbage, n.log)
-	dispatcher := dispatch.New(planner, n.keeper, n.publisher, dispatch.Options{
-		Installation: n.store.Installation(),
-		Node:         n.name,
-		Batch:        cmp.Or(n.config.Int("batch"), broker.Batch(n.broker)),
-		Drain:        n.config.Length("drain"),
-		Events:       n.celery.SendSentEvent,
-		SentSince:    sentSince,
-		Resend:       n.config.String("broker-loss") == "resend",
-		Limits:       follower.limits,
-		Now:          n.clock.Now,
-		Logger:       n.log,
-		Metrics:      n.dispatching,
-	})
-	group, working := errgroup.WithContext(hold)
-	working, done := context.WithCancel(working)
-	group.Go(func() error { return planner.Run(working) })
-	group.Go(func() error { return n.tendLedger(working) })
-	group.Go(func() error { return n.prolong(working) })
-	group.Go(func() error { return n.roster.Lead(working, 0, slices.Collect(maps.Keys(follower.named)), follower) })
-	group.Go(func() error { return follower.fetch(working, n.roster) })
-	group.Go(func() error {
-		defer done()
-		if len(journal) > 0 && !wait(ctx, working, follower.ready) { // what was claimed is ended from the entries as they are now
-			return context.Cause(hold)
-		}
-		// A stop need not wait for a broker that is away: what is not recovered
-		// stays in the journal.
-		recovering, stop := context.WithCancel(working)
-		defer stop()
-		defer context.AfterFunc(ctx, stop)()
-		present := func(id schedule.ID) schedule.Change { return follower.present(recovering, n.roster, id) }
-		seq, err := dispatcher.Recover(recovering, term, seq, follower.claims, present)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if errors.Is(err, celery.ErrFenced) {
-			return n.behind(working, term)
-		}
-		if err != nil {
-			return err
-		}
-		if err := follower.begin(working); err != nil {
-			return err
-		}
-		group.Go(func() error {
-			if !wait(ctx, working, follower.loaded) {
-				return nil
-			}
-			n.ready()
-			return n.scanner.Run(working)
-		})
-		return dispatcher.Run(ctx, working, term, seq)
-	})
-	return group.Wait()
 }
 
 // tendInterval is the time between looks at what of the ledger is old.
@@ -500,31 +376,4 @@ func (n *node) tendLedger(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// errBehind says that the broker knows higher terms than the database gives: nothing
-// could ever be sent.
-var errBehind = errors.New("another database publishes for this installation, or this one was restored from a backup: the broker has seen a higher term")
-
-// behind says why the broker refuses a term: another node has a higher one by now, or
-// the database that gave it is not the one that the broker was last used with.
-func (n *node) behind(ctx context.Context, term int64) error {
-	if _, err := n.store.Renew(ctx, term); err != nil {
-		return schedule.ErrLost
-	}
-	return &RefusedError{fmt.Errorf("%w than %d for installation %s; if this database is a copy, run `DELETE FROM onebeat_meta WHERE key = 'installation'` in it; if it was restored, delete what %s keeps for that installation (docs/guarantees.md, The fence)",
-		errBehind, term, n.store.Installation(), n.broker)}
-}
-
-// leads notes that this node holds the lease of term, or none.
-func (n *node) leads(term int64, planner *plan.Planner) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.term, n.planner, n.since, n.loaded = term, planner, time.Now(), false
-}
-
-func (n *node) ready() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.loaded = true
 }

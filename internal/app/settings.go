@@ -61,6 +61,7 @@ var Settings = []Setting{
 	{Name: "declare", Kind: "bool", Default: "false", Serve: true, Help: "RabbitMQ, SQS: make a queue that is missing, as Celery would", check: boolean},
 	{Name: "lead", Kind: "length", Default: "250ms", Serve: true, Help: "how long before its slot an entry is claimed", check: length(10*time.Millisecond, time.Minute)},
 	{Name: "lease", Kind: "length", Default: "4s", Serve: true, Help: "how long a node that is frozen or cut off keeps the others waiting", check: length(time.Second, 10*time.Minute)},
+	{Name: "shards", Kind: "number", Default: "1", Serve: true, Help: "how many parts entries are shared out in among the nodes; the same for all nodes", check: count(1, 256)},
 	{Name: "clock-skew", Kind: "length", Default: "10s", Serve: true, Help: "how far this machine's clock may be from the database's for a node to start; it then goes by the database's", check: length(time.Second, 24*time.Hour)},
 	{Name: "drain", Kind: "length", Default: "10s", Serve: true, Help: "how long a stop waits for what was claimed to go out", check: length(0, 10*time.Minute)},
 	{Name: "batch", Kind: "number", Default: "0", Serve: true, Help: "the most slots that are claimed and sent together; 0 for what suits the broker: 8000 with RabbitMQ, 1000 with others", check: count(0, 10_000)},

@@ -27,18 +27,17 @@ type keeper interface {
 	dispatch.Ledger
 }
 
-// traced puts the tracer between, if one is asked for.
-func traced(node string, s *store.Store, b broker.Broker) (keeper, dispatch.Publisher, error) {
+// openTrace returns the tracer that is asked for, nil if none is.
+func openTrace(node string) (*tracer, error) {
 	path := os.Getenv(TraceEnv)
 	if path == "" {
-		return s, b, nil
+		return nil, nil
 	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	t := &tracer{node: node, file: file}
-	return tracedStore{s, t}, tracedBroker{b, t}, nil
+	return &tracer{node: node, file: file}, nil
 }
 
 // A tracer appends lines to a file that several processes share.
@@ -96,20 +95,20 @@ func (t *tracer) step(call TraceLine, do func() (TraceLine, error)) error {
 	return err
 }
 
-type tracedStore struct {
-	*store.Store
+type tracedShard struct {
+	*store.Shard
 	trace *tracer
 }
 
-func (s tracedStore) Acquire(ctx context.Context, owner string) (l schedule.Lease, ok bool, err error) {
+func (s tracedShard) Acquire(ctx context.Context, owner string) (l schedule.Lease, ok bool, err error) {
 	err = s.trace.step(TraceLine{Op: "acquire"}, func() (TraceLine, error) {
-		l, ok, err = s.Store.Acquire(ctx, owner)
+		l, ok, err = s.Shard.Acquire(ctx, owner)
 		return TraceLine{Term: l.Term, Lost: !ok}, err
 	})
 	return l, ok, err
 }
 
-func (s tracedStore) Claim(ctx context.Context, batch schedule.Batch) error {
+func (s tracedShard) Claim(ctx context.Context, batch schedule.Batch) error {
 	call := TraceLine{Op: "claim", Term: batch.Term, Seq: batch.Seq}
 	for _, due := range batch.Dues {
 		d := TraceDue{Entry: due.Entry.ID, Slot: due.Slot.UnixMicro()}
@@ -118,12 +117,12 @@ func (s tracedStore) Claim(ctx context.Context, batch schedule.Batch) error {
 		}
 		call.Dues = append(call.Dues, d)
 	}
-	return s.trace.step(call, func() (TraceLine, error) { return TraceLine{}, s.Store.Claim(ctx, batch) })
+	return s.trace.step(call, func() (TraceLine, error) { return TraceLine{}, s.Shard.Claim(ctx, batch) })
 }
 
-func (s tracedStore) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
+func (s tracedShard) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
 	return s.trace.step(TraceLine{Op: "record", Term: term, Seqs: seqs}, func() (TraceLine, error) {
-		return TraceLine{}, s.Store.Record(ctx, term, seqs, runs)
+		return TraceLine{}, s.Shard.Record(ctx, term, seqs, runs)
 	})
 }
 

@@ -63,30 +63,43 @@ func (n *node) watchOver(ctx context.Context) error {
 
 // marks are of all that has to get on within a bound.
 func (n *node) marks(ctx context.Context) map[string]mark {
+	marks := map[string]mark{}
+	shards := n.opened()
+	for _, s := range shards {
+		of := ""
+		if len(shards) > 1 {
+			of = fmt.Sprintf(" (shard %d)", s.number)
+		}
+		for what, m := range s.marks(ctx) {
+			marks[what+of] = m
+		}
+	}
+	return marks
+}
+
+func (s *shard) marks(ctx context.Context) map[string]mark {
 	const most = int(stall / lookInterval)
 	marks := map[string]mark{
-		"the lease is neither asked for nor renewed": {text: fmt.Sprint(n.asked.Load()), most: most + int(n.config.Length("lease")/lookInterval)},
+		"the lease is neither asked for nor renewed": {text: fmt.Sprint(s.asked.Load()), most: most + int(s.node.config.Length("lease")/lookInterval)},
 	}
-	busy := n.dispatching.Busy()
+	busy := s.dispatching.Busy()
 	for _, call := range busy {
 		marks[call.What+" does not return, whatever its bound says"] = mark{text: fmt.Sprint(call.Number), most: most}
 	}
-	n.mu.Lock()
-	planner, loaded := n.planner, n.loaded
-	n.mu.Unlock()
-	if planner == nil {
+	now := s.now()
+	if now.planner == nil {
 		return marks
 	}
-	marks["the planner's loop stands still"] = mark{text: fmt.Sprint(planner.Ticked()), most: most}
-	if len(busy) > 0 || !loaded {
+	marks["the planner's loop stands still"] = mark{text: fmt.Sprint(now.planner.Ticked()), most: most}
+	if len(busy) > 0 || !now.loaded {
 		return marks
 	}
-	if open, moved := n.dispatching.Open(); open > 0 {
+	if open, moved := s.dispatching.Open(); open > 0 {
 		marks["claimed slots lie between two stages"] = mark{text: fmt.Sprint(moved), most: most}
 	}
 	asking, cancel := context.WithTimeout(ctx, lookInterval/2)
 	defer cancel()
-	if state, err := planner.State(asking); err == nil && state.Overdue > 0 && !state.Next.IsZero() {
+	if state, err := now.planner.State(asking); err == nil && state.Overdue > 0 && !state.Next.IsZero() {
 		marks["slots are due and nobody claims them"] = mark{text: state.Next.String(), most: most}
 	}
 	return marks

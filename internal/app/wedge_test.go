@@ -44,12 +44,12 @@ func (d deaf) Record(ctx context.Context, _ int64, _ []int64, _ []schedule.Run) 
 // A node that is wedged says what stands still and ends, within ten seconds or so of
 // the first slot; one that waits for its servers, or has nothing to do, never does.
 func TestAWedgedNodeEndsItself(t *testing.T) {
-	type start func(ctx context.Context, free chan struct{}, n *node, planner *plan.Planner)
+	type start func(ctx context.Context, free chan struct{}, s *shard, planner *plan.Planner)
 	run := func(what string) start {
-		return func(ctx context.Context, free chan struct{}, n *node, planner *plan.Planner) {
+		return func(ctx context.Context, free chan struct{}, s *shard, planner *plan.Planner) {
 			go planner.Run(ctx)
 			d := deaf{stuck{free}, what}
-			go dispatch.New(planner, d, d, dispatch.Options{Now: n.clock.Now, Logger: n.log, Metrics: n.dispatching}).Run(ctx, ctx, 1, 0)
+			go dispatch.New(planner, d, d, dispatch.Options{Now: s.node.clock.Now, Logger: s.log, Metrics: s.dispatching}).Run(ctx, ctx, 1, 0)
 		}
 	}
 	for _, tt := range []struct {
@@ -63,8 +63,8 @@ func TestAWedgedNodeEndsItself(t *testing.T) {
 		{"the broker does not return", "publishing does not return", run("publishing"), false},
 		{"the ledger does not return from a claim", "claiming does not return", run("claiming"), false},
 		{"the ledger does not return from a record", "recording does not return", run("recording"), false},
-		{"the planner's loop has ended", "the planner's loop stands still", func(context.Context, chan struct{}, *node, *plan.Planner) {}, false},
-		{"nobody pulls", "slots are due and nobody claims them", func(ctx context.Context, _ chan struct{}, _ *node, planner *plan.Planner) { go planner.Run(ctx) }, false},
+		{"the planner's loop has ended", "the planner's loop stands still", func(context.Context, chan struct{}, *shard, *plan.Planner) {}, false},
+		{"nobody pulls", "slots are due and nobody claims them", func(ctx context.Context, _ chan struct{}, _ *shard, planner *plan.Planner) { go planner.Run(ctx) }, false},
 		{"the lease is left alone", "the lease is neither asked for nor renewed", run(""), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,7 +72,9 @@ func TestAWedgedNodeEndsItself(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := new(lockedLog)
 				logger := slog.New(slog.NewTextHandler(log, nil))
-				n := &node{log: logger, clock: newClock(logger), dispatching: dispatch.NewMetrics(), name: "a/b:1"}
+				s := bareShard(logger)
+				n := s.node
+				n.name = "a/b:1"
 				ctx, cancel := context.WithCancel(t.Context())
 				var ended time.Time
 				var code int
@@ -83,10 +85,10 @@ func TestAWedgedNodeEndsItself(t *testing.T) {
 					cancel()
 				}
 				planner := plan.New(plan.Options{Now: n.clock.Now})
-				n.leads(1, planner)
-				n.ready()
+				s.leads(1, planner)
+				s.ready()
 				free := make(chan struct{})
-				tt.start(ctx, free, n, planner)
+				tt.start(ctx, free, s, planner)
 				if tt.want != "the planner's loop stands still" {
 					if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: minutely(t, "1")}}); err != nil {
 						t.Fatal(err)
@@ -96,7 +98,7 @@ func TestAWedgedNodeEndsItself(t *testing.T) {
 				if !tt.gone {
 					go func() {
 						for range time.Tick(500 * time.Millisecond) {
-							n.asked.Add(1)
+							s.asked.Add(1)
 							if ctx.Err() != nil {
 								return
 							}

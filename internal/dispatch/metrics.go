@@ -13,8 +13,23 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// Metrics tell how dispatching goes. It is a prometheus.Collector.
+// Metrics tell how one dispatcher gets on. It is a prometheus.Collector.
 type Metrics struct {
+	*counters
+
+	forgot atomic.Bool            // the broker was seen to have older data, which no recovery has settled
+	note   atomic.Pointer[string] // of the last time that one did
+
+	batches atomic.Int64 // as open
+	moved   atomic.Int64 // Unix nanoseconds: when a stage last got on
+
+	mu    sync.Mutex
+	calls int64
+	busy  map[int64]Call
+}
+
+// counters are what Prometheus is told, of all dispatchers of a process together.
+type counters struct {
 	lateness prometheus.Histogram
 	runs     *prometheus.CounterVec
 	open     prometheus.Gauge
@@ -22,16 +37,7 @@ type Metrics struct {
 	broker   prometheus.Counter
 	lost     *prometheus.CounterVec
 
-	forgot atomic.Bool            // the broker was seen to have older data, which no recovery has settled
-	note   atomic.Pointer[string] // of the last time that one did
-
 	lastSent atomic.Int64 // Unix nanoseconds; 0 if nothing was sent yet
-	batches  atomic.Int64 // as open
-	moved    atomic.Int64 // Unix nanoseconds: when a stage last got on
-
-	mu    sync.Mutex
-	calls int64
-	busy  map[int64]Call
 }
 
 // A Call is something that a stage waits for, and that has a bound of seconds: a call of
@@ -43,8 +49,7 @@ type Call struct {
 
 // NewMetrics returns metrics that count from zero.
 func NewMetrics() *Metrics {
-	m := &Metrics{
-		busy: map[int64]Call{},
+	m := &counters{
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "onebeat_lateness_seconds",
 			Help:    "Time from a slot to the broker's acknowledgement of its message.",
@@ -77,11 +82,17 @@ func NewMetrics() *Metrics {
 	for _, state := range schedule.States {
 		m.runs.WithLabelValues(string(state)) // shown from the start, so that a rate has a beginning
 	}
-	return m
+	return &Metrics{counters: m, busy: map[int64]Call{}}
+}
+
+// Beside returns Metrics of another dispatcher, which count into what these tell
+// Prometheus.
+func (m *Metrics) Beside() *Metrics {
+	return &Metrics{counters: m.counters, busy: map[int64]Call{}}
 }
 
 // LastSent returns when a message was last acknowledged; zero if none was yet.
-func (m *Metrics) LastSent() time.Time {
+func (m *counters) LastSent() time.Time {
 	if at := m.lastSent.Load(); at != 0 {
 		return time.Unix(0, at).UTC()
 	}
@@ -89,20 +100,20 @@ func (m *Metrics) LastSent() time.Time {
 }
 
 // Describe implements prometheus.Collector.
-func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+func (m *counters) Describe(ch chan<- *prometheus.Desc) {
 	for _, c := range m.collectors() {
 		c.Describe(ch)
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+func (m *counters) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range m.collectors() {
 		c.Collect(ch)
 	}
 }
 
-func (m *Metrics) collectors() []prometheus.Collector {
+func (m *counters) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.lateness, m.runs, m.open, m.database, m.broker, m.lost}
 }
 
@@ -165,17 +176,17 @@ func (m *Metrics) begin(what string) (done func()) {
 // for a step between. What comes in behind others moves none of them.
 func (m *Metrics) progress(batches int) {
 	open := m.batches.Add(int64(batches))
-	m.open.Set(float64(open))
+	m.open.Add(float64(batches))
 	if batches <= 0 || open == int64(batches) {
 		m.moved.Store(time.Now().UnixNano())
 	}
 }
 
-func (m *Metrics) databaseError() { m.database.Inc() }
-func (m *Metrics) brokerError()   { m.broker.Inc() }
+func (m *counters) databaseError() { m.database.Inc() }
+func (m *counters) brokerError()   { m.broker.Inc() }
 
 // ended counts the runs of a part.
-func (m *Metrics) ended(runs []schedule.Run) {
+func (m *counters) ended(runs []schedule.Run) {
 	counts := make(map[schedule.State]int, 1)
 	for i := range runs {
 		run := &runs[i]

@@ -39,15 +39,15 @@ func (s *site) alone(ctx context.Context) (result Alone, err error) {
 	if err != nil {
 		return result, err
 	}
-	lease, won, err := s.store.Acquire(ctx, "alone")
+	lease, won, err := s.store.Shard(0).Acquire(ctx, "alone")
 	if err == nil && !won {
 		err = errors.New("a node holds the lease")
 	}
 	if err != nil {
 		return result, fmt.Errorf("measure the database alone: %w", err)
 	}
-	defer func() { err = errors.Join(err, s.store.Release(ctx, lease.Term)) }()
-	seq, err := s.store.LastSeq(ctx)
+	defer func() { err = errors.Join(err, s.store.Shard(0).Release(ctx, lease.Term)) }()
+	seq, err := s.store.Shard(0).LastSeq(ctx)
 	if err != nil {
 		return result, err
 	}
@@ -69,7 +69,7 @@ func (s *site) alone(ctx context.Context) (result Alone, err error) {
 	var single []schedule.Batch
 	for ; time.Since(began) < aloneFor; done++ {
 		b := batch(1)
-		if err := s.store.Claim(ctx, b); err != nil {
+		if err := s.store.Shard(0).Claim(ctx, b); err != nil {
 			return result, err
 		}
 		single = append(single, b)
@@ -86,7 +86,7 @@ func (s *site) alone(ctx context.Context) (result Alone, err error) {
 		defer close(claimed)
 		for time.Since(began) < aloneFor {
 			b := batch(aloneOf)
-			if err := s.store.Claim(ctx, b); err != nil {
+			if err := s.store.Shard(0).Claim(ctx, b); err != nil {
 				failed <- err
 				return
 			}
@@ -123,5 +123,5 @@ func (s *site) end(ctx context.Context, batches ...schedule.Batch) error {
 	if len(batches) == 0 {
 		return nil
 	}
-	return s.store.Record(ctx, batches[0].Term, seqs, runs)
+	return s.store.Shard(0).Record(ctx, batches[0].Term, seqs, runs)
 }

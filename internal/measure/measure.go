@@ -214,7 +214,7 @@ func (s *site) start() (*node, error) {
 // recorded waits until no batch is left in the journal.
 func (s *site) recorded(ctx context.Context, n *node) error {
 	return n.Await(ctx, func() error {
-		open, err := s.store.Journal(ctx)
+		open, err := s.store.Shard(0).Journal(ctx)
 		if err == nil && len(open) > 0 {
 			err = fmt.Errorf("%d batches are not recorded", len(open))
 		}

@@ -80,7 +80,7 @@ func TestReadingARowMakesLittleGarbage(t *testing.T) {
 
 func lease(b *testing.B, s *store.Store) int64 {
 	b.Helper()
-	lease, won, err := s.Acquire(b.Context(), "bench")
+	lease, won, err := s.Shard(0).Acquire(b.Context(), "bench")
 	if err != nil || !won {
 		b.Fatal(lease, won, err)
 	}
@@ -106,11 +106,11 @@ func benchmarkRecord(b *testing.B, db storetest.Database, home string) {
 				TaskID: string(id), Queue: "celery", Node: "node-1", Term: term, SentAt: slot,
 			}
 		}
-		if err := s.Claim(b.Context(), batch); err != nil {
+		if err := s.Shard(0).Claim(b.Context(), batch); err != nil {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		if err := s.Record(b.Context(), term, []int64{seq}, runs); err != nil {
+		if err := s.Shard(0).Record(b.Context(), term, []int64{seq}, runs); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -126,7 +126,7 @@ func benchmarkClaim(b *testing.B, db storetest.Database) {
 	}
 	for b.Loop() {
 		batch.Seq++
-		if err := s.Claim(b.Context(), batch); err != nil {
+		if err := s.Shard(0).Claim(b.Context(), batch); err != nil {
 			b.Fatal(err)
 		}
 	}

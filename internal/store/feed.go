@@ -103,7 +103,7 @@ const (
 // holds the lease. It ends when all were told of.
 func (s *Store) Load(ctx context.Context, apply func(context.Context, []schedule.Change) error) error {
 	w := s.newWatch(1)
-	l := &lead{ctx: ctx, term: s.term(0), watcher: loader(apply), failed: make(chan error, 1)}
+	l := &lead{ctx: ctx, term: s.Shard(0).term.Load(), watcher: loader(apply), failed: make(chan error, 1)}
 	w.leads[0] = l
 	err := w.load(ctx)
 	select {

@@ -85,12 +85,12 @@ func (s *Store) HandBack(ctx context.Context, owner string, dry bool) (moved int
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, s.Release(context.WithoutCancel(ctx), term)) }()
+	defer func() { err = errors.Join(err, s.Shard(0).Release(context.WithoutCancel(ctx), term)) }()
 	all, err := s.behind(ctx)
 	if err != nil || dry {
 		return len(all.ids), err
 	}
-	if err := s.handBack(ctx, term, all); err != nil {
+	if err := s.Shard(0).handBack(ctx, term, all); err != nil {
 		return 0, fmt.Errorf("hand back: %w", err)
 	}
 	return len(all.ids), s.FlushSources(ctx)
@@ -129,18 +129,18 @@ func (s *Store) recorder(id string) (*sourced, bool) {
 	return x, ok
 }
 
-func (s *Store) handBack(ctx context.Context, term int64, all ends) error {
-	now, err := s.Now(ctx)
+func (s *Shard) handBack(ctx context.Context, term int64, all ends) error {
+	now, err := s.store.Now(ctx)
 	if err != nil {
 		return err
 	}
 	value := handedBack + now.UTC().Format(time.RFC3339Nano)
-	known, err := s.meta(ctx, takeOver, func() (string, error) { return value, nil })
+	known, err := s.store.meta(ctx, takeOver, func() (string, error) { return value, nil })
 	if err != nil {
 		return err
 	}
-	r := recording{store: s, term: term, ended: all}
-	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
+	r := recording{Shard: s, term: term, ended: all}
+	err = s.store.db.transact(ctx, mode{}, func(tx transaction) error {
 		if err := r.move(ctx, tx); err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (s *Store) handBack(ctx context.Context, term int64, all ends) error {
 		return s.holds(ctx, tx, term)
 	})
 	if err == nil {
-		s.noteEnds(all)
+		s.store.noteEnds(all)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/failpoint"
@@ -27,34 +28,56 @@ func (noGuard) try(context.Context) (bool, error)                    { return fa
 func (noGuard) wait(ctx context.Context, atMost time.Duration) error { return rest(ctx, atMost) }
 func (noGuard) free()                                                {}
 
+// A Shard is a part of the entries, by their ids, whose slots one node at a time plans
+// and dispatches: the one that has its lease. Its methods may be called from any
+// goroutine, but for Acquire, Renew and Wait, which are called one after the other.
+type Shard struct {
+	store  *Store
+	number int
+	guard  guard
+	term   atomic.Int64 // of the lease that this process acquired last; 0 for none
+}
+
+// Shard returns the shard of the number, from 0 up: the same each time.
+func (s *Store) Shard(number int) *Shard {
+	s.held.Lock()
+	defer s.held.Unlock()
+	shard := s.shards[number]
+	if shard == nil {
+		shard = &Shard{store: s, number: number, guard: s.newGuard(number)}
+		s.shards[number] = shard
+	}
+	return shard
+}
+
 // Acquire takes the shard's lease for the owner if it is free: if it has ended
 // by the database's clock, or if the holder's session died. False means that
 // another holds it, which is no error. Each success has a higher term.
-func (s *Store) Acquire(ctx context.Context, owner string) (schedule.Lease, bool, error) {
+func (s *Shard) Acquire(ctx context.Context, owner string) (schedule.Lease, bool, error) {
 	if err := failpoint.Here("lease.acquire.before"); err != nil {
 		return schedule.Lease{}, false, err
 	}
 	guarded := s.guarded(ctx)
-	lease, won, err := s.lease(ctx, "lease_acquire", s.options.Shard, owner, s.leaseFor.Microseconds(), guarded)
+	lease, won, err := s.lease(ctx, "lease_acquire", s.number, owner, s.store.leaseFor.Microseconds(), guarded)
 	if err != nil {
 		return schedule.Lease{}, false, fmt.Errorf("acquire lease: %w", err)
 	}
 	if !won {
 		s.guard.free() // for the holder to have: it tries with each renewal
 	} else {
-		s.terms.Store(s.options.Shard, lease.Term)
+		s.term.Store(lease.Term)
 	}
 	return lease, won, failpoint.Here("lease.acquire.after")
 }
 
 // Renew lets the lease of the term last on, from now. It returns
 // schedule.ErrLost once another node has a higher term.
-func (s *Store) Renew(ctx context.Context, term int64) (schedule.Lease, error) {
+func (s *Shard) Renew(ctx context.Context, term int64) (schedule.Lease, error) {
 	if err := failpoint.Here("lease.renew.before"); err != nil {
 		return schedule.Lease{}, err
 	}
 	guarded := s.guarded(ctx)
-	lease, held, err := s.lease(ctx, "lease_renew", s.options.Shard, term, s.leaseFor.Microseconds(), guarded)
+	lease, held, err := s.lease(ctx, "lease_renew", s.number, term, s.store.leaseFor.Microseconds(), guarded)
 	switch {
 	case err != nil:
 		return schedule.Lease{}, fmt.Errorf("renew lease: %w", err)
@@ -66,8 +89,8 @@ func (s *Store) Renew(ctx context.Context, term int64) (schedule.Lease, error) {
 
 // Release gives the lease up, so that a node that waits has it at once. It does
 // nothing when the term is over.
-func (s *Store) Release(ctx context.Context, term int64) error {
-	_, err := s.db.exec(ctx, "lease_release", s.options.Shard, term)
+func (s *Shard) Release(ctx context.Context, term int64) error {
+	_, err := s.store.db.exec(ctx, "lease_release", s.number, term)
 	s.guard.free()
 	if err != nil {
 		return fmt.Errorf("release lease: %w", err)
@@ -78,11 +101,11 @@ func (s *Store) Release(ctx context.Context, term int64) error {
 // Wait returns when it is worth while to try Acquire again: when the holder's
 // session died, or its lease was released or ended, or a length of the lease has
 // passed. An error other than ctx's is one of the database.
-func (s *Store) Wait(ctx context.Context) error {
+func (s *Shard) Wait(ctx context.Context) error {
 	var left int64
 	guarded := false
 	read := func(row scanner) error { return row.Scan(&left, &guarded) }
-	if err := s.db.each(ctx, "lease_left", read, s.options.Shard); err != nil {
+	if err := s.store.db.each(ctx, "lease_left", read, s.number); err != nil {
 		return fmt.Errorf("wait for lease: %w", err)
 	}
 	if left <= 0 {
@@ -113,14 +136,14 @@ func rest(ctx context.Context, wait time.Duration) error {
 
 // guarded says whether this process has the guard. Where there is none to be had,
 // as behind a pooler of connections, the lease's end has to do.
-func (s *Store) guarded(ctx context.Context) bool {
+func (s *Shard) guarded(ctx context.Context) bool {
 	held, err := s.guard.try(ctx)
 	return held && err == nil
 }
 
-func (s *Store) lease(ctx context.Context, name string, args ...any) (lease schedule.Lease, ok bool, err error) {
-	lease.For = s.leaseFor
-	err = s.db.each(ctx, name, func(row scanner) error {
+func (s *Shard) lease(ctx context.Context, name string, args ...any) (lease schedule.Lease, ok bool, err error) {
+	lease.For = s.store.leaseFor
+	err = s.store.db.each(ctx, name, func(row scanner) error {
 		ok = true
 		return row.Scan(&lease.Term, instant{&lease.Now})
 	}, args...)

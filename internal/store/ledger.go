@@ -78,13 +78,13 @@ func appendJSON(dst []byte, text string) []byte {
 // Claim writes the batch in the journal, for good, and moves the lease on to its
 // sequence number. It returns schedule.ErrLost, and has written nothing, when the
 // batch's term is over. It may be called again with the same batch after an error.
-func (s *Store) Claim(ctx context.Context, batch schedule.Batch) error {
+func (s *Shard) Claim(ctx context.Context, batch schedule.Batch) error {
 	text := journalText(batch.Dues)
 	if err := failpoint.Here("claim.before"); err != nil {
 		return err
 	}
-	err := s.db.transact(ctx, mode{point: "claim.commit.before"}, func(tx transaction) error {
-		held, err := tx.claim(ctx, s.options.Shard, batch.Term, batch.Seq, text)
+	err := s.store.db.transact(ctx, mode{point: "claim.commit.before"}, func(tx transaction) error {
+		held, err := tx.claim(ctx, s.number, batch.Term, batch.Seq, text)
 		if err == nil && !held {
 			err = schedule.ErrLost
 		}
@@ -103,23 +103,23 @@ func (s *Store) Claim(ctx context.Context, batch schedule.Batch) error {
 //
 // Its commit need not be durable: a record that is lost with the database's
 // machine leaves its batches in the journal.
-func (s *Store) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
+func (s *Shard) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
 	if err := failpoint.Here("record.before"); err != nil {
 		return err
 	}
-	if s.shape() == nil { // a recovery may come before the first load
-		if err := s.look(ctx); err != nil {
+	if s.store.shape() == nil { // a recovery may come before the first load
+		if err := s.store.look(ctx); err != nil {
 			return fmt.Errorf("record: %w", err)
 		}
 	}
 	how := mode{relaxed: true, point: "record.commit.before"}
-	work := recording{store: s, term: term, seqs: seqs, runs: runs, ended: fold(runs)}
+	work := recording{Shard: s, term: term, seqs: seqs, runs: runs, ended: fold(runs)}
 	if err := work.recorded(ctx, how); err != nil {
 		return err
 	}
 	if !work.again {
-		s.noteEnds(work.ended)
-		s.memory.record(work.ended)
+		s.store.noteEnds(work.ended)
+		s.store.memory.record(work.ended)
 	}
 	return failpoint.Here("record.after")
 }
@@ -129,7 +129,7 @@ var errHeld = errors.New("another program holds a row that is to be written: end
 
 // A recording is one call of Record.
 type recording struct {
-	store *Store
+	*Shard
 	term  int64
 	seqs  []int64
 	runs  []schedule.Run
@@ -145,7 +145,7 @@ func (r *recording) do(ctx context.Context, tx transaction) error {
 		return err
 	}
 	if r.again {
-		return r.store.holds(ctx, tx, r.term)
+		return r.holds(ctx, tx, r.term)
 	}
 	if err := r.move(ctx, tx); err != nil {
 		return err
@@ -161,7 +161,7 @@ func (r *recording) do(ctx context.Context, tx transaction) error {
 	if err := tx.insertRuns(ctx, r.store.noted(r.runs)); err != nil {
 		return err
 	}
-	return r.store.holds(ctx, tx, r.term)
+	return r.holds(ctx, tx, r.term)
 }
 
 // close takes the batches out of the journal, which tells too whether they were
@@ -170,7 +170,7 @@ func (r *recording) close(ctx context.Context, tx transaction) error {
 	if len(r.seqs) == 0 {
 		return nil
 	}
-	gone, err := tx.exec(ctx, "journal_delete", r.store.options.Shard, r.seqs)
+	gone, err := tx.exec(ctx, "journal_delete", r.number, r.seqs)
 	if err != nil {
 		return err
 	}
@@ -247,12 +247,12 @@ func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, 
 
 // holds fails unless the term holds the lease, and keeps the lease as it is until
 // the transaction ends. It comes last in a transaction, for claims wait for it.
-func (s *Store) holds(ctx context.Context, tx transaction, term int64) error {
+func (s *Shard) holds(ctx context.Context, tx transaction, term int64) error {
 	held := false
 	err := tx.each(ctx, "lease_check", func(scanner) error {
 		held = true
 		return nil
-	}, s.options.Shard, term)
+	}, s.number, term)
 	if err == nil && !held {
 		err = schedule.ErrLost
 	}
@@ -339,12 +339,12 @@ func (all ends) unsentOnly() ends {
 
 // Journal returns the batches that were claimed and not recorded, in order, of
 // any term.
-func (s *Store) Journal(ctx context.Context) ([]schedule.Claimed, error) {
+func (s *Shard) Journal(ctx context.Context) ([]schedule.Claimed, error) {
 	if err := failpoint.Here("journal.before"); err != nil {
 		return nil, err
 	}
 	var open []schedule.Claimed
-	err := s.db.each(ctx, "journal", func(row scanner) error {
+	err := s.store.db.each(ctx, "journal", func(row scanner) error {
 		var batch schedule.Claimed
 		var text string
 		if err := row.Scan(&batch.Seq, &batch.Term, instant{&batch.At}, &text); err != nil {
@@ -362,7 +362,7 @@ func (s *Store) Journal(ctx context.Context) ([]schedule.Claimed, error) {
 		}
 		open = append(open, batch)
 		return nil
-	}, s.options.Shard)
+	}, s.number)
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
@@ -371,8 +371,8 @@ func (s *Store) Journal(ctx context.Context) ([]schedule.Claimed, error) {
 
 // LastSeq returns the sequence number of the last batch that was claimed, 0 if
 // none ever was.
-func (s *Store) LastSeq(ctx context.Context) (seq int64, err error) {
-	err = s.db.each(ctx, "lease_seq", func(row scanner) error { return row.Scan(&seq) }, s.options.Shard)
+func (s *Shard) LastSeq(ctx context.Context) (seq int64, err error) {
+	err = s.store.db.each(ctx, "lease_seq", func(row scanner) error { return row.Scan(&seq) }, s.number)
 	if err != nil {
 		return 0, fmt.Errorf("read last sequence number: %w", err)
 	}

@@ -41,15 +41,17 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 		return errors.New("the URL's user, host or TLS can't be read")
 	}
 	pool := sql.OpenDB(mysqlConnector{connector})
-	pool.SetMaxOpenConns(16)
+	pool.SetMaxOpenConns(15 + s.options.Shards) // of which the guards keep theirs
 	pool.SetMaxIdleConns(4)
 	pool.SetConnMaxIdleTime(mysqlIdle / 2)
 	m := &mySQL{pool: pool, layout: s.layout, texts: loadStatements("mysql", s.layout)}
 	m.fill(nil)
 	s.dialect = dialect{
-		name:     "mysql",
-		db:       m,
-		guard:    &mysqlGuard{pool: pool, name: mysqlLock(config.DBName, strconv.Itoa(s.options.Shard))},
+		name: "mysql",
+		db:   m,
+		newGuard: func(shard int) guard {
+			return &mysqlGuard{pool: pool, name: mysqlLock(config.DBName, strconv.Itoa(shard))}
+		},
 		newFeed:  func() feed { return &mysqlFeed{m: m} },
 		leaseFor: cmp.Or(s.options.LeaseFor, 4*time.Second),
 		texts:    m.texts,

@@ -65,7 +65,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	s.dialect = dialect{
 		name:     "postgres",
 		db:       p,
-		guard:    newPostgresGuard(p.described, config.ConnConfig, s.options.Shard),
+		newGuard: func(shard int) guard { return newPostgresGuard(p.described, config.ConnConfig, shard) },
 		newFeed:  func() feed { return &postgresFeed{p: p, config: config.ConnConfig} },
 		leaseFor: cmp.Or(s.options.LeaseFor, 4*time.Second),
 		texts:    p.texts,

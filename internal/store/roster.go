@@ -24,8 +24,8 @@ type Roster struct {
 	watch *watch
 }
 
-// Roster returns one that has read nothing yet, of entries parted among so many shards.
-func (s *Store) Roster(shards int) *Roster { return &Roster{s.newWatch(shards)} }
+// Roster returns one that has read nothing yet.
+func (s *Store) Roster() *Roster { return &Roster{s.newWatch(s.options.Shards)} }
 
 const (
 	// standbyWait is for how long a roster that leads nothing puts off its first
@@ -100,7 +100,7 @@ func (r *Roster) Count() int { return int(r.watch.count.Load()) }
 // whose slots are near. Lead returns the watcher's error if it returns one. It waits for
 // Run.
 func (r *Roster) Lead(ctx context.Context, shard int, first []schedule.ID, watcher Watcher) error {
-	l := &lead{ctx: ctx, shard: shard, term: r.watch.store.term(shard), ids: texts(first), watcher: watcher, failed: make(chan error, 1), asked: map[string]bool{}}
+	l := &lead{ctx: ctx, shard: shard, term: r.watch.store.Shard(shard).term.Load(), ids: texts(first), watcher: watcher, failed: make(chan error, 1), asked: map[string]bool{}}
 	w := r.watch
 	w.mu.Lock()
 	w.coming = append(w.coming, l)
@@ -274,13 +274,6 @@ func (w *watch) holds(ctx context.Context, tx transaction) error {
 		}
 	}
 	return nil
-}
-
-// term is that of the shard's lease which this process acquired last; 0 for none.
-func (s *Store) term(shard int) int64 {
-	term, _ := s.terms.Load(shard)
-	number, _ := term.(int64)
-	return number
 }
 
 // keep keeps what rows say, for when their shard is led here.

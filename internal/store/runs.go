@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,13 +25,14 @@ func (s *Store) Runs(ctx context.Context, filter Filter) ([]schedule.Run, error)
 	return s.runs(ctx, "runs", string(filter.Entry), filter.Since, string(filter.State), cmp.Or(filter.Limit, 100))
 }
 
-// lostMost is how many runs SentSince returns at most.
+// lostMost is how many runs SentSince reads at most.
 const lostMost = 1_000_000
 
-// SentSince returns the runs that are recorded as sent after an instant, in that
-// order. It reads all of the ledger.
-func (s *Store) SentSince(ctx context.Context, at time.Time) ([]schedule.Run, error) {
-	return s.runs(ctx, "runs_since", at, lostMost)
+// SentSince returns the runs of the shard's entries that are recorded as sent after an
+// instant, in that order. It reads all of the ledger.
+func (s *Shard) SentSince(ctx context.Context, at time.Time) ([]schedule.Run, error) {
+	runs, err := s.store.runs(ctx, "runs_since", at, lostMost)
+	return slices.DeleteFunc(runs, func(r schedule.Run) bool { return r.Entry.Shard(s.store.options.Shards) != s.number }), err
 }
 
 func (s *Store) runs(ctx context.Context, statement string, arguments ...any) ([]schedule.Run, error) {

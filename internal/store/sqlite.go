@@ -60,7 +60,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	s.dialect = dialect{
 		name:     "sqlite",
 		db:       lite,
-		guard:    &fileGuard{path: file + "-onebeat-" + strconv.Itoa(s.options.Shard) + ".lock"},
+		newGuard: func(shard int) guard { return &fileGuard{path: file + "-onebeat-" + strconv.Itoa(shard) + ".lock"} },
 		newFeed:  func() feed { return &sqliteFeed{lite: lite} },
 		leaseFor: cmp.Or(s.options.LeaseFor, 3*time.Second),
 		texts:    lite.texts,

@@ -48,8 +48,10 @@ const (
 
 // Options are the optional settings of a Store. Their zero value is the default.
 type Options struct {
-	Shard int
-	Node  string // named in runs
+	// Shards is how many shards entries are parted among. 0 is one.
+	Shards int
+
+	Node string // named in runs
 
 	// Zone is the IANA zone of crontabs that name none: CELERY_TIMEZONE. Empty is UTC.
 	Zone string
@@ -114,7 +116,9 @@ type Store struct {
 	poked        atomic.Bool // since the last look
 	table        atomic.Pointer[shape]
 	memory       memory
-	terms        sync.Map // by shard, of the leases that this process acquired last
+
+	held   sync.Mutex // of shards
+	shards map[int]*Shard
 }
 
 // A scanner is a row of an answer.
@@ -160,7 +164,7 @@ type database interface {
 type dialect struct {
 	name     string // of the folder of its statements and migrations
 	db       database
-	guard    guard
+	newGuard func(shard int) guard
 	newFeed  func() feed
 	leaseFor time.Duration // Options.LeaseFor, or this kind's default
 
@@ -179,7 +183,8 @@ type dialect struct {
 // +pymysql and the like), or sqlite:///relative.db, sqlite:////absolute.db (also +aiosqlite). It makes and touches no table, but
 // makes a SQLite file that is not there. No error shows the URL's password.
 func Open(ctx context.Context, url string, options Options) (*Store, error) {
-	s := &Store{options: options, sources: sourcesOf(options.Sources), poke: make(chan struct{}, 1), log: options.Logger}
+	options.Shards = max(options.Shards, 1)
+	s := &Store{options: options, shards: map[int]*Shard{}, sources: sourcesOf(options.Sources), poke: make(chan struct{}, 1), log: options.Logger}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -234,7 +239,11 @@ func (s *Store) Close() {
 			c.Close()
 		}
 	}
-	s.guard.free()
+	s.held.Lock()
+	defer s.held.Unlock()
+	for _, shard := range s.shards {
+		shard.guard.free()
+	}
 	s.db.close()
 }
 

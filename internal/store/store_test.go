@@ -73,7 +73,7 @@ func TestNoGuardBehindAPooler(t *testing.T) {
 		if err := s.EnsureOwn(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Acquire(t.Context(), "node"); err != nil {
+		if _, _, err := s.Shard(0).Acquire(t.Context(), "node"); err != nil {
 			t.Fatal(err)
 		}
 	}

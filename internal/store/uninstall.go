@@ -94,24 +94,24 @@ func (s *Store) stopped(ctx context.Context) (free func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { _ = s.Release(context.WithoutCancel(ctx), lease) }, nil
+	return func() { _ = s.Shard(0).Release(context.WithoutCancel(ctx), lease) }, nil
 }
 
 // alone takes the lease of entries of which no slot is claimed and not recorded.
 func (s *Store) alone(ctx context.Context, owner string) (term int64, err error) {
-	lease, won, err := s.Acquire(ctx, owner)
+	lease, won, err := s.Shard(0).Acquire(ctx, owner)
 	switch {
 	case err != nil:
 		return 0, err
 	case !won:
 		return 0, &InputError{"a node runs: stop all of them first"}
 	}
-	open, err := s.Journal(ctx)
+	open, err := s.Shard(0).Journal(ctx)
 	if err == nil && len(open) > 0 {
 		err = &InputError{fmt.Sprintf("%d batches were claimed and not recorded, by a node that died: start `onebeat serve` once, and stop it", len(open))}
 	}
 	if err != nil {
-		return 0, errors.Join(err, s.Release(context.WithoutCancel(ctx), lease.Term))
+		return 0, errors.Join(err, s.Shard(0).Release(context.WithoutCancel(ctx), lease.Term))
 	}
 	return lease.Term, nil
 }

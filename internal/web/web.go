@@ -29,7 +29,8 @@ type Health struct {
 	OK     bool    `json:"ok"`
 	Node   string  `json:"node"`
 	Leader bool    `json:"leader"`
-	Term   int64   `json:"term,omitempty"` // of the lease that the node holds
+	Term   int64   `json:"term,omitempty"`   // the highest of the leases that the node holds
+	Shards []int   `json:"shards,omitempty"` // that it leads, where there are several
 	Checks []Check `json:"checks"`
 }
 

@@ -288,7 +288,7 @@ func watch(t *testing.T, s *store.Store) *watching {
 	t.Helper()
 	w := &watching{t: t, news: make(chan struct{}, 1), now: map[schedule.ID]schedule.Change{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	roster := s.Roster(1)
+	roster := s.Roster()
 	group := new(errgroup.Group)
 	group.Go(func() error { return roster.Lead(ctx, 0, nil, w) })
 	group.Go(func() error { return roster.Run(ctx) })

@@ -60,7 +60,7 @@ task("bad", crontab=plain_cron(day_of_week="7"))
 		if out, code := d.onebeat(t, "entries", "pause", "paused", "--reason", "for a while"); code != 0 {
 			t.Fatalf("pause = %d: %s", code, out)
 		}
-		if err := s.Release(t.Context(), r.term); err != nil {
+		if err := s.Shard(0).Release(t.Context(), r.term); err != nil {
 			t.Fatal(err)
 		}
 		source := load(t, d.open(t))

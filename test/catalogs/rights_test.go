@@ -74,7 +74,7 @@ task("one-off", crontab=nine, one_off=True)
 		watch(t, s)
 		r := newRunner(t, s)
 		r.run(t, "grid", "one-off")
-		if err := s.Release(t.Context(), r.term); err != nil {
+		if err := s.Shard(0).Release(t.Context(), r.term); err != nil {
 			t.Fatal(err)
 		}
 		columns := d.columns(t)
@@ -157,12 +157,12 @@ func TestMigrateTakesAwayWhatItMade(t *testing.T) {
 		}
 
 		s := d.open(t)
-		lease, won, err := s.Acquire(t.Context(), "node")
+		lease, won, err := s.Shard(0).Acquire(t.Context(), "node")
 		if err != nil || !won {
 			t.Fatalf("Acquire = %v, %v", won, err)
 		}
 		migrate(2, "a node runs", "--remove", "all", "--apply")
-		if err := s.Release(t.Context(), lease.Term); err != nil {
+		if err := s.Shard(0).Release(t.Context(), lease.Term); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 { // it may be called again

@@ -185,7 +185,7 @@ type runner struct {
 
 func newRunner(t *testing.T, s *store.Store) *runner {
 	t.Helper()
-	lease, won, err := s.Acquire(t.Context(), "node")
+	lease, won, err := s.Shard(0).Acquire(t.Context(), "node")
 	if err != nil || !won {
 		t.Fatalf("Acquire = %v, %v", won, err)
 	}
@@ -215,10 +215,10 @@ func (r *runner) run(t *testing.T, names ...string) {
 // record claims a batch and records its runs.
 func (r *runner) record(t *testing.T, batch schedule.Batch, runs []schedule.Run) {
 	t.Helper()
-	if err := r.s.Claim(t.Context(), batch); err != nil {
+	if err := r.s.Shard(0).Claim(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.s.Record(t.Context(), r.term, []int64{batch.Seq}, runs); err != nil {
+	if err := r.s.Shard(0).Record(t.Context(), r.term, []int64{batch.Seq}, runs); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -188,7 +188,7 @@ func testOwnRecords(t *testing.T, db Database) {
 		if got := w.told(2); len(got) != 1 || got[0].ID != id(2) {
 			t.Errorf("shape %s: the news are %+v, want the edit alone", shape, got)
 		}
-		if err := s.Release(t.Context(), lease.Term); err != nil {
+		if err := s.Shard(0).Release(t.Context(), lease.Term); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -264,7 +264,7 @@ func testRequests(t *testing.T, db Database) {
 		b := batch(lease.Term, 0, at(9, 0), id(1))
 		b.Dues[0].Request = request
 		record(t, s, lease.Term, nil, sent(b))
-		if err := s.Release(t.Context(), lease.Term); err != nil {
+		if err := s.Shard(0).Release(t.Context(), lease.Term); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -45,7 +45,7 @@ func testHandOver(t *testing.T, db Database) {
 	if _, err := other.HandBack(t.Context(), "tests", false); !errors.As(err, &refused) {
 		t.Errorf("HandBack beside a node = %v, want it refused", err)
 	}
-	if err := s.Release(t.Context(), lease.Term); err != nil {
+	if err := s.Shard(0).Release(t.Context(), lease.Term); err != nil {
 		t.Fatal(err)
 	}
 	for _, dry := range []bool{true, false} {

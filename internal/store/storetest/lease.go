@@ -20,7 +20,7 @@ func testLeaseRace(t *testing.T, db Database) {
 	var wg sync.WaitGroup
 	for n, node := range nodes {
 		wg.Go(func() {
-			_, won, err := node.Acquire(t.Context(), fmt.Sprint(n))
+			_, won, err := node.Shard(0).Acquire(t.Context(), fmt.Sprint(n))
 			if err != nil {
 				t.Error(err)
 			}
@@ -42,11 +42,11 @@ func testLeaseRelease(t *testing.T, db Database) {
 	if first.For != length || first.Now.IsZero() {
 		t.Errorf("lease = %+v, want it for %v with the database's clock", first, length)
 	}
-	if _, won, err := waiter.Acquire(t.Context(), "waiter"); won || err != nil {
+	if _, won, err := waiter.Shard(0).Acquire(t.Context(), "waiter"); won || err != nil {
 		t.Fatalf("Acquire of a lease that is held = %v, %v", won, err)
 	}
 	next := awaitLease(t, waiter, func() {
-		if err := holder.Release(t.Context(), first.Term); err != nil {
+		if err := holder.Shard(0).Release(t.Context(), first.Term); err != nil {
 			t.Error(err)
 		}
 	})
@@ -66,7 +66,7 @@ func testLeaseDeath(t *testing.T, db Database) {
 	}
 	waiter := open(t, db, store.Options{LeaseFor: length})
 	first := acquire(t, holder)
-	if _, err := holder.Renew(t.Context(), first.Term); err != nil {
+	if _, err := holder.Shard(0).Renew(t.Context(), first.Term); err != nil {
 		t.Fatal(err)
 	}
 	awaitLease(t, waiter, holder.Close) // as its death would: nothing is released
@@ -77,7 +77,7 @@ func testLeaseExpiry(t *testing.T, db Database) {
 	frozen, waiter := open(t, db, store.Options{LeaseFor: length}), open(t, db, store.Options{LeaseFor: length})
 	first := acquire(t, frozen) // and is never heard of again, though its session lives
 	awaitLease(t, waiter, func() {})
-	_, err := frozen.Renew(t.Context(), first.Term)
+	_, err := frozen.Shard(0).Renew(t.Context(), first.Term)
 	lost(t, "Renew by the one that was frozen", err)
 }
 
@@ -96,10 +96,10 @@ func awaitLease(t *testing.T, waiter *store.Store, end func()) (term int64) {
 	began := time.Now()
 	close(started)
 	for {
-		if err := waiter.Wait(ctx); err != nil {
+		if err := waiter.Shard(0).Wait(ctx); err != nil {
 			t.Fatalf("Wait: %v", err)
 		}
-		lease, won, err := waiter.Acquire(ctx, "waiter")
+		lease, won, err := waiter.Shard(0).Acquire(ctx, "waiter")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,14 +130,14 @@ func testLeaseGuard(t *testing.T, db Database) {
 	frozen.Close()
 	waiter := open(t, db, store.Options{LeaseFor: time.Minute})
 	for range 3 {
-		if _, won, err := waiter.Acquire(t.Context(), "waiter"); won || err != nil {
+		if _, won, err := waiter.Shard(0).Acquire(t.Context(), "waiter"); won || err != nil {
 			t.Fatalf("Acquire of a lease that is held = %v, %v", won, err)
 		}
-		if err := waiter.Wait(t.Context()); err != nil {
+		if err := waiter.Shard(0).Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := holder.Renew(t.Context(), term); err != nil {
+	if _, err := holder.Shard(0).Renew(t.Context(), term); err != nil {
 		t.Fatal(err)
 	}
 	awaitLease(t, waiter, holder.Close)

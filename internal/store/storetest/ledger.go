@@ -37,21 +37,21 @@ func sent(b schedule.Batch) []schedule.Run {
 
 func claim(t testing.TB, s *store.Store, b schedule.Batch) {
 	t.Helper()
-	if err := s.Claim(t.Context(), b); err != nil {
+	if err := s.Shard(0).Claim(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func record(t testing.TB, s *store.Store, term int64, seqs []int64, runs []schedule.Run) {
 	t.Helper()
-	if err := s.Record(t.Context(), term, seqs, runs); err != nil {
+	if err := s.Shard(0).Record(t.Context(), term, seqs, runs); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func journal(t testing.TB, s *store.Store) []schedule.Claimed {
 	t.Helper()
-	open, err := s.Journal(t.Context())
+	open, err := s.Shard(0).Journal(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func testClaimAndRecord(t *testing.T, db Database) {
 	if diff := cmp.Diff(want, open); diff != "" {
 		t.Errorf("Journal (-want +got):\n%s", diff)
 	}
-	if seq, err := s.LastSeq(t.Context()); seq != 2 || err != nil {
+	if seq, err := s.Shard(0).LastSeq(t.Context()); seq != 2 || err != nil {
 		t.Errorf("LastSeq = %d, %v; want 2", seq, err)
 	}
 
@@ -113,7 +113,7 @@ func testClaimAndRecord(t *testing.T, db Database) {
 	if got := entry(t, s, id(0)); !got.LastRunAt.Equal(at(10, 0)) || got.TotalRunCount != 2 {
 		t.Errorf("after an earlier slot: last run %v, %d runs; want 10:00, never backwards, and 2", got.LastRunAt, got.TotalRunCount)
 	}
-	if seq, err := s.LastSeq(t.Context()); seq != 2 || err != nil {
+	if seq, err := s.Shard(0).LastSeq(t.Context()); seq != 2 || err != nil {
 		t.Errorf("LastSeq = %d, %v; want 2 though the journal is empty", seq, err)
 	}
 }
@@ -151,7 +151,7 @@ func testFencing(t *testing.T, db Database) {
 	lease := acquire(t, old)
 	b := batch(lease.Term, 1, at(9, 0), id(0))
 	claim(t, old, b)
-	if err := old.Release(t.Context(), lease.Term); err != nil {
+	if err := old.Shard(0).Release(t.Context(), lease.Term); err != nil {
 		t.Fatal(err)
 	}
 	later := open(t, db, store.Options{})
@@ -160,21 +160,21 @@ func testFencing(t *testing.T, db Database) {
 		t.Errorf("the next term is %d after %d, want it higher", next.Term, lease.Term)
 	}
 
-	lost(t, "Claim", old.Claim(t.Context(), batch(lease.Term, 2, at(10, 0), id(0))))
-	lost(t, "Record", old.Record(t.Context(), lease.Term, []int64{1}, sent(b)))
-	_, err := old.Renew(t.Context(), lease.Term)
+	lost(t, "Claim", old.Shard(0).Claim(t.Context(), batch(lease.Term, 2, at(10, 0), id(0))))
+	lost(t, "Record", old.Shard(0).Record(t.Context(), lease.Term, []int64{1}, sent(b)))
+	_, err := old.Shard(0).Renew(t.Context(), lease.Term)
 	lost(t, "Renew", err)
-	if err := old.Release(t.Context(), lease.Term); err != nil {
+	if err := old.Shard(0).Release(t.Context(), lease.Term); err != nil {
 		t.Errorf("Release of a term that is over = %v, want nothing done", err)
 	}
-	if _, err := later.Renew(t.Context(), next.Term); err != nil {
+	if _, err := later.Shard(0).Renew(t.Context(), next.Term); err != nil {
 		t.Errorf("Renew of the new term = %v", err)
 	}
 	if open := journal(t, later); len(open) != 1 || open[0].Term != lease.Term {
 		t.Errorf("Journal = %+v, want the old term's batch", open)
 	}
 	record(t, later, next.Term, []int64{1}, sent(b))
-	lost(t, "Record of what is recorded", old.Record(t.Context(), lease.Term, []int64{1}, sent(b)))
+	lost(t, "Record of what is recorded", old.Shard(0).Record(t.Context(), lease.Term, []int64{1}, sent(b)))
 }
 
 // Whoever claims a sequence number, and however the take-over falls between, each
@@ -196,7 +196,7 @@ func testFencingRace(t *testing.T, db Database) {
 				return
 			default:
 			}
-			lease, won, err := nodes[1].Acquire(t.Context(), "thief")
+			lease, won, err := nodes[1].Shard(0).Acquire(t.Context(), "thief")
 			if err != nil {
 				t.Error(err)
 				return
@@ -209,11 +209,11 @@ func testFencingRace(t *testing.T, db Database) {
 	won := 0
 	for seq := int64(1); seq <= 300; seq++ {
 		term := current.Load()
-		err := s.Claim(t.Context(), batch(term, seq, at(9, 0), id(0)))
+		err := s.Shard(0).Claim(t.Context(), batch(term, seq, at(9, 0), id(0)))
 		for tries := 0; err != nil && !errors.Is(err, schedule.ErrLost) && tries < 5; tries++ {
 			// SQLite may let the thief go first for as long as a writer waits. A dispatcher
 			// claims the same batch again.
-			err = s.Claim(t.Context(), batch(term, seq, at(9, 0), id(0)))
+			err = s.Shard(0).Claim(t.Context(), batch(term, seq, at(9, 0), id(0)))
 		}
 		switch {
 		case err == nil:
@@ -353,7 +353,7 @@ func testRuns(t *testing.T, db Database) {
 		}
 	}
 	for since, want := range map[time.Time][]schedule.Run{at(8, 0): want[1:], at(8, 1): nil} {
-		got, err := s.SentSince(t.Context(), since)
+		got, err := s.Shard(0).SentSince(t.Context(), since)
 		if err != nil {
 			t.Fatal(err)
 		}

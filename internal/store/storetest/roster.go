@@ -13,9 +13,9 @@ import (
 )
 
 // stand runs a roster of a node that does not lead, until the test ends.
-func stand(t testing.TB, s *store.Store, shards int) *store.Roster {
+func stand(t testing.TB, s *store.Store) *store.Roster {
 	t.Helper()
-	roster := s.Roster(shards)
+	roster := s.Roster()
 	keep(t, "Run", roster.Run)
 	select {
 	case <-roster.Known():
@@ -62,7 +62,7 @@ func testStandbyWritesNothing(t *testing.T, db Database) {
 		insert(t, db, shape, n, line{})
 	}
 	s := open(t, db, store.Options{})
-	roster := stand(t, s, 1)
+	roster := stand(t, s)
 	db.Exec(t, "DELETE FROM celery_beat_schedules WHERE id = '"+string(id(0))+"'")
 	insert(t, db, shape, 3, line{})
 	insert(t, db, shape, 4, line{spec: "no spec"})
@@ -120,7 +120,7 @@ func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database, held int) {
 	}
 	leader, s := open(t, db, store.Options{}), open(t, db, store.Options{Held: held})
 	led := watch(t, leader)
-	roster := stand(t, s, 1)
+	roster := stand(t, s)
 	lease := acquire(t, leader)
 
 	slot := led.now[id(0)].Entry.After.Truncate(time.Second).Add(time.Second)
@@ -146,7 +146,7 @@ func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database, held int) {
 			led.now[id(8)].Entry != nil && !led.now[id(8)].Entry.PausedUntil.IsZero()
 	})
 	led.stop()
-	if err := leader.Release(t.Context(), lease.Term); err != nil {
+	if err := leader.Shard(0).Release(t.Context(), lease.Term); err != nil {
 		t.Fatal(err)
 	}
 
@@ -188,7 +188,7 @@ func testFirst(t *testing.T, db Database) {
 		t.Fatal(err)
 	}
 	wanted := []schedule.ID{rows[entries-1].ID, rows[entries/2].ID, id(entries)} // the last has no row
-	roster := s.Roster(1)
+	roster := s.Roster()
 	for _, when := range []string{"the first time", "known before"} {
 		w := lead(t, roster, 0, wanted...)
 		if when == "the first time" {
@@ -207,7 +207,7 @@ func testFirst(t *testing.T, db Database) {
 	}
 
 	// An id of another catalog is none that this table could have.
-	other := s.Roster(1)
+	other := s.Roster()
 	w := lead(t, other, 0, "file:report")
 	keep(t, "Run", other.Run)
 	w.await("all entries, none of which came first", func() bool { return w.loaded && len(w.now) == entries })
@@ -222,7 +222,7 @@ func testStandbyLeadsAgain(t *testing.T, db Database, held int) {
 	insert(t, db, shape, 1, line{spec: "@every 1s from 2026-01-01T00:00:00Z"})
 	insert(t, db, shape, 2, line{spec: "0 0 29 2 *"})
 	s := open(t, db, store.Options{Held: held})
-	roster := stand(t, s, 1)
+	roster := stand(t, s)
 	var last *schedule.Entry
 	for term := range 3 {
 		lease := acquire(t, s)
@@ -243,7 +243,7 @@ func testStandbyLeadsAgain(t *testing.T, db Database, held int) {
 		e.End(schedule.ReasonEdited, time.Time{}, nil, time.Time{})
 		last = e
 		w.stop()
-		if err := s.Release(t.Context(), lease.Term); err != nil {
+		if err := s.Shard(0).Release(t.Context(), lease.Term); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -262,7 +262,7 @@ func testDefinitions(t *testing.T, db Database) {
 		e.Payload = e.Name + " is prepared"
 		return nil
 	}})
-	roster := s.Roster(1)
+	roster := s.Roster()
 	keep(t, "Run", roster.Run)
 	w := lead(t, roster, 0)
 	w.await("all entries", func() bool { return w.loaded })
@@ -313,8 +313,8 @@ func testShards(t *testing.T, db Database) {
 	for n := range entries {
 		insert(t, db, shape, n, line{})
 	}
-	s := open(t, db, store.Options{})
-	roster := s.Roster(shards)
+	s := open(t, db, store.Options{Shards: shards})
+	roster := s.Roster()
 	var led [shards]*watching
 	for shard := range shards - 1 {
 		led[shard] = lead(t, roster, shard)

@@ -141,7 +141,7 @@ func open(t testing.TB, db Database, options store.Options) *store.Store {
 // acquire takes the lease, which must be free.
 func acquire(t testing.TB, s *store.Store) schedule.Lease {
 	t.Helper()
-	lease, won, err := s.Acquire(t.Context(), t.Name())
+	lease, won, err := s.Shard(0).Acquire(t.Context(), t.Name())
 	if err != nil || !won {
 		t.Fatalf("Acquire = %+v, %v, %v; want the lease", lease, won, err)
 	}
@@ -194,7 +194,7 @@ type watching struct {
 // watch leads on a roster of its own until the test ends, and returns once it has loaded.
 func watch(t testing.TB, s *store.Store) *watching {
 	t.Helper()
-	roster := s.Roster(1)
+	roster := s.Roster()
 	w := lead(t, roster, 0)
 	keep(t, "Run", roster.Run)
 	w.await("the first load", func() bool { return w.loaded })

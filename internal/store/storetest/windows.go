@@ -121,7 +121,7 @@ func testStandbyKnowsRunsAskedFor(t *testing.T, db Database) {
 	setRules(t, db, 2, `{"then": "delete"}`)
 	leader, s := open(t, db, store.Options{}), open(t, db, store.Options{})
 	led := watch(t, leader)
-	roster := stand(t, s, 1)
+	roster := stand(t, s)
 	lease := acquire(t, leader)
 	request, err := leader.Ask(t.Context(), id(1), "somebody")
 	if err != nil {
