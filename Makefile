@@ -62,12 +62,13 @@ chaos: deps .cache/bin/stack
 		ONEBEAT_CHAOS_REPORT=$(CURDIR)/.cache/chaos go test -count 1 -timeout 0 -v -run 'Whatever$(if $(ON),/$(ON))' ./test/chaos
 
 # Nodes are lost beside 100,000 entries, each way so often on each database: how late slots are
-# then. WAYS=kill for one way of four.
+# then. WAYS=kill for one way of five, ON=PostgreSQL,_Redis for one setting of four.
 .PHONY: failover
 failover: KILLS ?= 100
 failover: WAYS ?= .
+failover: ON ?= .
 failover: deps .cache/bin/stack
-	@.cache/bin/stack -services postgres,mariadb,redis -- env ONEBEAT_KILLS=$(KILLS) go test -timeout 240m -v -run '^TestFailover$$/./$(WAYS)' ./test/e2e
+	@.cache/bin/stack -services postgres,mariadb,redis,rabbitmq -- env ONEBEAT_KILLS=$(KILLS) go test -timeout 240m -v -run '^TestFailover$$/$(ON)/$(WAYS)' ./test/e2e
 
 # The tests take a part of this that has each point in each way, and each pair of the others.
 .PHONY: crash

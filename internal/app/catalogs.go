@@ -122,8 +122,8 @@ const (
 var errUnlocked = errors.New("another scheduler has taken the lock of its entries")
 
 // lockers are the catalogs that other programs run too.
-func (n *node) lockers() (found []store.Locker) {
-	for _, source := range n.store.Sources() {
+func lockers(sources []store.Source) (found []store.Locker) {
+	for _, source := range sources {
 		if locker, ok := source.(store.Locker); ok {
 			found = append(found, locker)
 		}
@@ -136,7 +136,7 @@ func (n *node) lockers() (found []store.Locker) {
 // unlock: after a crash they end by themselves, and another node of this
 // installation has them at once.
 func (n *node) lock(ctx, hold context.Context) error {
-	for _, locker := range n.lockers() {
+	for _, locker := range lockers(n.store.Sources()) {
 		if err := n.await(ctx, hold, locker); err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (n *node) prolong(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		for _, locker := range n.lockers() {
+		for _, locker := range lockers(n.store.Sources()) {
 			free, err := locker.Lock(ctx, n.lockOwner())
 			switch {
 			case ctx.Err() != nil:
@@ -200,7 +200,7 @@ func (n *node) unlock() {
 	if err := n.store.FlushSources(ctx); err != nil {
 		n.log.Error("run state could not be written where the entries are", "err", err)
 	}
-	for _, locker := range n.lockers() {
+	for _, locker := range lockers(n.store.Sources()) {
 		if err := locker.Unlock(ctx, n.lockOwner()); err != nil {
 			n.log.Warn("the lock of entries could not be given back: it ends by itself", "catalog", locker.String(), "err", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,6 +40,10 @@ type node struct {
 	garbage     collector
 	exit        func(code int)
 
+	reaches atomic.Bool   // this node reaches the broker
+	alone   atomic.Bool   // no other node was seen
+	cut     chan struct{} // told when this node has come not to reach it
+
 	// Once the database has answered:
 	roster  *store.Roster
 	scanner *audit.Scanner
@@ -51,7 +56,9 @@ type node struct {
 // had claimed is sent and recorded. A database or a broker that is down is
 // waited for; an error is a fault of the settings.
 func Run(ctx context.Context, config Config, log *slog.Logger) error {
-	n := &node{config: config, log: log, clock: newClock(log), name: NodeName(config), dispatching: dispatch.NewMetrics(), exit: os.Exit}
+	n := &node{config: config, log: log, clock: newClock(log), name: NodeName(config), dispatching: dispatch.NewMetrics(), exit: os.Exit, cut: make(chan struct{}, 1)}
+	n.reaches.Store(true)
+	n.alone.Store(true)
 	n.metrics = newMetrics(n)
 	var err error
 	if n.celery, err = CelerySettings(config); err != nil {
@@ -173,6 +180,10 @@ func (n *node) openStore(ctx context.Context) error {
 		s.Close()
 		return err
 	}
+	if err := n.join(ctx, s); err != nil {
+		s.Close()
+		return err
+	}
 	n.store = s
 	return nil
 }
@@ -200,6 +211,15 @@ func (n *node) suits(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
+// join makes this node known to the others, or returns why they and it do not go together.
+func (n *node) join(ctx context.Context, s *store.Store) error {
+	err := s.Join(ctx)
+	if refused := new(store.InputError); errors.As(err, &refused) {
+		return &RefusedError{err}
+	}
+	return err
+}
+
 // CheckURLs returns what is wrong with the URLs of the database, the broker and
 // the Redis that tells of edits, and with the names of catalogs, all faults together.
 func CheckURLs(config Config) error {
@@ -214,8 +234,11 @@ func CheckURLs(config Config) error {
 		_, err := redisOption(config.String("redis-url"))
 		faults = append(faults, err)
 	}
-	_, _, err := catalogsOf(config)
+	_, sources, err := catalogsOf(config)
 	faults = append(faults, err)
+	if shards := config.Int("shards"); shards > 1 && len(lockers(sources)) > 0 {
+		faults = append(faults, fmt.Errorf("shards is %d, and one lock is for all of RedBeat's entries: leave it at 1", shards))
+	}
 	return errors.Join(faults...)
 }
 
@@ -315,6 +338,8 @@ func (n *node) work(ctx context.Context) error {
 	for _, s := range n.shards {
 		leading.Go(func() error { return s.take(ctx) })
 	}
+	leading.Go(func() error { return n.attend(ctx) })
+	leading.Go(func() error { return n.reach(ctx) })
 	err := leading.Wait()
 	stop()
 	return errors.Join(err, group.Wait())

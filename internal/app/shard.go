@@ -38,7 +38,8 @@ type shard struct {
 	dispatching *dispatch.Metrics
 	asked       atomic.Int64 // how often the lease was asked for or renewed
 
-	mu sync.Mutex
+	mu  sync.Mutex
+	end context.CancelCauseFunc // ends the term in good order; nil when it was called
 	reign
 }
 
@@ -116,14 +117,22 @@ func (s *shard) ready() {
 func (s *shard) take(ctx context.Context) error {
 	for {
 		opts := lease.Options{Logger: s.log, Clock: s.node.clock.Set, Beat: func() { s.asked.Add(1) }}
-		err := lease.Keep(ctx, s.keeper, s.node.name, opts, func(hold context.Context, term int64) error { return s.lead(ctx, hold, term) })
+		turn, end := context.WithCancelCause(ctx)
+		err := lease.Keep(turn, &claimant{keeper: s.keeper, shard: s}, s.node.name, opts, func(hold context.Context, term int64) error {
+			s.mu.Lock()
+			s.end = end
+			s.mu.Unlock()
+			return s.lead(turn, hold, term)
+		})
+		handed := turn.Err() != nil
+		end(nil)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if errors.Is(err, errBehind) {
 			return err
 		}
-		if err != nil && !errors.Is(err, schedule.ErrLost) {
+		if err != nil && !handed && !errors.Is(err, schedule.ErrLost) {
 			s.log.Error("dispatching has stopped; beginning again", "err", err)
 		}
 		select {
@@ -138,9 +147,17 @@ func (s *shard) take(ctx context.Context) error {
 // 40 MB or so. A catalog of so many entries costs no reads before its slots.
 const held = 100_000
 
-// lead plans and dispatches for one term.
+// lead plans and dispatches for one term: until the lease is lost with hold, or until ctx
+// has ended and what was claimed has gone out.
 func (s *shard) lead(ctx, hold context.Context, term int64) error {
 	defer s.broker.Release()
+	hold, lose := context.WithCancelCause(hold)
+	defer lose(nil)
+	defer context.AfterFunc(ctx, func() {
+		if cause := context.Cause(ctx); errors.Is(cause, errCutOff) {
+			lose(cause)
+		}
+	})()
 	n := s.node
 	planner := plan.New(plan.Options{Lead: n.config.Length("lead"), Now: n.clock.Now, Logger: s.log, Keep: held / n.config.Int("shards")})
 	s.leads(term, planner)
@@ -153,7 +170,7 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 		return err
 	}
 	defer func() {
-		if ctx.Err() != nil { // a clean stop
+		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errHandedOver) { // a clean stop
 			n.unlock()
 		}
 	}()

@@ -24,6 +24,7 @@ const TraceEnv = "ONEBEAT_TRACE"
 // A keeper is the store as the lease and the dispatcher see it.
 type keeper interface {
 	lease.Locker
+	lease.Waiter
 	dispatch.Ledger
 }
 

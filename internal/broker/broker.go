@@ -90,6 +90,14 @@ type Options struct {
 // that is down does not stop the daemon. Its errors are faults of the URL or the
 // options.
 func Open(url string, options Options) (Broker, error) {
+	b, err := open(url, options)
+	if err != nil {
+		return nil, err
+	}
+	return newPrompt(b), nil
+}
+
+func open(url string, options Options) (Broker, error) {
 	logger := options.Logger
 	if logger == nil {
 		logger = slog.Default()

@@ -31,7 +31,7 @@ var ErrNoSink = errors.New("only Redis and RabbitMQ have queues that can be coun
 // queue. Brokers other than Redis and RabbitMQ are
 // ErrNoSink.
 func OpenSink(ctx context.Context, url, queue string, options Options) (Sink, error) {
-	b, err := Open(url, options)
+	b, err := open(url, options)
 	if err != nil {
 		return nil, err
 	}

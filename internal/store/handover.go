@@ -81,16 +81,16 @@ func (s *Store) HandedBack(ctx context.Context) error {
 // entries it moved. A dry run moves none. No node may run: that and slots that are
 // claimed and not recorded are an *InputError.
 func (s *Store) HandBack(ctx context.Context, owner string, dry bool) (moved int, err error) {
-	term, err := s.alone(ctx, owner)
+	terms, free, err := s.alone(ctx, owner)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, s.Shard(0).Release(context.WithoutCancel(ctx), term)) }()
+	defer free()
 	all, err := s.behind(ctx)
 	if err != nil || dry {
 		return len(all.ids), err
 	}
-	if err := s.Shard(0).handBack(ctx, term, all); err != nil {
+	if err := s.handBack(ctx, terms, all); err != nil {
 		return 0, fmt.Errorf("hand back: %w", err)
 	}
 	return len(all.ids), s.FlushSources(ctx)
@@ -129,28 +129,33 @@ func (s *Store) recorder(id string) (*sourced, bool) {
 	return x, ok
 }
 
-func (s *Shard) handBack(ctx context.Context, term int64, all ends) error {
-	now, err := s.store.Now(ctx)
+func (s *Store) handBack(ctx context.Context, terms []int64, all ends) error {
+	now, err := s.Now(ctx)
 	if err != nil {
 		return err
 	}
 	value := handedBack + now.UTC().Format(time.RFC3339Nano)
-	known, err := s.store.meta(ctx, takeOver, func() (string, error) { return value, nil })
+	known, err := s.meta(ctx, takeOver, func() (string, error) { return value, nil })
 	if err != nil {
 		return err
 	}
-	r := recording{Shard: s, term: term, ended: all}
-	err = s.store.db.transact(ctx, mode{}, func(tx transaction) error {
+	r := recording{Shard: s.Shard(0), ended: all}
+	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
 		if err := r.move(ctx, tx); err != nil {
 			return err
 		}
 		if _, err := tx.exec(ctx, "meta_update", takeOver, known, value); err != nil {
 			return err
 		}
-		return s.holds(ctx, tx, term)
+		for number, term := range terms {
+			if err := s.Shard(number).holds(ctx, tx, term); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err == nil {
-		s.store.noteEnds(all)
+		s.noteEnds(all)
 	}
 	return err
 }

@@ -29,6 +29,7 @@ import (
 // program holds (SKIP LOCKED).
 type mySQL struct {
 	pool   *sql.DB
+	guards *sql.DB // the sessions of guards: one a shard that is led or waited for
 	layout *layout
 	texts  statements
 	filled atomic.Pointer[mysqlTexts] // texts for the table as it is
@@ -41,16 +42,16 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 		return errors.New("the URL's user, host or TLS can't be read")
 	}
 	pool := sql.OpenDB(mysqlConnector{connector})
-	pool.SetMaxOpenConns(15 + s.options.Shards) // of which the guards keep theirs
+	pool.SetMaxOpenConns(16)
 	pool.SetMaxIdleConns(4)
 	pool.SetConnMaxIdleTime(mysqlIdle / 2)
-	m := &mySQL{pool: pool, layout: s.layout, texts: loadStatements("mysql", s.layout)}
+	m := &mySQL{pool: pool, guards: sql.OpenDB(mysqlConnector{connector}), layout: s.layout, texts: loadStatements("mysql", s.layout)}
 	m.fill(nil)
 	s.dialect = dialect{
 		name: "mysql",
 		db:   m,
 		newGuard: func(shard int) guard {
-			return &mysqlGuard{pool: pool, name: mysqlLock(config.DBName, strconv.Itoa(shard))}
+			return &mysqlGuard{pool: m.guards, name: mysqlLock(config.DBName, strconv.Itoa(shard))}
 		},
 		newFeed:  func() feed { return &mysqlFeed{m: m} },
 		leaseFor: cmp.Or(s.options.LeaseFor, 4*time.Second),
@@ -63,7 +64,7 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 		trailing: 1,
 	}
 	if err := pool.PingContext(ctx); err != nil {
-		_ = pool.Close()
+		m.close()
 		return errors.New(strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return nil
@@ -195,7 +196,10 @@ func (m *mySQL) get(name string) mysqlText {
 	return (*m.filled.Load())[name]
 }
 
-func (m *mySQL) close() { _ = m.pool.Close() }
+func (m *mySQL) close() {
+	_ = m.guards.Close()
+	_ = m.pool.Close()
+}
 
 func (m *mySQL) exec(ctx context.Context, name string, args ...any) (int64, error) {
 	return mysqlOn{m, m.pool}.exec(ctx, name, args...)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +11,7 @@ import (
 // ownTables are the tables of onebeat's own: those of the migrations, and goose's.
 var ownTables = []string{
 	"onebeat_journal", "onebeat_requests", "onebeat_changes", "onebeat_entries", "onebeat_runs", "onebeat_calendars", "onebeat_windows",
-	"onebeat_leases", "onebeat_meta", ownVersion,
+	"onebeat_leases", "onebeat_nodes", "onebeat_meta", ownVersion,
 }
 
 // Uninstalling are the statements that Uninstall would run, in order.
@@ -90,30 +89,8 @@ func (s *Store) stopped(ctx context.Context) (free func(), err error) {
 	if err := s.db.each(ctx, "own_tables", func(row scanner) error { return row.Scan(&there) }); err != nil || there == 0 {
 		return func() {}, err
 	}
-	lease, err := s.alone(ctx, "uninstall")
-	if err != nil {
-		return nil, err
-	}
-	return func() { _ = s.Shard(0).Release(context.WithoutCancel(ctx), lease) }, nil
-}
-
-// alone takes the lease of entries of which no slot is claimed and not recorded.
-func (s *Store) alone(ctx context.Context, owner string) (term int64, err error) {
-	lease, won, err := s.Shard(0).Acquire(ctx, owner)
-	switch {
-	case err != nil:
-		return 0, err
-	case !won:
-		return 0, &InputError{"a node runs: stop all of them first"}
-	}
-	open, err := s.Shard(0).Journal(ctx)
-	if err == nil && len(open) > 0 {
-		err = &InputError{fmt.Sprintf("%d batches were claimed and not recorded, by a node that died: start `onebeat serve` once, and stop it", len(open))}
-	}
-	if err != nil {
-		return 0, errors.Join(err, s.Shard(0).Release(context.WithoutCancel(ctx), lease.Term))
-	}
-	return lease.Term, nil
+	_, free, err = s.alone(ctx, "uninstall")
+	return free, err
 }
 
 // removals adds statements under names with a slash: those of every layout that take its triggers

@@ -39,12 +39,12 @@ const (
 // sent once, and by how much later than usual is measured, at slots that come ten a
 // second. `make failover KILLS=100` does this often.
 func TestFailover(t *testing.T) {
-	for _, kind := range []string{postgres, mariadb, sqlite} {
-		t.Run(kind, func(t *testing.T) {
+	for _, on := range [][2]string{{postgres, redis}, {mariadb, redis}, {sqlite, redis}, {postgres, rabbitmq}} {
+		t.Run(on[0]+", "+on[1], func(t *testing.T) {
 			if _, whole := kills(t); !whole {
 				t.Parallel() // else they would measure each other
 			}
-			newTwins(t, kind).fail(t)
+			newTwins(t, on[0], on[1]).fail(t)
 		})
 	}
 }
@@ -58,14 +58,16 @@ type twins struct {
 	chance *rand.Rand
 }
 
-// A member is a node behind a proxy to its database, where that is a server.
+// A member is a node behind proxies to its database, where that is a server, and to its
+// broker.
 type member struct {
 	*node
-	proxy *brokertest.Proxy
+	database *brokertest.Proxy
+	broker   *brokertest.Proxy
 }
 
-func newTwins(t *testing.T, kind string) *twins {
-	s := newSite(t, kind, redis)
+func newTwins(t *testing.T, kind, queues string) *twins {
+	s := newSite(t, kind, queues)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("the moments are chosen by the seed %d", seed)
 	p := &twins{site: s, grids: map[string]grid{}, chance: rand.New(rand.NewPCG(seed, 0))}
@@ -88,12 +90,9 @@ func newTwins(t *testing.T, kind string) *twins {
 	p.leader, p.second = &member{}, &member{}
 	for _, m := range []*member{p.leader, p.second} {
 		if kind != sqlite {
-			at, err := url.Parse(s.database.url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			m.proxy = brokertest.NewProxy(t, at.Host)
+			m.database = brokertest.NewProxy(t, parsedURL(t, s.database.url).Host)
 		}
+		m.broker = brokertest.NewProxy(t, parsedURL(t, s.broker.url).Host)
 		p.start(t, m)
 		m.await(t, map[bool]string{true: "entries loaded", false: "standing by with the catalog loaded"}[m == p.leader])
 	}
@@ -103,16 +102,25 @@ func newTwins(t *testing.T, kind string) *twins {
 // start starts the member's node, on its own way to the database.
 func (p *twins) start(t *testing.T, m *member) {
 	t.Helper()
-	var env []string
-	if m.proxy != nil {
-		at, err := url.Parse(p.database.url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		at.Host = m.proxy.Address()
-		env = append(env, "ONEBEAT_DATABASE="+at.String())
+	through := func(setting, to string, proxy *brokertest.Proxy) string {
+		at := parsedURL(t, to)
+		at.Host = proxy.Address()
+		return setting + "=" + at.String()
+	}
+	env := []string{through("ONEBEAT_BROKER", p.site.broker.url, m.broker)}
+	if m.database != nil {
+		env = append(env, through("ONEBEAT_DATABASE", p.site.database.url, m.database))
 	}
 	m.node = p.launch(t, env)
+}
+
+func parsedURL(t *testing.T, text string) *url.URL {
+	t.Helper()
+	at, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 // fail loses the leader in each way, again and again, and says how late slots were.
@@ -126,11 +134,12 @@ func (p *twins) fail(t *testing.T) {
 		{"kill -9", func() { p.leader.kill() }, func() { p.start(t, p.leader) }, time.Second},
 		{"clean stop", func() { p.leader.stop(t) }, func() { p.start(t, p.leader) }, time.Second},
 		{"SIGSTOP", func() { p.leader.process.Pause() }, func() { p.leader.process.Resume() }, 5 * time.Second},
-		{"cut off from the database", func() { p.leader.proxy.Stall() }, func() { p.leader.proxy.Flow() }, 5 * time.Second},
+		{"cut off from the database", func() { p.leader.database.Stall() }, func() { p.leader.database.Flow() }, 5 * time.Second},
+		{"cut off from the broker", func() { p.leader.broker.Stall() }, func() { p.leader.broker.Flow() }, 5 * time.Second},
 	}
 	times, whole := kills(t)
 	for _, way := range ways {
-		if way.name == "cut off from the database" && p.leader.proxy == nil {
+		if way.name == "cut off from the database" && p.leader.database == nil {
 			continue // a file is not behind a network
 		}
 		t.Run(way.name, func(t *testing.T) {
@@ -140,7 +149,7 @@ func (p *twins) fail(t *testing.T) {
 			}
 			slices.Sort(late)
 			p99 := late[(len(late)*99-1)/100]
-			t.Logf("%s, %s, %d times: lateness at worst p50 %v, p99 %v, max %v", p.database.kind, way.name, times, late[(len(late)-1)/2], p99, late[len(late)-1])
+			t.Logf("%s, %s, %s, %d times: lateness at worst p50 %v, p99 %v, max %v", p.database.kind, p.broker.kind, way.name, times, late[(len(late)-1)/2], p99, late[len(late)-1])
 			// A machine that runs other tests is slow to start and to schedule processes.
 			bound := way.late + 5*time.Second
 			if whole {
@@ -162,6 +171,9 @@ func (p *twins) fail(t *testing.T) {
 	}
 	wrong, doubled := faults(p.grids, window{p.database.firstStart(t), last}, of)
 	for _, repeats := range doubled {
+		if p.broker.kind == rabbitmq {
+			continue // what was published and not confirmed comes again
+		}
 		wrong = append(wrong, fmt.Sprintf("%s: slot %v arrived %d times", repeats[0].entry, repeats[0].slot, len(repeats)))
 	}
 	report(t, append(wrong, p.unrecorded(t, p.broker.arrivals(t))...))

@@ -55,7 +55,8 @@ func crash(t *testing.T, server Server) {
 			return err
 		})
 	}
-	os.Exit(0) // a node has no test's end: connections to the other process's server may be open
+	_ = b.Close() // events that wait are sent first
+	os.Exit(0)    // a node has no test's end: connections to the other process's server may be open
 }
 
 // expectWithin checks that nothing has arrived beyond what the mark tells, and

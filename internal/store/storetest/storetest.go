@@ -95,6 +95,10 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"shards have entries of their own", testShards},
 		{"pauses hold and end", testPauses},
 
+		{"nodes see each other", testNodesSeeEachOther},
+		{"shards of a dead node are orphans", testOrphanedShards},
+		{"another number of shards counts once nothing is left", testAnotherNumberOfShards},
+
 		{"entries of a source stand beside those of the table", testOutside},
 		{"entries of a source need no table", testOutsideAlone},
 		{"entries are taken over and handed back", testHandOver},

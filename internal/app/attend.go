@@ -1,0 +1,229 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/lease"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// Nodes tell each other in the database that they are there (store.Attend), and all share
+// the shards out by what they see (lease.Share). That decides who asks for a lease and
+// who gives one up; who has it is the lease's to say, whatever they see.
+
+// attendance is the part of a lease's length after which a node is seen again, and unseen
+// the part after which it gets no more shards.
+const (
+	attendance = 5
+	unseen     = 2
+)
+
+func (n *node) leaseLength() time.Duration { return n.config.Length("lease") }
+
+// attend tells the other nodes that this one is there, and gives up shards that are to be
+// theirs, until ctx ends. It fails when another number of shards has come to count.
+func (n *node) attend(ctx context.Context) error {
+	tick := time.NewTicker(n.leaseLength() / attendance)
+	defer tick.Stop()
+	others := make([]int, len(n.shards)) // how often in a row a shard that is led here was seen to be another's
+	for failed := ""; ; {
+		select {
+		case <-ctx.Done():
+			return n.leave()
+		case <-tick.C:
+		case <-n.cut:
+		}
+		roll, err := n.see(ctx)
+		switch {
+		case ctx.Err() != nil:
+			continue
+		case errors.Is(err, store.ErrShards):
+			return &RefusedError{err}
+		case err != nil:
+			if err.Error() != failed {
+				failed = err.Error()
+				n.log.Warn("this node cannot see the others; trying on", "err", err)
+			}
+			continue
+		}
+		failed = ""
+		n.alone.Store(len(roll.Nodes) < 2)
+		owners := share(roll, "")
+		for i, s := range n.shards {
+			if owner := owners[i]; owner == "" || owner == n.name || s.now().term == 0 {
+				others[i] = 0
+				continue
+			}
+			cutOff := !n.reaches.Load()
+			if others[i]++; others[i] > 1 || cutOff {
+				s.handOver(owners[i], cutOff)
+			}
+		}
+	}
+}
+
+// see says that this node is there, and returns who is.
+func (n *node) see(ctx context.Context) (store.Roll, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.leaseLength()/unseen)
+	defer cancel()
+	if err := n.store.Attend(ctx, n.reaches.Load()); err != nil {
+		return store.Roll{}, err
+	}
+	return n.store.Roll(ctx, n.leaseLength()/unseen)
+}
+
+func (n *node) leave() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := n.store.Leave(ctx); err != nil {
+		n.log.Warn("the other nodes do not know yet that this one stops", "err", err)
+	}
+	return nil
+}
+
+// share says whose each shard is to be, "" for nobody's. The one that has gone does not
+// count, nor do nodes that do not reach the broker while others do.
+func share(roll store.Roll, gone string) []string {
+	reaching := slices.ContainsFunc(roll.Nodes, func(node store.Node) bool { return node.Name != gone && node.Reaches })
+	var nodes []string
+	for _, node := range roll.Nodes {
+		if node.Name != gone && (node.Reaches || !reaching) {
+			nodes = append(nodes, node.Name)
+		}
+	}
+	holders := make([]string, len(roll.Holders))
+	for shard, holder := range roll.Holders {
+		if holder.Node != gone {
+			holders[shard] = holder.Node
+		}
+	}
+	return lease.Share(nodes, holders)
+}
+
+// reach learns whether this node reaches the broker, where there are other nodes that
+// may, until ctx ends.
+func (n *node) reach(ctx context.Context) error {
+	tick := time.NewTicker(n.leaseLength() / attendance)
+	defer tick.Stop()
+	for missed := 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if n.alone.Load() {
+			continue
+		}
+		asking, cancel := context.WithTimeout(ctx, n.leaseLength()/attendance)
+		err := n.shards[0].broker.Ping(asking)
+		cancel()
+		if missed++; err == nil {
+			missed = 0
+		}
+		if reaches := missed < 2; n.reaches.Swap(reaches) != reaches && ctx.Err() == nil {
+			if reaches {
+				n.log.Info("the broker can be reached again")
+			} else {
+				n.log.Error("the broker cannot be reached from this node; one that reaches it goes on", "err", err)
+				select {
+				case n.cut <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}
+}
+
+// A claimant asks for a shard's lease when the shard is to be this node's.
+type claimant struct {
+	keeper
+	shard *shard
+	rests bool // the lease can be had, and another node is to have it
+}
+
+// Acquire implements lease.Locker.
+func (c *claimant) Acquire(ctx context.Context, owner string) (schedule.Lease, bool, error) {
+	s := c.shard
+	n := s.node
+	roll, err := n.store.Roll(ctx, n.leaseLength()/unseen)
+	if err != nil {
+		return schedule.Lease{}, false, err
+	}
+	holder, gone := roll.Holders[s.number], ""
+	c.rests = false
+	if holder != (store.Holder{}) {
+		if !s.store.Orphaned(ctx, holder) {
+			return schedule.Lease{}, false, nil
+		}
+		if holder.Node != n.name { // else it is what this node was before it was started again
+			gone = holder.Node
+		}
+	}
+	if share(roll, gone)[s.number] != n.name {
+		s.store.Yield()
+		c.rests = true
+		return schedule.Lease{}, false, nil
+	}
+	l, ok, err := c.keeper.Acquire(ctx, owner)
+	if gone != "" && err == nil {
+		n.bury(ctx, roll, gone)
+	}
+	return l, ok, err
+}
+
+// bury makes the others see that a node has gone, if it was not seen since.
+func (n *node) bury(ctx context.Context, roll store.Roll, gone string) {
+	for _, node := range roll.Nodes {
+		if node.Name == gone {
+			if err := n.store.Gone(ctx, gone, node.Ago); err != nil {
+				n.log.Warn("the other nodes do not know yet that one has gone", "err", err)
+			}
+		}
+	}
+}
+
+// restFor is how long a shard that could be had is left to the node that is to have it
+// before this one looks again.
+const restFor = 100 * time.Millisecond
+
+// Wait implements lease.Waiter.
+func (c *claimant) Wait(ctx context.Context) error {
+	if !c.rests {
+		return c.keeper.Wait(ctx)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(restFor):
+		return nil
+	}
+}
+
+// errHandedOver says that a term ended since the shard is to be another node's, and
+// errCutOff that this is so since this node does not reach the broker.
+var (
+	errHandedOver = errors.New("the shard is to be another node's")
+	errCutOff     = fmt.Errorf("this node does not reach the broker: %w", errHandedOver)
+)
+
+// handOver ends the term for another node to have the shard: what is claimed goes out
+// first, or is left in the journal if the broker cannot be reached from here.
+func (s *shard) handOver(to string, cutOff bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.term == 0 || s.end == nil {
+		return
+	}
+	why := errHandedOver
+	if cutOff {
+		why = errCutOff
+	}
+	s.log.Info("handing over to another node", "to", to, "term", s.term, "why", why.Error())
+	s.end(why)
+	s.end = nil
+}

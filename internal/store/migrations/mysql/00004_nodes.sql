@@ -1,0 +1,9 @@
+-- +goose Up
+
+-- The nodes, of which those that were seen lately are there.
+CREATE TABLE IF NOT EXISTS onebeat_nodes (
+	name    varchar(255) PRIMARY KEY,
+	shards  int NOT NULL, -- that it parts entries among
+	reaches boolean NOT NULL, -- it reaches the broker
+	seen_at bigint NOT NULL -- by the database's clock
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

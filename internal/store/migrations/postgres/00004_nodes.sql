@@ -1,0 +1,9 @@
+-- +goose Up
+
+-- The nodes, of which those that were seen lately are there.
+CREATE TABLE IF NOT EXISTS onebeat_nodes (
+	name    text PRIMARY KEY,
+	shards  integer NOT NULL, -- that it parts entries among
+	reaches boolean NOT NULL, -- it reaches the broker
+	seen_at timestamptz NOT NULL -- by the database's clock
+);

@@ -1,0 +1,229 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// nodesKept is for how long nodes that are not there any more keep their row.
+const nodesKept = 24 * time.Hour
+
+// A Node is one that was seen lately.
+type Node struct {
+	Name    string
+	Reaches bool // the broker
+	Ago     time.Duration
+}
+
+// A Holder is who holds a shard's lease; the zero Holder is nobody.
+type Holder struct {
+	Node    string
+	Guarded bool // its session holds a lock that ends with it
+}
+
+// A Roll is who is there, and who holds which shard.
+type Roll struct {
+	Nodes   []Node   // in order of their names
+	Holders []Holder // one a shard
+}
+
+// ErrShards says that the installation parts entries among another number of shards.
+var ErrShards = errors.New("the installation has another number of shards now: give this node the same --shards as the others")
+
+// Join makes this node known. The installation has as many shards as its nodes say
+// that it has: an *InputError says which other node is of another opinion, or what has to end
+// before another number counts: all leases and all claims, for an entry's claim must
+// be found by whoever comes to lead it.
+func (s *Store) Join(ctx context.Context) error {
+	shards := s.options.Shards
+	was := ""
+	_, err := s.parted(ctx)
+	if err == nil {
+		err = s.db.transact(ctx, mode{}, func(tx transaction) error {
+			if _, err := tx.exec(ctx, "shards_lock"); err != nil {
+				return err
+			}
+			if err := tx.each(ctx, "meta", func(row scanner) error { return row.Scan(&was) }, "shards"); err != nil {
+				return err
+			}
+			if was != strconv.Itoa(shards) {
+				if err := s.reshard(ctx, tx, was); err != nil {
+					return err
+				}
+			}
+			if _, err := tx.exec(ctx, "nodes_prune", nodesKept.Microseconds()); err != nil {
+				return err
+			}
+			_, err := tx.exec(ctx, "node_seen", s.options.Node, shards, true)
+			return err
+		})
+	}
+	if input := new(InputError); err != nil && !errors.As(err, &input) {
+		return fmt.Errorf("join the other nodes: %w", err)
+	}
+	return err
+}
+
+// parted returns how many shards the installation has.
+func (s *Store) parted(ctx context.Context) (shards int, err error) {
+	text, err := s.meta(ctx, "shards", func() (string, error) { return "1", nil })
+	if err == nil {
+		shards, err = strconv.Atoi(text)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the number of shards: %w", err)
+	}
+	return shards, nil
+}
+
+// alone takes the leases of all shards, of which no slot is claimed and not recorded, until
+// free is called. It returns their terms. A node that runs is an *InputError.
+func (s *Store) alone(ctx context.Context, owner string) (terms []int64, free func(), err error) {
+	var held []int64
+	free = func() {
+		for number, term := range held {
+			_ = s.Shard(number).Release(context.WithoutCancel(ctx), term) // else it ends by itself
+		}
+	}
+	shards, err := s.parted(ctx)
+	for number := 0; number < shards && err == nil; number++ {
+		var lease schedule.Lease
+		var won bool
+		lease, won, err = s.Shard(number).Acquire(ctx, owner)
+		switch {
+		case err == nil && won:
+			held = append(held, lease.Term)
+		case err == nil:
+			err = &InputError{"a node runs: stop all of them first"}
+		}
+	}
+	open := 0
+	if err == nil {
+		err = s.db.each(ctx, "journal_open", func(row scanner) error { return row.Scan(&open) })
+	}
+	if err == nil && open > 0 {
+		err = &InputError{fmt.Sprintf("%d batches were claimed and not recorded, by a node that died: start `onebeat serve` once, and stop it", open)}
+	}
+	if err != nil {
+		free()
+		return nil, nil, err
+	}
+	return held, free, nil
+}
+
+// reshard makes the installation one of as many shards as the options say.
+func (s *Store) reshard(ctx context.Context, tx transaction, was string) error {
+	roll, err := s.roll(ctx, tx, s.leaseFor)
+	if err != nil {
+		return err
+	}
+	for _, node := range roll.Nodes {
+		if node.Name != s.options.Node {
+			return &InputError{fmt.Sprintf("node %s, seen %v ago, has --shards %s and this one %d: give both the same, or stop all nodes first",
+				node.Name, node.Ago.Round(100*time.Millisecond), was, s.options.Shards)}
+		}
+	}
+	held := false
+	err = tx.each(ctx, "leases", func(row scanner) error {
+		_, _, left, _, err := scanLease(row)
+		held = held || left > 0
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	open := 0
+	if err := tx.each(ctx, "journal_open", func(row scanner) error { return row.Scan(&open) }); err != nil {
+		return err
+	}
+	switch {
+	case held:
+		return &InputError{fmt.Sprintf("a node with --shards %s holds a lease still: stop it, or start this one again when the lease of a crashed node has ended, after %v", was, s.leaseFor)}
+	case open > 0:
+		return &InputError{fmt.Sprintf("%d batches were claimed with --shards %s and are not recorded: start one node with that once, and stop it", open, was)}
+	}
+	if _, err := tx.exec(ctx, "terms_end"); err != nil { // of whoever was frozen
+		return err
+	}
+	_, err = tx.exec(ctx, "meta_update", "shards", was, strconv.Itoa(s.options.Shards))
+	return err
+}
+
+// Attend says that this node is there, and whether it reaches the broker. It is to be
+// called again and again. ErrShards says that nodes with another number of shards have
+// come meanwhile.
+func (s *Store) Attend(ctx context.Context, reaches bool) error {
+	noted, err := s.db.exec(ctx, "node_seen", s.options.Node, s.options.Shards, reaches)
+	switch {
+	case err != nil:
+		return fmt.Errorf("tell the other nodes of this one: %w", err)
+	case noted == 0:
+		return ErrShards
+	}
+	return nil
+}
+
+// Roll returns the nodes that were seen within the last while, and the holders of
+// leases that have not ended.
+func (s *Store) Roll(ctx context.Context, within time.Duration) (Roll, error) {
+	roll, err := s.roll(ctx, s.db, within)
+	if err != nil {
+		return Roll{}, fmt.Errorf("look who is there: %w", err)
+	}
+	return roll, nil
+}
+
+func (s *Store) roll(ctx context.Context, on querier, within time.Duration) (Roll, error) {
+	roll := Roll{Holders: make([]Holder, s.options.Shards)}
+	err := on.each(ctx, "nodes", func(row scanner) error {
+		var node Node
+		var shards, ago int64
+		err := row.Scan(&node.Name, &shards, &node.Reaches, &ago)
+		if node.Ago = time.Duration(ago) * time.Microsecond; node.Ago <= within {
+			roll.Nodes = append(roll.Nodes, node)
+		}
+		return err
+	})
+	if err != nil {
+		return Roll{}, err
+	}
+	err = on.each(ctx, "leases", func(row scanner) error {
+		shard, owner, left, guarded, err := scanLease(row)
+		if left > 0 && shard < len(roll.Holders) {
+			roll.Holders[shard] = Holder{owner, guarded}
+		}
+		return err
+	})
+	return roll, err
+}
+
+func scanLease(row scanner) (shard int, owner string, left int64, guarded bool, err error) {
+	err = row.Scan(&shard, &owner, &left, &guarded)
+	return shard, owner, left, guarded, err
+}
+
+// Leave makes this node one that is not there.
+func (s *Store) Leave(ctx context.Context) error { return s.Gone(ctx, s.options.Node, 0) }
+
+// Gone notes that a node is not there that was not seen for so long, as when its session
+// is seen to have ended.
+func (s *Store) Gone(ctx context.Context, node string, ago time.Duration) error {
+	if _, err := s.db.exec(ctx, "node_gone", node, ago.Microseconds()); err != nil {
+		return fmt.Errorf("note that node %s has gone: %w", node, err)
+	}
+	return nil
+}
+
+// Orphaned says whether the holder's session has ended: the lease can be had then. Until
+// Acquire or Yield no other node is told so.
+func (s *Shard) Orphaned(ctx context.Context, holder Holder) bool {
+	return holder.Guarded && s.guarded(ctx)
+}
+
+// Yield leaves a shard that could be had to another node.
+func (s *Shard) Yield() { s.guard.free() }

@@ -1,0 +1,3 @@
+-- Forgets a node that was not seen for so long.
+-- In: name, microseconds. Out: nothing.
+DELETE FROM onebeat_nodes WHERE name = ?1 AND seen_at <= CAST(unixepoch('subsec') * 1000000 AS INTEGER) - ?2

@@ -1,0 +1,188 @@
+package storetest
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// refusedJoin fails unless the node is told that it can't join, and why.
+func refusedJoin(t *testing.T, s *store.Store, want string) {
+	t.Helper()
+	err := s.Join(t.Context())
+	if input := new(store.InputError); !errors.As(err, &input) || !strings.Contains(err.Error(), want) {
+		t.Fatalf("Join = %v, want an InputError that says %q", err, want)
+	}
+}
+
+func join(t *testing.T, s *store.Store) {
+	t.Helper()
+	if err := s.Join(t.Context()); err != nil {
+		t.Fatalf("Join: %v", err)
+	}
+}
+
+func roll(t *testing.T, s *store.Store, within time.Duration) store.Roll {
+	t.Helper()
+	roll, err := s.Roll(t.Context(), within)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return roll
+}
+
+// names are the nodes that a node sees.
+func names(t *testing.T, s *store.Store, within time.Duration) (names []string) {
+	t.Helper()
+	for _, node := range roll(t, s, within).Nodes {
+		names = append(names, node.Name)
+	}
+	return names
+}
+
+// Nodes see each other, and who holds which shard, until they leave, die or fall silent.
+func testNodesSeeEachOther(t *testing.T, db Database) {
+	a, b := open(t, db, store.Options{Node: "a", Shards: 3}), open(t, db, store.Options{Node: "b", Shards: 3})
+	join(t, a)
+	join(t, b)
+	if err := b.Attend(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	lease, won, err := a.Shard(1).Acquire(t.Context(), "a")
+	if err != nil || !won {
+		t.Fatalf("Acquire = %v, %v", won, err)
+	}
+	if _, won, err := b.Shard(2).Acquire(t.Context(), "b"); err != nil || !won {
+		t.Fatalf("Acquire of another shard = %v, %v", won, err)
+	}
+	if _, won, err := b.Shard(1).Acquire(t.Context(), "b"); err != nil || won {
+		t.Fatalf("Acquire of a shard that is held = %v, %v", won, err)
+	}
+	got := roll(t, a, time.Minute)
+	if len(got.Nodes) != 2 || got.Nodes[0].Name != "a" || !got.Nodes[0].Reaches || got.Nodes[1].Name != "b" || got.Nodes[1].Reaches {
+		t.Errorf("nodes = %+v, want a, and b which does not reach the broker", got.Nodes)
+	}
+	if owners := []string{got.Holders[0].Node, got.Holders[1].Node, got.Holders[2].Node}; !slices.Equal(owners, []string{"", "a", "b"}) {
+		t.Errorf("holders = %q", owners)
+	}
+	if b.Shard(1).Orphaned(t.Context(), got.Holders[1]) {
+		t.Error("a's shard is called an orphan, and a lives")
+	}
+	b.Shard(1).Yield()
+
+	if err := a.Shard(1).Release(t.Context(), lease.Term); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, b, time.Minute); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("after a left: %q", got)
+	}
+	join(t, a)
+	if err := b.Gone(t.Context(), "a", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, b, time.Minute); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("after somebody said that a was not seen for an hour, though it was: %q", got)
+	}
+	if err := b.Gone(t.Context(), "a", 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, b, time.Minute); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("after somebody said that a has gone: %q", got)
+	}
+	await(t, "b to have been silent", func() bool { return len(names(t, a, 50*time.Millisecond)) == 0 })
+}
+
+// A node's session that ends leaves its shards to be had, at once.
+func testOrphanedShards(t *testing.T, db Database) {
+	const length = time.Minute
+	holder, err := store.Open(t.Context(), db.URL, store.Options{Node: "a", Shards: 2, LeaseFor: length})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	defer func() {
+		if !closed {
+			holder.Close()
+		}
+	}()
+	other := open(t, db, store.Options{Node: "b", Shards: 2, LeaseFor: length})
+	join(t, holder)
+	join(t, other)
+	for shard := range 2 {
+		if _, won, err := holder.Shard(shard).Acquire(t.Context(), "a"); err != nil || !won {
+			t.Fatalf("Acquire = %v, %v", won, err)
+		}
+	}
+	holder.Close()
+	closed = true
+	for shard, held := range roll(t, other, length).Holders {
+		await(t, "the shard to be called an orphan", func() bool { return other.Shard(shard).Orphaned(t.Context(), held) })
+		if _, won, err := other.Shard(shard).Acquire(t.Context(), "b"); err != nil || !won {
+			t.Errorf("Acquire of shard %d, whose holder died = %v, %v", shard, won, err)
+		}
+	}
+}
+
+// Another number of shards counts once nothing is left of the former one, and then
+// whoever goes by the former one can do no harm.
+func testAnotherNumberOfShards(t *testing.T, db Database) {
+	const length = 500 * time.Millisecond
+	createTable(t, db, shapeNamed("full"))
+	one, two := open(t, db, store.Options{Node: "one", LeaseFor: length}), open(t, db, store.Options{Node: "two", Shards: 2, LeaseFor: length})
+	join(t, one)
+	refusedJoin(t, two, "node one, seen")
+	lease, won, err := one.Shard(0).Acquire(t.Context(), "one")
+	if err != nil || !won {
+		t.Fatalf("Acquire = %v, %v", won, err)
+	}
+	claim(t, one, batch(lease.Term, 1, at(9, 0), id(0)))
+	if err := one.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.Shard(0).Renew(t.Context(), lease.Term); err != nil {
+		t.Fatal(err)
+	}
+	refusedJoin(t, two, "holds a lease still")
+	await(t, "the lease to end", func() bool { return roll(t, two, 0).Holders[0] == store.Holder{} })
+	refusedJoin(t, two, "1 batches were claimed with --shards 1")
+	record(t, one, lease.Term, []int64{1}, sent(batch(lease.Term, 1, at(9, 0), id(0)))) // it was frozen, and its lease nobody else's
+	join(t, two)
+
+	if err := one.Attend(t.Context(), true); !errors.Is(err, store.ErrShards) {
+		t.Errorf("Attend of a node with another number of shards = %v, want ErrShards", err)
+	}
+	if got := names(t, two, time.Minute); !slices.Equal(got, []string{"two"}) {
+		t.Errorf("nodes = %q", got)
+	}
+	if err := one.Shard(0).Claim(t.Context(), batch(lease.Term, 2, at(9, 1), id(0))); !errors.Is(err, schedule.ErrLost) {
+		t.Errorf("Claim of a node with another number of shards = %v, want ErrLost", err)
+	}
+	if _, won, err := two.Shard(1).Acquire(t.Context(), "two"); err != nil || !won {
+		t.Errorf("Acquire = %v, %v", won, err)
+	}
+	refusedJoin(t, one, "node two, seen")
+	join(t, two) // again
+}
+
+// await waits until it is so.
+func await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	over := time.After(bound)
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for !so() {
+		select {
+		case <-over:
+			t.Fatalf("waited %v for %s", bound, what)
+		case <-poll.C:
+		}
+	}
+}
