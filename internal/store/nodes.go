@@ -158,7 +158,12 @@ func (s *Store) reshard(ctx context.Context, tx transaction, was string) error {
 // called again and again. ErrShards says that nodes with another number of shards have
 // come meanwhile.
 func (s *Store) Attend(ctx context.Context, reaches bool) error {
-	noted, err := s.db.exec(ctx, "node_seen", s.options.Node, s.options.Shards, reaches)
+	noted := int64(0)
+	// It need not last, and a writer that froze while it waits for the disk would keep SQLite from all others.
+	err := s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) (err error) {
+		noted, err = tx.exec(ctx, "node_seen", s.options.Node, s.options.Shards, reaches)
+		return err
+	})
 	switch {
 	case err != nil:
 		return fmt.Errorf("tell the other nodes of this one: %w", err)
