@@ -171,7 +171,8 @@ func settle(t *testing.T, taken *consumer, until time.Time) {
 	})
 }
 
-// gather returns all that came, once nothing more comes.
+// gather returns all that came, once it is as much as the ledger has as sent, or nothing
+// more has come for a while: which are missing is for the judge to say.
 func gather(t *testing.T, s *story, taken *consumer, w *worker.Worker) []arrival {
 	t.Helper()
 	sent := map[string]int{}
@@ -185,11 +186,21 @@ func gather(t *testing.T, s *story, taken *consumer, w *worker.Worker) []arrival
 		}
 	}
 	var all []arrival
-	harness.Eventually(t, time.Minute, func() (err error) {
-		if all, err = taken.all(); err == nil && len(all) < sent[volume] {
-			err = fmt.Errorf("%d messages were taken of %d that the ledger has as sent", len(all), sent[volume])
+	came := time.Now()
+	harness.Eventually(t, 5*time.Minute, func() error {
+		before := len(all)
+		var err error
+		all, err = taken.all()
+		switch {
+		case err != nil:
+			return err
+		case len(all) > before:
+			came = time.Now()
 		}
-		return err
+		if len(all) < sent[volume] && time.Since(came) < 30*time.Second {
+			return fmt.Errorf("%d messages were taken of %d that the ledger has as sent", len(all), sent[volume])
+		}
+		return nil
 	})
 	records := w.Await(t, sent[worked], time.Minute)
 	for _, r := range records {
