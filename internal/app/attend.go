@@ -71,7 +71,8 @@ func (n *node) attend(ctx context.Context) error {
 func (n *node) see(ctx context.Context) (store.Roll, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.leaseLength()/unseen)
 	defer cancel()
-	if err := n.store.Attend(ctx, n.reaches.Load()); err != nil {
+	fit := n.reaches.Load() && (n.known() || len(n.led()) > 0) // who leads knows soon
+	if err := n.store.Attend(ctx, fit); err != nil {
 		return store.Roll{}, err
 	}
 	return n.store.Roll(ctx, n.leaseLength()/unseen)
@@ -87,12 +88,12 @@ func (n *node) leave() error {
 }
 
 // share says whose each shard is to be, "" for nobody's. The one that has gone does not
-// count, nor do nodes that do not reach the broker while others do.
+// count, nor do nodes that are not fit while others are.
 func share(roll store.Roll, gone string) []string {
-	reaching := slices.ContainsFunc(roll.Nodes, func(node store.Node) bool { return node.Name != gone && node.Reaches })
+	some := slices.ContainsFunc(roll.Nodes, func(node store.Node) bool { return node.Name != gone && node.Fit })
 	var nodes []string
 	for _, node := range roll.Nodes {
-		if node.Name != gone && (node.Reaches || !reaching) {
+		if node.Name != gone && (node.Fit || !some) {
 			nodes = append(nodes, node.Name)
 		}
 	}

@@ -15,9 +15,9 @@ const nodesKept = 24 * time.Hour
 
 // A Node is one that was seen lately.
 type Node struct {
-	Name    string
-	Reaches bool // the broker
-	Ago     time.Duration
+	Name string
+	Fit  bool // to have shards: it reaches the broker and knows the catalog
+	Ago  time.Duration
 }
 
 // A Holder is who holds a shard's lease; the zero Holder is nobody.
@@ -59,7 +59,7 @@ func (s *Store) Join(ctx context.Context) error {
 			if _, err := tx.exec(ctx, "nodes_prune", nodesKept.Microseconds()); err != nil {
 				return err
 			}
-			_, err := tx.exec(ctx, "node_seen", s.options.Node, shards, true)
+			_, err := tx.exec(ctx, "node_seen", s.options.Node, shards, false)
 			return err
 		})
 	}
@@ -154,14 +154,14 @@ func (s *Store) reshard(ctx context.Context, tx transaction, was string) error {
 	return err
 }
 
-// Attend says that this node is there, and whether it reaches the broker. It is to be
+// Attend says that this node is there, and whether it is fit to have shards. It is to be
 // called again and again. ErrShards says that nodes with another number of shards have
 // come meanwhile.
-func (s *Store) Attend(ctx context.Context, reaches bool) error {
+func (s *Store) Attend(ctx context.Context, fit bool) error {
 	noted := int64(0)
 	// It need not last, and a writer that froze while it waits for the disk would keep SQLite from all others.
 	err := s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) (err error) {
-		noted, err = tx.exec(ctx, "node_seen", s.options.Node, s.options.Shards, reaches)
+		noted, err = tx.exec(ctx, "node_seen", s.options.Node, s.options.Shards, fit)
 		return err
 	})
 	switch {
@@ -188,7 +188,7 @@ func (s *Store) roll(ctx context.Context, on querier, within time.Duration) (Rol
 	err := on.each(ctx, "nodes", func(row scanner) error {
 		var node Node
 		var shards, ago int64
-		err := row.Scan(&node.Name, &shards, &node.Reaches, &ago)
+		err := row.Scan(&node.Name, &shards, &node.Fit, &ago)
 		if node.Ago = time.Duration(ago) * time.Microsecond; node.Ago <= within {
 			roll.Nodes = append(roll.Nodes, node)
 		}

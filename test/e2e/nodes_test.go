@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,10 @@ import (
 
 // herd inserts entries each second, the first of them "herd 0", and declares the
 // queue that they go to.
-func (s *site) herd(t *testing.T, size int) map[string]grid {
+func (s *site) herd(t *testing.T, size int) map[string]grid { return s.herdWith(t, size, nil) }
+
+// herdWith is herd with more columns.
+func (s *site) herdWith(t *testing.T, size int, more item) map[string]grid {
 	t.Helper()
 	s.broker.declare(t, "default")
 	grids := map[string]grid{}
@@ -20,7 +24,9 @@ func (s *site) herd(t *testing.T, size int) map[string]grid {
 	for i := range size {
 		name := fmt.Sprintf("herd %d", i)
 		grids[name] = every(time.Second)
-		items = append(items, item{"name": name, "cron_expression": "@every 1s"})
+		it := item{"name": name, "cron_expression": "@every 1s"}
+		maps.Copy(it, more)
+		items = append(items, it)
 	}
 	s.database.insert(t, items...)
 	return grids

@@ -51,7 +51,7 @@ func TestNodesShareTheShardsOut(t *testing.T) {
 		t.Run(on[0]+", "+on[1], func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, on[0], on[1])
-			grids := s.herd(t, 60)
+			grids := s.herdWith(t, 60, item{"misfire_policy": "all"})
 			flags := []string{"--shards", fmt.Sprint(shards)}
 			first := s.launch(t, nil, flags...)
 			s.shared(t, shards, first)
@@ -121,7 +121,7 @@ func TestTheNumberOfShardsIsChanged(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, kind, redis)
-			grids := s.herd(t, 20)
+			grids := s.herdWith(t, 20, item{"misfire_policy": "all"})
 			var last time.Time
 			for _, shards := range []int{1, 3, 2, 1} {
 				n := s.launch(t, nil, "--shards", fmt.Sprint(shards))

@@ -57,8 +57,11 @@ func (s *site) config(t *testing.T) string {
 		"database": s.database.url, "broker": s.broker.url, "listen": "off", "celery": s.celery,
 	})
 	path := filepath.Join(s.dir, "onebeat.yaml")
+	if err == nil { // a node that was just launched may be reading it
+		err = os.WriteFile(path+".new", text, 0o600)
+	}
 	if err == nil {
-		err = os.WriteFile(path, text, 0o600)
+		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func testNodesSeeEachOther(t *testing.T, db Database) {
 	a, b := open(t, db, store.Options{Node: "a", Shards: 3}), open(t, db, store.Options{Node: "b", Shards: 3})
 	join(t, a)
 	join(t, b)
-	if err := b.Attend(t.Context(), false); err != nil {
+	if err := b.Attend(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	lease, won, err := a.Shard(1).Acquire(t.Context(), "a")
@@ -64,8 +64,8 @@ func testNodesSeeEachOther(t *testing.T, db Database) {
 		t.Fatalf("Acquire of a shard that is held = %v, %v", won, err)
 	}
 	got := roll(t, a, time.Minute)
-	if len(got.Nodes) != 2 || got.Nodes[0].Name != "a" || !got.Nodes[0].Reaches || got.Nodes[1].Name != "b" || got.Nodes[1].Reaches {
-		t.Errorf("nodes = %+v, want a, and b which does not reach the broker", got.Nodes)
+	if len(got.Nodes) != 2 || got.Nodes[0].Name != "a" || got.Nodes[0].Fit || got.Nodes[1].Name != "b" || !got.Nodes[1].Fit {
+		t.Errorf("nodes = %+v, want a, and b which is fit", got.Nodes)
 	}
 	if owners := []string{got.Holders[0].Node, got.Holders[1].Node, got.Holders[2].Node}; !slices.Equal(owners, []string{"", "a", "b"}) {
 		t.Errorf("holders = %q", owners)

@@ -4,6 +4,6 @@
 CREATE TABLE IF NOT EXISTS onebeat_nodes (
 	name    varchar(255) PRIMARY KEY,
 	shards  int NOT NULL, -- that it parts entries among
-	reaches boolean NOT NULL, -- it reaches the broker
+	fit boolean NOT NULL, -- to have shards: it reaches the broker and knows the catalog
 	seen_at bigint NOT NULL -- by the database's clock
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

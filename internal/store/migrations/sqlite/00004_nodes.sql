@@ -4,6 +4,6 @@
 CREATE TABLE IF NOT EXISTS onebeat_nodes (
 	name    TEXT PRIMARY KEY,
 	shards  INTEGER NOT NULL, -- that it parts entries among
-	reaches INTEGER NOT NULL, -- it reaches the broker
+	fit INTEGER NOT NULL, -- to have shards: it reaches the broker and knows the catalog
 	seen_at INTEGER NOT NULL -- by the database's clock
 ) WITHOUT ROWID;
