@@ -27,18 +27,20 @@ func (p *prompt) Publish(ctx context.Context, part celery.Part) ([]celery.Failur
 	return prompted(ctx, p, func() ([]celery.Failure, error) { return p.Broker.Publish(ctx, part) })
 }
 
-// Release waits for nothing: what is still on its way is waited for behind.
+// releaseWait is how long Release waits for a connection that says nothing: it goes on behind.
+const releaseWait = 250 * time.Millisecond
+
 func (p *prompt) Release() {
-	select {
-	case p.turn <- struct{}{}:
+	released := make(chan struct{})
+	go func() {
+		defer close(released)
+		p.turn <- struct{}{}
 		defer p.yield()
 		p.Broker.Release()
-	default:
-		go func() {
-			p.turn <- struct{}{}
-			defer p.yield()
-			p.Broker.Release()
-		}()
+	}()
+	select {
+	case <-released:
+	case <-time.After(releaseWait):
 	}
 }
 

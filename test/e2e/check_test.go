@@ -100,11 +100,14 @@ func (s *site) unrecorded(t *testing.T, arrivals []arrival) (wrong []string) {
 	}
 	sent := map[key][]recorded{}
 	unsure := map[key]string{} // its id: it may have arrived
+	others := map[key][]string{}
 	for _, r := range s.database.ledger(t) {
 		if r.state == "unsure" {
 			unsure[key{r.entry, r.slot.Time}] = r.taskID
 		}
 		if r.state != "sent" {
+			k := key{r.entry, r.slot.Time}
+			others[k] = append(others[k], fmt.Sprintf("%s (%s) by %s", r.state, r.reason, r.node))
 			continue
 		}
 		k := key{r.entry, r.slot.Time}
@@ -120,7 +123,7 @@ func (s *site) unrecorded(t *testing.T, arrivals []arrival) (wrong []string) {
 		switch runs := sent[k]; {
 		case len(runs) == 0 && unsure[k] == a.id:
 		case len(runs) != 1:
-			wrong = append(wrong, fmt.Sprintf("%s: slot %v is %d times in the ledger as sent, want 1", a.entry, a.slot, len(runs)))
+			wrong = append(wrong, fmt.Sprintf("%s: slot %v is %d times in the ledger as sent, and as %q, want it once", a.entry, a.slot, len(runs), others[k]))
 		case runs[0].taskID != a.id:
 			wrong = append(wrong, fmt.Sprintf("%s: slot %v has the task id %s in the ledger, %s in the message", a.entry, a.slot, runs[0].taskID, a.id))
 		}
