@@ -154,6 +154,9 @@ func open(url string, options Options) (Broker, error) {
 // Batch is how many messages are best claimed and sent together. RabbitMQ confirms a few as
 // late as many, for a quorum queue is on several disks by then.
 func Batch(b Broker) int {
+	if p, ok := b.(*prompt); ok {
+		b = p.Broker
+	}
 	if _, ok := b.(*amqp.Broker); ok {
 		return 8000
 	}
