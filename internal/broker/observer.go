@@ -17,6 +17,18 @@ type Observer interface {
 	// they answered before the wait was over. No worker at all is no error.
 	Ask(ctx context.Context, requests []celery.Request, wait time.Duration) ([]celery.Reply, error)
 
+	// Listen hands over events, and what it sees of the messages that go where the routes
+	// do, in the order of its seeing them, until ctx ends (nil) or the connection does. It
+	// calls ready once, when what is sent from then on is heard; before it has returned it
+	// calls neither any more. It may be called again.
+	//
+	// Redis: events, all messages to fanout exchanges, and those in a queue when it is
+	// looked at, ten times a second: a free worker takes one sooner. RabbitMQ: events, and
+	// a copy of each message through an exchange with a name, to a queue of its own bound
+	// beside the workers'. The default exchange, which Celery sends most messages through,
+	// has no bindings.
+	Listen(ctx context.Context, routes []celery.Route, ready func(), heard func(celery.Delivery)) error
+
 	// String is the URL without its password.
 	String() string
 

@@ -68,7 +68,7 @@ const (
 	fromCode = "`onebeat import celery APP` reads it from the code"
 )
 
-var errHidden = errors.New("hidden by Celery, as all is whose name has with API, KEY, TOKEN, PASS, SECRET, SIGNATURE or DATABASE in it: " + fromCode)
+var errHidden = errors.New("hidden by Celery, as all is whose name has API, KEY, TOKEN, PASS, SECRET, SIGNATURE or DATABASE in it: " + fromCode)
 
 // FromWorkers is what the workers together say of their application. Where they
 // disagree, or tell no data, what they say is refused.

@@ -106,3 +106,15 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 func TestSink(t *testing.T) { brokertest.RunSink(t, serverURL(t)) }
+
+func TestObserver(t *testing.T) {
+	channel := connect(t, serverURL(t))
+	queue, exchange := unique("observed"), unique("topic")
+	defer func() {
+		drop(t, channel, queue)
+		if err := connect(t, serverURL(t)).ExchangeDelete(exchange, false, false); err != nil {
+			t.Error(err)
+		}
+	}()
+	brokertest.RunObserver(t, serverURL(t), queue, exchange, nil)
+}

@@ -90,3 +90,15 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 func TestSink(t *testing.T) { brokertest.RunSink(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS")) }
+
+func TestObserver(t *testing.T) {
+	client := connect(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS"))
+	for _, transport := range []map[string]any{nil, {"global_keyprefix": "p[*:", "fanout_prefix": "{db}x?"}, {"fanout_patterns": false}} {
+		prefix, _ := transport["global_keyprefix"].(string)
+		queue, exchange := unique("observed"), unique("topic")
+		bindings := prefix + "_kombu.binding." + exchange
+		do(t, client, "SADD", bindings, "a.b\x06\x16^a\\.b$\x06\x16"+queue) // as a worker binds its queue
+		brokertest.RunObserver(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS"), queue, exchange, transport)
+		do(t, client, "DEL", bindings, prefix+queue+"\x06\x163")
+	}
+}

@@ -1,0 +1,145 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/onebeat/onebeat/internal/broker/address"
+	"github.com/onebeat/onebeat/internal/celery"
+)
+
+const (
+	peekInterval = 100 * time.Millisecond
+	peekMessages = 100 // of each list, the newest
+	peekLists    = 128 // at most
+)
+
+// Listen subscribes to the channels of events and of fanout exchanges, and looks at the
+// lists of the other routes' queues. It writes nothing.
+func (b *Broker) Listen(wanted context.Context, routes []celery.Route, ready func(), heard func(celery.Delivery)) error {
+	ctx, cancel := context.WithCancel(wanted)
+	defer cancel()
+	var mu sync.Mutex // heard is called from two goroutines
+	hear := func(text []byte, exchange string) {
+		d, err := celery.ParseEnvelope(text)
+		if err != nil {
+			return // of somebody else's
+		}
+		if exchange != "" {
+			d.Exchange = exchange
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		heard(d)
+	}
+	var peeked error
+	var done sync.WaitGroup
+	done.Go(func() {
+		defer cancel()
+		peeked = b.peek(ctx, b.lists(routes), func(text []byte) { hear(text, "") })
+	})
+	err := b.subscribe(ctx, routes, ready, hear)
+	cancel()
+	done.Wait()
+	switch {
+	case wanted.Err() != nil:
+	case peeked != nil:
+		return fmt.Errorf("redis: look at queues: %w", address.Explain(peeked))
+	case err != nil:
+		return fmt.Errorf("redis: listen: %w", address.Explain(err))
+	}
+	return nil
+}
+
+func (b *Broker) subscribe(ctx context.Context, routes []celery.Route, ready func(), hear func(text []byte, exchange string)) error {
+	patterns := map[string]string{} // the exchange of each
+	patterns[glob(b.layout.channel(celery.EventExchange, ""))] = celery.EventExchange
+	if b.layout.patterns {
+		patterns[glob(b.layout.channel(celery.EventExchange, ""))+"/*"] = celery.EventExchange
+	}
+	for _, r := range routes {
+		if r.ExchangeType == "fanout" && r.Exchange != "" {
+			patterns[glob(b.layout.channel(r.Exchange, r.RoutingKey))] = r.Exchange
+		}
+	}
+	left := len(patterns)
+	hooked := rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) {
+		if left--; s.Kind == "psubscribe" && left == 0 {
+			ready()
+		}
+	})
+	return b.client.Receive(hooked, b.client.B().Psubscribe().Pattern(slices.Sorted(maps.Keys(patterns))...).Build(), func(m rueidis.PubSubMessage) {
+		hear([]byte(m.Message), patterns[m.Pattern])
+	})
+}
+
+// glob is a pattern that matches the text alone.
+func glob(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(text)
+}
+
+// lists are those that messages with the routes are pushed to, as far as they are known.
+func (b *Broker) lists(routes []celery.Route) []string {
+	found := map[string]bool{}
+	for _, r := range routes {
+		queue := r.RoutingKey
+		if r.Exchange != "" {
+			queue = r.Queue
+		}
+		if queue == "" || r.ExchangeType == "fanout" && r.Exchange != "" {
+			continue
+		}
+		for priority := range 10 {
+			found[b.layout.list(queue, priority)] = true
+		}
+	}
+	all := slices.Sorted(maps.Keys(found))
+	return all[:min(len(all), peekLists)]
+}
+
+// peek looks at the lists until ctx ends, and hands over what was not there before.
+func (b *Broker) peek(ctx context.Context, lists []string, see func(text []byte)) error {
+	tick := time.NewTicker(peekInterval)
+	defer tick.Stop()
+	var before map[string]bool // what was there at the last look, in all lists; nil at first
+	for len(lists) > 0 {
+		var commands []rueidis.Completed
+		for _, list := range lists {
+			commands = append(commands, b.client.B().Lrange().Key(list).Start(0).Stop(peekMessages-1).Build())
+		}
+		now := map[string]bool{}
+		for _, answer := range b.client.DoMulti(ctx, commands...) {
+			texts, err := answer.AsStrSlice()
+			if ctx.Err() != nil {
+				return nil
+			}
+			if refusal, refused := rueidis.IsRedisErr(err); refused && strings.HasPrefix(refusal.Error(), "WRONGTYPE") {
+				continue // somebody else's key
+			}
+			if err != nil {
+				return err
+			}
+			for _, text := range slices.Backward(texts) {
+				now[text] = true
+				if before != nil && !before[text] {
+					see([]byte(text))
+				}
+			}
+		}
+		before = now
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
