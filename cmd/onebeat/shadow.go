@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/shadow"
 	"github.com/onebeat/onebeat/internal/store"
 )
@@ -27,11 +32,19 @@ func shadowCommand() *cobra.Command {
 		Use:   "shadow",
 		Short: "Compare a running beat with what onebeat would send",
 		Long: `Look on while another scheduler runs the entries, and compare what it sends with what
-onebeat would: by the last run and the count of runs that it keeps with each entry. It
-sends nothing, and writes nothing but onebeat's own tables. django-celery-beat and
-sqlalchemy-celery-beat write runs down after up to three minutes: look on for longer.
+onebeat would: entry by entry, by the messages that are heard of at the broker, and else
+by the last run and the count of runs that it keeps with each entry. It sends nothing,
+and writes nothing but onebeat's own tables.
+At Redis and RabbitMQ it listens to events: task-sent, if the other scheduler's
+application has task_send_sent_event = True, else task-received of workers with -E. It
+sees the messages themselves where the broker lets one look without taking: RabbitMQ
+copies those through an exchange with a name, but Celery sends most through the default
+exchange, which copies nothing; Redis shows what waits in a queue. Then arguments, queue,
+expiry, and of messages also options and headers are compared too.
+Without any of these, django-celery-beat and sqlalchemy-celery-beat write runs down after
+up to three minutes: look on for longer.
 Exit code 0: they agree. 3: they do not, or nothing could be compared.`,
-		Example: "  onebeat shadow --catalog django --for 15m\n  onebeat shadow --catalog redbeat --redbeat-url redis://localhost:6379/1 --for 2m --json",
+		Example: "  onebeat shadow --catalog django --broker redis://localhost:6379/0 --for 15m\n  onebeat shadow --catalog redbeat --redbeat-url redis://localhost:6379/1 --for 2m --json",
 		Args:    noArguments,
 	}
 	cmd.Flags().DurationVar(&during, "for", 10*time.Minute, "how long to look on")
@@ -44,71 +57,139 @@ Exit code 0: they agree. 3: they do not, or nothing could be compared.`,
 		ctx, stop := untilSignal(cmd.Context())
 		defer stop()
 		cmd.SetContext(ctx)
-		return withStoreFor(cmd, during+time.Minute, func(ctx context.Context, s *store.Store, _ app.Config) error {
-			findings, err := lookOn(ctx, cmd, s, during, patient)
+		return withStoreFor(cmd, during+time.Minute, func(ctx context.Context, s *store.Store, config app.Config) error {
+			report, err := lookOn(ctx, cmd, s, config, during, patient)
 			if err != nil {
 				return err
 			}
-			agree, compared := true, 0
-			for _, f := range findings {
-				agree = agree && f.Agrees()
-				compared += f.Both + f.OnlyBeat + f.OnlyOnebeat
-			}
 			if *asJSON {
-				err = printJSON(cmd.OutOrStdout(), map[string]any{"agree": agree, "compared": compared, "entries": findings})
+				err = printJSON(cmd.OutOrStdout(), report)
 			} else {
-				err = printShadow(cmd.OutOrStdout(), findings, agree, compared)
+				err = printShadow(cmd.OutOrStdout(), report)
 			}
-			if err == nil && (!agree || compared == 0) {
+			if err == nil && (!report.Agree || report.Compared == 0) {
 				err = exitError{code: exitNo}
 			}
 			return err
 		})
 	}
-	settingFlags(cmd, ofDatabase)
+	settingFlags(cmd, func(s app.Setting) bool { return ofDatabase(s) || s.Name == "broker" })
 	return cmd
 }
 
-// lookOn looks at the entries until the time is over or a person ends it.
-func lookOn(ctx context.Context, cmd *cobra.Command, s *store.Store, during, patient time.Duration) ([]shadow.Finding, error) {
-	if err := s.EnsureOwn(ctx); err != nil {
-		return nil, err
-	}
-	judge := shadow.Judge{Patience: patient}
-	shown := newProgress(cmd)
-	defer shown.done()
-	over := time.Now().Add(during)
-	for {
-		began := time.Now()
-		if err := s.ReadSources(ctx); err != nil && ctx.Err() == nil {
-			return nil, err
-		}
-		rows, err := s.List(ctx)
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return judge.Findings(time.Now()), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		now, err := s.Now(ctx)
-		if err != nil {
-			return nil, err
-		}
-		judge.See(now, shadowed(rows))
-		if time.Now().After(over) {
-			return judge.Findings(now), nil
-		}
-		select {
-		case <-time.After(max(shadowLook, 5*time.Since(began))): // a fifth of the time at most
-		case <-ctx.Done():
-		}
-	}
+// A shadowReport is what shadow tells.
+type shadowReport struct {
+	Agree    bool             `json:"agree"`
+	Compared int              `json:"compared"`
+	Entries  []shadow.Finding `json:"entries"`
+	Broker   string           `json:"broker,omitempty"` // where it listened
+	Heard    shadow.Heard     `json:"heard"`
+	Unheard  string           `json:"unheard,omitempty"` // why it did not listen, or not all the time
 }
 
-func shadowed(rows []store.Row) []shadow.Entry {
+// lookOn looks at the entries, and listens, until the time is over or a person ends it.
+func lookOn(ctx context.Context, cmd *cobra.Command, s *store.Store, config app.Config, during, patient time.Duration) (report shadowReport, err error) {
+	if err := s.EnsureOwn(ctx); err != nil {
+		return report, err
+	}
+	messages, err := app.CelerySettings(config)
+	if err != nil {
+		return report, usage("%s", oneLine(err))
+	}
+	judge := shadow.Judge{Patience: patient}
+	l, err := newListener(config)
+	if err != nil {
+		return report, err
+	}
+	defer l.close()
+	shown := newProgress(cmd)
+	defer shown.done()
+	templates := shadowTemplates{config: messages}
+	over := time.NewTimer(during)
+	defer over.Stop()
+	look := time.NewTimer(0)
+	defer look.Stop()
+	for ended := false; !ended; {
+		select {
+		case sighting := <-l.heard:
+			judge.Hear(sighting)
+			continue
+		case news := <-l.news:
+			judge.Listening(news == nil, time.Now())
+			l.tell(news)
+			continue
+		case <-over.C:
+			ended = true
+		case <-ctx.Done():
+			ended = true
+		case <-look.C:
+		}
+		began := time.Now()
+		if err := lookAt(ctx, s, &judge, &templates); err != nil {
+			if errors.Is(ctx.Err(), context.Canceled) { // a person's wish
+				break
+			}
+			return report, err
+		}
+		l.follow(ctx, templates.routes)
+		look.Reset(max(shadowLook, 5*time.Since(began))) // a fifth of the time at most
+	}
+	l.close()
+	for {
+		select {
+		case sighting := <-l.heard:
+			judge.Hear(sighting)
+			continue
+		default:
+		}
+		break
+	}
+	report = shadowReport{Agree: true, Entries: judge.Findings(time.Now()), Broker: l.name(), Heard: judge.Heard(), Unheard: l.unheard()}
+	for _, f := range report.Entries {
+		report.Agree = report.Agree && f.Agrees()
+		report.Compared += f.Both + f.OnlyBeat + f.OnlyOnebeat
+	}
+	return report, nil
+}
+
+// lookAt takes in the entries as they are now.
+func lookAt(ctx context.Context, s *store.Store, judge *shadow.Judge, templates *shadowTemplates) error {
+	if err := s.ReadSources(ctx); err != nil {
+		return err
+	}
+	rows, err := s.List(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := s.Now(ctx)
+	if err != nil {
+		return err
+	}
+	judge.See(now, templates.entries(rows))
+	return nil
+}
+
+// shadowTemplates makes each entry's message ready, once.
+type shadowTemplates struct {
+	config *celery.Config
+	known  map[schedule.ID]shadowTemplate
+	routes []celery.Route // of all, each once
+}
+
+type shadowTemplate struct {
+	of       celery.Task
+	template *celery.Template
+}
+
+func (t *shadowTemplates) entries(rows []store.Row) []shadow.Entry {
 	entries := make([]shadow.Entry, len(rows))
+	known := make(map[schedule.ID]shadowTemplate, len(rows))
+	routes := map[string]celery.Route{}
 	for i, row := range rows {
-		e := shadow.Entry{ID: row.ID, Name: row.Name, Text: row.Spec, Last: row.LastRunAt, Count: row.TotalRunCount}
+		e := shadow.Entry{
+			ID: row.ID, Name: row.Name, Text: row.Spec, Last: row.LastRunAt, Count: row.TotalRunCount, Task: row.Task,
+			Keeps: !strings.HasPrefix(string(row.ID), "file:"), // files keep no last run
+		}
 		switch {
 		case row.Entry != nil:
 			e.Spec = row.Entry.Spec
@@ -117,30 +198,64 @@ func shadowed(rows []store.Row) []shadow.Entry {
 		default:
 			e.Off = row.State
 		}
+		of := celery.Task{Name: row.Task, Entry: row.Name, Args: row.Args, Kwargs: row.Kwargs, Options: row.Options}
+		made := t.known[row.ID]
+		if made.template == nil || made.of != of {
+			made = shadowTemplate{of: of}
+			if template, err := t.config.Template(of); err == nil { // else its row has told of it
+				made.template = template
+			}
+		}
+		known[row.ID] = made
+		if e.Template = made.template; e.Template != nil && row.Entry != nil {
+			r := e.Template.Route()
+			routes[r.Exchange+"\x00"+r.RoutingKey] = r
+		}
 		entries[i] = e
+	}
+	t.known, t.routes = known, nil
+	for _, key := range slices.Sorted(maps.Keys(routes)) {
+		t.routes = append(t.routes, routes[key])
 	}
 	return entries
 }
 
-func printShadow(out io.Writer, findings []shadow.Finding, agree bool, compared int) error {
+func printShadow(out io.Writer, report shadowReport) error {
 	err := printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "ENTRY\tSPEC\tBOTH\tONLY BEAT\tONLY ONEBEAT\tOPEN\tBEAT LATE\tREMARK")
-		for _, f := range findings {
+		fmt.Fprintln(w, "ENTRY\tSPEC\tBOTH\tONLY BEAT\tONLY ONEBEAT\tOPEN\tBEAT LATE\tSEEN BY\tREMARK")
+		for _, f := range report.Entries {
 			late := "-"
-			if len(f.Late) > 0 {
+			if f.Timed() {
 				late = fmt.Sprintf("%.2fs", f.Worst)
+				if f.Least < -0.005 {
+					late = fmt.Sprintf("%.2fs to %.2fs", f.Least, f.Worst)
+				}
 			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", f.Name, f.Spec, f.Both, f.OnlyBeat, f.OnlyOnebeat, f.Open, late, orDash(f.Remark))
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
+				f.Name, f.Spec, f.Both, f.OnlyBeat, f.OnlyOnebeat, f.Open, late, orDash(strings.Join(f.Ways, ", ")), orDash(f.Remark))
 		}
 	})
 	if err != nil {
 		return err
 	}
+	h := report.Heard
+	if report.Broker != "" {
+		fmt.Fprintf(out, "Heard at %s: %d events of senders, %d of workers, %d messages themselves.\n", report.Broker, h.Sent, h.Received, h.Messages)
+	}
+	if len(h.Senders) > 0 {
+		fmt.Fprintf(out, "The entries' messages came from %s.\n", strings.Join(h.Senders, ", "))
+	}
+	if h.Strays > 0 {
+		fmt.Fprintf(out, "%d messages of the entries' tasks are no entry's: an application sends these tasks too.\n", h.Strays)
+	}
+	if report.Unheard != "" {
+		fmt.Fprintf(out, "Not all was heard: %s.\n", report.Unheard)
+	}
 	switch {
-	case compared == 0:
-		fmt.Fprintln(out, "Nothing could be compared: no run was written down. Look on for longer, while the other scheduler runs.")
-	case agree:
-		fmt.Fprintf(out, "They agree on all of %d slots. Stop the other scheduler, and start `onebeat serve --take-over-at now`.\n", compared)
+	case report.Compared == 0:
+		fmt.Fprintln(out, "Nothing could be compared: no message was heard, and no run was written down. Look on for longer, while the other scheduler runs.")
+	case report.Agree:
+		fmt.Fprintf(out, "They agree on all of %d slots. Stop the other scheduler, and start `onebeat serve --take-over-at now`.\n", report.Compared)
 	default:
 		fmt.Fprintln(out, "They do not agree: see the remarks.")
 	}

@@ -1,6 +1,9 @@
-// Package shadow compares what another scheduler sends with what onebeat would: from
-// the last run and the count of runs that the other one keeps with each entry, as they
-// move, and the slots of the entry's spec. It does no I/O.
+// Package shadow compares what another scheduler sends with what onebeat would. It is told
+// of the other's messages as they are heard (Hear), finds the entry of each, and compares
+// when it came with the slots of the entry's spec, and what it says with the entry's own
+// message. Of an entry of which nothing is heard it goes by the last run and the count of
+// runs that the other one keeps with it, as they move. It does no I/O, and what it keeps of
+// messages is bounded.
 package shadow
 
 import (
@@ -8,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
@@ -18,6 +22,13 @@ type Entry struct {
 	Text string        // the spec's
 	Spec schedule.Spec // nil where onebeat would send nothing
 	Off  string        // why it would not: disabled, or what is wrong with the row
+	Task string
+
+	// Template is the entry's message; nil where it has none.
+	Template *celery.Template
+
+	// Keeps says whether the other scheduler keeps its last run with the entry.
+	Keeps bool
 
 	// Last is the last run and Count how many the other scheduler has counted.
 	Last  time.Time
@@ -29,17 +40,39 @@ type Finding struct {
 	Entry       schedule.ID `json:"entry_id"`
 	Name        string      `json:"name"`
 	Spec        string      `json:"spec"`
-	Both        int         `json:"both"`         // slots that both sent, or would have
-	OnlyBeat    int         `json:"only_beat"`    // runs of the other without a slot here
-	OnlyOnebeat int         `json:"only_onebeat"` // slots here without a run of the other
-	Open        int         `json:"open"`         // slots of which the other may not have told yet
-	Late        []float64   `json:"-"`            // seconds from the slot to the other's run
-	Worst       float64     `json:"late_seconds"` // the most of them
+	Both        int         `json:"both"`               // slots that both sent, or would have
+	OnlyBeat    int         `json:"only_beat"`          // runs of the other without a slot here
+	OnlyOnebeat int         `json:"only_onebeat"`       // slots here without a run of the other
+	Open        int         `json:"open"`               // slots of which the other may not have told yet
+	Least       float64     `json:"least_late_seconds"` // from the slot to the other's run; below 0 it came before
+	Worst       float64     `json:"late_seconds"`       // the most of them
+	Ways        []string    `json:"seen_by"`            // task-sent, task-received, message, last run; none if nothing tells
 	Remark      string      `json:"remark,omitempty"`
+
+	// Differences are where messages that were seen are not as onebeat's would be.
+	Differences []celery.Difference `json:"differences,omitempty"`
+
+	timed bool // whether Least and Worst are known
 }
 
-// Agrees says whether nothing was sent by one side alone.
-func (f *Finding) Agrees() bool { return f.OnlyBeat == 0 && f.OnlyOnebeat == 0 }
+// Agrees says whether nothing was sent by one side alone, and all messages that were seen
+// are as onebeat's.
+func (f *Finding) Agrees() bool {
+	return f.OnlyBeat == 0 && f.OnlyOnebeat == 0 && len(f.Differences) == 0
+}
+
+// Timed says whether the seconds of how late the other was are known.
+func (f *Finding) Timed() bool { return f.timed }
+
+func (f *Finding) late(seconds float64) {
+	if !f.timed {
+		f.timed, f.Least, f.Worst = true, seconds, seconds
+	}
+	f.Least, f.Worst = min(f.Least, seconds), max(f.Worst, seconds)
+}
+
+// WayLastRun is how an entry is seen by what is kept with it.
+const WayLastRun = "last run"
 
 // A Judge keeps what it saw.
 type Judge struct {
@@ -49,6 +82,7 @@ type Judge struct {
 	Patience time.Duration
 
 	entries map[schedule.ID]*judged
+	hearing
 }
 
 // A judged is an entry that was looked at before.
@@ -57,6 +91,7 @@ type judged struct {
 	from    time.Time // slots up to here are judged
 	finding Finding
 	edited  bool
+	ear     ear
 }
 
 // slotsMost is how many slots are counted between two looks.
@@ -77,14 +112,22 @@ func (j *Judge) See(at time.Time, entries []Entry) {
 			if from.IsZero() {
 				from = at
 			}
-			j.entries[e.ID] = &judged{Entry: e, from: from, finding: Finding{Entry: e.ID, Name: e.Name, Spec: e.Text}}
+			was = &judged{Entry: e, from: from, finding: Finding{Entry: e.ID, Name: e.Name, Spec: e.Text}}
+			was.ear.begin(e.Spec, at)
+			j.entries[e.ID] = was
+			j.index = nil
 			continue
 		}
+		if was.Template != e.Template || was.Name != e.Name {
+			j.index = nil
+		}
+		j.settle(was, at)
 		was.see(at, e)
 	}
 	for id := range j.entries {
 		if !there[id] {
 			delete(j.entries, id)
+			j.index = nil
 		}
 	}
 }
@@ -106,6 +149,7 @@ func (w *judged) see(at time.Time, e Entry) {
 	if !same {
 		w.edited = w.edited || rhythm(e.Text) != rhythm(w.Text)
 		w.from = at
+		w.ear.begin(e.Spec, at)
 	}
 	finding := w.finding
 	finding.Name, finding.Spec = e.Name, e.Text
@@ -120,9 +164,7 @@ func (w *judged) judge(until time.Time, ran int) {
 	f.OnlyBeat += max(ran-slots, 0)
 	f.OnlyOnebeat += max(slots-ran, 0)
 	if slots > 0 && ran > 0 {
-		late := until.Sub(last).Seconds()
-		f.Late = append(f.Late, late)
-		f.Worst = max(f.Worst, late)
+		f.late(until.Sub(last).Seconds())
 	}
 	if until.After(w.from) {
 		w.from = until
@@ -152,12 +194,22 @@ func rhythm(text string) string {
 func (j *Judge) Findings(at time.Time) []Finding {
 	found := make([]Finding, 0, len(j.entries))
 	for _, w := range j.entries {
+		j.settle(w, at)
 		f := w.finding
-		all, _ := w.slots(at)
-		over, _ := w.slots(at.Add(-j.Patience))
-		f.OnlyOnebeat += over
-		f.Open = all - over
-		f.Remark = w.remark(&f)
+		switch {
+		case w.ear.heard || !w.Keeps && j.told:
+			w.byEar(&f)
+		case w.Keeps:
+			all, _ := w.slots(at)
+			over, _ := w.slots(at.Add(-j.Patience))
+			f.OnlyOnebeat += over
+			f.Open = all - over
+			f.Ways = []string{WayLastRun}
+		default:
+			f.Open, _ = w.slots(at)
+			f.Ways = []string{}
+		}
+		f.Remark = j.remark(w, &f)
 		found = append(found, f)
 	}
 	slices.SortFunc(found, func(a, b Finding) int {
@@ -167,16 +219,23 @@ func (j *Judge) Findings(at time.Time) []Finding {
 }
 
 // remark explains what is known of, as far as a known difference does.
-func (w *judged) remark(f *Finding) string {
-	every := strings.Contains(w.Text, "@every")
+func (j *Judge) remark(w *judged, f *Finding) string {
 	switch {
 	case w.Off != "":
 		return w.Off
+	case len(f.Ways) == 0:
+		return "nothing tells what the other sends: see task_send_sent_event, and -E of workers"
+	case len(f.Differences) > 0:
+		return differing(f.Differences)
+	case !w.ear.heard && w.Keeps && j.told && f.Both > 0:
+		return "its last run moved, but no message of it was heard, and of others there was: the other may have failed to send it"
 	case !f.Agrees() && w.edited:
 		return "edited meanwhile: around the edit the two may see it at different times"
-	case !f.Agrees() && every:
+	case f.OnlyOnebeat > 0 && f.OnlyBeat == 0 && f.Both == 0:
+		return "the other did not send it, or did not write that it did"
+	case !f.Agrees() && w.every():
 		return "an interval: Celery's beat counts from when it sent and so drifts, onebeat keeps to the grid"
-	case f.OnlyBeat > 0 && w.finding.Both == 0:
+	case f.OnlyBeat > 0 && f.Both == 0:
 		return "the other sends at once what has never run, or whose start has come; onebeat waits for the slot"
 	case f.OnlyOnebeat > 0 && f.OnlyBeat == 0:
 		return "the other did not send it, or did not write that it did"

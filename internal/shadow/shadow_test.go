@@ -19,7 +19,7 @@ func entry(t *testing.T, text string, last time.Time, count int64) Entry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Entry{ID: "1", Name: "one", Text: text, Spec: spec, Last: last, Count: count}
+	return Entry{ID: "1", Name: "one", Text: text, Spec: spec, Last: last, Count: count, Keeps: true}
 }
 
 func TestJudge(t *testing.T) {
