@@ -2,6 +2,7 @@
 // machine in the same run with the same number of entries:
 //
 //	bench [-entries 1000,10000] [-lines postgres+redis,…,beat,django,redbeat] [-json] [-profile dir]
+//	bench -steady 1000,30000 [-for 60s] [-lines postgres+redis,sqlite+redis] [-json] [-profile dir]
 //
 // onebeat is measured as `onebeat bench` does (internal/measure); the others are
 // Celery's own beat, django-celery-beat and RedBeat as test/python pins them, each

@@ -118,6 +118,7 @@ func (r *Report) print(asJSON bool) error {
 		return encoder.Encode(r)
 	}
 	printSteadies(os.Stdout, r.Steadies)
+	printGrowth(os.Stdout, r.Herds)
 	_, err := fmt.Printf("%s; %s\n", r.Machine, r.Servers)
 	return err
 }

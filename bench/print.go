@@ -41,5 +41,34 @@ func printHerds(to io.Writer, group []Herd) {
 	fmt.Fprintln(to)
 }
 
+// printGrowth prints what became of speed and cost of onebeat's lines from the fewest entries
+// to the most.
+func printGrowth(to io.Writer, herds []Herd) {
+	fewest := map[string]Herd{}
+	most := map[string]Herd{}
+	var names []string
+	for _, h := range herds {
+		if h.Load == nil {
+			continue
+		}
+		few, known := fewest[h.Scheduler]
+		if !known {
+			names = append(names, h.Scheduler)
+		}
+		if !known || h.Entries < few.Entries {
+			fewest[h.Scheduler] = h
+		}
+		if h.Entries > most[h.Scheduler].Entries {
+			most[h.Scheduler] = h
+		}
+	}
+	for _, name := range names {
+		if few, many := fewest[name], most[name]; few.Entries < many.Entries {
+			fmt.Fprintf(to, "%s, %s entries to %s: %.0f %% of the messages/s, %.1f times the CPU a message\n",
+				name, measure.Grouped(many.Entries), measure.Grouped(few.Entries), 100*few.ratio(many), float64(many.CPU)/float64(few.CPU))
+		}
+	}
+}
+
 // ratio is how many times as fast as h another is.
 func (h Herd) ratio(other Herd) float64 { return other.Rate / h.Rate }
