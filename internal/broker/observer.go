@@ -41,7 +41,7 @@ var ErrNoWord = errors.New("only Redis and RabbitMQ carry the words of workers: 
 // OpenObserver opens a broker to listen at it. Brokers other than Redis and RabbitMQ are
 // ErrNoWord.
 func OpenObserver(url string, options Options) (Observer, error) {
-	b, err := Open(url, options)
+	b, err := open(url, options)
 	if err != nil {
 		return nil, err
 	}

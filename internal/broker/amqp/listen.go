@@ -73,7 +73,7 @@ type binding struct{ exchange, key string }
 
 // bindings are those of events, and of the routes through an exchange with a name, each once.
 func bindings(routes []celery.Route) []binding {
-	all := []binding{{celery.EventExchange, "#"}}
+	all := []binding{{celery.EventExchange, "task.sent"}, {celery.EventExchange, "task.received"}, {celery.EventExchange, "task.multi"}}
 	seen := map[binding]bool{}
 	for _, r := range routes {
 		by := binding{r.Exchange, r.RoutingKey}

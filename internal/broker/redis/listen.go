@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -16,9 +17,10 @@ import (
 )
 
 const (
-	peekInterval = 100 * time.Millisecond
-	peekMessages = 100 // of each list, the newest
-	peekLists    = 128 // at most
+	peekInterval = 100 * time.Millisecond // or ten times what a look takes, if that is longer
+	peekMessages = 25                     // of each list, the newest
+	peekLists    = 128                    // at most
+	peekAtOnce   = 8                      // lists in one request
 )
 
 // Listen subscribes to the channels of events and of fanout exchanges, and looks at the
@@ -62,7 +64,7 @@ func (b *Broker) subscribe(ctx context.Context, routes []celery.Route, ready fun
 	patterns := map[string]string{} // the exchange of each
 	patterns[glob(b.layout.channel(celery.EventExchange, ""))] = celery.EventExchange
 	if b.layout.patterns {
-		patterns[glob(b.layout.channel(celery.EventExchange, ""))+"/*"] = celery.EventExchange
+		patterns[glob(b.layout.channel(celery.EventExchange, ""))+"/task.*"] = celery.EventExchange
 	}
 	for _, r := range routes {
 		if r.ExchangeType == "fanout" && r.Exchange != "" {
@@ -106,40 +108,54 @@ func (b *Broker) lists(routes []celery.Route) []string {
 
 // peek looks at the lists until ctx ends, and hands over what was not there before.
 func (b *Broker) peek(ctx context.Context, lists []string, see func(text []byte)) error {
-	tick := time.NewTicker(peekInterval)
-	defer tick.Stop()
-	var before map[string]bool // what was there at the last look, in all lists; nil at first
+	var before map[uint64]bool // the hashes of what was there at the last look; nil at first
+	seed := maphash.MakeSeed()
 	for len(lists) > 0 {
-		var commands []rueidis.Completed
-		for _, list := range lists {
-			commands = append(commands, b.client.B().Lrange().Key(list).Start(0).Stop(peekMessages-1).Build())
-		}
-		now := map[string]bool{}
-		for _, answer := range b.client.DoMulti(ctx, commands...) {
-			texts, err := answer.AsStrSlice()
+		began := time.Now()
+		now := map[uint64]bool{}
+		for some := range slices.Chunk(lists, peekAtOnce) {
+			err := b.look(ctx, some, func(text string) {
+				hash := maphash.String(seed, text)
+				now[hash] = true
+				if before != nil && !before[hash] {
+					see([]byte(text))
+				}
+			})
 			if ctx.Err() != nil {
 				return nil
 			}
-			if refusal, refused := rueidis.IsRedisErr(err); refused && strings.HasPrefix(refusal.Error(), "WRONGTYPE") {
-				continue // somebody else's key
-			}
 			if err != nil {
 				return err
-			}
-			for _, text := range slices.Backward(texts) {
-				now[text] = true
-				if before != nil && !before[text] {
-					see([]byte(text))
-				}
 			}
 		}
 		before = now
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(max(peekInterval, 10*time.Since(began))):
 		}
 	}
 	<-ctx.Done()
+	return nil
+}
+
+// look hands over the newest messages of some lists, of each the older ones first.
+func (b *Broker) look(ctx context.Context, lists []string, see func(text string)) error {
+	var commands []rueidis.Completed
+	for _, list := range lists {
+		commands = append(commands, b.client.B().Lrange().Key(list).Start(0).Stop(peekMessages-1).Build())
+	}
+	for _, answer := range b.client.DoMulti(ctx, commands...) {
+		texts, err := answer.AsStrSlice()
+		if refusal, refused := rueidis.IsRedisErr(err); refused && strings.HasPrefix(refusal.Error(), "WRONGTYPE") {
+			continue // somebody else's key
+		}
+		if err != nil {
+			return err
+		}
+		for _, text := range slices.Backward(texts) {
+			see(text)
+		}
+	}
 	return nil
 }
