@@ -178,6 +178,11 @@ func (d *database) makeTable(t *testing.T, shape string) {
 			"{uuid}": "CHAR(36)", "{json}": "JSON", "{time}": "DATETIME", "{now}": "CURRENT_TIMESTAMP", "{list}": "'[]'",
 		}
 	}
+	if d.kind == mariadb {
+		types = map[string]string{
+			"{uuid}": "CHAR(36)", "{json}": "JSON", "{time}": "DATETIME(6)", "{now}": "CURRENT_TIMESTAMP(6)", "{list}": "'[]'",
+		}
+	}
 	run := func(statement string) {
 		for name, value := range types {
 			statement = strings.ReplaceAll(statement, name, value)
@@ -189,8 +194,7 @@ func (d *database) makeTable(t *testing.T, shape string) {
 		more = `,
 		category varchar(50),
 		tags {json} NOT NULL DEFAULT {list},
-		execution_policy varchar(20) NOT NULL DEFAULT 'allow'
-			CONSTRAINT ck_celery_beat_schedules_execution_policy CHECK (execution_policy IN ('allow', 'skip', 'queue')),
+		execution_policy varchar(20) NOT NULL DEFAULT 'allow' CHECK (execution_policy IN ('allow', 'skip', 'queue')),
 		auto_generated_name boolean NOT NULL DEFAULT false`
 	}
 	if shape == shapeD {

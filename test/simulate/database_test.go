@@ -305,18 +305,23 @@ func (s *session) Record(ctx context.Context, term int64, seqs []int64, runs []s
 	})
 }
 
-// read tells of the entries whose version is not the one known, as they are now. A
-// spec that is seen for the first time is on record before: its slots count from when it
+// A reading is a row as it was read.
+type reading struct {
+	entry
+	last      time.Time // of its slots that have ended
+	unwritten bool      // what was seen of it for the first time is not on record
+}
+
+// read returns the rows that are wanted, as they are now. A spec that is seen for the
+// first time is on record before, unless the term is 0: its slots count from when it
 // was read, which may be long ago by the time that is told of.
-func (s *session) read(ctx context.Context, term int64, known map[schedule.ID]int) (changes []schedule.Change, err error) {
-	var rows, seen []entry
+func (s *session) read(ctx context.Context, term int64, wanted func(*entry) bool) (rows []reading, err error) {
 	var at time.Time
-	var last []time.Time
 	err = s.do(ctx, "read", func(answered bool) error {
 		at = time.Now()
 		for _, e := range s.db.entries {
-			if answered && known[e.id] != e.version {
-				rows, last = append(rows, *e), append(last, s.db.last[e.id])
+			if answered && wanted(e) {
+				rows = append(rows, reading{entry: *e, last: s.db.last[e.id]})
 			}
 		}
 		return nil
@@ -324,23 +329,18 @@ func (s *session) read(ctx context.Context, term int64, known map[schedule.ID]in
 	if err != nil {
 		return nil, err
 	}
+	var seen []entry
 	for i := range rows {
 		row := &rows[i]
 		if sight := row.sight(); sight != row.seen {
-			row.seen, row.after = sight, latest(row.after, at)
-			seen = append(seen, *row)
+			row.seen, row.after, row.unwritten = sight, latest(row.after, at), term == 0
+			seen = append(seen, row.entry)
 		}
 	}
-	if len(seen) > 0 {
-		if err := s.see(ctx, term, seen); err != nil {
-			return nil, err
-		}
+	if len(seen) > 0 && term != 0 {
+		err = s.see(ctx, term, seen)
 	}
-	for i := range rows {
-		changes = append(changes, rows[i].change(last[i]))
-		known[rows[i].id] = rows[i].version
-	}
-	return changes, nil
+	return rows, err
 }
 
 // see remembers what was seen, while the term lasts.

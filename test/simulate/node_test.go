@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -10,7 +11,6 @@ import (
 	"github.com/onebeat/onebeat/internal/dispatch"
 	"github.com/onebeat/onebeat/internal/lease"
 	"github.com/onebeat/onebeat/internal/plan"
-	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // A node is one process: it leads whenever the lease comes to it, as
@@ -19,6 +19,7 @@ type node struct {
 	world   *world
 	name    string
 	session *session
+	roster  *roster
 	wire    *wire
 	slow    time.Duration // by so much its clock is behind
 	lean    bool          // it leaves definitions in the table until their slots are near
@@ -36,6 +37,7 @@ func (w *world) start(name string) *node {
 	}
 	n := &node{world: w, name: name, stopped: make(chan struct{}), lean: (w.seed+hash(name))%2 == 0}
 	n.session = &session{reach("database"), w.db, 1}
+	n.roster = newRoster(n.session)
 	n.wire = &wire{reach("broker"), w.broker}
 	n.wire.ordered = w.rule.steps > 0
 	switch chance.IntN(4) {
@@ -50,7 +52,12 @@ func (w *world) start(name string) *node {
 	n.killed, n.kill = context.WithCancel(context.Background())
 	go func() {
 		defer close(n.stopped)
+		var beside sync.WaitGroup
+		standing, leave := context.WithCancel(n.killed)
+		beside.Go(func() { n.roster.stand(standing) })
 		n.run(ctx)
+		leave()
+		beside.Wait()
 	}()
 	return n
 }
@@ -85,102 +92,35 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 		return err
 	}
 	d := dispatch.New(planner, n.session, n.wire, dispatch.Options{Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2})
-	known := map[schedule.ID]int{}
-	latest := map[schedule.ID]schedule.Change{}
-	if err := n.look(hold, term, known, func(c schedule.Change) { latest[c.ID] = c }); err != nil {
-		return err
-	}
-	recovering, cease := context.WithCancel(hold) // a stop does not wait for a broker that is away
-	defer cease()
-	defer context.AfterFunc(ctx, cease)()
-	claims := dispatch.ClaimsOf(journal)
-	seq, err = d.Recover(recovering, term, seq, claims, func(id schedule.ID) schedule.Change { return latest[id] })
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+	f := newFollower(planner, journal)
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
-	group.Go(func() error { return n.follow(working, term, planner, known, latest, journal, claims) })
+	group.Go(func() error { return n.roster.lead(working, term, f) })
 	group.Go(func() error { return n.fetch(working, planner) })
 	group.Go(func() error {
 		defer done()
+		select {
+		case <-f.ready:
+		case <-ctx.Done():
+			return nil
+		case <-working.Done():
+			return context.Cause(hold)
+		}
+		recovering, cease := context.WithCancel(working) // a stop does not wait for a broker that is away
+		defer cease()
+		defer context.AfterFunc(ctx, cease)()
+		seq, err := d.Recover(recovering, term, seq, f.claims, f.present)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f.begin(working)
 		return d.Run(ctx, working, term, seq)
 	})
 	return group.Wait()
-}
-
-// look reads the table until it could.
-func (n *node) look(ctx context.Context, term int64, known map[schedule.ID]int, tell func(schedule.Change)) error {
-	for {
-		changes, err := n.session.read(ctx, term, known)
-		if err == nil {
-			for _, c := range changes {
-				tell(c)
-			}
-			return nil
-		}
-		if rest(ctx, 100*time.Millisecond); ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// follow gives the planner the entries, and then their edits as they come.
-func (n *node) follow(ctx context.Context, term int64, planner *plan.Planner, known map[schedule.ID]int, latest map[schedule.ID]schedule.Change, journal []schedule.Claimed, claims *dispatch.Claims) error {
-	told := map[string]bool{} // requests that recovery ends, or the planner has
-	for _, claimed := range journal {
-		for _, due := range claimed.Dues {
-			told[due.Request] = true
-		}
-	}
-	var changes []schedule.Change
-	add := func(c schedule.Change) { changes = append(changes, c) }
-	var owed []schedule.Due
-	for _, c := range latest {
-		if c.Entry != nil {
-			var before []time.Time
-			c.Entry.After, before = claims.Settled(c.Entry)
-			for _, slot := range before {
-				owed = append(owed, schedule.Due{Entry: c.Entry, Slot: slot})
-			}
-		}
-		add(c)
-	}
-	for {
-		if len(changes) > 0 {
-			if err := planner.Apply(ctx, changes); err != nil {
-				return nil
-			}
-		}
-		changes = changes[:0]
-		for _, due := range owed {
-			if err := planner.Submit(ctx, due); err != nil {
-				return nil
-			}
-		}
-		owed = nil
-		open, _ := n.session.requests(ctx)
-		for _, r := range open {
-			if told[r.id] {
-				continue
-			}
-			told[r.id] = true
-			due := schedule.Due{Entry: &schedule.Entry{ID: r.entry}, Slot: r.at, Request: r.id}
-			if err := planner.Submit(ctx, due); err != nil {
-				return nil
-			}
-		}
-		if rest(ctx, 300*time.Millisecond); ctx.Err() != nil {
-			return nil
-		}
-		if err := n.look(ctx, term, known, add); err != nil {
-			return nil
-		}
-	}
 }
 
 // fetch brings the planner the definitions that it wants.
