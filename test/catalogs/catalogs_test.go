@@ -215,6 +215,14 @@ func (d *database) exec(t *testing.T, statement string) {
 // unless that is nil.
 func (d *database) python(t *testing.T, code string, answer any) {
 	t.Helper()
+	if err := d.models(t, code)(answer); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// models returns what python does, for another goroutine to call.
+func (d *database) models(t *testing.T, code string) func(answer any) error {
+	t.Helper()
 	root, err := harness.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -228,14 +236,17 @@ func (d *database) python(t *testing.T, code string, answer any) {
 	cmd.Stdin = strings.NewReader(code)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("models of %v: %v\n%s", d.catalog, err, problems.String())
-	}
-	if answer == nil {
-		return
-	}
-	if err := json.Unmarshal(out.Bytes(), answer); err != nil {
-		t.Fatalf("models of %v told %q: %v", d.catalog, out.String(), err)
+	return func(answer any) error {
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("models of %v: %w\n%s", d.catalog, err, problems.String())
+		}
+		if answer == nil {
+			return nil
+		}
+		if err := json.Unmarshal(out.Bytes(), answer); err != nil {
+			return fmt.Errorf("models of %v told %q: %w", d.catalog, out.String(), err)
+		}
+		return nil
 	}
 }
 

@@ -1,0 +1,256 @@
+package catalogs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gofrs/uuid/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/test/harness"
+	"github.com/onebeat/onebeat/test/harness/worker"
+)
+
+// Django's models write without a pause while onebeat sends: neither waits in vain for
+// the other, and what either wrote stays. SQLite lets one write at a time: Django waits five
+// seconds for that if its transactions begin as those of a writer, as docs/moving.md says.
+func TestDjangoWritesMeanwhile(t *testing.T) {
+	eachWhere(t, func(c catalog) bool { return c.name == "django" && c.zone == "" && !c.old }, func(t *testing.T, c catalog) {
+		d := newDatabase(t, c)
+		queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
+		d.python(t, schedules+fmt.Sprintf(`
+second = every(1, "seconds")
+for name in ("edited", "saved"):
+    for n in range(5):
+        task(f"{name} {n}", task="probe.record", interval=second, queue=%q, args=json.dumps([name, n]))
+`, queue), nil)
+		if out, code := d.onebeat(t, "migrate"); code != 0 {
+			t.Fatalf("migrate = %d: %s", code, out)
+		}
+		broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
+		w := worker.Start(t, worker.Options{Broker: broker, Queues: []string{queue}, Pool: "solo"})
+		log := filepath.Join(t.TempDir(), "onebeat.log")
+		node := launch(t, "onebeat", onebeatCommand(log, broker, d.flags()...))
+		w.Await(t, 10, time.Minute)
+
+		// Each of the two writes for ten seconds, and tells how often.
+		write := func(statement string) func(written any) error {
+			return d.models(t, fmt.Sprintf(`
+import time
+from django.db import connection
+connection.settings_dict["OPTIONS"].update({"timeout": 5, "transaction_mode": "IMMEDIATE"} if connection.vendor == "sqlite" else {})
+written, end = 0, time.monotonic() + 10
+while time.monotonic() < end:
+    written += 1
+    for n in range(5):
+        %s
+tell(written)
+`, statement))
+		}
+		var edits, saves int
+		update := write(`change(f"edited {n}", description=str(written))`)
+		save := write(`save(f"saved {n}", description=str(written)); task("more", crontab=first_cron()); PeriodicTask.objects.get(name="more").delete()`)
+		var both errgroup.Group
+		both.Go(func() error { return update(&edits) })
+		both.Go(func() error { return save(&saves) })
+		if err := both.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if err := node.Stop(syscall.SIGTERM, 30*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if edits < 3 || saves < 3 {
+			t.Fatalf("Django wrote %d and %d times in ten seconds", edits, saves)
+		}
+
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "locked") || strings.Contains(line, " ERR ") {
+				t.Errorf("onebeat says %s", line)
+			}
+		}
+		if out, code := d.onebeat(t, "audit", "--since", "1h"); code != 0 {
+			t.Errorf("audit = %d: %s", code, out)
+		}
+		out, code := d.onebeat(t, "runs", "list", "--json", "--limit", "10000")
+		if code != 0 {
+			t.Fatalf("runs list = %d: %s", code, out)
+		}
+		var runs []struct {
+			Entry string `json:"name"`
+			State string `json:"state"`
+		}
+		if err := json.Unmarshal([]byte(out), &runs); err != nil {
+			t.Fatalf("runs list: %v\n%s", err, out)
+		}
+		sent := map[string]int{}
+		for _, r := range runs {
+			if r.State == "sent" {
+				sent[r.Entry]++
+			}
+		}
+		var rows map[string]struct {
+			Runs        int
+			Description string
+		}
+		d.python(t, `tell({row.name: {"runs": row.total_run_count, "description": row.description} for row in PeriodicTask.objects.all()})`, &rows)
+		for n := range 5 {
+			// A save writes the whole row as it was read, counts too; an update its column alone.
+			edited, saved := fmt.Sprint("edited ", n), fmt.Sprint("saved ", n)
+			if got := rows[edited]; got.Description != strconv.Itoa(edits) || got.Runs != sent[edited] || got.Runs < 3 {
+				t.Errorf("%s is %+v, want the edit %d and %d runs", edited, got, edits, sent[edited])
+			}
+			if got := rows[saved]; got.Description != strconv.Itoa(saves) || sent[saved] < 3 {
+				t.Errorf("%s is %+v, want the edit %d; %d slots were sent", saved, got, saves, sent[saved])
+			}
+		}
+		times := map[string]int{}
+		for _, r := range w.Await(t, len(runs), time.Minute) {
+			times[r.PeriodicTaskName+" "+r.Slot]++
+		}
+		for slot, n := range times {
+			if n != 1 {
+				t.Errorf("%s was sent %d times", slot, n)
+			}
+		}
+		t.Logf("Django wrote %d times, onebeat sent %d slots", 5*edits+25*saves, len(runs))
+	})
+}
+
+// manyRows is how many rows a large catalog has here; ONEBEAT_ROWS has it otherwise.
+func manyRows(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("ONEBEAT_ROWS")
+	if text == "" {
+		return 10_000
+	}
+	rows, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("ONEBEAT_ROWS is %q: write a number", text)
+	}
+	return rows
+}
+
+// An edit among many rows counts at once where triggers tell of it, and soon where none
+// do, while slots are claimed and recorded.
+func TestEditsAmongManyRowsCount(t *testing.T) {
+	rows := manyRows(t)
+	eachWhere(t, func(c catalog) bool { return c.zone == "" && !c.old }, func(t *testing.T, c catalog) {
+		d := newDatabase(t, c)
+		d.python(t, schedules+`task("n0", crontab=nine)`, nil)
+		const columns = "task, args, kwargs, headers, enabled, one_off, total_run_count, date_changed, description"
+		reference := map[string]string{"django": "crontab_id", "sqlalchemy": "discriminator, schedule_id"}[c.name]
+		numbers := fmt.Sprintf("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) ", rows)
+		insert := "INSERT INTO {periodictask} (name, " + columns + ", " + reference + ") "
+		if c.kind == "MariaDB" {
+			numbers, insert = "SET STATEMENT max_recursive_iterations = 10000000 FOR "+insert+numbers, ""
+		}
+		d.exec(t, numbers+insert+"SELECT concat('n', n.i), "+columns+", "+reference+" FROM n, {periodictask}")
+		for _, triggers := range []bool{true, false} {
+			t.Run(fmt.Sprintf("triggers %v", triggers), func(t *testing.T) { editsCount(t, d, rows, triggers) })
+		}
+	})
+}
+
+func editsCount(t *testing.T, d *database, rows int, triggers bool) {
+	t.Helper()
+	s := d.open(t)
+	if triggers {
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	} else if err := s.Uninstall(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	w := watch(t, s)
+	loaded := time.Since(began)
+	r := newRunner(t, s)
+	var err error
+	if r.seq, err = s.Shard(0).LastSeq(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var group errgroup.Group
+	group.Go(func() error {
+		tick := time.NewTicker(50 * time.Millisecond) // 2,000 slots a second
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+			if err := r.hundred(); err != nil {
+				return err
+			}
+		}
+	})
+	var late []time.Duration
+	edits := 4 // each waits for a look at all rows
+	if triggers {
+		edits = 10
+	}
+	for i := range edits {
+		name := fmt.Sprint("n", 1000+i)
+		id := r.all[name].ID
+		queue := fmt.Sprintf("of %v %d", triggers, i)
+		d.exec(t, "UPDATE {periodictask} SET queue = '"+queue+"' WHERE name = '"+name+"'")
+		late = append(late, w.await("an edit", func() bool {
+			change := w.now[id]
+			return change.Entry != nil && strings.Contains(change.Entry.Options, queue)
+		}))
+	}
+	stop()
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Shard(0).Release(t.Context(), r.term); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(late)
+	median := late[len(late)/2]
+	t.Logf("%d rows: loaded in %v, edits were seen after %v in the middle, %v at most; %d batches of 100 meanwhile", rows, loaded.Round(time.Millisecond), median, late[len(late)-1], r.seq)
+	most := 20 * time.Second // with much room
+	if triggers {
+		most = time.Second
+	}
+	if median > most {
+		t.Errorf("edits among %d rows were seen after %v; want %v at most in the middle", rows, late, most)
+	}
+}
+
+// hundred claims and records a slot of a hundred entries, and prolongs the lease.
+func (r *runner) hundred() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := r.s.Shard(0).Renew(ctx, r.term); err != nil {
+		return err
+	}
+	r.seq++
+	batch := schedule.Batch{Term: r.term, Seq: r.seq}
+	var runs []schedule.Run
+	for i := range 100 {
+		e := r.all[fmt.Sprint("n", i+1)].Entry
+		slot := time.Unix(1_900_000_000+r.seq, 0).UTC()
+		batch.Dues = append(batch.Dues, schedule.Due{Entry: e, Slot: slot})
+		runs = append(runs, schedule.Run{Entry: e.ID, Name: e.Name, Task: e.Task, Slot: slot, Count: 1, State: schedule.Sent, TaskID: "id", Node: "node", Term: r.term, SentAt: slot})
+	}
+	if err := r.s.Shard(0).Claim(ctx, batch); err != nil {
+		return err
+	}
+	return r.s.Shard(0).Record(ctx, r.term, []int64{r.seq}, runs)
+}
