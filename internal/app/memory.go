@@ -14,9 +14,14 @@ import (
 //
 // Measured with 100,000 entries: a fourth less memory, and 2 µs more of processor
 // time for a message of a herd.
+//
+// While a catalog is loaded it may be half of what is in use, up to a quarter more: what is
+// in use grows then, and is the larger the later it is, so that the most that ever is hardly
+// differs. A million entries took 44 collections before, of a third of the processor time.
 type collector struct {
 	mu      sync.Mutex
 	percent int
+	whole   bool // all was loaded once
 }
 
 // Bytes of garbage: headroom is no matter, and most is enough whatever is in use.
@@ -31,7 +36,7 @@ func (c *collector) adjust() {
 	defer c.mu.Unlock()
 	inUse := []runtimes.Sample{{Name: "/gc/heap/live:bytes"}}
 	runtimes.Read(inUse)
-	percent := percentOf(inUse[0].Value.Uint64())
+	percent := percentOf(inUse[0].Value.Uint64(), !c.whole)
 	if diff := percent - c.percent; diff < 5 && diff > -5 {
 		return // setting it stops the world
 	}
@@ -40,14 +45,20 @@ func (c *collector) adjust() {
 }
 
 // percentOf is the garbage that may pile up, in percent of what is in use.
-func percentOf(inUse uint64) int {
+func percentOf(inUse uint64, loading bool) int {
 	inUse = max(inUse, 1)
 	garbage := max(min(max(inUse/4, headroom), most), inUse/10)
+	if loading {
+		garbage = max(garbage, min(inUse/2, most*5/4))
+	}
 	return int(min(100*garbage/inUse, 400))
 }
 
 // loaded gives back what loading has left.
 func (c *collector) loaded() {
+	c.mu.Lock()
+	c.whole = true
+	c.mu.Unlock()
 	c.adjust()
 	debug.FreeOSMemory()
 }

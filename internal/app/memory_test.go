@@ -15,15 +15,23 @@ import (
 // Garbage costs memory, collecting it costs time that grows with what is in use.
 func TestGarbageIsAQuarterOfWhatIsInUseWithinBounds(t *testing.T) {
 	const mega = 1 << 20
-	for _, tt := range []struct{ inUse, most uint64 }{
-		{0, headroom},
-		{2 * mega, headroom},  // held to 400 %, which is less
-		{12 * mega, headroom}, // 10,000 entries
-		{100 * mega, 25 * mega},
-		{300 * mega, 48 * mega},   // a million
-		{2000 * mega, 200 * mega}, // ten
+	for _, tt := range []struct {
+		inUse   uint64
+		loading bool
+		most    uint64
+	}{
+		{0, false, headroom},
+		{2 * mega, false, headroom},  // held to 400 %, which is less
+		{12 * mega, false, headroom}, // 10,000 entries
+		{100 * mega, false, 25 * mega},
+		{300 * mega, false, 48 * mega},   // a million
+		{2000 * mega, false, 200 * mega}, // ten
+		{12 * mega, true, headroom},
+		{100 * mega, true, 50 * mega},
+		{240 * mega, true, 60 * mega},
+		{2000 * mega, true, 200 * mega},
 	} {
-		percent := percentOf(tt.inUse)
+		percent := percentOf(tt.inUse, tt.loading)
 		garbage := tt.inUse * uint64(percent) / 100
 		if percent < 10 || percent > 400 || garbage > tt.most || percent < 400 && garbage < tt.most*9/10 {
 			t.Errorf("with %d in use garbage is %d (%d %%), want about %d", tt.inUse, garbage, percent, tt.most)

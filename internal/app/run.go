@@ -272,6 +272,7 @@ func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, 
 		Held:     held,
 		LeaseFor: config.Length("lease"),
 		Prepare:  prepare(celeryConfig),
+		Sound:    sound(celeryConfig),
 		Logger:   log,
 
 		MustExist: !mayMake && table != "none",
@@ -290,6 +291,13 @@ func prepare(config *celery.Config) func(*schedule.Entry) error {
 			e.Name = name // which is held once
 		}
 		return nil
+	}
+}
+
+// sound says of an entry that prepare will not refuse it.
+func sound(config *celery.Config) func(*schedule.Entry) bool {
+	return func(e *schedule.Entry) bool {
+		return config.Sound(celery.Task{Name: e.Task, Entry: e.Name, Args: e.Args, Kwargs: e.Kwargs, Options: e.Options})
 	}
 }
 

@@ -152,6 +152,7 @@ type prepared struct {
 	compressed bool
 	embed      *object // the third part of the body
 	headerText string
+	plain      bool // the options are plainJSON
 }
 
 // maxRecent is how many prepared are kept at hand while rows are read: rows of
@@ -189,7 +190,7 @@ func (c *Config) prepare(task Task) (*prepared, error) {
 	if !o.hasKwargsRepr {
 		o.kwargsRepr = "{}"
 	}
-	p = &prepared{options: o, codec: codec, compressed: compression != "", embed: new(object), headerText: headerText(o.headers)}
+	p = &prepared{options: o, codec: codec, compressed: compression != "", embed: new(object), headerText: headerText(o.headers), plain: plainJSON(task.Options, '{')}
 	p.embed.set("callbacks", o.callbacks)
 	p.embed.set("errbacks", o.errbacks)
 	p.embed.set("chain", o.chain)

@@ -12,6 +12,8 @@ import (
 // is left in the catalog and fetched before the slot comes. It is the same
 // definition if its digest is: else there is news of it to come, which is waited for.
 
+// Some entries come without their definition: what read them found that they are not due soon.
+
 // left are the items whose definitions are left in the catalog.
 type left struct {
 	agenda agenda // those that nobody was asked for yet
@@ -94,7 +96,7 @@ func (p *Planner) place(it *item, e *schedule.Entry, next time.Time) {
 	it.spec, it.digest = e.Spec, e.Digest
 	_, keyed := e.ID.Key()
 	it.stays = !keyed
-	if p.left.whole >= p.keep && p.mayLeave(it, next, p.now()) {
+	if e.Left() || p.left.whole >= p.keep && p.mayLeave(it, next, p.now()) {
 		p.left.agenda.set(it, next)
 		return
 	}

@@ -104,6 +104,31 @@ func TestADefinitionIsFetchedBeforeItsSlot(t *testing.T) {
 	})
 }
 
+func TestAnEntryThatComesWithoutItsDefinitionGetsItInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, rows := running(t, plan.Options{Keep: 100}), newTable()
+		for _, spec := range []string{"@every 1m", "@every 1h"} {
+			change := rows.write(t, spec[len("@every "):], spec, 1)
+			change.Entry.Payload = schedule.Left{}
+			apply(t, p, change)
+		}
+		rows.bring(t, p)
+		got := pull(t, p, time.Hour+time.Second, func(due schedule.Due) {
+			if due.Entry.Left() {
+				t.Errorf("%s is handed over without its definition", due.Entry.ID)
+			}
+			seal(due)
+		})
+		if len(got) != 61 || !slices.Contains(got, "1m 00:01:00") || !slices.Contains(got, "1h 01:00:00") {
+			t.Errorf("within an hour %d slots were handed over, want 60 of each minute and one of the hour: %v", len(got), got)
+		}
+		slices.Sort(rows.asked)
+		if !slices.Equal(rows.asked, []schedule.ID{"1h", "1m"}) {
+			t.Errorf("%v were fetched, want each once", rows.asked)
+		}
+	})
+}
+
 func TestADefinitionThatIsAnotherWaitsForNewsOfIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, rows := running(t, lean), newTable()

@@ -64,6 +64,7 @@ type Planner struct {
 
 	// Owned by Run's goroutine.
 	items  schedule.ByID[*item]
+	spare  []item
 	active int // items that are not off
 	agenda agenda
 	left   left
@@ -335,7 +336,8 @@ func (p *Planner) apply(c schedule.Change) {
 			p.items.Delete(c.ID)
 		}
 	case it == nil:
-		it := &item{at: absent, from: c.Entry.After.UnixMicro()}
+		it := p.fresh()
+		it.at, it.from = absent, c.Entry.After.UnixMicro()
 		it.key, _ = c.ID.Key()
 		p.items.Set(c.ID, it)
 		p.active++
@@ -350,6 +352,20 @@ func (p *Planner) apply(c schedule.Change) {
 	default:
 		p.replace(it, c.Entry)
 	}
+}
+
+// together is how many items are one piece of memory: the collector of garbage has that
+// many fewer to look at, and a piece goes when all that are in it have gone.
+const together = 32
+
+// fresh returns an item that was none before.
+func (p *Planner) fresh() *item {
+	if len(p.spare) == 0 {
+		p.spare = make([]item, together)
+	}
+	it := &p.spare[0]
+	p.spare = p.spare[1:]
+	return it
 }
 
 // end takes it out of the agenda.

@@ -1,8 +1,10 @@
 package schedule
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"iter"
+	"math/bits"
 )
 
 // A Key is an ID in 16 bytes without a pointer: a catalog of millions holds theirs
@@ -54,63 +56,204 @@ func (k Key) ID() ID {
 		text := append(k[:variant:variant], k[variant+1:]...)
 		return ID(text[:length])
 	}
+	return UUID(k[:])
+}
+
+// UUID is the id that 16 bytes of a UUID are written as.
+func UUID(bytes []byte) ID {
 	var text [36]byte
-	hex.Encode(text[0:8], k[0:4])
-	hex.Encode(text[9:13], k[4:6])
-	hex.Encode(text[14:18], k[6:8])
-	hex.Encode(text[19:23], k[8:10])
-	hex.Encode(text[24:36], k[10:16])
+	hex.Encode(text[0:8], bytes[0:4])
+	hex.Encode(text[9:13], bytes[4:6])
+	hex.Encode(text[14:18], bytes[6:8])
+	hex.Encode(text[19:23], bytes[8:10])
+	hex.Encode(text[24:36], bytes[10:16])
 	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
 	return ID(text[:])
 }
 
 // A ByID is a map by ID that holds keys instead of texts where it can. The zero
 // ByID is empty; it is not safe for use from several goroutines.
+//
+// Go's own map of a million keys is half empty, for all of it grows by twice at the same
+// time. Here it is many small tables that grow by a quarter, each at its own time, so that
+// three slots of four are in use.
 type ByID[V any] struct {
-	keyed  map[Key]V
+	tables []table[V] // by the first bits of a key's hash; nil while it is empty
 	others map[ID]V
+	length int
+}
+
+// A ByID has 2 to the tableBits tables.
+const tableBits = 9
+
+// A table holds keys in the order of their hashes, each at its home or after it: where a
+// key is not is known at the first that has a higher hash. Its last slots are nobody's home.
+type table[V any] struct {
+	slots  []slot[V] // those not in use have the zero Key
+	length int
+}
+
+type slot[V any] struct {
+	key   Key
+	value V
+}
+
+// beyond is how many slots a table has that are nobody's home.
+const beyond = 8
+
+// hash spreads keys, whatever they are made of.
+func (k Key) hash() uint64 {
+	high, low := bits.Mul64(binary.LittleEndian.Uint64(k[:8])^0x9e3779b97f4a7c15, binary.LittleEndian.Uint64(k[8:])^0xd1b54a32d192ed03)
+	return high ^ low
+}
+
+// home is the first slot that a key of the hash may be in.
+func (t *table[V]) home(hash uint64) int {
+	return int((hash << tableBits >> 32) * uint64(len(t.slots)-beyond) >> 32)
+}
+
+// find returns where the key is, or is to be put: len(t.slots) if there is no room.
+func (t *table[V]) find(key Key, hash uint64) (i int, ok bool) {
+	if len(t.slots) == 0 {
+		return 0, false
+	}
+	for i = t.home(hash); i < len(t.slots); i++ {
+		switch other := t.slots[i].key; {
+		case other == key:
+			return i, true
+		case other == Key{} || other.hash() > hash:
+			return i, false
+		}
+	}
+	return i, false
+}
+
+func (t *table[V]) set(key Key, hash uint64, value V) (added bool) {
+	i, ok := t.find(key, hash)
+	if ok {
+		t.slots[i].value = value
+		return false
+	}
+	for !t.insert(i, slot[V]{key, value}) {
+		t.grow()
+		i, _ = t.find(key, hash)
+	}
+	return true
+}
+
+// insert puts the slot at i and moves on those after it, unless there is no room.
+func (t *table[V]) insert(i int, s slot[V]) bool {
+	if (t.length+1)*5 > (len(t.slots)-beyond)*4 {
+		return false
+	}
+	end := i
+	for end < len(t.slots) && t.slots[end].key != (Key{}) {
+		end++
+	}
+	if end == len(t.slots) {
+		return false
+	}
+	copy(t.slots[i+1:end+1], t.slots[i:end])
+	t.slots[i] = s
+	t.length++
+	return true
+}
+
+// grow makes room.
+func (t *table[V]) grow() {
+	old := t.slots
+	t.slots = make([]slot[V], max(len(old)*5/4, 8+beyond))
+	next := 0
+	for i := range old {
+		if old[i].key == (Key{}) {
+			continue
+		}
+		next = max(next, t.home(old[i].key.hash()))
+		if next == len(t.slots) { // many have their home near the end
+			t.slots = append(old, make([]slot[V], len(old))...)
+			t.grow()
+			return
+		}
+		t.slots[next] = old[i]
+		next++
+	}
+}
+
+func (t *table[V]) delete(key Key, hash uint64) bool {
+	i, ok := t.find(key, hash)
+	if !ok {
+		return false
+	}
+	for ; i+1 < len(t.slots) && t.slots[i+1].key != (Key{}) && t.home(t.slots[i+1].key.hash()) <= i; i++ {
+		t.slots[i] = t.slots[i+1]
+	}
+	t.slots[i] = slot[V]{}
+	t.length--
+	return true
 }
 
 // Get returns the value of an id, if it has one.
 func (m *ByID[V]) Get(id ID) (value V, ok bool) {
-	if key, short := id.Key(); short {
-		value, ok = m.keyed[key]
-	} else {
+	key, keyed := id.Key()
+	if !keyed || key == (Key{}) {
 		value, ok = m.others[id]
+		return value, ok
+	}
+	if m.tables == nil {
+		return value, false
+	}
+	hash := key.hash()
+	t := &m.tables[hash>>(64-tableBits)]
+	i, ok := t.find(key, hash)
+	if ok {
+		value = t.slots[i].value
 	}
 	return value, ok
 }
 
 // Set gives an id its value.
 func (m *ByID[V]) Set(id ID, value V) {
-	if m.keyed == nil {
-		m.keyed, m.others = map[Key]V{}, map[ID]V{}
+	if m.tables == nil {
+		m.tables, m.others = make([]table[V], 1<<tableBits), map[ID]V{}
 	}
-	if key, short := id.Key(); short {
-		m.keyed[key] = value
-	} else {
+	key, keyed := id.Key()
+	if !keyed || key == (Key{}) {
 		m.others[id] = value
+		return
+	}
+	hash := key.hash()
+	if m.tables[hash>>(64-tableBits)].set(key, hash, value) {
+		m.length++
 	}
 }
 
 // Delete takes an id out.
 func (m *ByID[V]) Delete(id ID) {
-	if key, short := id.Key(); short {
-		delete(m.keyed, key)
-	} else {
+	key, keyed := id.Key()
+	if !keyed || key == (Key{}) {
 		delete(m.others, id)
+		return
+	}
+	if m.tables == nil {
+		return
+	}
+	hash := key.hash()
+	if m.tables[hash>>(64-tableBits)].delete(key, hash) {
+		m.length--
 	}
 }
 
 // Len is how many there are.
-func (m *ByID[V]) Len() int { return len(m.keyed) + len(m.others) }
+func (m *ByID[V]) Len() int { return m.length + len(m.others) }
 
-// All goes through all of them, in no order.
+// All goes through all of them, in no order that says anything. Meanwhile none may be set or deleted.
 func (m *ByID[V]) All() iter.Seq2[ID, V] {
 	return func(yield func(ID, V) bool) {
-		for key, value := range m.keyed {
-			if !yield(key.ID(), value) {
-				return
+		for _, t := range m.tables {
+			for i := range t.slots {
+				if s := &t.slots[i]; s.key != (Key{}) && !yield(s.key.ID(), s.value) {
+					return
+				}
 			}
 		}
 		for id, value := range m.others {

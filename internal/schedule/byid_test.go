@@ -1,6 +1,10 @@
 package schedule_test
 
 import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -84,4 +88,64 @@ func TestByIDIsAMap(t *testing.T) {
 	if m.Len() != 0 {
 		t.Errorf("%d are left", m.Len())
 	}
+}
+
+// Whatever is set and deleted in whatever order, it holds what Go's own map holds.
+func TestByIDHoldsWhatAMapHolds(t *testing.T) {
+	for seed, most := range []int{5, 600, 3000, 20_000, 20_000} {
+		var m schedule.ByID[int]
+		want := map[schedule.ID]int{}
+		random := rand.New(rand.NewPCG(uint64(seed), 0))
+		id := func() schedule.ID {
+			n := random.IntN(most)
+			if n%3 == 0 {
+				return schedule.ID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", n))
+			}
+			return schedule.ID(fmt.Sprint(n))
+		}
+		for i := range 4 * most {
+			id, emptying := id(), i > 3*most
+			if set := random.IntN(3) > 0; set != emptying {
+				m.Set(id, i)
+				want[id] = i
+			} else {
+				m.Delete(id)
+				delete(want, id)
+			}
+			got, ok := m.Get(id)
+			if value, is := want[id]; got != value || ok != is {
+				t.Fatalf("of %d ids, after %d steps Get(%q) = %d, %t, want %d, %t", most, i, id, got, ok, value, is)
+			}
+		}
+		if got := maps.Collect(m.All()); m.Len() != len(want) || !maps.Equal(got, want) {
+			t.Fatalf("of %d ids it holds %d and says %d, want %d", most, len(got), m.Len(), len(want))
+		}
+	}
+}
+
+// Of the memory for a million entries little is empty, however many there are.
+func TestByIDTakesLittleMoreThanItsValues(t *testing.T) {
+	type value [2]int64
+	const size = 32 // of a key and a value
+	for _, n := range []int{20_000, 131_072, 140_000} {
+		var m schedule.ByID[value]
+		before := inUse()
+		for i := range n {
+			m.Set(schedule.ID(fmt.Sprintf("%08x-0000-4000-8000-000000000000", i)), value{})
+		}
+		if bytes := float64(inUse()-before) / float64(n); bytes > 1.8*size {
+			t.Errorf("%d entries take %.0f bytes each, want %.0f at most", n, bytes, 1.8*size)
+		} else {
+			t.Logf("%d entries take %.0f bytes each", n, bytes)
+		}
+		runtime.KeepAlive(&m)
+	}
+}
+
+func inUse() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what finalizers held
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -81,6 +81,16 @@ type Entry struct {
 	end    *end  // nil while e is the entry's definition
 }
 
+// Left is the Payload of an entry that a store found to be good and whose definition it left in
+// the catalog: who plans it asks for it before its slot.
+type Left struct{}
+
+// Left reports whether the definition was left in the catalog.
+func (e *Entry) Left() bool {
+	_, left := e.Payload.(Left)
+	return left
+}
+
 // A Row is what of an entry is of no use once it is made ready to be sent.
 type Row struct {
 	// Args, Kwargs and Options are JSON texts: an array, an object, and an object of

@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // A binaryRow scans a row of PostgreSQL's answer in its binary format by hand: a
@@ -15,34 +17,38 @@ import (
 // it does not know it leaves to pgx.
 type binaryRow struct {
 	rows pgx.Rows
-	text []byte
+
+	text    []byte
+	pending []pendingText
+	last    []string // the last text of each column that has the same text often
+}
+
+// A pendingText is a text of the row that ends there in all of them.
+type pendingText struct {
+	into *string
+	end  int
 }
 
 // Scan implements scanner. All texts of a row share memory, but for those that are
-// kept: the id and the spec.
+// kept, the id and the spec, and those that are often the same: each such text is shared by
+// the rows that come with it one after another.
 func (b *binaryRow) Scan(into ...any) error {
 	values, fields := b.rows.RawValues(), b.rows.FieldDescriptions()
 	if len(values) != len(into) {
 		return b.rows.Scan(into...)
 	}
-	b.text = b.text[:0]
-	for i, target := range into {
-		if _, ok := textOf(target); ok {
-			b.text = append(b.text, values[i]...)
-		}
+	if len(b.last) != len(into) {
+		b.last = make([]string, len(into))
 	}
-	texts := string(b.text)
+	b.text, b.pending = b.text[:0], b.pending[:0]
 	for i, target := range into {
-		if text, ok := textOf(target); ok {
-			if !isText(&fields[i], values[i], target) {
-				return b.rows.Scan(into...)
-			}
-			*text, texts = texts[:len(values[i])], texts[len(values[i]):]
-			continue
-		}
-		if !scanBinary(&fields[i], values[i], target) {
+		if !b.scan(i, &fields[i], values[i], target) {
 			return b.rows.Scan(into...)
 		}
+	}
+	texts, start := string(b.text), 0
+	for _, p := range b.pending {
+		*p.into, start = texts[start:p.end], p.end
 	}
 	return nil
 }
@@ -50,37 +56,59 @@ func (b *binaryRow) Scan(into ...any) error {
 // A kept scans a text that is held for long, and so is not to hold others.
 type kept struct{ orEmpty }
 
-func textOf(target any) (text *string, ok bool) {
+// An often scans a text that many rows have alike.
+type often struct{ orEmpty }
+
+// scan scans the value of column i, or returns false.
+func (b *binaryRow) scan(i int, field *pgconn.FieldDescription, value []byte, target any) bool {
 	switch target := target.(type) {
+	case ignored:
+		return true
 	case *string:
-		return target, true
+		return value != nil && b.later(field, value, target)
 	case orEmpty:
-		return target.into, true
+		return b.later(field, value, target.into)
+	case often:
+		if !isText(field, value) {
+			return false
+		}
+		if string(value) != b.last[i] {
+			b.last[i] = string(value)
+		}
+		*target.into = b.last[i]
+		return true
+	case kept:
+		if field.DataTypeOID == pgtype.UUIDOID && field.Format == pgx.BinaryFormatCode && len(value) == 16 {
+			*target.into = string(schedule.UUID(value))
+			return true
+		}
+		*target.into = string(value)
+		return isText(field, value)
 	}
-	return nil, false
+	return scanBinary(field, value, target)
 }
 
-// isText says whether a value is a text as it is; null is one where it may be.
-func isText(field *pgconn.FieldDescription, value []byte, target any) bool {
-	if _, mayBeNull := target.(orEmpty); value == nil {
-		return mayBeNull
+// later scans a text that shares memory with the row's others.
+func (b *binaryRow) later(field *pgconn.FieldDescription, value []byte, into *string) bool {
+	b.text = append(b.text, value...)
+	b.pending = append(b.pending, pendingText{into, len(b.text)})
+	return isText(field, value)
+}
+
+// isText says whether a value is a text as it is; null is the empty one.
+func isText(field *pgconn.FieldDescription, value []byte) bool {
+	switch field.DataTypeOID {
+	case pgtype.TextOID:
+		return true
+	case pgtype.JSONOID, pgtype.JSONBOID:
+		return value == nil || field.Format == pgx.TextFormatCode
 	}
-	return field.DataTypeOID == pgtype.TextOID
+	return value == nil
 }
 
 // scanBinary scans a value that is no text, or returns false.
 func scanBinary(field *pgconn.FieldDescription, value []byte, target any) bool {
 	oid, null := field.DataTypeOID, value == nil
-	switch target := target.(type) {
-	case ignored:
-		return true
-	case kept:
-		if !null && oid != pgtype.TextOID {
-			return false
-		}
-		*target.into = string(value)
-		return true
-	}
 	if field.Format != pgx.BinaryFormatCode {
 		return false
 	}
@@ -93,6 +121,12 @@ func scanBinary(field *pgconn.FieldDescription, value []byte, target any) bool {
 		return scanBool(oid, value, target.into)
 	case *bool:
 		return scanBool(oid, value, target)
+	case orZero[int64]:
+		*target.into = 0
+		return null || scanBinary(field, value, target.into)
+	case orZero[float64]:
+		*target.into = 0
+		return null || scanBinary(field, value, target.into)
 	case *int64:
 		if null || oid != pgtype.Int8OID {
 			return false

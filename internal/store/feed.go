@@ -169,6 +169,7 @@ type watch struct {
 	seen    schedule.ByID[known]            // all rows
 	held    map[schedule.ID]*schedule.Entry // of them, see known
 	paused  map[string]time.Time            // when pauses end by themselves
+	whole   map[string]bool                 // entries whose definition is not left in the catalog: who leads was to be told of them first
 	named   map[string][]string             // the calendars that rows name
 	moved   []atomic.Bool                   // sources that may have changed, in order
 	leads   map[int]*lead                   // by shard
@@ -182,10 +183,13 @@ type watch struct {
 
 	calendars atomic.Pointer[calendars] // as those who lead were told of them
 
+	telling chan<- func() // see beside
+	later   later
+
 	mu     sync.Mutex
 	coming []*lead // who came to lead and is not in leads yet
 
-	whole    bool // tell of rows that did not change too
+	again    bool // tell of rows that did not change too
 	loaded   bool
 	hints    bool // triggers write the log of changes
 	sweptAt  time.Time
@@ -200,7 +204,7 @@ type watch struct {
 func (s *Store) newWatch(shards int) *watch {
 	return &watch{
 		store: s, shards: shards, feed: s.newFeed(), known: make(chan struct{}),
-		held: map[schedule.ID]*schedule.Entry{}, paused: map[string]time.Time{}, leads: map[int]*lead{}, writing: map[*lead]bool{},
+		held: map[schedule.ID]*schedule.Entry{}, paused: map[string]time.Time{}, leads: map[int]*lead{}, writing: map[*lead]bool{}, whole: map[string]bool{},
 		named: map[string][]string{}, moved: make([]atomic.Bool, len(s.sources)),
 		pruneAt: time.Now().Add(pruneInterval),
 	}
@@ -214,16 +218,6 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 	w.admit()
 	if err := w.load(ctx); err != nil {
 		return err
-	}
-	if !w.loaded {
-		w.loaded = true
-		w.refreshedAt = time.Now()
-		for _, l := range w.leads {
-			if l.first {
-				l.done()
-			}
-		}
-		close(w.known)
 	}
 	connected()
 	for {
@@ -260,7 +254,8 @@ func (w *watch) sweepInterval() time.Duration {
 
 // load reads all rows, for the first touched reads all, and tells of those that differ from what was told before.
 func (w *watch) load(ctx context.Context) error {
-	w.forget()
+	w.rows = w.rows[:0]
+	w.forgetLater()
 	if err := w.store.look(ctx); err != nil {
 		return err
 	}
@@ -277,21 +272,44 @@ func (w *watch) load(ctx context.Context) error {
 		return err
 	}
 	calendars := w.reading.calendars
-	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken}
-	if err := w.before(ctx); err != nil {
-		return err
-	}
-	if err := w.sweep(ctx); err != nil {
-		return err
-	}
-	if err := w.outside(ctx, true); err != nil {
+	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken, later: &w.later}
+	err = w.beside(func() error {
+		if err := w.before(ctx); err != nil {
+			return err
+		}
+		if err := w.sweep(ctx); err != nil {
+			return err
+		}
+		return w.outside(ctx, true)
+	})
+	w.reading.later = nil
+	if err != nil {
 		return err
 	}
 	w.count.Store(int64(w.seen.Len()))
+	w.told()
+	if err := w.writeLater(ctx); err != nil {
+		return err
+	}
 	if first.loading && leads {
 		return w.begun(ctx)
 	}
 	return nil
+}
+
+// told notes that all rows were read once.
+func (w *watch) told() {
+	if w.loaded {
+		return
+	}
+	w.loaded = true
+	w.refreshedAt = time.Now()
+	for _, l := range w.leads {
+		if l.first {
+			l.done()
+		}
+	}
+	close(w.known)
 }
 
 // begun remembers that the catalog was read to its end.
@@ -497,8 +515,8 @@ func (w *watch) take(ctx context.Context, r *row) error {
 		}
 		r.was = w.held[schedule.ID(r.id)]
 	}
-	k.print = print
-	w.seen.Set(schedule.ID(r.id), k)
+	r.mayLeave = r.was == nil && w.mayLeave(r)
+	r.print = print
 	if len(w.rows) == cap(w.rows) && len(w.rows) > chunk/16 {
 		w.rows = slices.Grow(w.rows, chunk-len(w.rows)) // there will be a chunk of them
 	}
@@ -517,21 +535,16 @@ func (w *watch) apply(ctx context.Context) error {
 	clear(w.writing)
 	changes, err := w.reading.changes(ctx, w.rows)
 	if err != nil {
-		w.forget()
+		w.rows = w.rows[:0] // what could not be applied is new again
 		return err
 	}
 	w.keep(w.rows, changes)
 	w.rows = w.rows[:0]
 	w.tell(changes)
-	return nil
-}
-
-// forget makes rows that were taken and could not be applied new again.
-func (w *watch) forget() {
-	for i := range w.rows {
-		w.drop(schedule.ID(w.rows[i].id))
+	if w.later.pressing() {
+		return w.writeLater(ctx)
 	}
-	w.rows = w.rows[:0]
+	return nil
 }
 
 // remove tells that entries are gone. Those that it could not tell of are found to be
@@ -603,7 +616,7 @@ func (w *watch) tell(changes []schedule.Change) {
 	}
 	for shard, part := range parts {
 		if l := w.leadOn(shard); l != nil {
-			l.call(func(ctx context.Context) error { return l.watcher.Apply(ctx, part) })
+			w.call(l, func(ctx context.Context) error { return l.watcher.Apply(ctx, part) })
 		}
 	}
 }

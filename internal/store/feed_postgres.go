@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 )
 
 // A postgresFeed is told of changes by LISTEN, and finds them by snapshots: a row
@@ -101,7 +102,7 @@ func (f *postgresFeed) touched(ctx context.Context, each func(*row) error) error
 		return err
 	}
 	if f.rowsSince == "" {
-		err = f.rows(ctx, each, "entries")
+		err = f.many(ctx, each, "entries")
 	} else {
 		err = f.since(ctx, each)
 	}
@@ -123,7 +124,7 @@ func (f *postgresFeed) since(ctx context.Context, each func(*row) error) error {
 		return err
 	}, f.rowsSince)
 	if err == nil && len(ids) > sweepFrom {
-		return f.rows(ctx, each, "entries_since", f.rowsSince)
+		return f.many(ctx, each, "entries_since", f.rowsSince)
 	}
 	for err == nil && len(ids) > 0 {
 		part := ids[:min(chunk, len(ids))]
@@ -137,6 +138,7 @@ func (f *postgresFeed) some(ctx context.Context, ids []string, each func(*row) e
 	return f.rows(ctx, each, "entries_by_id", ids)
 }
 
+// rows calls each for the rows of an answer.
 func (f *postgresFeed) rows(ctx context.Context, each func(*row) error, name string, args ...any) error {
 	var r row
 	var answer binaryRow
@@ -151,4 +153,54 @@ func (f *postgresFeed) rows(ctx context.Context, each func(*row) error, name str
 		}
 		return each(&r)
 	}, args...)
+}
+
+// many is rows for many of them: the next are read while each is called, and there
+// are never more than two hundred in between.
+func (f *postgresFeed) many(ctx context.Context, each func(*row) error, name string, args ...any) error {
+	const some = 64
+	group, ctx := errgroup.WithContext(ctx)
+	full, empty := make(chan []row, 1), make(chan []row, 3)
+	for range cap(empty) {
+		empty <- make([]row, 0, some)
+	}
+	hand := func(rows []row) ([]row, error) {
+		select {
+		case full <- rows:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		select {
+		case rows = <-empty:
+			return rows[:0], nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	group.Go(func() error {
+		defer close(full)
+		rows := <-empty
+		err := f.rows(ctx, func(r *row) (err error) {
+			if rows = append(rows, *r); len(rows) == some {
+				rows, err = hand(rows)
+			}
+			return err
+		}, name, args...)
+		if err == nil && len(rows) > 0 {
+			_, err = hand(rows)
+		}
+		return err
+	})
+	group.Go(func() error {
+		for rows := range full {
+			for i := range rows {
+				if err := each(&rows[i]); err != nil {
+					return err
+				}
+			}
+			empty <- rows // there is room for all
+		}
+		return nil
+	})
+	return group.Wait()
 }

@@ -144,6 +144,36 @@ func (l *lead) end() {
 	defer l.calling.Unlock()
 }
 
+// call calls the watcher of l, at once or, while the catalog is loaded, as soon as it has
+// taken what it was told before.
+func (w *watch) call(l *lead, tell func(ctx context.Context) error) {
+	if w.telling == nil {
+		l.call(tell)
+		return
+	}
+	w.telling <- func() { l.call(tell) }
+}
+
+// ahead is how many chunks may be read beyond the one that watchers take.
+const ahead = 4
+
+// beside does what tells watchers of rows, while they take what they were told.
+func (w *watch) beside(do func() error) error {
+	telling, told := make(chan func(), ahead), make(chan struct{})
+	w.telling = telling
+	go func() {
+		defer close(told)
+		for tell := range telling {
+			tell()
+		}
+	}()
+	err := do()
+	w.telling = nil
+	close(telling)
+	<-told
+	return err
+}
+
 // call calls the watcher, whose first error ends the lead.
 func (l *lead) call(tell func(ctx context.Context) error) {
 	l.calling.Lock()
@@ -157,8 +187,11 @@ func (l *lead) call(tell func(ctx context.Context) error) {
 	}
 }
 
-// done tells the watcher that it knows all.
+// done tells the watcher that it knows all, once.
 func (l *lead) done() {
+	if l.begun {
+		return
+	}
 	l.begun = true
 	l.call(func(context.Context) error {
 		l.watcher.Loaded()
@@ -206,6 +239,9 @@ func (w *watch) admit() {
 	defer w.mu.Unlock()
 	for _, l := range w.coming {
 		l.first = w.seen.Len() == 0
+		for _, id := range l.ids {
+			w.whole[id] = true
+		}
 		w.leads[l.shard] = l
 	}
 	w.coming = nil
@@ -280,9 +316,7 @@ func (w *watch) holds(ctx context.Context, tx transaction) error {
 func (w *watch) keep(rows []row, changes []schedule.Change) {
 	for i := range rows {
 		r, entry := &rows[i], changes[i].Entry
-		id := schedule.ID(r.id)
-		k, _ := w.seen.Get(id)
-		k.next = 0
+		id, k := schedule.ID(r.id), known{print: r.print}
 		w.hold(id, entry)
 		switch {
 		case r.unwritten, w.leadOf(r.id) != nil:
@@ -295,11 +329,21 @@ func (w *watch) keep(rows []row, changes []schedule.Change) {
 	}
 }
 
+// mayLeave says whether the definition of the row need not be held, nor made to be sent.
+func (w *watch) mayLeave(r *row) bool {
+	options := &w.store.options
+	if options.Sound == nil || options.Held == 0 || len(w.held) < options.Held || w.whole[r.id] {
+		return false
+	}
+	_, keyed := schedule.ID(r.id).Key()
+	return keyed
+}
+
 // hold keeps the entry in the place of what was, if there is one and room for it.
 func (w *watch) hold(id schedule.ID, entry *schedule.Entry) {
 	_, was := w.held[id]
 	switch most := w.store.options.Held; {
-	case entry == nil:
+	case entry == nil || entry.Left():
 		delete(w.held, id)
 	case was, most == 0, len(w.held) < most:
 		w.held[id] = entry
@@ -322,7 +366,7 @@ func nextSlot(e *schedule.Entry) int64 {
 // same says whether the row, which says what it said before, says nothing new of its
 // run state either.
 func (w *watch) same(r *row, k known) bool {
-	if w.whole {
+	if w.again {
 		return false
 	}
 	if w.leadOf(r.id) != nil {
@@ -376,7 +420,7 @@ func (w *watch) before(ctx context.Context) error {
 		// An id may be none of this table's, as after a change to another catalog. They
 		// come with the others then, and so does an error of the database.
 		w.store.log.WarnContext(ctx, "entries that are to come first do not", "err", err)
-		w.forget()
+		w.rows = w.rows[:0]
 	}
 	return nil
 }
@@ -469,8 +513,8 @@ func limited(e *schedule.Entry) bool { return schedule.LimitOf(e.Spec, 0) != (sc
 
 // renew reads rows again and tells of them, whether or not they say anything new.
 func (w *watch) renew(ctx context.Context, ids []string) error {
-	w.whole = true
-	defer func() { w.whole = false }()
+	w.again = true
+	defer func() { w.again = false }()
 	return w.reread(ctx, ids)
 }
 

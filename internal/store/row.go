@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,12 +43,14 @@ type row struct {
 	description string // if outside
 	problem     string // what was found to be wrong while the row was read, and what to do
 
-	defined uint64 // its definition, once it was taken the fingerprint of
+	print            uint64 // its fingerprint, once it was taken
+	defined, specSum uint64 // its definition and digest of the spec, once they were asked for
 
 	into               []any // where its columns are scanned to, if it is scanned again and again
 	again              bool
 	wasCreated, wasRun lenient // as they were read
 
+	mayLeave  bool            // its definition may be left in the catalog, if it is good
 	was       *schedule.Entry // what was made of it when it was read before, and said the same
 	unwritten bool            // what was seen of it for the first time is not on record
 }
@@ -74,19 +77,30 @@ func (r *row) columns() []any {
 	return []any{
 		kept{orEmpty{&r.id}},
 		orEmpty{&r.name},
-		orEmpty{&r.task},
+		often{orEmpty{&r.task}},
 		kept{orEmpty{&r.spec}},
 		truth{&r.enabled},
 		orEmpty{&r.args},
 		orEmpty{&r.kwargs},
-		&r.wasCreated, &r.options, &r.zone, &r.rules, &r.policy, &r.graceSeconds, &r.maxCount, &r.maxAgeSeconds,
-		&r.wasRun, &r.totalRunCount, &r.known, &r.seenSpec,
+		&r.wasCreated,
+		often{orEmpty{&r.options}},
+		often{orEmpty{&r.zone}},
+		often{orEmpty{&r.rules}},
+		often{orEmpty{&r.policy}},
+		orZero[float64]{&r.graceSeconds},
+		orZero[int64]{&r.maxCount},
+		orZero[float64]{&r.maxAgeSeconds},
+		&r.wasRun,
+		orZero[int64]{&r.totalRunCount},
+		&r.known,
+		orEmpty{&r.seenSpec},
 		instant{&r.afterAt},
 		instant{&r.lastSlot},
-		&r.sideCount,
+		orZero[int64]{&r.sideCount},
 		instant{&r.pausedAt},
 		instant{&r.pausedUntil},
-		&r.pauseReason, &r.pausedBy,
+		orEmpty{&r.pauseReason},
+		orEmpty{&r.pausedBy},
 		instant{&r.readAt},
 	}
 }
@@ -124,6 +138,13 @@ func (r *row) ruled() string {
 // specDigest tells specs apart: the text, its zone, and the row's anchor where
 // the text has none of its own.
 func (r *row) specDigest(zone string) uint64 {
+	if r.specSum == 0 {
+		r.specSum = r.digestOfSpec(zone)
+	}
+	return r.specSum
+}
+
+func (r *row) digestOfSpec(zone string) uint64 {
 	spec := r.ruled()
 	sum := empty.text(spec).text(zone)
 	if strings.Contains(spec, "@every") && !strings.Contains(spec, " from ") {
@@ -204,7 +225,14 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 	if then := schedule.LimitOf(spec, 0).Then; r.outside && then == schedule.ThenDelete {
 		return nil, errors.New("then: there is no row to delete: with max_runs alone the entry sends nothing more")
 	}
-	if err := errors.Join(
+	e := &schedule.Entry{
+		ID: schedule.ID(r.id), Name: r.name, Task: unique.Make(r.task).Value(), // of a million entries few tasks
+		Row:  &schedule.Row{Args: r.args, Kwargs: r.kwargs, Options: r.options},
+		Spec: spec, Digest: r.definition(zone),
+	}
+	if r.mayLeave && options.Sound(e) {
+		e.Payload = schedule.Left{}
+	} else if err := errors.Join(
 		isJSON("args", r.args, '[', "a list such as [1, 2]"),
 		isJSON("kwargs", r.kwargs, '{', `an object such as {"a": 1}`),
 		isJSON("options", r.options, '{', `an object such as {"queue": "priority"}`),
@@ -212,21 +240,20 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		first, _, _ := strings.Cut(err.Error(), "\n")
 		return nil, errors.New(first)
 	}
-	misfire, err := r.misfire()
-	if err != nil {
+	if e.Misfire, err = r.misfire(); err != nil {
 		return nil, err
 	}
-	e := &schedule.Entry{
-		ID: schedule.ID(r.id), Name: r.name, Task: unique.Make(r.task).Value(), // of a million entries few tasks
-		Row:  &schedule.Row{Args: r.args, Kwargs: r.kwargs, Options: r.options},
-		Spec: spec, Misfire: misfire, Digest: r.definition(zone),
+	if e.Left() {
+		return e, nil
 	}
-	if options.Prepare != nil {
-		if err := options.Prepare(e); err != nil {
-			return nil, err
-		}
+	return e, options.prepare(e)
+}
+
+func (o *Options) prepare(e *schedule.Entry) error {
+	if o.Prepare == nil {
+		return nil
 	}
-	return e, nil
+	return o.Prepare(e)
 }
 
 // made is the entry that the row defines, made anew only if it was not made before.
@@ -337,6 +364,17 @@ func (o orEmpty) Scan(value any) error {
 		*o.into = fmt.Sprint(v)
 	}
 	return nil
+}
+
+// An orZero scans a number that may be null, which is 0.
+type orZero[N int64 | float64] struct{ into *N }
+
+// Scan implements sql.Scanner.
+func (o orZero[N]) Scan(value any) error {
+	var n sql.Null[N]
+	err := n.Scan(value)
+	*o.into = n.V
+	return err
 }
 
 // A truth scans a boolean as any program may have written it.

@@ -62,6 +62,11 @@ func (l *layout) lists(t shape, mark string) map[string]string {
 		schema = `"` + l.schema + `".`
 	}
 	return map[string]string{
+		"id_as_is":        t.asIs("id"),
+		"args_as_is":      t.asIs("args"),
+		"kwargs_as_is":    t.asIs("kwargs"),
+		"options_as_is":   t.asIs("options"),
+		"rules_as_is":     t.asIs("rules"),
 		"schema":          schema,
 		"id_type":         cmp.Or(t["id"], "text"),
 		"watched":         join(watching, func(_ int, name string) string { return name }),
@@ -74,6 +79,18 @@ func (l *layout) lists(t shape, mark string) map[string]string {
 		"updated_values":  join(updating, func(i int, _ string) string { return mark + strconv.Itoa(i+1) }),
 		"updated_id":      mark + strconv.Itoa(len(updating)+1),
 	}
+}
+
+// asIs is a column of PostgreSQL that is read as text: without a cast where the text of
+// its type is what a cast would make.
+func (t shape) asIs(column string) string {
+	switch kind := t[column]; {
+	case kind == "":
+		return "NULL"
+	case kind == "uuid" || strings.HasPrefix(kind, "json"):
+		return "s." + column
+	}
+	return "s." + column + "::text"
 }
 
 func join(names []string, each func(i int, name string) string) string {

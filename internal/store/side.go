@@ -150,6 +150,7 @@ type reading struct {
 	calendars *calendars
 	remember  func(id string) bool                     // whether to write down what is seen for the first time; nil: never
 	holds     func(context.Context, transaction) error // fails once another may write that down
+	later     *later                                   // takes what need not be written down at once; nil: all is
 	taken     time.Time                                // slots count after it, of every entry; zero: no matter
 
 	ids, specs []string // to be written down
@@ -199,12 +200,33 @@ func (r *reading) change(row *row) schedule.Change {
 	default:
 		change.Entry = entry
 		r.settle(row, entry)
+		if err := r.leave(row, entry); err != nil {
+			change.Entry, change.Reason, change.Problem = nil, schedule.ReasonBadRow, err.Error()
+			return change
+		}
 		change.Limit = schedule.LimitOf(entry.Spec, r.sent(row))
 		if change.Limit.Over() {
 			change.Entry, change.Reason = nil, schedule.ReasonDone
 		}
 	}
 	return change
+}
+
+// leftFor is how far off the slot is of an entry whose definition is left in the catalog: for
+// longer than a planner asks for it before.
+const leftFor = 10 * time.Minute
+
+// leave makes an entry whole whose definition was to be left in the catalog, if it is due soon.
+func (r *reading) leave(row *row, entry *schedule.Entry) error {
+	if !entry.Left() {
+		return nil
+	}
+	if next := entry.Spec.Next(entry.After); next.IsZero() || next.After(row.readAt.Add(leftFor)) && entry.PausedUntil.IsZero() {
+		entry.Row = nil
+		return nil
+	}
+	entry.Payload = nil
+	return r.store.options.prepare(entry)
 }
 
 // settle gives the entry its run state, and notes what has to be written down. A
@@ -215,9 +237,12 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	if entry != nil {
 		spec = strconv.FormatUint(row.specDigest(row.zoneOr(r.store.options.Zone)), 16)
 	}
-	if spec != seen.spec && (known || entry != nil) {
+	news := spec != seen.spec && (known || entry != nil)
+	if news {
 		seen.after = latest(seen.after, r.after(row, entry, known))
 		seen.spec = spec
+	}
+	if news && !r.putOff(row, entry, seen) {
 		r.note(row, seen)
 	}
 	if entry == nil {
@@ -277,6 +302,21 @@ func (r *reading) sent(row *row) int64 {
 func (r *reading) done(row *row) bool {
 	runs := row.ruling().Runs
 	return schedule.Limit{Runs: runs, Sent: r.sent(row)}.Over()
+}
+
+// putOff keeps what is seen of an entry that has no slot soon to be written down later, at the
+// first start: until that has read the catalog to its end, all that is not written down is
+// seen anew by whoever comes next, and counts from the same instant.
+func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
+	if r.later == nil || !r.first.loading || entry == nil || r.home == HomeMemory || row.known || row.oneOff || !seen.after.Equal(r.first.at) || !r.remember(row.id) {
+		return false
+	}
+	key, keyed := schedule.ID(row.id).Key()
+	if next := entry.Spec.Next(latest(seen.after, seen.last)); !keyed || !next.IsZero() && !next.After(row.readAt.Add(putOffFor)) {
+		return false
+	}
+	r.later.put(key, row.specDigest(row.zoneOr(r.store.options.Zone)), seen.after)
+	return true
 }
 
 func (r *reading) note(row *row, seen sight) {

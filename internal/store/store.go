@@ -98,6 +98,12 @@ type Options struct {
 	// fill in its Payload. An error makes the row a bad one; its text is shown.
 	Prepare func(*schedule.Entry) error
 
+	// Sound, where it is set, says of an entry with its Row that Prepare would surely not
+	// refuse it, nor its Args, Kwargs and Options be anything but JSON of their kinds. Beyond what is
+	// Held such an entry is not prepared if it has no slot soon: its Payload is
+	// schedule.Left. False says nothing.
+	Sound func(*schedule.Entry) bool
+
 	// Logger takes what a watcher survives: lost connections and their return. Nil logs nothing.
 	Logger *slog.Logger
 }

@@ -304,6 +304,65 @@ func testDefinitions(t *testing.T, db Database) {
 	}
 }
 
+// Beyond what is held, an entry that is good and not due soon comes without its definition; what is
+// wrong with a row is told all the same, and what is to come first comes whole.
+func testLeft(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	names := []string{"far", "far too", "near", "first", "of another kind", "unsure", "unprepared"}
+	for n, name := range names {
+		insert(t, db, shape, n, line{name: name})
+	}
+	db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = '@at 2099-01-01T00:00:00Z' WHERE name <> 'near'")
+	db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = '* * * * *' WHERE name = 'near'")
+	db.Exec(t, "UPDATE celery_beat_schedules SET options = '[1]' WHERE name = 'of another kind'")
+	s := open(t, db, store.Options{
+		Held: 1,
+		Prepare: func(e *schedule.Entry) error {
+			if e.Name == "unprepared" {
+				return errors.New("no route for the task")
+			}
+			e.Payload = e.Name + " is prepared"
+			return nil
+		},
+		Sound: func(e *schedule.Entry) bool { return e.Options != "[1]" && !strings.HasPrefix(e.Name, "un") },
+	})
+	roster := s.Roster()
+	keep(t, "Run", roster.Run)
+	w := lead(t, roster, 0, id(3))
+	w.await("all entries", func() bool { return w.loaded })
+	for n, name := range names {
+		change := w.now[id(n)]
+		var got any
+		if change.Entry != nil {
+			got = change.Entry.Payload
+		}
+		want := any(schedule.Left{})
+		switch name {
+		case "near", "first", "unsure":
+			want = name + " is prepared"
+		case "of another kind", "unprepared":
+			want = nil
+		}
+		if got != want || want == nil && change.Reason != schedule.ReasonBadRow {
+			t.Errorf("%s: the payload is %v and the reason %q, want %v", name, got, change.Reason, want)
+		}
+	}
+	entries, err := roster.Entries(t.Context(), []schedule.ID{id(0), id(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Payload != e.Name+" is prepared" || e.Digest != w.now[e.ID].Entry.Digest {
+			t.Errorf("%s: the definition that was left is %+v, want it prepared with the digest that was told", e.Name, e)
+		}
+	}
+	if len(entries) != 2 {
+		t.Errorf("%d definitions of two that were left", len(entries))
+	}
+}
+
 // Each shard's leader is told of its own entries and requests, and of no others.
 func testShards(t *testing.T, db Database) {
 	const shards, entries = 3, 30

@@ -92,6 +92,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"a node leads again and again, and it holds hardly a definition", func(t *testing.T, db Database) { testStandbyLeadsAgain(t, db, 1) }},
 		{"definitions are read again as they were told of", testDefinitions},
 		{"entries that are to come first do", testFirst},
+		{"a definition beyond what is held is left", testLeft},
 		{"shards have entries of their own", testShards},
 		{"pauses hold and end", testPauses},
 
