@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/dispatch"
 	"github.com/onebeat/onebeat/internal/plan"
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -92,6 +95,46 @@ func TestWhatTheJournalNamesWaitsForRecovery(t *testing.T) {
 		}
 	})
 }
+
+// A slot that the journal passes over, before one that was sent, is planned for itself, and
+// what follows it is not planned again.
+func TestASlotBeforeOneThatWasSentIsPlannedAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := time.Now().Add(time.Minute).UTC()
+		second := first.Add(time.Minute)
+		planner, f := follow(t, []schedule.Claimed{{Term: 1, Seq: 1, Dues: []schedule.ClaimedDue{{Entry: "claimed", Slot: second, Digest: 7}}}})
+		change := everyMinute("claimed")
+		change.Entry.Misfire.Policy = schedule.All
+		if err := f.Apply(t.Context(), []schedule.Change{change}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(150 * time.Second)
+		sent := sentBefore{celery.Mark{Term: 1, Seq: 1, Done: 1}}
+		dispatcher := dispatch.New(planner, sent, sent, dispatch.Options{})
+		present := func(id schedule.ID) schedule.Change { return f.present(t.Context(), nil, id) }
+		if _, err := dispatcher.Recover(t.Context(), 2, 1, f.claims, present); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := []time.Time{first, second.Add(time.Minute), second.Add(2 * time.Minute)}
+		if _, at := pulled(t, planner, 3); !slices.EqualFunc(at, want, time.Time.Equal) {
+			t.Errorf("planned are %v, want %v", at, want)
+		}
+	})
+}
+
+// A sentBefore is a broker with a mark, and a ledger that takes everything.
+type sentBefore struct{ mark celery.Mark }
+
+func (s sentBefore) Take(context.Context, int64) (celery.Mark, error) { return s.mark, nil }
+func (sentBefore) Publish(context.Context, celery.Part) ([]celery.Failure, error) {
+	return nil, errors.New("nothing is to be sent")
+}
+
+func (sentBefore) Claim(context.Context, schedule.Batch) error                  { return nil }
+func (sentBefore) Record(context.Context, int64, []int64, []schedule.Run) error { return nil }
 
 // A broker that has lost messages may have lost those of entries that the journal does
 // not name, as after a crash that left nothing open. They are read from the catalog.
