@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,6 +27,14 @@ var versions = []struct {
 	{"redbeat", []string{"celery-redbeat", "celery", "redis"}},
 }
 
+// code is a text of a program as the page shows it.
+func code(text string) string {
+	if text == "" {
+		return "–"
+	}
+	return "`" + text + "`"
+}
+
 // compatibility prints the page from what the tests of this package run over.
 func compatibility(t *testing.T) string {
 	t.Helper()
@@ -34,25 +43,41 @@ func compatibility(t *testing.T) string {
 
 <!-- Printed from the tables in test/catalogs: go test ./test/catalogs -run Compatibility -update -->
 
-The tests make tables with these packages' own models, and read them, and run them on each of these databases. The servers are those of Debian 12 (PostgreSQL 15, MariaDB 10.11, Redis 7, RabbitMQ 3.10) unless the
-environment names others.
+The tests make tables with these packages' own models (and keys with RedBeat's own classes), and read them, and run them on each of these databases. The servers are those of Debian 12 (PostgreSQL 15, MariaDB 10.11, Redis 7, RabbitMQ 3.10) unless the
+environment names others. "–" is what a catalog has no way to write.
 
-| task | `)
-	for _, c := range catalogs {
-		name := c.name
-		if c.old {
-			name = "old " + name
-		}
-		where := strings.TrimPrefix(c.String(), name+" on ")
-		if c.zone != "" {
-			where = strings.TrimSuffix(where, " without zones")
-			name += ", USE_TZ off"
-		}
-		page.WriteString(where + " (" + name + ") | ")
+| catalog | database |`)
+	for _, k := range kinds {
+		page.WriteString(" " + k.name + " |")
 	}
-	page.WriteString("\n|---" + strings.Repeat("|---", len(catalogs)) + "|\n")
-	for _, good := range goodTasks {
-		fmt.Fprintf(&page, "| %s |%s\n", good.name, strings.Repeat(" yes |", len(catalogs)))
+	page.WriteString("\n|---|---" + strings.Repeat("|---", len(kinds)) + "|\n")
+	for _, c := range append(ofOnebeat[:len(ofOnebeat):len(ofOnebeat)], catalogs...) {
+		name, where, _ := strings.Cut(c.String(), " on ")
+		fmt.Fprintf(&page, "| %s | %s |", name, where)
+		for _, k := range kinds {
+			has := k.in(c.name)
+			if slices.Contains(catalogs, c) {
+				has = k.task
+			}
+			if has == "" {
+				page.WriteString(" – |")
+			} else {
+				page.WriteString(" yes |")
+			}
+		}
+		page.WriteString("\n")
+	}
+	page.WriteString("\n\"Without zones\" is a Django whose USE_TZ is off, \"old\" the version of requirements-django-old.txt, and the database of files and of RedBeat is that which remembers.\n")
+	page.WriteString("\n## How a kind is written\n\n| kind | native | file | RedBeat | in the packages' tables |\n|---|---|---|---|---|\n")
+	for _, k := range kinds {
+		task := "–"
+		if k.task != "" {
+			if !slices.ContainsFunc(goodTasks, func(good goodTask) bool { return good.name == k.task }) {
+				t.Fatalf("there is no task %q", k.task)
+			}
+			task = "the task \"" + k.task + "\" below"
+		}
+		fmt.Fprintf(&page, "| %s | %s | %s | %s | %s |\n", k.name, code(k.native), code(k.file), code(k.redbeat), task)
 	}
 	page.WriteString("\nsqlalchemy-celery-beat's columns hold whole seconds on MariaDB and MySQL; the others hold microseconds.\n\n## How a task is read\n\n| task | its columns | spec | options |\n|---|---|---|---|\n")
 	for _, good := range goodTasks {
