@@ -29,6 +29,7 @@ type node struct {
 	database *brokertest.Proxy // nil where the database is a file
 	broker   *brokertest.Proxy
 	urls     [2]string // of the two, through the links
+	shards   int       // that it parts entries among; 0 is one
 	clock    string    // the file with its clock's step
 
 	build   binary
@@ -73,10 +74,14 @@ func link(t testing.TB, to string) (*brokertest.Proxy, string) {
 
 // settings are the arguments that every verb takes.
 func (n *node) settings() ([]string, error) {
-	text, err := json.Marshal(map[string]any{
+	settings := map[string]any{
 		"database": n.urls[0], "broker": n.urls[1], "listen": "off",
 		"celery": map[string]any{"task_default_queue": volume},
-	})
+	}
+	if n.shards > 1 { // a former version may not know of them
+		settings["shards"] = n.shards
+	}
+	text, err := json.Marshal(settings)
 	if err != nil {
 		return nil, err
 	}

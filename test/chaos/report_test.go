@@ -49,7 +49,7 @@ func (r *report) text() string {
 	v, s := r.verdict, r.story
 	var out strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
-	line("%s and %s, seed %d, %v of faults", r.database, r.broker, seed, lasting)
+	line("%s and %s, %d shards, seed %d, %v of faults", r.database, r.broker, shards(r.broker), seed, lasting)
 	if former != "" {
 		line("the old version of the command is commit %s", former)
 	}
