@@ -17,6 +17,7 @@ type Delivery struct {
 	Headers                      map[string]any
 	Properties                   map[string]any // by kombu's names: priority, correlation_id, …
 	Body                         []byte
+	Waiting                      bool // it was looked at in a queue, where a worker may take it unseen
 }
 
 // ParseEnvelope reads a message as virtual transports carry it.

@@ -21,7 +21,8 @@ type Way string
 const (
 	WaySent     Way = "task-sent"     // an event of the sender's (task_send_sent_event)
 	WayReceived Way = "task-received" // an event of the worker's (-E)
-	WayMessage  Way = "message"       // the message itself
+	WayMessage  Way = "message"       // a copy of the message
+	WayQueue    Way = "queue"         // the message as it waited in a queue, where not each one is seen
 )
 
 // A Sighting is a task message of any sender's, as far as it was seen.
@@ -126,10 +127,16 @@ func sightingOf(d Delivery, at time.Time) (s Sighting, ok bool) {
 	if name, isText := d.Properties["periodic_task_name"].(string); isText && s.Entry == "" {
 		s.Entry = name
 	}
+	if d.Waiting {
+		s.Way = WayQueue
+	}
 	s.Beat, _ = d.Headers["celery_beat_task"].(bool)
 	s.hasBody = d.ContentType == "application/json" && d.Headers["compression"] == nil && decodeJSON(d.Body, &s.body) == nil && len(s.body) == 3
 	return s, s.ID != "" && s.Task != ""
 }
+
+// Whole says whether the message itself was seen.
+func (s Sighting) Whole() bool { return s.message != nil }
 
 // A Difference is where another sender's message is not as onebeat's would be.
 type Difference struct {

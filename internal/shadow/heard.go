@@ -38,9 +38,20 @@ type ear struct {
 	last  time.Time   // the last of them
 	open  []time.Time // those that no message was heard of yet
 	heard bool        // whether any message was
+	each  bool        // whether each one is heard, as far as one can tell: not only those that wait in a queue
 
 	finding Finding
+	unseen  int // slots without a message from before each was heard
 	ways    []celery.Way
+}
+
+// miss counts a slot whose message did not come.
+func (r *ear) miss() {
+	if r.each {
+		r.finding.OnlyOnebeat++
+	} else {
+		r.unseen++
+	}
 }
 
 // begin lets the ear judge slots from an instant on. What it has found stays.
@@ -57,7 +68,7 @@ func (r *ear) advance(until time.Time) {
 		r.open, r.upTo, r.last = append(r.open, at), at, at
 		if len(r.open) > openMost {
 			r.open = r.open[1:]
-			r.finding.OnlyOnebeat++
+			r.miss()
 		}
 	}
 }
@@ -89,7 +100,7 @@ func (w *judged) settle(at time.Time) {
 		}
 		slot := r.open[0]
 		if r.open = r.open[1:]; !w.every() || slot.Sub(r.from) >= w.half(slot) { // else it may have been sent before
-			r.finding.OnlyOnebeat++
+			r.miss()
 		}
 	}
 }
@@ -138,6 +149,7 @@ func (w *judged) hear(s celery.Sighting) bool {
 // compare takes in what a sight of a message tells.
 func (w *judged) compare(s celery.Sighting) {
 	r := &w.ear
+	r.each = r.each || s.Way != celery.WayQueue
 	if !slices.Contains(r.ways, s.Way) {
 		r.ways = append(r.ways, s.Way)
 		slices.Sort(r.ways)
@@ -153,17 +165,31 @@ func (w *judged) compare(s celery.Sighting) {
 	}
 }
 
-// byEar is the finding of what was heard.
+// byEar is the finding of what was heard. Where messages were only seen as they waited, a
+// slot without one is left open, and the last run counts if it knows of more.
 func (w *judged) byEar(f *Finding) {
 	of := &w.ear.finding
-	f.Both, f.OnlyBeat, f.OnlyOnebeat, f.Open = of.Both, of.OnlyBeat, of.OnlyOnebeat, len(w.ear.open)
-	f.Least, f.Worst, f.timed, f.Differences = of.Least, of.Worst, of.timed, of.Differences
+	f.Differences = of.Differences
 	f.Ways = []string{}
 	for _, way := range w.ear.ways {
 		f.Ways = append(f.Ways, string(way))
 	}
 	if len(f.Ways) == 0 { // others of the same sender are heard of
 		f.Ways = []string{string(celery.WaySent)}
+	}
+	seen := w.ear.heard && !w.ear.each
+	if seen && w.Keeps && f.Both > 0 {
+		f.Ways = append(f.Ways, WayLastRun)
+		if f.Both > of.Both {
+			return
+		}
+	}
+	f.Both, f.OnlyBeat, f.OnlyOnebeat, f.Open = of.Both, of.OnlyBeat, of.OnlyOnebeat, len(w.ear.open)
+	f.Least, f.Worst, f.timed = of.Least, of.Worst, of.timed
+	if slices.Contains(w.ear.ways, celery.WayQueue) {
+		f.Open += w.ear.unseen
+	} else {
+		f.OnlyOnebeat += w.ear.unseen
 	}
 }
 
@@ -266,15 +292,15 @@ func (j *Judge) Hear(s celery.Sighting) {
 		j.heard.Sent++
 	case celery.WayReceived:
 		j.heard.Received++
-	case celery.WayMessage:
+	case celery.WayMessage, celery.WayQueue:
 		j.heard.Messages++
 	}
 	if was := j.seen[s.ID]; was != nil {
-		if was.of != nil && (s.Way != celery.WayMessage || !was.whole) {
+		if was.of != nil && (!s.Whole() || !was.whole) {
 			was.of.compare(s)
 			j.told = j.told || s.Way == celery.WaySent
 		}
-		was.whole = was.whole || s.Way == celery.WayMessage
+		was.whole = was.whole || s.Whole()
 		return
 	}
 	w := j.entryOf(s)
@@ -298,7 +324,7 @@ func (j *Judge) remember(s celery.Sighting, w *judged) {
 	if j.seen == nil {
 		j.seen, j.senders = map[string]*seen{}, map[string]int{}
 	}
-	j.seen[s.ID] = &seen{of: w, whole: s.Way == celery.WayMessage}
+	j.seen[s.ID] = &seen{of: w, whole: s.Whole()}
 	j.order = append(j.order, s.ID)
 	if len(j.order) > seenMost {
 		delete(j.seen, j.order[0])

@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -178,5 +179,42 @@ func TestMemoryIsBounded(t *testing.T) {
 	j.See(at(24*60, 0), []Entry{of(t, "one", "@every 1s", "[1]")})
 	if n := len(j.entries["one"].ear.open); n > openMost {
 		t.Errorf("%d slots are open", n)
+	}
+}
+
+// Where only what waits in a queue is seen, what is not seen may have been sent: the last run
+// counts where it knows of more, and else such slots stay open. Differences count all the same.
+func TestMessagesThatWait(t *testing.T) {
+	e := of(t, "one", "* * * * *", "[1]")
+	waiting := func(id, args string, when time.Time) celery.Sighting {
+		t.Helper()
+		all := celery.Sightings(celery.Delivery{
+			Waiting: true, RoutingKey: "celery", ContentType: "application/json", ContentEncoding: "utf-8", Properties: map[string]any{"delivery_mode": json.Number("2")},
+			Headers: map[string]any{"task": "t", "id": id, "argsrepr": args, "kwargsrepr": "{}", "timelimit": []any{nil, nil}, "retries": json.Number("0")},
+			Body:    []byte(`[` + args + `, {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]`),
+		}, when)
+		if len(all) != 1 || all[0].Way != celery.WayQueue {
+			t.Fatalf("sightings are %+v", all)
+		}
+		return all[0]
+	}
+	j := looking(e)
+	j.Hear(waiting("a", "[1]", at(1, 0.1)))
+	if f := j.Findings(at(6, 30))[0]; f.Both != 1 || f.OnlyOnebeat != 0 || f.Open != 5 || !f.Agrees() || !slices.Equal(f.Ways, []string{"queue"}) || !strings.Contains(f.Remark, "a free worker") {
+		t.Errorf("without a last run: %+v", f)
+	}
+
+	e.Keeps, e.Last, e.Count = true, at(0, 0.1), 7
+	j = looking(e)
+	j.Hear(waiting("a", "[1]", at(1, 0.1)))
+	e.Last, e.Count = at(6, 0.1), 13
+	j.See(at(6, 30), []Entry{e})
+	if f := j.Findings(at(6, 31))[0]; f.Both != 6 || f.OnlyOnebeat != 0 || !slices.Equal(f.Ways, []string{"queue", WayLastRun}) || f.Remark != "" {
+		t.Errorf("with a last run: %+v", f)
+	}
+
+	j.Hear(sent(t, "b", "gen1@beat", "[1]", at(7, 0.1))) // now each is heard
+	if f := j.Findings(at(9, 30))[0]; f.OnlyOnebeat != 2 || f.Open != 5 || slices.Contains(f.Ways, WayLastRun) {
+		t.Errorf("with events: %+v", f)
 	}
 }

@@ -46,7 +46,7 @@ type Finding struct {
 	Open        int         `json:"open"`               // slots of which the other may not have told yet
 	Least       float64     `json:"least_late_seconds"` // from the slot to the other's run; below 0 it came before
 	Worst       float64     `json:"late_seconds"`       // the most of them
-	Ways        []string    `json:"seen_by"`            // task-sent, task-received, message, last run; none if nothing tells
+	Ways        []string    `json:"seen_by"`            // task-sent, task-received, message, queue, last run; none if nothing tells
 	Remark      string      `json:"remark,omitempty"`
 
 	// Differences are where messages that were seen are not as onebeat's would be.
@@ -198,12 +198,10 @@ func (j *Judge) Findings(at time.Time) []Finding {
 		f := w.finding
 		switch {
 		case w.ear.heard || !w.Keeps && j.told:
+			j.byLastRun(w, &f, at)
 			w.byEar(&f)
 		case w.Keeps:
-			all, _ := w.slots(at)
-			over, _ := w.slots(at.Add(-j.Patience))
-			f.OnlyOnebeat += over
-			f.Open = all - over
+			j.byLastRun(w, &f, at)
 			f.Ways = []string{WayLastRun}
 		default:
 			f.Open, _ = w.slots(at)
@@ -218,6 +216,14 @@ func (j *Judge) Findings(at time.Time) []Finding {
 	return found
 }
 
+// byLastRun counts the slots that the last run does not reach yet.
+func (j *Judge) byLastRun(w *judged, f *Finding, at time.Time) {
+	all, _ := w.slots(at)
+	over, _ := w.slots(at.Add(-j.Patience))
+	f.OnlyOnebeat += over
+	f.Open = all - over
+}
+
 // remark explains what is known of, as far as a known difference does.
 func (j *Judge) remark(w *judged, f *Finding) string {
 	switch {
@@ -227,6 +233,8 @@ func (j *Judge) remark(w *judged, f *Finding) string {
 		return "nothing tells what the other sends: see task_send_sent_event, and -E of workers"
 	case len(f.Differences) > 0:
 		return differing(f.Differences)
+	case w.ear.heard && !w.ear.each && f.Agrees() && f.Open > 3:
+		return "of the open slots nothing was seen: a free worker takes a message before it is looked at"
 	case !w.ear.heard && w.Keeps && j.told && f.Both > 0:
 		return "its last run moved, but no message of it was heard, and of others there was: the other may have failed to send it"
 	case !f.Agrees() && w.edited:

@@ -34,7 +34,7 @@ func (b *Broker) Listen(wanted context.Context, routes []celery.Route, ready fun
 		if err != nil {
 			return // of somebody else's
 		}
-		if exchange != "" {
+		if d.Waiting = exchange == ""; !d.Waiting {
 			d.Exchange = exchange
 		}
 		mu.Lock()
