@@ -207,7 +207,7 @@ func TestRedBeatAndBack(t *testing.T) {
 	queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
 	r.python(t, fmt.Sprintf(`
 for name in ("a", "b", "c"):
-    entry(name, schedule(run_every=2), args=[name], options={"queue": %q})
+    entry(name, schedule(run_every=2), args=[name], kwargs={"n": [1, None, 2.5]}, options={"queue": %q, "priority": 7, "expires": 60, "headers": {"x": {"y": [1]}}, "time_limit": 30})
 entry("poison", crontab(), options={"queue": %q})
 redis.hset(prefix + "poison", "definition", redis.hget(prefix + "poison", "definition").replace('"*"', '"7777"'))
 `, queue, queue), nil)
@@ -245,7 +245,7 @@ redis.hset(prefix + "poison", "definition", redis.hget(prefix + "poison", "defin
 	awaitLog(t, filepath.Join(dir, "onebeat.log"), "7777")
 
 	// An edit by RedBeat's own class counts while onebeat runs, and a pause holds.
-	r.python(t, fmt.Sprintf(`entry("d", schedule(run_every=2), args=["d"], options={"queue": %q})`, queue), nil)
+	r.python(t, fmt.Sprintf(`entry("d", schedule(run_every=2), args=["d"], options={"queue": %q, "expires": 60})`, queue), nil)
 	awaitArgs(t, w, `["d"]`)
 	waiting := beat("the waiting RedBeat") // which does not get the lock
 	before := len(w.Records(t))
@@ -265,6 +265,7 @@ redis.hset(prefix + "poison", "definition", redis.hget(prefix + "poison", "defin
 	stop(waiting)
 
 	inTurn(t, w.Records(t), 4, 2*time.Second)
+	messagesAgree(t, w.Records(t), its)
 }
 
 func awaitLog(t *testing.T, path, text string) {
