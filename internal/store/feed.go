@@ -413,7 +413,12 @@ func (w *watch) sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.feed.touched(ctx, func(r *row) error { return w.take(ctx, r) }); err != nil {
+	stop, err := w.soonest(ctx)
+	if err == nil {
+		err = w.feed.touched(ctx, func(r *row) error { return w.take(ctx, r) })
+	}
+	stop()
+	if err != nil {
 		return fmt.Errorf("read entries: %w", err)
 	}
 	if err := w.apply(ctx); err != nil {

@@ -17,6 +17,8 @@ type postgresFeed struct {
 	config *pgx.ConnConfig
 	conn   *pgx.Conn
 
+	between <-chan func() error // what is to be done while many rows are read, between them; nil: nothing
+
 	hintsSince string // snapshot; empty before open
 	rowsSince  string // snapshot; empty before the first touched
 }
@@ -192,15 +194,24 @@ func (f *postgresFeed) many(ctx context.Context, each func(*row) error, name str
 		return err
 	})
 	group.Go(func() error {
-		for rows := range full {
-			for i := range rows {
-				if err := each(&rows[i]); err != nil {
+		for {
+			select {
+			case rows, more := <-full:
+				if !more {
+					return nil
+				}
+				for i := range rows {
+					if err := each(&rows[i]); err != nil {
+						return err
+					}
+				}
+				empty <- rows // there is room for all
+			case do := <-f.between:
+				if err := do(); err != nil {
 					return err
 				}
 			}
-			empty <- rows // there is room for all
 		}
-		return nil
 	})
 	return group.Wait()
 }

@@ -425,6 +425,59 @@ func (w *watch) before(ctx context.Context) error {
 	return nil
 }
 
+// soonWait is for how long a load looks for entries that are due every few minutes, before it
+// reads all, where it cannot do both.
+const soonWait = 300 * time.Millisecond
+
+// soonest tells those who are told of rows while they are read of entries that are due every few
+// minutes: rows that are often written may be anywhere in the table. What it begins has
+// ended when stop returns.
+func (w *watch) soonest(ctx context.Context) (stop func(), err error) {
+	stop = func() {}
+	first := false
+	for _, l := range w.leads {
+		first = first || l.first
+	}
+	if w.loaded || !first {
+		return stop, nil
+	}
+	f, beside := w.feed.(*postgresFeed)
+	if !beside {
+		looking, cancel := context.WithTimeout(ctx, soonWait)
+		defer cancel()
+		return stop, w.reread(ctx, w.soon(looking))
+	}
+	looking, cancel := context.WithCancel(ctx)
+	found := make(chan func() error, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ids := w.soon(looking)
+		found <- func() error { return w.reread(ctx, ids) }
+	}()
+	f.between = found
+	return func() {
+		cancel()
+		<-done
+		f.between = nil
+	}, nil
+}
+
+// soon returns the ids of entries that are due every few minutes, as far as they are found
+// in time. Those that are not come with the others, and so does an error of the database.
+func (w *watch) soon(ctx context.Context) (ids []string) {
+	err := w.store.db.each(ctx, "ids_soon", func(row scanner) error {
+		var id string
+		err := row.Scan(orEmpty{&id})
+		ids = append(ids, id)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		w.store.log.WarnContext(ctx, "entries that are due soon do not come first", "err", err)
+	}
+	return ids
+}
+
 // handOver tells of all entries of the shard. Its lease was taken before: what an
 // earlier holder of it wrote is there to be read, and it writes no more.
 func (w *watch) handOver(ctx context.Context, l *lead) error {
