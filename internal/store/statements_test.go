@@ -34,6 +34,7 @@ var oneSided = map[string]string{
 	"relax":                 "of the others the connection or the server says how it syncs",
 	"migrate_patience":      "SQLite locks files, not tables, and MySQL's sessions are impatient",
 	"trigger_function":      "of the others a trigger holds its own statements",
+	"trigger_body":          "of the others a trigger holds its own statements",
 	"trigger_truncate":      "the others have no trigger for it",
 	"drop_trigger_truncate": "the others have no trigger for it",
 	"drop_function":         "of the others a trigger holds its own statements",
