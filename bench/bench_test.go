@@ -128,8 +128,8 @@ func TestSteadySlotsAreKeptUpWith(t *testing.T) {
 	if most := time.Second; steady.P99 > most {
 		t.Errorf("a hundredth of the messages were later than %v, want %v at most", steady.P99, most)
 	}
-	if steady.Processor > 0.8 {
-		t.Errorf("%d slots a second took %.0f %% of a processor, want 80 at most", rate, 100*steady.Processor)
+	if steady.Processor > 0.4 {
+		t.Errorf("%d slots a second took %.0f %% of a processor, want 40 at most", rate, 100*steady.Processor)
 	}
 }
 
