@@ -366,6 +366,7 @@ func TestRecoveryAfterAnEditEndsEachSlotOnce(t *testing.T) {
 		{"claimed again as missed", [][]schedule.ClaimedDue{{due(1, 1), due(2, 1)}, {missed}}, celery.Mark{}, []string{"skipped misfire", "skipped misfire", "sent "}},
 		{"not claimed again", [][]schedule.ClaimedDue{{due(1, 1)}}, celery.Mark{}, []string{"skipped edited", "sent ", "sent "}},
 		{"withdrawn and not claimed again", [][]schedule.ClaimedDue{{due(1, 1)}}, celery.Mark{Term: 1, Seq: 1, Done: 1, Note: `[{"seq":1,"i":0,"why":"replaced"}]`}, []string{"sent ", "sent ", "sent "}},
+		{"withdrawn and not claimed again, before one that was edited", [][]schedule.ClaimedDue{{due(1, 1)}, {due(2, 1)}}, celery.Mark{Term: 1, Seq: 2, Done: 1, Note: `[{"seq":1,"i":0,"why":"replaced"},{"seq":2,"i":0,"why":"edited"}]`}, []string{"sent ", "skipped edited", "sent "}},
 		{"all withdrawn and not claimed again", [][]schedule.ClaimedDue{{due(1, 1)}, {due(2, 1)}, {due(3, 1)}}, celery.Mark{Term: 1, Seq: 2, Done: 1, Note: `[{"seq":1,"i":0,"why":"replaced"},{"seq":2,"i":0,"why":"replaced"}]`}, []string{"sent ", "sent ", "sent "}},
 		{"the first is withdrawn and gone", [][]schedule.ClaimedDue{{due(2, 1)}}, celery.Mark{}, []string{"sent ", "sent ", "sent "}},
 		{"the first is gone, under another name", [][]schedule.ClaimedDue{{due(2, 2), due(3, 2)}}, celery.Mark{}, []string{"sent ", "sent ", "sent "}},

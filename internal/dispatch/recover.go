@@ -46,7 +46,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	notes := newNotes()
 	again, began := claimedAgain(journal), d.opts.Now()
 	claims.learn(mark, reasons, again, began)
-	coming := &plan{claims, map[schedule.ID]time.Time{}}
+	coming := &plan{claims, map[schedule.ID]settledEntry{}}
 	for i, claimed := range journal {
 		seq = max(seq, claimed.Seq)
 		notes.beyond = 0
@@ -157,20 +157,30 @@ func (c *Claims) Settled(e *schedule.Entry) (from time.Time, owed []time.Time) {
 // A plan is what planning will answer for once recovery is through.
 type plan struct {
 	claims  *Claims
-	settled map[schedule.ID]time.Time
+	settled map[schedule.ID]settledEntry
 }
 
-// gives says whether e's definition gives the slot after it was settled.
+// A settledEntry is what Claims.Settled says of an entry.
+type settledEntry struct {
+	from time.Time
+	owed []time.Time
+}
+
+// gives says whether e's definition answers for the slot: it gives it after it was
+// settled, or owes it from before.
 func (p *plan) gives(e *schedule.Entry, slot time.Time) bool {
 	if e == nil {
 		return false
 	}
 	settled, ok := p.settled[e.ID]
 	if !ok {
-		settled, _ = p.claims.Settled(e)
+		settled.from, settled.owed = p.claims.Settled(e)
 		p.settled[e.ID] = settled
 	}
-	return slot.After(settled) && e.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
+	if !slot.After(settled.from) {
+		return slices.ContainsFunc(settled.owed, slot.Equal)
+	}
+	return e.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
 }
 
 // claimedAgain finds slots that a later batch claims too, by batch and place: the
