@@ -355,6 +355,28 @@ func TestAnEditThatIsToldOfLateLeavesEachSlotOneEnd(t *testing.T) {
 	}
 }
 
+// Nor does a slot have two that a second edit gives again, which the first did not.
+func TestAnEditThatIsTakenBackLeavesEachSlotOneEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		began := time.Now()
+		edit := func(digest uint64, spec string) {
+			apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Digest: digest, Spec: every(t, spec), After: began}))
+		}
+		edit(1, "@every 10m")
+		dues, err := p.Pull(t.Context(), 10)
+		if err != nil || len(dues) != 1 {
+			t.Fatalf("Pull = %d slots, %v", len(dues), err)
+		}
+		edit(2, "@every 1h")
+		edit(3, "@every 10m")
+		if got := dues[0].Entry.Seal(dues[0].Slot); got != schedule.ReasonReplaced {
+			t.Errorf("the slot of the first definition ends as %q, want %q", got, schedule.ReasonReplaced)
+		}
+		check(t, pull(t, p, time.Minute, nil), "e 00:10:00")
+	})
+}
+
 // A slot that waits to be sent while later ones are missed is not the new
 // definition's: that goes on after those.
 func TestAnEditLeavesASlotBeforeMissedOnesToTheOld(t *testing.T) {

@@ -141,19 +141,23 @@ func (e *Entry) Seal(slot time.Time) (ended string) {
 	return e.end.of(slot)
 }
 
-// of is the reason that slot ends for, which was handed over and not sealed: it is what
-// came after that answers for the slot, if it gives it too and had it handed over, or may yet.
+// of is the reason that slot ends for, which was handed over and not sealed: what came
+// after, or after that, answers for the slot if it gives it too and had it handed over, or may yet.
 func (end *end) of(slot time.Time) (reason string) {
-	if end.by == nil || slot.UnixMicro() <= end.from || !end.by.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot) {
-		return end.reason
+	for end.by != nil {
+		end.by.mu.Lock()
+		next := end.by.end
+		end.by.mu.Unlock()
+		gives := slot.UnixMicro() > end.from && end.by.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
+		if gives && (next == nil || slot.UnixMicro() <= next.handed) {
+			return ReasonReplaced
+		}
+		if next == nil {
+			break
+		}
+		end = next
 	}
-	end.by.mu.Lock()
-	next := end.by.end
-	end.by.mu.Unlock()
-	if next == nil || slot.UnixMicro() <= next.handed {
-		return ReasonReplaced
-	}
-	return next.of(slot)
+	return end.reason
 }
 
 // Sealed reports whether slot, or a later one, was sealed.
