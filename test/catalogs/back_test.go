@@ -117,10 +117,11 @@ var since52 = []string{"celery_beat_task", "replaced_task_nesting", "stamped_hea
 
 // but are what messages of a catalog's beat and of onebeat differ in.
 func but(c catalog) []string {
-	if !c.old {
-		return its
+	names := slices.Clone(its)
+	if c.old {
+		names = append(names, since52...)
 	}
-	return append(slices.Clone(its), since52...)
+	return names
 }
 
 // without takes out what has one of the names, at any depth.
