@@ -1,6 +1,6 @@
 -- All rows of the catalog with what onebeat remembers of them.
 -- Columns in braces are read where the table has them and are null where it has not. UUIDs and JSON are
--- not made texts of here, and nulls stay nulls: of a million rows that took longer than all else.
+-- not made texts of here, and nulls stay nulls: there is less to make, to send and to read.
 -- In: nothing. Out: the columns of the struct row, in its order; then the key and the age in transactions.
 SELECT
 	{{id_as_is}} AS id, s.name::text AS name, s.task_name::text AS task_name, s.cron_expression::text AS cron_expression,
