@@ -227,7 +227,11 @@ func (s *Store) Gone(ctx context.Context, node string, ago time.Duration) error 
 // Orphaned says whether the holder's session has ended: the lease can be had then. Until
 // Acquire or Yield no other node is told so.
 func (s *Shard) Orphaned(ctx context.Context, holder Holder) bool {
-	return holder.Guarded && s.guarded(ctx)
+	if !holder.Guarded {
+		s.guard.free() // for the holder to have: it tries with each renewal
+		return false
+	}
+	return s.guarded(ctx)
 }
 
 // Yield leaves a shard that could be had to another node.

@@ -277,6 +277,9 @@ func (g *postgresGuard) wait(ctx context.Context, atMost time.Duration) error {
 	if g.held {
 		return nil
 	}
+	if deadline, ok := ctx.Deadline(); ok { // a wait that its context ends costs the session
+		atMost = min(atMost, time.Until(deadline)*4/5)
+	}
 	limit := fmt.Sprint(max(atMost.Milliseconds(), 1))
 	if _, err := g.conn.Exec(ctx, "SELECT set_config('lock_timeout', $1, false)", limit); err != nil {
 		return err

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -119,6 +120,44 @@ func TestLedgerOfOneTableIsCarriedOver(t *testing.T) {
 	if got := db.Query(t, "SELECT tableoid::regclass::text ~ '^onebeat_runs_[0-9]{8}$' FROM onebeat_runs"); len(got) != 1 || got[0] != "true" {
 		t.Errorf("the run of before is in a partition of a day: %v, want true", got)
 	}
+}
+
+// Who waits for a lease looks now and then, with the session that it has: making one anew each
+// time costs the server more than all else that a node does at rest.
+func TestWaitingForALeaseKeepsItsSession(t *testing.T) {
+	db := freshPostgres(t)
+	holder, waiter := opened(t, db), opened(t, db)
+	if _, won, err := holder.Shard(0).Acquire(t.Context(), "holder"); err != nil || !won {
+		t.Fatalf("Acquire = %v, %v", won, err)
+	}
+	sessions := map[string]bool{}
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // as lease.Keep does
+		err := waiter.Shard(0).Wait(ctx)
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		pids := db.Query(t, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT pg_advisory_lock($1)'")
+		sessions[strings.Join(pids, " ")] = true
+	}
+	if len(sessions) != 1 || sessions[""] {
+		t.Errorf("sessions = %v, want one that lives", sessions)
+	}
+}
+
+// opened is the database with tables, whose leases last.
+func opened(t *testing.T, db storetest.Database) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), db.URL, store.Options{LeaseFor: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // freshPostgres makes a database on the server of ONEBEAT_TEST_POSTGRES, and drops it when the test ends.

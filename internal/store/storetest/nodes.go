@@ -100,6 +100,29 @@ func testNodesSeeEachOther(t *testing.T, db Database) {
 	await(t, "b to have been silent", func() bool { return len(names(t, a, 50*time.Millisecond)) == 0 })
 }
 
+// Who waits and has the lock of a holder's session, as when that session was lost and
+// the holder lives, gives it back.
+func testLockOfALivingHolder(t *testing.T, db Database) {
+	holder, waiter := open(t, db, store.Options{Node: "a", LeaseFor: time.Minute}), open(t, db, store.Options{Node: "b", LeaseFor: time.Minute})
+	if !waiter.Shard(0).Orphaned(t.Context(), store.Holder{Node: "a", Guarded: true}) {
+		t.Fatal("the lock is not to be had, and nobody has it")
+	}
+	lease := acquire(t, holder)
+	seen := roll(t, waiter, time.Minute).Holders[0]
+	if seen.Guarded {
+		t.Fatal("the holder has the lock too")
+	}
+	if waiter.Shard(0).Orphaned(t.Context(), seen) {
+		t.Error("the shard is called an orphan, and its holder lives")
+	}
+	await(t, "the holder to have the lock", func() bool {
+		if _, err := holder.Shard(0).Renew(t.Context(), lease.Term); err != nil {
+			t.Fatal(err)
+		}
+		return roll(t, waiter, time.Minute).Holders[0].Guarded
+	})
+}
+
 // A node's session that ends leaves its shards to be had, at once.
 func testOrphanedShards(t *testing.T, db Database) {
 	const length = time.Minute

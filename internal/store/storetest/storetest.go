@@ -99,6 +99,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 
 		{"nodes see each other", testNodesSeeEachOther},
 		{"shards of a dead node are orphans", testOrphanedShards},
+		{"the lock of a holder that lives goes back to it", testLockOfALivingHolder},
 		{"another number of shards counts once nothing is left", testAnotherNumberOfShards},
 
 		{"entries of a source stand beside those of the table", testOutside},
