@@ -31,10 +31,13 @@ func (n *node) attend(ctx context.Context) error {
 	tick := time.NewTicker(n.leaseLength() / attendance)
 	defer tick.Stop()
 	others := make([]int, len(n.shards)) // how often in a row a shard that is led here was seen to be another's
-	for failed := ""; ; {
+	now := make(chan struct{})           // it may be long since this node has joined the others
+	close(now)
+	for failed := ""; ; now = nil {
 		select {
 		case <-ctx.Done():
 			return n.leave()
+		case <-now:
 		case <-tick.C:
 		case <-n.cut:
 		}
@@ -117,8 +120,8 @@ func (n *node) reach(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if n.alone.Load() {
-			continue
+		if n.alone.Load() && n.reaches.Load() {
+			continue // else the next node to come would be given the shards
 		}
 		asking, cancel := context.WithTimeout(ctx, n.leaseLength()/attendance)
 		err := n.shards[0].broker.Ping(asking)

@@ -37,6 +37,7 @@ type shard struct {
 
 	dispatching *dispatch.Metrics
 	asked       atomic.Int64 // how often the lease was asked for or renewed
+	left        atomic.Bool  // the lease is not asked for any more: this node stops
 
 	mu  sync.Mutex
 	end context.CancelCauseFunc // ends the term in good order; nil when it was called
@@ -115,6 +116,7 @@ func (s *shard) ready() {
 
 // take leads whenever the lease comes to this node, until ctx ends.
 func (s *shard) take(ctx context.Context) error {
+	defer s.left.Store(true) // others may still end what they have begun
 	for {
 		opts := lease.Options{Logger: s.log, Clock: s.node.clock.Set, Beat: func() { s.asked.Add(1) }}
 		turn, end := context.WithCancelCause(ctx)

@@ -79,6 +79,9 @@ func (n *node) marks(ctx context.Context) map[string]mark {
 
 func (s *shard) marks(ctx context.Context) map[string]mark {
 	const most = int(stall / lookInterval)
+	if s.left.Load() {
+		return nil
+	}
 	marks := map[string]mark{
 		"the lease is neither asked for nor renewed": {text: fmt.Sprint(s.asked.Load()), most: most + int(s.node.config.Length("lease")/lookInterval)},
 	}

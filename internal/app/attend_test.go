@@ -1,0 +1,100 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/broker"
+)
+
+// storedShard is a shard of a node that was not started, with an empty database of its own.
+func storedShard(t *testing.T, lease string) *shard {
+	t.Helper()
+	s := bareShard(slog.New(slog.DiscardHandler))
+	n := s.node
+	n.name = "n1"
+	n.config = mustLoad(t, nil, map[string]string{
+		"database": "sqlite:///" + filepath.Join(t.TempDir(), "node.db"), "broker": "redis://127.0.0.1:1/0", "node": n.name, "lease": lease,
+	})
+	celery, err := CelerySettings(n.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.store, err = OpenStore(t.Context(), n.config, celery, true, n.log); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(n.store.Close)
+	if err := n.store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.roster = n.store.Roster()
+	s.store = n.store.Shard(0)
+	s.keeper = s.store
+	return s
+}
+
+// A node may come to its work long after it has joined the others, as with take-over-at:
+// it is seen again from then on, not a part of a long lease later.
+func TestANodeIsSeenFromTheStart(t *testing.T) {
+	n := storedShard(t, "10m").node
+	if err := n.store.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.store.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.attend(ctx) }()
+	await(t, "the node to be seen", 20*time.Second, func() bool {
+		roll, err := n.store.Roll(t.Context(), time.Minute)
+		return err == nil && len(roll.Nodes) == 1
+	})
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("attend = %v", err)
+	}
+}
+
+// A broker that can be reached again is.
+type reachable struct{ broker.Broker }
+
+func (reachable) Ping(context.Context) error { return nil }
+
+// A node that did not reach the broker, and was left alone then, would hand its shards
+// over to the next node that comes.
+func TestANodeThatIsAloneHearsOfTheBrokerAgain(t *testing.T) {
+	s := storedShard(t, "1s")
+	n := s.node
+	s.broker = reachable{}
+	n.alone.Store(true)
+	n.reaches.Store(false)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.reach(ctx) }()
+	await(t, "the broker to be reached", 20*time.Second, n.reaches.Load)
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("reach = %v", err)
+	}
+}
+
+// A node that stops may have shards of which nothing is left to do while it ends what it
+// has begun of others: it is not wedged.
+func TestAShardThatIsLeftIsNotWatched(t *testing.T) {
+	s := storedShard(t, "1s")
+	if marks := s.marks(t.Context()); len(marks) == 0 {
+		t.Fatal("a shard that is to be asked for is not watched")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := s.take(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if marks := s.marks(t.Context()); len(marks) != 0 {
+		t.Errorf("marks = %v, and none of them will move again", marks)
+	}
+}
