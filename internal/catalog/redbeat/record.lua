@@ -1,4 +1,5 @@
--- Writes that an entry ran, unless it is known already.
+-- Writes that an entry ran, unless it is known already, or that it ran later: a node that
+-- was cut off tells of runs when another has gone on.
 -- Keys: the entry's hash, the sorted set. Arguments: last_run_at as RedBeat's JSON, how
 -- many times it ran since the last call, the score.
 if redis.call('HEXISTS', KEYS[1], 'definition') == 0 then return 0 end
@@ -15,6 +16,13 @@ if known and known ~= '' then
 				if last[name] ~= value then same = false end
 			end
 			if same then return 0 end
+			if last.timezone == new.timezone then
+				for _, name in ipairs({'year', 'month', 'day', 'hour', 'minute', 'second', 'microsecond'}) do
+					local was, is = tonumber(last[name]) or 0, tonumber(new[name]) or 0
+					if was > is then return 0 end
+					if was < is then break end
+				end
+			end
 		end
 	end
 end
