@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite"
 )
@@ -30,6 +31,9 @@ import (
 //
 // Single quotes hold a word with blanks together; a doubled one stands for itself.
 func TestScripts(t *testing.T) {
+	was := herdPatience
+	defer func() { herdPatience = was }()
+	herdPatience = time.Minute
 	scripts, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
