@@ -376,8 +376,16 @@ func (w *watch) news(ctx context.Context) (every bool, err error) {
 	return every, w.reread(ctx, named)
 }
 
-// reread reads the rows of these ids and tells of those that differ or are gone.
+// reread reads the rows of these ids and tells of those that differ or are gone. Where it
+// comes between rows of a look at all, those that were taken are told of first: they may be
+// the same.
 func (w *watch) reread(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := w.apply(ctx); err != nil {
+		return err
+	}
 	for len(ids) > 0 {
 		part := ids[:min(chunk, len(ids))]
 		ids = ids[len(part):]
