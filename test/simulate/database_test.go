@@ -318,9 +318,12 @@ type reading struct {
 func (s *session) read(ctx context.Context, term int64, wanted func(*entry) bool) (rows []reading, err error) {
 	var at time.Time
 	err = s.do(ctx, "read", func(answered bool) error {
+		if !answered {
+			return nil
+		}
 		at = time.Now()
 		for _, e := range s.db.entries {
-			if answered && wanted(e) {
+			if wanted(e) {
 				rows = append(rows, reading{entry: *e, last: s.db.last[e.id]})
 			}
 		}
