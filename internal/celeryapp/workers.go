@@ -409,17 +409,22 @@ func (c *crowd) taskQueues(text json.RawMessage) (json.RawMessage, error) {
 		}
 		return object(named), nil
 	}
-	var queues []json.RawMessage
-	if err := json.Unmarshal(text, &queues); err != nil {
-		return nil, errReplaced
+	return listOf(text, taskQueue, errReplaced)
+}
+
+// listOf is a list with each item as one makes it; not is the error for what is no list.
+func listOf(text json.RawMessage, one func(json.RawMessage) (json.RawMessage, error), not error) (json.RawMessage, error) {
+	var items []json.RawMessage
+	if err := json.Unmarshal(text, &items); err != nil {
+		return nil, not
 	}
-	for i, queue := range queues {
+	for i, item := range items {
 		var err error
-		if queues[i], err = taskQueue(queue); err != nil {
+		if items[i], err = one(item); err != nil {
 			return nil, err
 		}
 	}
-	return json.Marshal(queues)
+	return json.Marshal(items)
 }
 
 // taskQueue is a queue as kombu describes one, without what is as always.
@@ -493,17 +498,7 @@ func taskRoutes(text json.RawMessage) (json.RawMessage, error) {
 	if bytes.HasPrefix(text, []byte("{")) {
 		return taskRouter(text)
 	}
-	var routers []json.RawMessage
-	if err := json.Unmarshal(text, &routers); err != nil {
-		return nil, errRouter
-	}
-	for i, router := range routers {
-		var err error
-		if routers[i], err = taskRouter(router); err != nil {
-			return nil, err
-		}
-	}
-	return json.Marshal(routers)
+	return listOf(text, taskRouter, errRouter)
 }
 
 var errRouter = errors.New("it has a router in code: write the routes that it returns, by task name or pattern, or as far as it is data, " + fromCode)
