@@ -189,7 +189,7 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 	}
 	follower := newFollower(planner, journal, n.metrics, &n.garbage, s.log)
 	defer follower.end()
-	dispatcher := dispatch.New(planner, s.keeper, s.publisher, s.dispatch(follower))
+	dispatcher := dispatch.New(planner, s.keeper, s.publisher, s.options(follower))
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
@@ -240,8 +240,8 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 	return group.Wait()
 }
 
-// dispatch returns the options of a term's dispatcher.
-func (s *shard) dispatch(follower *follower) dispatch.Options {
+// options are those of a term's dispatcher.
+func (s *shard) options(follower *follower) dispatch.Options {
 	n := s.node
 	options := dispatch.Options{
 		Installation: n.store.Installation(),
