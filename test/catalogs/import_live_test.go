@@ -93,34 +93,41 @@ func importFiles(t *testing.T, queue string, command ...string) (f files) {
 // code says, but for what remote control cannot tell, which is named.
 func TestImportLiveTellsWhatTheCodeSays(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, "13", func(t *testing.T, url string, redis bool) {
+		own := uuid.Must(uuid.NewV4()).String()
+		queue := "live-" + own
+		newest, old := harness.Env(t, "ONEBEAT_TEST_PYTHON"), harness.Env(t, "ONEBEAT_TEST_PYTHON52")
+		workers := []string{"new@" + own, "old@" + own}
+		liveApp(t, newest, url, workers[0], queue)
+		liveApp(t, old, url, workers[1], queue)
+		flags := []string{"live", "--broker", url, "--wait", "6s"}
+		both := importFiles(t, queue, append(flags, "--worker", workers[0], "--worker", workers[1])...)
+		if diff := cmp.Diff(workers, both.Workers); diff != "" {
+			t.Errorf("who told (-want +got):\n%s", diff)
+		}
+		for _, one := range []struct{ worker, python string }{{workers[0], newest}, {workers[1], old}} {
+			live := importFiles(t, queue, append(flags, "--worker", one.worker)...)
+			sameAsCode(t, one.worker, live, importFiles(t, queue, "celery", "live", "--python", one.python))
+			if one.worker == workers[0] {
+				sameAsCode(t, "both", both, importFiles(t, queue, "celery", "live", "--python", one.python))
+			}
+		}
+		if redis {
+			nothingLeft(t, url)
+		}
+	})
+}
+
+// onEachBroker runs a test on Redis, in a database of its own, and on RabbitMQ, at once.
+func onEachBroker(t *testing.T, database string, test func(t *testing.T, url string, redis bool)) {
 	for _, broker := range []string{"ONEBEAT_TEST_REDIS", "ONEBEAT_TEST_RABBITMQ"} {
 		t.Run(strings.TrimPrefix(broker, "ONEBEAT_TEST_"), func(t *testing.T) {
 			t.Parallel()
-			url := harness.Env(t, broker)
-			if broker == "ONEBEAT_TEST_REDIS" {
-				url = strings.TrimSuffix(url, "/") + "/13" // a database of its own
+			url, redis := harness.Env(t, broker), broker == "ONEBEAT_TEST_REDIS"
+			if redis {
+				url = strings.TrimSuffix(url, "/") + "/" + database
 			}
-			own := uuid.Must(uuid.NewV4()).String()
-			queue := "live-" + own
-			newest, old := harness.Env(t, "ONEBEAT_TEST_PYTHON"), harness.Env(t, "ONEBEAT_TEST_PYTHON52")
-			workers := []string{"new@" + own, "old@" + own}
-			liveApp(t, newest, url, workers[0], queue)
-			liveApp(t, old, url, workers[1], queue)
-			flags := []string{"live", "--broker", url, "--wait", "6s"}
-			both := importFiles(t, queue, append(flags, "--worker", workers[0], "--worker", workers[1])...)
-			if diff := cmp.Diff(workers, both.Workers); diff != "" {
-				t.Errorf("who told (-want +got):\n%s", diff)
-			}
-			for _, one := range []struct{ worker, python string }{{workers[0], newest}, {workers[1], old}} {
-				live := importFiles(t, queue, append(flags, "--worker", one.worker)...)
-				sameAsCode(t, one.worker, live, importFiles(t, queue, "celery", "live", "--python", one.python))
-				if one.worker == workers[0] {
-					sameAsCode(t, "both", both, importFiles(t, queue, "celery", "live", "--python", one.python))
-				}
-			}
-			if broker == "ONEBEAT_TEST_REDIS" {
-				nothingLeft(t, url)
-			}
+			test(t, url, redis)
 		})
 	}
 }

@@ -113,18 +113,11 @@ func fileOf(t *testing.T, name, text string) string {
 // that it was planted in, and no other.
 func TestShadowHearsWhatBeatSends(t *testing.T) {
 	t.Parallel()
-	for _, broker := range []string{"ONEBEAT_TEST_REDIS", "ONEBEAT_TEST_RABBITMQ"} {
-		t.Run(strings.TrimPrefix(broker, "ONEBEAT_TEST_"), func(t *testing.T) {
-			t.Parallel()
-			url := harness.Env(t, broker)
-			redis := broker == "ONEBEAT_TEST_REDIS"
-			if redis {
-				url = strings.TrimSuffix(url, "/") + "/12" // events are told apart by the database
-			}
-			own := uuid.Must(uuid.NewV4()).String()
-			names := strings.NewReplacer("QUEUE", "shadow-"+own, "TOPICAL", "topical-"+own, "TASK", "shadow."+own)
-			var schedule map[string]any
-			if err := json.Unmarshal([]byte(names.Replace(`{
+	onEachBroker(t, "12", func(t *testing.T, url string, redis bool) { // events are told apart by the database
+		own := uuid.Must(uuid.NewV4()).String()
+		names := strings.NewReplacer("QUEUE", "shadow-"+own, "TOPICAL", "topical-"+own, "TASK", "shadow."+own)
+		var schedule map[string]any
+		if err := json.Unmarshal([]byte(names.Replace(`{
 				"same": {"task": "TASK.same", "schedule": 2, "args": [1, [2, "it's (x)"]], "kwargs": {"a": {"b": null}}, "options": {"expires": 60, "priority": 3}},
 				"args": {"task": "TASK.args", "schedule": 2, "args": [1]},
 				"queue": {"task": "TASK.queue", "schedule": 2, "options": {"queue": "QUEUE-other"}},
@@ -135,13 +128,13 @@ func TestShadowHearsWhatBeatSends(t *testing.T) {
 				"half as often": {"task": "TASK.half", "schedule": 4},
 				"copied": {"task": "TASK.copied", "schedule": 2, "options": {"queue": "TOPICAL", "priority": 3, "headers": {"x": 1}}}
 			}`)), &schedule); err != nil {
-				t.Fatal(err)
-			}
-			shadowBeat(t, url, map[string]any{
-				"task_send_sent_event": true, "beat_max_loop_interval": 1, "beat_schedule": schedule, "task_default_queue": "shadow-" + own,
-				"task_queues": [][]string{{"shadow-" + own, "shadow-" + own, "direct", "shadow-" + own}, {"topical-" + own, "shadow.topic." + own, "topic", "a.b"}},
-			})
-			entries := fileOf(t, "entries.yaml", names.Replace(`
+			t.Fatal(err)
+		}
+		shadowBeat(t, url, map[string]any{
+			"task_send_sent_event": true, "beat_max_loop_interval": 1, "beat_schedule": schedule, "task_default_queue": "shadow-" + own,
+			"task_queues": [][]string{{"shadow-" + own, "shadow-" + own, "direct", "shadow-" + own}, {"topical-" + own, "shadow.topic." + own, "topic", "a.b"}},
+		})
+		entries := fileOf(t, "entries.yaml", names.Replace(`
 beat_schedule:
   same: {task: TASK.same, schedule: 2, args: [1, [2, "it's (x)"]], kwargs: {a: {b: null}}, options: {expires: 60, priority: 3}}
   args: {task: TASK.args, schedule: 2, args: ["a secret"]}
@@ -154,45 +147,44 @@ beat_schedule:
   half as often: {task: TASK.half, schedule: 2}
   copied: {task: TASK.copied, schedule: 2, options: {queue: TOPICAL, priority: 5, headers: {x: 2}}}
 `))
-			settings := fileOf(t, "settings.yaml", names.Replace(`
+		settings := fileOf(t, "settings.yaml", names.Replace(`
 celery:
   task_default_queue: QUEUE
   task_queues: [{name: QUEUE, exchange: QUEUE, routing_key: QUEUE}, {name: TOPICAL, exchange: {name: shadow.topic.`+own+`, type: topic}, routing_key: a.b}]
 `))
-			told, found := lookOn(t, 30*time.Second, "--catalog", "file", "--catalog-file", entries, "--config", settings, "--broker", url, "--database", "sqlite:///"+filepath.Join(t.TempDir(), "state.db"))
-			if told.Agree || told.Unheard != "" || told.Heard.Sent < 60 || len(told.Heard.Senders) != 1 {
-				t.Errorf("shadow heard %+v, unheard %q", told.Heard, told.Unheard)
+		told, found := lookOn(t, 30*time.Second, "--catalog", "file", "--catalog-file", entries, "--config", settings, "--broker", url, "--database", "sqlite:///"+filepath.Join(t.TempDir(), "state.db"))
+		if told.Agree || told.Unheard != "" || told.Heard.Sent < 60 || len(told.Heard.Senders) != 1 {
+			t.Errorf("shadow heard %+v, unheard %q", told.Heard, told.Unheard)
+		}
+		for name, want := range map[string]struct{ differs, remark string }{
+			"same": {}, "twin one": {}, "twin two": {},
+			"args": {"args", "args differs"}, "queue": {"destination", "queue shadow-" + own + "-other, here queue shadow-" + own}, "expires": {"expires", "in 30s, here none"},
+			"copied": {"header x, priority", "priority: 3, here 5"},
+		} {
+			e := found[name]
+			if e.differs() != want.differs || !strings.Contains(e.Remark, want.remark) || want.remark == "" && e.Remark != "" && e.OnlyBeat+e.OnlyOnebeat == 0 || e.Both < 5 || e.OnlyBeat+e.OnlyOnebeat > 1 {
+				t.Errorf("%s is %+v, want that both sent it, %+v", name, e, want)
 			}
-			for name, want := range map[string]struct{ differs, remark string }{
-				"same": {}, "twin one": {}, "twin two": {},
-				"args": {"args", "args differs"}, "queue": {"destination", "queue shadow-" + own + "-other, here queue shadow-" + own}, "expires": {"expires", "in 30s, here none"},
-				"copied": {"header x, priority", "priority: 3, here 5"},
-			} {
-				e := found[name]
-				if e.differs() != want.differs || !strings.Contains(e.Remark, want.remark) || want.remark == "" && e.Remark != "" && e.OnlyBeat+e.OnlyOnebeat == 0 || e.Both < 5 || e.OnlyBeat+e.OnlyOnebeat > 1 {
-					t.Errorf("%s is %+v, want that both sent it, %+v", name, e, want)
-				}
-				if !slices.Contains(e.Ways, "task-sent") || name == "copied" && !slices.Contains(e.Ways, map[bool]string{true: "queue", false: "message"}[redis]) {
-					t.Errorf("%s was seen by %v", name, e.Ways)
-				}
+			if !slices.Contains(e.Ways, "task-sent") || name == "copied" && !slices.Contains(e.Ways, map[bool]string{true: "queue", false: "message"}[redis]) {
+				t.Errorf("%s was seen by %v", name, e.Ways)
 			}
-			if e := found["disabled"]; e.Both != 0 || e.OnlyBeat < 5 || e.Remark != "disabled" {
-				t.Errorf("disabled is %+v, want that beat alone sent it", e)
-			}
-			if e := found["only onebeat"]; e.Both != 0 || e.OnlyBeat != 0 || e.OnlyOnebeat < 3 || !strings.Contains(e.Remark, "the other did not send it") {
-				t.Errorf("only onebeat is %+v, want that onebeat alone would have sent it", e)
-			}
-			if e := found["half as often"]; e.Both < 3 || e.OnlyOnebeat < 1 || e.OnlyBeat > 1 {
-				t.Errorf("half as often is %+v, want that beat sends every second one", e)
-			}
-			if strings.Contains(fmt.Sprint(told), "secret") {
-				t.Error("arguments are shown")
-			}
-			if redis {
-				nothingLeft(t, url)
-			}
-		})
-	}
+		}
+		if e := found["disabled"]; e.Both != 0 || e.OnlyBeat < 5 || e.Remark != "disabled" {
+			t.Errorf("disabled is %+v, want that beat alone sent it", e)
+		}
+		if e := found["only onebeat"]; e.Both != 0 || e.OnlyBeat != 0 || e.OnlyOnebeat < 3 || !strings.Contains(e.Remark, "the other did not send it") {
+			t.Errorf("only onebeat is %+v, want that onebeat alone would have sent it", e)
+		}
+		if e := found["half as often"]; e.Both < 3 || e.OnlyOnebeat < 1 || e.OnlyBeat > 1 {
+			t.Errorf("half as often is %+v, want that beat sends every second one", e)
+		}
+		if strings.Contains(fmt.Sprint(told), "secret") {
+			t.Error("arguments are shown")
+		}
+		if redis {
+			nothingLeft(t, url)
+		}
+	})
 }
 
 // Without events of the sender, those of workers tell; an application that sends the same
