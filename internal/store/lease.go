@@ -52,13 +52,19 @@ func (s *Store) Shard(number int) *Shard {
 
 // Acquire takes the shard's lease for the owner if it is free: if it has ended
 // by the database's clock, or if the holder's session died. False means that
-// another holds it, which is no error. Each success has a higher term.
+// another holds it, or that the installation has another number of shards now, so that
+// this one's entries are not what they were; that is no error. Each success has a higher term.
 func (s *Shard) Acquire(ctx context.Context, owner string) (schedule.Lease, bool, error) {
+	return s.acquire(ctx, owner, s.store.options.Shards)
+}
+
+// acquire is Acquire for whoever goes by that number of shards.
+func (s *Shard) acquire(ctx context.Context, owner string, shards int) (schedule.Lease, bool, error) {
 	if err := failpoint.Here("lease.acquire.before"); err != nil {
 		return schedule.Lease{}, false, err
 	}
 	guarded := s.guarded(ctx)
-	lease, won, err := s.lease(ctx, "lease_acquire", s.number, owner, s.store.leaseFor.Microseconds(), guarded)
+	lease, won, err := s.lease(ctx, "lease_acquire", s.number, owner, s.store.leaseFor.Microseconds(), guarded, shards)
 	if err != nil {
 		return schedule.Lease{}, false, fmt.Errorf("acquire lease: %w", err)
 	}

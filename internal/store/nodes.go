@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +19,8 @@ type Node struct {
 	Name string
 	Fit  bool // to have shards: it reaches the broker and knows the catalog
 	Ago  time.Duration
+
+	shards int // that it parts entries among
 }
 
 // A Holder is who holds a shard's lease; the zero Holder is nobody.
@@ -94,7 +97,7 @@ func (s *Store) alone(ctx context.Context, owner string) (terms []int64, free fu
 	for number := 0; number < shards && err == nil; number++ {
 		var lease schedule.Lease
 		var won bool
-		lease, won, err = s.Shard(number).Acquire(ctx, owner)
+		lease, won, err = s.Shard(number).acquire(ctx, owner, shards)
 		switch {
 		case err == nil && won:
 			held = append(held, lease.Term)
@@ -173,10 +176,11 @@ func (s *Store) Attend(ctx context.Context, fit bool) error {
 	return nil
 }
 
-// Roll returns the nodes that were seen within the last while, and the holders of
-// leases that have not ended.
+// Roll returns the nodes of as many shards as this one that were seen within the last
+// while, and the holders of leases that have not ended.
 func (s *Store) Roll(ctx context.Context, within time.Duration) (Roll, error) {
 	roll, err := s.roll(ctx, s.db, within)
+	roll.Nodes = slices.DeleteFunc(roll.Nodes, func(node Node) bool { return node.shards != s.options.Shards })
 	if err != nil {
 		return Roll{}, fmt.Errorf("look who is there: %w", err)
 	}
@@ -187,8 +191,8 @@ func (s *Store) roll(ctx context.Context, on querier, within time.Duration) (Rol
 	roll := Roll{Holders: make([]Holder, s.options.Shards)}
 	err := on.each(ctx, "nodes", func(row scanner) error {
 		var node Node
-		var shards, ago int64
-		err := row.Scan(&node.Name, &shards, &node.Fit, &ago)
+		var ago int64
+		err := row.Scan(&node.Name, &node.shards, &node.Fit, &ago)
 		if node.Ago = time.Duration(ago) * time.Microsecond; node.Ago <= within {
 			roll.Nodes = append(roll.Nodes, node)
 		}

@@ -292,7 +292,7 @@ func (s *Store) meta(ctx context.Context, key string, fresh func() (string, erro
 	return value, s.db.each(ctx, "meta", read, key) // another node's may have come first
 }
 
-// identify learns the installation's id, or makes it.
+// identify learns the installation's id, or makes it, and makes it one of some number of shards.
 func (s *Store) identify(ctx context.Context) error {
 	id, err := s.meta(ctx, "installation", func() (string, error) {
 		id, err := uuid.NewV4()
@@ -302,7 +302,8 @@ func (s *Store) identify(ctx context.Context) error {
 		return fmt.Errorf("identify installation: %w", err)
 	}
 	s.installation = id
-	return nil
+	_, err = s.parted(ctx)
+	return err
 }
 
 // Now is the database's clock.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -188,11 +189,43 @@ func testAnotherNumberOfShards(t *testing.T, db Database) {
 	if err := one.Shard(0).Claim(t.Context(), batch(lease.Term, 2, at(9, 1), id(0))); !errors.Is(err, schedule.ErrLost) {
 		t.Errorf("Claim of a node with another number of shards = %v, want ErrLost", err)
 	}
+	for shard := range 2 {
+		if _, won, err := one.Shard(shard).Acquire(t.Context(), "one"); err != nil || won {
+			t.Errorf("Acquire of shard %d, of a node with another number of shards = %v, %v", shard, won, err)
+		}
+	}
 	if _, won, err := two.Shard(1).Acquire(t.Context(), "two"); err != nil || !won {
 		t.Errorf("Acquire = %v, %v", won, err)
 	}
 	refusedJoin(t, one, "node two, seen")
 	join(t, two) // again
+}
+
+// Who asks for a lease while another number of shards is written waits for that, and
+// does not get it.
+func testAnotherNumberOfShardsRaces(t *testing.T, db Database) {
+	for _, held := range []string{"never held", "held before"} {
+		t.Run(held, func(t *testing.T) {
+			s := open(t, db, store.Options{})
+			if held == "held before" {
+				if err := s.Shard(0).Release(t.Context(), acquire(t, s).Term); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write, commit := db.Begin(t)
+			write("UPDATE onebeat_meta SET value = '2' WHERE value = '1'")
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if _, won, _ := s.Shard(0).Acquire(ctx, "node"); won {
+				t.Error("Acquire got the lease by the number of before")
+			}
+			commit()
+			if _, won, err := s.Shard(0).Acquire(t.Context(), "node"); err != nil || won {
+				t.Errorf("Acquire afterwards = %v, %v", won, err)
+			}
+			db.Exec(t, "UPDATE onebeat_meta SET value = '1' WHERE value = '2'")
+		})
+	}
 }
 
 // await waits until it is so.

@@ -101,6 +101,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"shards of a dead node are orphans", testOrphanedShards},
 		{"the lock of a holder that lives goes back to it", testLockOfALivingHolder},
 		{"another number of shards counts once nothing is left", testAnotherNumberOfShards},
+		{"who asks while another number of shards is written gets nothing", testAnotherNumberOfShardsRaces},
 
 		{"entries of a source stand beside those of the table", testOutside},
 		{"entries of a source need no table", testOutsideAlone},
