@@ -90,7 +90,7 @@ func poll(ctx context.Context, poke <-chan struct{}, atMost, interval time.Durat
 
 const (
 	chunk         = 1000             // rows that are read or applied at a time
-	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes
+	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes, and at most where a mark does
 	hintedLook    = time.Second      // and between looks at the log of changes, for a notice may be lost, as behind a pooler of connections
 	unhintedSweep = time.Second      // and where none do, at least
 	unhintedMost  = 1500 * time.Millisecond
@@ -192,6 +192,7 @@ type watch struct {
 	again    bool // tell of rows that did not change too
 	loaded   bool
 	hints    bool // triggers write the log of changes
+	mark     mark
 	sweptAt  time.Time
 	sweepFor time.Duration // how long that took, but for the first
 	pruneAt  time.Time
@@ -244,10 +245,13 @@ func (w *watch) interval() time.Duration {
 
 // sweepInterval is the time between looks at all rows. Where no trigger tells of
 // edits, four fifths of it are rest if edits are seen within two seconds all the
-// same, and half of it at least.
+// same, and half of it at least. Where a mark does, nearly all of it is.
 func (w *watch) sweepInterval() time.Duration {
-	if w.hints {
+	switch {
+	case w.hints:
 		return hintedSweep
+	case w.store.layout.marks:
+		return max(unhintedSweep, min(10*w.sweepFor, hintedSweep), 2*w.sweepFor)
 	}
 	return max(unhintedSweep, min(5*w.sweepFor, unhintedMost), 2*w.sweepFor)
 }
@@ -257,6 +261,9 @@ func (w *watch) load(ctx context.Context) error {
 	w.rows = w.rows[:0]
 	w.forgetLater()
 	if err := w.store.look(ctx); err != nil {
+		return err
+	}
+	if err := w.readMark(ctx); err != nil {
 		return err
 	}
 	begin, leads := w.store.beginning, w.leading() > 0
@@ -327,7 +334,11 @@ func (w *watch) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if every || time.Since(w.sweptAt) >= w.sweepInterval() {
+	marked, err := w.marked(ctx)
+	if err != nil {
+		return err
+	}
+	if every || marked || time.Since(w.sweptAt) >= w.sweepInterval() {
 		if err := w.sweep(ctx); err != nil {
 			return err
 		}
@@ -414,6 +425,7 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 // that are gone by their number.
 func (w *watch) sweep(ctx context.Context) error {
 	started := time.Now()
+	w.mark.behind = false
 	if err := w.lookAtWindows(ctx); err != nil {
 		return err
 	}

@@ -41,8 +41,8 @@ type layout struct {
 	// ago. So the last sent slot is remembered beside the row too.
 	overwritten bool
 
-	// marks says that a run may disable a row, and that the statement row_mark tells
-	// others of it.
+	// marks says that the models move a mark with each edit, which the statement mark reads, and
+	// that a run may disable a row, of which the statement row_mark tells others.
 	marks bool
 
 	// clocks are what the columns of instants hold, and ahead says that statements that

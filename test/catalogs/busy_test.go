@@ -202,21 +202,11 @@ func editsCount(t *testing.T, d *database, rows int, triggers bool) {
 			rest.Reset(50 * time.Millisecond)
 		}
 	})
-	var late []time.Duration
-	edits := 4 // each waits for a look at all rows
+	edits := d.editsByModels // which move a mark
 	if triggers {
-		edits = 10
+		edits = d.editsBySQL
 	}
-	for i := range edits {
-		name := fmt.Sprint("n", 1000+i)
-		id := r.all[name].ID
-		queue := fmt.Sprintf("of %v %d", triggers, i)
-		d.exec(t, "UPDATE {periodictask} SET queue = '"+queue+"' WHERE name = '"+name+"'")
-		late = append(late, w.await("an edit", func() bool {
-			change := w.now[id]
-			return change.Entry != nil && strings.Contains(change.Entry.Options, queue)
-		}))
-	}
+	late := edits(t, w, r.all)
 	stop()
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
@@ -234,6 +224,60 @@ func editsCount(t *testing.T, d *database, rows int, triggers bool) {
 	if median > most {
 		t.Errorf("edits among %d rows were seen after %v; want %v at most in the middle", rows, late, most)
 	}
+}
+
+// queueIs says whether the entry's queue is the one.
+func (w *watching) queueIs(id schedule.ID, queue string) func() bool {
+	return func() bool {
+		change := w.now[id]
+		return change.Entry != nil && strings.Contains(change.Entry.Options, queue)
+	}
+}
+
+// editsBySQL returns how long edits by plain SQL took to be seen.
+func (d *database) editsBySQL(t *testing.T, w *watching, all map[string]schedule.Change) (late []time.Duration) {
+	t.Helper()
+	for i := range 10 {
+		name, queue := fmt.Sprint("n", 1000+i), fmt.Sprint("by SQL ", i)
+		d.exec(t, "UPDATE {periodictask} SET queue = '"+queue+"' WHERE name = '"+name+"'")
+		late = append(late, w.await("an edit", w.queueIs(all[name].ID, queue)))
+	}
+	return late
+}
+
+// editsByModels returns how long edits by the scheduler's models took to be seen.
+func (d *database) editsByModels(t *testing.T, w *watching, all map[string]schedule.Change) (late []time.Duration) {
+	t.Helper()
+	const edits = 6
+	turn := filepath.Join(t.TempDir(), "turn")
+	begin := d.models(t, fmt.Sprintf(`
+import os, time
+saved = []
+for n in range(%d):
+    while not os.path.exists(f"%s-{n}"):
+        time.sleep(0.01)
+    save(f"n{1000 + n}", queue=f"by models {n}")
+    saved.append(time.time())
+tell(saved)
+`, edits, turn))
+	var saved []float64
+	var group errgroup.Group
+	group.Go(func() error { return begin(&saved) })
+	var seen []time.Time
+	for i := range edits {
+		if err := os.WriteFile(fmt.Sprint(turn, "-", i), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.await("an edit by the models", w.queueIs(all[fmt.Sprint("n", 1000+i)].ID, fmt.Sprint("by models ", i)))
+		seen = append(seen, time.Now())
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for i, at := range seen {
+		late = append(late, at.Sub(time.UnixMicro(int64(saved[i]*1e6))))
+	}
+	return late
 }
 
 // hundred claims and records a slot of a hundred entries, and prolongs the lease.

@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Django's and SQLAlchemy's models move a mark with every edit, in a table of one row, for their
+// own beat to poll. Where no trigger tells of edits, it says when to look for them: at once after an
+// edit by the models. What plain SQL edits moves no mark, and is found by the look at all rows that comes from time to time.
+
+const (
+	markInterval = time.Second // between readings of the mark
+
+	// restTimes is how many times as long as a look at all rows takes there is none after it, whatever
+	// the mark says.
+	restTimes = 4
+)
+
+// A mark is what a watch knows of the models' mark of changes.
+type mark struct {
+	value  string // as it was last read; empty where nothing was ever edited
+	readAt time.Time
+	whole  bool // it moved then, to a whole second: another edit of that second leaves it as it is
+	behind bool // it has moved since the last look at all rows
+}
+
+// readMark takes the mark as it is before all rows are read as the point to go on from.
+func (w *watch) readMark(ctx context.Context) error {
+	if !w.store.layout.marks {
+		return nil
+	}
+	now := mark{readAt: time.Now()}
+	err := w.store.db.each(ctx, "mark", func(row scanner) error { return row.Scan(orEmpty{&now.value}) })
+	if err != nil {
+		return fmt.Errorf("read mark of changes: %w", err)
+	}
+	w.mark = now
+	return nil
+}
+
+// marked tells of what the models have edited since it was last asked, as far as the rows themselves
+// say when they were, and says whether it is time to look at all: at those that are gone, and those whose schedule was
+// edited in its own table.
+func (w *watch) marked(ctx context.Context) (every bool, err error) {
+	if !w.store.layout.marks || w.hints {
+		return false, nil
+	}
+	if time.Since(w.mark.readAt) >= markInterval {
+		was := w.mark
+		if err := w.readMark(ctx); err != nil {
+			return false, err
+		}
+		// Not whether it is later: those who edit may have clocks that differ.
+		moved := w.mark.value != was.value
+		w.mark.whole = moved && inWholeSeconds(w.mark.value)
+		w.mark.behind = was.behind || moved || was.whole
+		if moved || was.whole {
+			if err := w.edited(ctx, was.value); err != nil {
+				return false, err
+			}
+		}
+	}
+	return w.mark.behind && time.Since(w.sweptAt) >= restTimes*w.sweepFor, nil
+}
+
+func inWholeSeconds(instant string) bool {
+	_, parts, _ := strings.Cut(instant, ".")
+	parts, _, _ = strings.Cut(parts, "+")
+	return strings.Trim(parts, "0") == ""
+}
+
+// edited tells of the rows that say that they were changed since the mark was moved to what it was,
+// unless there are so many, as after many runs, that it is no dearer to look at all.
+func (w *watch) edited(ctx context.Context, was string) error {
+	if was == "" {
+		return nil
+	}
+	var ids []string
+	err := w.store.db.each(ctx, "ids_edited", func(row scanner) error {
+		var id string
+		err := row.Scan(orEmpty{&id})
+		ids = append(ids, id)
+		return err
+	}, was, w.mark.value, sweepFrom+1)
+	if err != nil {
+		return fmt.Errorf("look for edited entries: %w", err)
+	}
+	if len(ids) > sweepFrom {
+		return nil
+	}
+	return w.reread(ctx, ids)
+}

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// djangoTables are django-celery-beat's, as far as they are read.
+var djangoTables = []string{
+	`CREATE TABLE django_celery_beat_crontabschedule (id integer PRIMARY KEY, minute text, hour text, day_of_week text, day_of_month text, month_of_year text, timezone text)`,
+	`CREATE TABLE django_celery_beat_intervalschedule (id integer PRIMARY KEY, every integer, period text)`,
+	`CREATE TABLE django_celery_beat_solarschedule (id integer PRIMARY KEY, event text, latitude decimal, longitude decimal)`,
+	`CREATE TABLE django_celery_beat_clockedschedule (id integer PRIMARY KEY, clocked_time datetime)`,
+	`CREATE TABLE django_celery_beat_periodictasks (ident smallint PRIMARY KEY, last_update datetime)`,
+	`CREATE TABLE django_celery_beat_periodictask (id integer PRIMARY KEY, name text, task text DEFAULT 'tasks.add', args text DEFAULT '[]', kwargs text DEFAULT '{}',
+		queue text, exchange text, routing_key text, headers text DEFAULT '{}', priority integer, expires datetime, expire_seconds integer, one_off bool DEFAULT 0,
+		start_time datetime, enabled bool DEFAULT 1, last_run_at datetime, total_run_count integer DEFAULT 0, date_changed datetime DEFAULT '2026-01-01 00:00:00',
+		interval_id integer, crontab_id integer DEFAULT 1, solar_id integer, clocked_id integer)`,
+	`INSERT INTO django_celery_beat_crontabschedule VALUES (1, '0', '9', '*', '*', '*', 'UTC')`,
+	`INSERT INTO django_celery_beat_periodictask (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c')`,
+	`INSERT INTO django_celery_beat_periodictasks VALUES (1, '2026-01-01 09:00:00.000001')`,
+}
+
+// What the models edit is seen once their mark has moved, in whatever direction; what plain SQL
+// edits, by the look at all rows alone.
+func TestTheModelsMarkTellsOfEdits(t *testing.T) {
+	s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "django.db"), Options{Catalog: "django"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	exec := func(texts ...string) {
+		t.Helper()
+		for _, text := range texts {
+			if _, err := s.db.(*sqlite).writer.ExecContext(t.Context(), text); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+		}
+	}
+	exec(djangoTables...)
+	if err := s.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	w := s.newWatch(1)
+	w.leads[0] = &lead{ctx: t.Context(), watcher: loader(func(_ context.Context, changes []schedule.Change) error {
+		for _, change := range changes {
+			told = append(told, change.Name+" "+string(change.Reason))
+		}
+		return nil
+	}), failed: make(chan error, 1)}
+	if err := w.feed.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer w.feed.close()
+	if err := w.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mark := func(at string) string {
+		return "UPDATE django_celery_beat_periodictasks SET last_update = '" + at + "'"
+	}
+	edit := func(name, at string) string {
+		return "UPDATE django_celery_beat_periodictask SET queue = 'of " + at + "', date_changed = '" + at + "' WHERE name = '" + name + "'"
+	}
+	for _, tt := range []struct {
+		name   string
+		before []string
+		all    bool // it is time for a look at all
+		want   []string
+	}{
+		{name: "nothing"},
+		{name: "an edit by plain SQL", before: []string{"UPDATE django_celery_beat_periodictask SET queue = 'other' WHERE name = 'a'"}},
+		{name: "runs that were recorded", before: []string{"UPDATE django_celery_beat_periodictask SET last_run_at = '2026-01-01 09:00:00', total_run_count = 1, date_changed = '2026-01-01 09:00:01' WHERE name = 'c'"}},
+		{name: "an edit by the models", before: []string{mark("2026-01-01 09:00:02.5"), edit("b", "2026-01-01 09:00:02.6"), mark("2026-01-01 09:00:02.7")}, want: []string{"b "}},
+		{name: "an edit by models whose clock is behind", before: []string{edit("c", "2026-01-01 08:00:00.6"), mark("2026-01-01 08:00:00.7")}, want: []string{"c "}},
+		{name: "a mark without an edit", before: []string{mark("2026-01-01 08:00:00.8")}},
+		{name: "an edit with a mark in whole seconds", before: []string{edit("b", "2026-01-01 10:00:00"), mark("2026-01-01 10:00:00")}, want: []string{"b "}},
+		{name: "another in the same second", before: []string{edit("c", "2026-01-01 10:00:00")}, want: []string{"c "}},
+		{name: "one that claims to be of that second", before: []string{edit("b", "2026-01-01 10:00:01")}},
+		{name: "a look at all", all: true, want: []string{"a ", "b "}},
+		{name: "the last mark for long", before: []string{mark("2026-01-01 10:30:00.5")}},
+		{name: "an edit of a schedule and a removal", before: []string{"UPDATE django_celery_beat_crontabschedule SET hour = '10'", "DELETE FROM django_celery_beat_periodictask WHERE id = 3", mark("2026-01-01 11:00:00.1")}},
+		{name: "the look at all that they are due", all: true, want: []string{"a ", "b ", " removed"}},
+		{name: "another look", all: true},
+	} {
+		exec(tt.before...)
+		told = nil
+		w.mark.readAt = time.Time{}
+		w.sweepFor = time.Hour // the next look is long to come
+		if tt.all {
+			w.sweepFor = 0
+		}
+		if err := w.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, told); diff != "" {
+			t.Errorf("%s: told of (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}

@@ -1,0 +1,5 @@
+-- The entries whose rows say that they were changed after either of two marks, or little before it.
+-- In: the marks, as mark has them; how many at most. Out: id.
+SELECT id::text FROM django_celery_beat_periodictask
+WHERE date_changed > least($1::text::timestamptz, $2::text::timestamptz) - interval '2 seconds'
+LIMIT $3

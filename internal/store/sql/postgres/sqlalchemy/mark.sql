@@ -1,0 +1,3 @@
+-- The mark that the package's models move with each edit.
+-- In: nothing. Out: an instant as text; no row before the first edit.
+SELECT last_update::text FROM {{schema}}celery_periodictaskchanged WHERE id = 1
