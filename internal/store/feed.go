@@ -11,7 +11,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/onebeat/onebeat/internal/failpoint"
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
@@ -36,18 +35,23 @@ type feed interface {
 	// wait returns when rows may have changed, when poked, or when the time is over.
 	wait(ctx context.Context, poke <-chan struct{}, atMost time.Duration) error
 	// hinted returns the entries that the log of changes named since it was last
-	// asked; "" among them stands for any.
+	// asked, one perhaps several times; "" among them stands for any. It names any too where
+	// it is cheaper to look at all rows than to follow so many.
 	hinted(ctx context.Context) ([]string, error)
-	// touched calls each for the rows that were written since it was last asked, and
-	// perhaps others; the first time, for all.
-	touched(ctx context.Context, each func(*row) error) error
-	// some calls each for the rows of these ids that are there.
+	// all calls each for all rows.
+	all(ctx context.Context, each func(*row) error) error
+	// written returns the ids of rows that were written since it was last asked, or since
+	// before all, and perhaps others; and how many rows there are. It may be called beside the
+	// other methods.
+	written(ctx context.Context) (ids []string, count int, err error)
+	// some calls each for the rows of these ids that are there. It may be called beside the
+	// other methods.
 	some(ctx context.Context, ids []string, each func(*row) error) error
 }
 
 // hints reads what the log of changes has after since, a point in the order of
-// the dialect, and moves since on if all of it was read.
-func hints[Point any](ctx context.Context, q querier, since *Point) (ids []string, err error) {
+// the dialect, and moves since on if all of it was read. More are given to the statement.
+func hints[Point any](ctx context.Context, q querier, since *Point, more ...any) (ids []string, err error) {
 	next := *since
 	err = q.each(ctx, "changes", func(row scanner) error {
 		var id *string
@@ -58,7 +62,7 @@ func hints[Point any](ctx context.Context, q querier, since *Point) (ids []strin
 			ids = append(ids, *id)
 		}
 		return nil
-	}, *since)
+	}, append([]any{*since}, more...)...)
 	if err == nil {
 		*since = next
 	}
@@ -94,7 +98,8 @@ const (
 	hintedLook    = time.Second      // and between looks at the log of changes, for a notice may be lost, as behind a pooler of connections
 	unhintedSweep = time.Second      // and where none do, at least
 	unhintedMost  = 1500 * time.Millisecond
-	sweepFrom     = 10 * chunk // so many hints are dearer to follow than to look at all rows
+	sweepFrom     = 10 * chunk  // so many rows that were written are dearer to follow than to look at all
+	mostHints     = 200 * chunk // and so many hints where such a look costs more
 	pruneInterval = 10 * time.Minute
 )
 
@@ -200,6 +205,11 @@ type watch struct {
 	refreshedAt time.Time // see refresh
 
 	rows []row // read and not yet applied
+
+	looking bool      // a look goes on, and news may come in between
+	heardAt time.Time // when the log of changes was last read
+	waiting []string  // entries that it named then, more than are told of in between
+	every   bool      // it said that any entry may have changed
 }
 
 func (s *Store) newWatch(shards int) *watch {
@@ -236,6 +246,9 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 
 // interval is how long to wait for a hint: until the next look or sweep, or until a pause ends.
 func (w *watch) interval() time.Duration {
+	if w.every || len(w.waiting) > 0 {
+		return 0
+	}
 	wait := min(max(w.sweepInterval()-time.Since(w.sweptAt), 0), hintedLook)
 	for _, until := range w.paused {
 		wait = min(wait, max(time.Until(until), 0))
@@ -256,9 +269,9 @@ func (w *watch) sweepInterval() time.Duration {
 	return max(unhintedSweep, min(5*w.sweepFor, unhintedMost), 2*w.sweepFor)
 }
 
-// load reads all rows, for the first touched reads all, and tells of those that differ from what was told before.
+// load reads all rows, and tells of those that differ from what was told before.
 func (w *watch) load(ctx context.Context) error {
-	w.rows = w.rows[:0]
+	w.rows, w.waiting, w.every = w.rows[:0], nil, false
 	w.forgetLater()
 	if err := w.store.look(ctx); err != nil {
 		return err
@@ -284,7 +297,7 @@ func (w *watch) load(ctx context.Context) error {
 		if err := w.before(ctx); err != nil {
 			return err
 		}
-		if err := w.sweep(ctx); err != nil {
+		if err := w.readAll(ctx); err != nil {
 			return err
 		}
 		return w.outside(ctx, true)
@@ -323,197 +336,6 @@ func (w *watch) told() {
 func (w *watch) begun(ctx context.Context) error {
 	w.reading.first.loading = false
 	return w.store.begun(ctx)
-}
-
-// look tells of what changed since the last look.
-func (w *watch) look(ctx context.Context) error {
-	if err := failpoint.Here("feed.read.before"); err != nil {
-		return err
-	}
-	every, err := w.news(ctx)
-	if err != nil {
-		return err
-	}
-	marked, err := w.marked(ctx)
-	if err != nil {
-		return err
-	}
-	if every || marked || time.Since(w.sweptAt) >= w.sweepInterval() {
-		if err := w.sweep(ctx); err != nil {
-			return err
-		}
-	}
-	if err := w.outside(ctx, false); err != nil {
-		return err
-	}
-	if err := w.refresh(ctx); err != nil {
-		return err
-	}
-	w.count.Store(int64(w.seen.Len()))
-	if err := w.requests(ctx); err != nil {
-		return err
-	}
-	if err := w.prune(ctx); err != nil {
-		return err
-	}
-	return failpoint.Here("feed.read.after")
-}
-
-// news tells of the rows that the log of changes names, and says whether it names any
-// or too many to read one by one.
-func (w *watch) news(ctx context.Context) (every bool, err error) {
-	every = w.store.poked.Swap(false) && !w.hints
-	ids, err := w.feed.hinted(ctx)
-	if err != nil {
-		return false, fmt.Errorf("read changes: %w", err)
-	}
-	named := ids[:0]
-	for _, id := range ids {
-		if id == "" {
-			every = true
-		} else {
-			named = append(named, id)
-		}
-	}
-	now := time.Now()
-	for id, until := range w.paused {
-		if !now.Before(until) {
-			named = append(named, id)
-		}
-	}
-	if len(named) > sweepFrom {
-		every, named = true, nil
-	}
-	return every, w.reread(ctx, named)
-}
-
-// reread reads the rows of these ids and tells of those that differ or are gone. Where it
-// comes between rows of a look at all, those that were taken are told of first: they may be
-// the same.
-func (w *watch) reread(ctx context.Context, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	if err := w.apply(ctx); err != nil {
-		return err
-	}
-	for len(ids) > 0 {
-		part := ids[:min(chunk, len(ids))]
-		ids = ids[len(part):]
-		gone := make(map[string]bool, len(part))
-		for _, id := range part {
-			gone[id] = true
-		}
-		err := w.store.some(ctx, w.feed, part, func(r *row) error {
-			delete(gone, r.id)
-			return w.take(ctx, r)
-		})
-		if err != nil {
-			return fmt.Errorf("read entries: %w", err)
-		}
-		if err := w.apply(ctx); err != nil {
-			return err
-		}
-		if err := w.remove(ctx, gone); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// sweep reads the rows that were written since the last sweep, and finds those
-// that are gone by their number.
-func (w *watch) sweep(ctx context.Context) error {
-	started := time.Now()
-	w.mark.behind = false
-	if err := w.lookAtWindows(ctx); err != nil {
-		return err
-	}
-	concerned, err := w.lookAtCalendars(ctx)
-	if err != nil {
-		return err
-	}
-	stop, err := w.soonest(ctx)
-	if err == nil {
-		err = w.feed.touched(ctx, func(r *row) error { return w.take(ctx, r) })
-	}
-	stop()
-	if err != nil {
-		return fmt.Errorf("read entries: %w", err)
-	}
-	if err := w.apply(ctx); err != nil {
-		return err
-	}
-	if err := w.reread(ctx, concerned); err != nil {
-		return err
-	}
-	count := 0
-	if err := w.store.db.each(ctx, "entry_count", func(row scanner) error { return row.Scan(&count) }); err != nil {
-		return fmt.Errorf("count entries: %w", err)
-	}
-	if count != w.seen.Len()-w.outsiders() {
-		if err := w.compare(ctx); err != nil {
-			return err
-		}
-	}
-	triggers := 0
-	if err := w.store.db.each(ctx, "triggers", func(row scanner) error { return row.Scan(&triggers) }); err != nil {
-		return fmt.Errorf("look for triggers: %w", err)
-	}
-	w.hints = triggers >= w.store.triggers
-	w.sweptAt = time.Now()
-	if w.loaded { // the first time all rows are read, and told of
-		w.sweepFor = w.sweptAt.Sub(started)
-	}
-	return nil
-}
-
-// lookAtCalendars reads the calendars and returns the entries whose rules name one that
-// is another now.
-func (w *watch) lookAtCalendars(ctx context.Context) (concerned []string, err error) {
-	now, err := w.store.readCalendars(ctx)
-	if err != nil {
-		return nil, err
-	}
-	differ := now.differing(w.reading.calendars)
-	w.reading.calendars = now
-	w.calendars.Store(now)
-	for id, names := range w.named {
-		if slices.ContainsFunc(names, func(name string) bool { return differ[name] }) {
-			concerned = append(concerned, id)
-		}
-	}
-	return concerned, nil
-}
-
-// compare finds the rows that are gone, or that came unseen, by all ids.
-func (w *watch) compare(ctx context.Context) error {
-	var present schedule.ByID[struct{}]
-	var unseen []string
-	err := w.store.db.each(ctx, "entry_ids", func(row scanner) error {
-		var id string
-		if err := row.Scan(orEmpty{&id}); err != nil {
-			return err
-		}
-		if _, ok := w.seen.Get(schedule.ID(id)); !ok {
-			unseen = append(unseen, id)
-		}
-		present.Set(schedule.ID(id), struct{}{})
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read ids of entries: %w", err)
-	}
-	gone := map[string]bool{}
-	for id := range w.seen.All() {
-		if _, ok := present.Get(id); !ok && w.store.source(string(id)) == nil {
-			gone[string(id)] = true
-		}
-	}
-	if err := w.remove(ctx, gone); err != nil {
-		return err
-	}
-	return w.reread(ctx, unseen)
 }
 
 // take keeps the row for the next apply if it says anything new.
@@ -688,14 +510,18 @@ func (w *watch) prune(ctx context.Context) error {
 		return nil
 	}
 	w.pruneAt = time.Now().Add(pruneInterval)
-	if _, err := w.store.db.exec(ctx, "changes_prune"); err != nil {
-		return fmt.Errorf("prune: %w", err)
-	}
-	others, all := w.store.outsiders()
-	if !all {
-		return nil
-	}
-	if _, err := w.store.db.exec(ctx, "entries_forget", others); err != nil {
+	err := w.meanwhile(ctx, func(ctx context.Context) error {
+		if _, err := w.store.db.exec(ctx, "changes_prune"); err != nil {
+			return err
+		}
+		others, all := w.store.outsiders()
+		if !all {
+			return nil
+		}
+		_, err := w.store.db.exec(ctx, "entries_forget", others)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("prune: %w", err)
 	}
 	return nil

@@ -96,8 +96,8 @@ func (f *mysqlFeed) hinted(ctx context.Context) (ids []string, err error) {
 	return ids, nil
 }
 
-// touched reads all rows, a page at a time.
-func (f *mysqlFeed) touched(ctx context.Context, each func(*row) error) error {
+// all reads all rows, a page at a time.
+func (f *mysqlFeed) all(ctx context.Context, each func(*row) error) error {
 	var after any
 	for more := true; more; {
 		page, last, err := f.rows(ctx, "entries_page", after, chunk)
@@ -112,6 +112,17 @@ func (f *mysqlFeed) touched(ctx context.Context, each func(*row) error) error {
 		after, more = last, len(page) == chunk
 	}
 	return nil
+}
+
+// written returns all ids: MySQL does not tell which rows were written.
+func (f *mysqlFeed) written(ctx context.Context) (ids []string, count int, err error) {
+	err = f.m.each(ctx, "entry_ids", func(row scanner) error {
+		var id string
+		err := row.Scan(orEmpty{&id})
+		ids = append(ids, id)
+		return err
+	})
+	return ids, len(ids), err
 }
 
 func (f *mysqlFeed) some(ctx context.Context, ids []string, each func(*row) error) error {

@@ -20,7 +20,7 @@ type postgresFeed struct {
 	between <-chan func() error // what is to be done while many rows are read, between them; nil: nothing
 
 	hintsSince string // snapshot; empty before open
-	rowsSince  string // snapshot; empty before the first touched
+	rowsSince  string // snapshot, from before all or the last written
 }
 
 func (f *postgresFeed) open(ctx context.Context) error {
@@ -32,7 +32,6 @@ func (f *postgresFeed) open(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "LISTEN onebeat_changes"); err != nil {
 		return err
 	}
-	f.rowsSince = ""
 	f.hintsSince, err = f.snapshot(ctx)
 	return err
 }
@@ -94,46 +93,40 @@ func (f *postgresFeed) quiet(ctx, waiting context.Context, err error) error {
 	return err
 }
 
+// hinted names any entry sooner than others: a look at all rows costs less beside many hints than
+// to read their rows again in the next such look.
 func (f *postgresFeed) hinted(ctx context.Context) ([]string, error) {
-	return hints(ctx, f.p, &f.hintsSince)
+	ids, err := hints(ctx, f.p, &f.hintsSince, sweepFrom+1)
+	if len(ids) > sweepFrom {
+		return []string{""}, err
+	}
+	return ids, err
 }
 
-func (f *postgresFeed) touched(ctx context.Context, each func(*row) error) error {
+func (f *postgresFeed) all(ctx context.Context, each func(*row) error) error {
 	next, err := f.snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	if f.rowsSince == "" {
-		err = f.many(ctx, each, "entries")
-	} else {
-		err = f.since(ctx, each)
+	if err := f.many(ctx, each, "entries"); err != nil {
+		return err
 	}
+	f.rowsSince = next
+	return nil
+}
+
+// written looks for ids alone: what is remembered of entries is then joined to a few rows,
+// and not to all of a catalog, which takes seconds where it has a million.
+func (f *postgresFeed) written(ctx context.Context) (ids []string, count int, err error) {
+	next, err := f.snapshot(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = f.p.each(ctx, "ids_since", func(row scanner) error { return row.Scan(&count, &ids) }, f.rowsSince)
 	if err == nil {
 		f.rowsSince = next
 	}
-	return err
-}
-
-// since looks for ids first: what is remembered of entries is then joined to a few rows,
-// and not to all of a catalog, which takes seconds where it has a million. Of many rows
-// it is sooner joined to all.
-func (f *postgresFeed) since(ctx context.Context, each func(*row) error) error {
-	var ids []string
-	err := f.p.each(ctx, "ids_since", func(row scanner) error {
-		var id string
-		err := row.Scan(orEmpty{&id})
-		ids = append(ids, id)
-		return err
-	}, f.rowsSince)
-	if err == nil && len(ids) > sweepFrom {
-		return f.many(ctx, each, "entries_since", f.rowsSince)
-	}
-	for err == nil && len(ids) > 0 {
-		part := ids[:min(chunk, len(ids))]
-		ids = ids[len(part):]
-		err = f.some(ctx, part, each)
-	}
-	return err
+	return ids, count, err
 }
 
 func (f *postgresFeed) some(ctx context.Context, ids []string, each func(*row) error) error {

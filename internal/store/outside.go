@@ -325,10 +325,9 @@ func (s *Store) recall(ctx context.Context, rows []row) error {
 	}, ids)
 }
 
-// every calls each for all rows: those of the feed that it was not asked for
-// before, and those of all sources.
+// every calls each for all rows: those of the feed, and those of all sources.
 func (s *Store) every(ctx context.Context, f feed, each func(*row) error) error {
-	if err := f.touched(ctx, each); err != nil {
+	if err := f.all(ctx, each); err != nil {
 		return err
 	}
 	for _, x := range s.sources {

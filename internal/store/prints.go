@@ -17,9 +17,6 @@ type prints struct {
 	was  map[int64]uint64
 }
 
-// kept reports whether there are any.
-func (p *prints) kept() bool { return len(p.was) > 0 }
-
 // begin starts anew: all rows are read.
 func (p *prints) begin() {
 	p.seed, p.was = maphash.MakeSeed(), map[int64]uint64{}
@@ -32,11 +29,8 @@ func (f *sqliteFeed) printPage(ctx context.Context, after int64) error {
 }
 
 // page calls each for the hashes of a page, and returns its last rowid and whether
-// more may follow. Catalogs without the statement have no hashes.
+// more may follow.
 func (f *sqliteFeed) page(ctx context.Context, after int64, each func(rowid int64, print uint64, id string)) (last int64, more bool, err error) {
-	if _, ok := (*f.lite.filled.Load())["entries_print"]; !ok {
-		return 0, false, nil
-	}
 	rows := 0
 	err = f.lite.each(ctx, "entries_print", func(row scanner) error {
 		var id, text string
@@ -53,27 +47,20 @@ func (f *sqliteFeed) page(ctx context.Context, after int64, each func(rowid int6
 	return last, rows == chunk, nil
 }
 
-// different reads the rows whose hash is another than it was, and new ones.
-func (f *sqliteFeed) different(ctx context.Context, each func(*row) error) error {
+// different returns the ids of rows whose hash is another than it was, and of new ones.
+func (f *sqliteFeed) different(ctx context.Context) (ids []string, err error) {
 	now := make(map[int64]uint64, len(f.prints.was))
 	for after, more := int64(0), true; more; {
-		var ids []string
-		last, follow, err := f.page(ctx, after, func(rowid int64, print uint64, id string) {
+		after, more, err = f.page(ctx, after, func(rowid int64, print uint64, id string) {
 			now[rowid] = print
 			if was, ok := f.prints.was[rowid]; !ok || was != print {
 				ids = append(ids, id)
 			}
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if len(ids) > 0 {
-			if err := f.some(ctx, ids, each); err != nil {
-				return err
-			}
-		}
-		after, more = last, follow
 	}
-	f.prints.was = now // all that differs was told of, and what is gone is left out
-	return nil
+	f.prints.was = now // what is gone is left out
+	return ids, nil
 }

@@ -346,14 +346,12 @@ type sqliteFeed struct {
 	version int64
 	since   int64 // the last serial number read
 
-	read        bool  // all rows were read
-	readVersion int64 // the file's version before that
+	readVersion int64 // the file's version before all rows were read or compared
 
 	prints prints
 }
 
 func (f *sqliteFeed) open(ctx context.Context) (err error) {
-	f.read = false
 	if f.conn, err = f.lite.reader.Conn(ctx); err != nil {
 		return err
 	}
@@ -394,32 +392,17 @@ func (f *sqliteFeed) hinted(ctx context.Context) ([]string, error) {
 	return hints(ctx, f.lite, &f.since)
 }
 
-// touched reads all rows, a page at a time: in a file without a write-ahead log a
+// all reads all rows, a page at a time: in a file without a write-ahead log a
 // reader keeps writers waiting.
-func (f *sqliteFeed) touched(ctx context.Context, each func(*row) error) error {
+func (f *sqliteFeed) all(ctx context.Context, each func(*row) error) error {
 	if f.conn != nil {
 		version, err := f.fileVersion(ctx)
 		if err != nil {
 			return fmt.Errorf("read version of file: %w", err)
 		}
-		if f.read && version == f.readVersion {
-			return nil
-		}
-		defer func() { f.readVersion = version }()
+		f.readVersion = version
 	}
-	if f.read && f.prints.kept() {
-		return f.different(ctx, each)
-	}
-	f.read = false
 	f.prints.begin()
-	if err := f.all(ctx, each); err != nil {
-		return err
-	}
-	f.read = true
-	return nil
-}
-
-func (f *sqliteFeed) all(ctx context.Context, each func(*row) error) error {
 	after, more := int64(0), true
 	for more {
 		if f.conn != nil { // before the rows: what is written in between differs the next time
@@ -447,6 +430,21 @@ func (f *sqliteFeed) all(ctx context.Context, each func(*row) error) error {
 		more = len(page) == chunk
 	}
 	return nil
+}
+
+// written compares all rows, if the file was written at all.
+func (f *sqliteFeed) written(ctx context.Context) (ids []string, count int, err error) {
+	version, err := f.fileVersion(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read version of file: %w", err)
+	}
+	if version != f.readVersion {
+		if ids, err = f.different(ctx); err != nil {
+			return nil, 0, err
+		}
+		f.readVersion = version
+	}
+	return ids, len(f.prints.was), nil
 }
 
 // A lastInto scans the last column elsewhere.

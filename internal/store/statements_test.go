@@ -25,7 +25,6 @@ var oneSided = map[string]string{
 	"entries":               "SQLite reads all rows in pages",
 	"entries_page":          "PostgreSQL streams them",
 	"entries_print":         "the others compare whole rows, or are told which transaction wrote one",
-	"entries_since":         "PostgreSQL alone tells which transaction wrote a row",
 	"ids_since":             "PostgreSQL alone tells which transaction wrote a row",
 	"lease_advance":         "PostgreSQL claims with one statement",
 	"lease_seed":            "MySQL takes a lease with several statements",

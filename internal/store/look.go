@@ -1,0 +1,348 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// newsWait is for how long edits that the log of changes names may wait for a look that
+// takes longer: so often the log is read meanwhile.
+const newsWait = 10 * time.Millisecond
+
+// look tells of what changed since the last look.
+//
+// All that it tells of was read by id after what was told before: what it finds
+// out by statements that take long is which rows to read. So what the log of changes
+// names meanwhile is told of in between, and nothing that is older comes after it.
+func (w *watch) look(ctx context.Context) error {
+	if err := failpoint.Here("feed.read.before"); err != nil {
+		return err
+	}
+	w.looking = true
+	defer func() { w.looking = false }()
+	every, err := w.news(ctx)
+	if err != nil {
+		return err
+	}
+	marked, err := w.marked(ctx)
+	if err != nil {
+		return err
+	}
+	if every || marked || time.Since(w.sweptAt) >= w.sweepInterval() {
+		if err := w.sweep(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.outside(ctx, false); err != nil {
+		return err
+	}
+	if err := w.refresh(ctx); err != nil {
+		return err
+	}
+	w.count.Store(int64(w.seen.Len()))
+	if err := w.requests(ctx); err != nil {
+		return err
+	}
+	if err := w.prune(ctx); err != nil {
+		return err
+	}
+	return failpoint.Here("feed.read.after")
+}
+
+// news tells of the rows that the log of changes names, or says that all are to be looked at.
+func (w *watch) news(ctx context.Context) (every bool, err error) {
+	named, every, err := w.hear(ctx)
+	if err != nil {
+		return false, err
+	}
+	named, every = append(w.waiting, named...), every || w.every
+	w.waiting, w.every = nil, false
+	return every, w.reread(ctx, named)
+}
+
+// hear returns the entries that the log of changes names, or whose pauses have ended. Where
+// it names any, or too many, all rows are to be looked at instead.
+func (w *watch) hear(ctx context.Context) (named []string, every bool, err error) {
+	every = w.store.poked.Swap(false) && !w.hints
+	ids, err := w.feed.hinted(ctx)
+	if err != nil {
+		return nil, false, fmt.Errorf("read changes: %w", err)
+	}
+	named = ids
+	if len(ids) > mostHints || slices.Contains(ids, "") {
+		every, named = true, nil
+	}
+	w.heardAt = time.Now()
+	for id, until := range w.paused {
+		if !w.heardAt.Before(until) {
+			named = append(named, id)
+		}
+	}
+	return named, every, nil
+}
+
+// between tells of what the log of changes names by now, if a look has gone on for a
+// while, and returns that. What takes long itself waits for the next look.
+func (w *watch) between(ctx context.Context) (told []string, err error) {
+	if !w.looking || time.Since(w.heardAt) < newsWait {
+		return nil, nil
+	}
+	w.looking = false
+	defer func() { w.looking = true }()
+	named, every, err := w.hear(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.every = w.every || every
+	if len(named) > chunk {
+		w.waiting = append(w.waiting, named...)
+		return nil, nil
+	}
+	if len(named) == 0 {
+		return nil, nil
+	}
+	if err := w.reread(ctx, named); err != nil {
+		return nil, err
+	}
+	return named, w.requests(ctx)
+}
+
+// meanwhile calls read, which uses nothing of the watch that others use, and looks for
+// news until it returns.
+func (w *watch) meanwhile(ctx context.Context, read func(ctx context.Context) error) error {
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- read(reading) }()
+	tick := time.NewTicker(newsWait)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+		}
+		if _, err := w.between(ctx); err != nil {
+			cancel()
+			<-done
+			return err
+		}
+	}
+}
+
+// reread reads the rows of these ids, which it puts in order, and tells of those that
+// differ or are gone. Where it comes between rows that are read for the first time, those that were
+// taken are told of first, and written down: they may be the same.
+func (w *watch) reread(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := w.apply(ctx); err != nil {
+		return err
+	}
+	if len(w.later.sights) > 0 {
+		if err := w.writeLater(ctx); err != nil {
+			return err
+		}
+	}
+	slices.Sort(ids) // neighbours are read and written together
+	ids = slices.Compact(ids)
+	next := w.fetch(ctx, ids)
+	for {
+		p := <-next
+		ids = ids[len(p.ids):]
+		if len(ids) > 0 {
+			next = w.fetch(ctx, ids)
+		}
+		err := w.retell(ctx, p)
+		var told []string
+		if err == nil {
+			told, err = w.between(ctx)
+		}
+		if len(ids) == 0 {
+			return err
+		}
+		if err != nil {
+			<-next
+			return err
+		}
+		if slices.ContainsFunc(told, func(id string) bool { _, ok := slices.BinarySearch(ids, id); return ok }) {
+			<-next // it may be older than what was told of
+			next = w.fetch(ctx, ids)
+		}
+	}
+}
+
+// A page is what was read of some ids.
+type page struct {
+	ids  []string
+	rows []row
+	err  error
+}
+
+// fetch reads the rows of the first of these ids, a chunk, while others are told of.
+func (w *watch) fetch(ctx context.Context, ids []string) <-chan page {
+	p := page{ids: ids[:min(chunk, len(ids))]}
+	read := make(chan page, 1)
+	go func() {
+		p.err = w.store.some(ctx, w.feed, p.ids, func(r *row) error {
+			p.rows = append(p.rows, *r)
+			return nil
+		})
+		read <- p
+	}()
+	return read
+}
+
+// retell tells of those of the rows that differ, and of ids that have none any more.
+func (w *watch) retell(ctx context.Context, p page) error {
+	if p.err != nil {
+		return fmt.Errorf("read entries: %w", p.err)
+	}
+	gone := make(map[string]bool, len(p.ids))
+	for _, id := range p.ids {
+		gone[id] = true
+	}
+	for i := range p.rows {
+		delete(gone, p.rows[i].id)
+		if err := w.take(ctx, &p.rows[i]); err != nil {
+			return err
+		}
+	}
+	if err := w.apply(ctx); err != nil {
+		return err
+	}
+	return w.remove(ctx, gone)
+}
+
+// readAll reads all rows for the first time since the feed was opened.
+func (w *watch) readAll(ctx context.Context) error {
+	concerned, err := w.surroundings(ctx)
+	if err != nil {
+		return err
+	}
+	stop, err := w.soonest(ctx)
+	if err == nil {
+		err = w.feed.all(ctx, func(r *row) error { return w.take(ctx, r) })
+	}
+	stop()
+	if err != nil {
+		return fmt.Errorf("read entries: %w", err)
+	}
+	if err := w.apply(ctx); err != nil {
+		return err
+	}
+	if err := w.reread(ctx, concerned); err != nil {
+		return err
+	}
+	count, err := w.store.Count(ctx)
+	if err != nil {
+		return err
+	}
+	return w.swept(ctx, count)
+}
+
+// sweep reads the rows that were written since the last sweep, and finds those
+// that are gone by their number.
+func (w *watch) sweep(ctx context.Context) error {
+	started := time.Now()
+	w.mark.behind = false
+	concerned, err := w.surroundings(ctx)
+	if err != nil {
+		return err
+	}
+	var written []string
+	count := 0
+	err = w.meanwhile(ctx, func(ctx context.Context) (err error) {
+		written, count, err = w.feed.written(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("look for changed entries: %w", err)
+	}
+	if err := w.reread(ctx, append(written, concerned...)); err != nil {
+		return err
+	}
+	if err := w.swept(ctx, count); err != nil {
+		return err
+	}
+	w.sweepFor = w.sweptAt.Sub(started)
+	return nil
+}
+
+// surroundings looks at what rows are judged by beside themselves, and returns the entries
+// that are to be judged anew.
+func (w *watch) surroundings(ctx context.Context) (concerned []string, err error) {
+	if err := w.lookAtWindows(ctx); err != nil {
+		return nil, err
+	}
+	return w.lookAtCalendars(ctx)
+}
+
+// swept ends a look at all rows, of which there were so many.
+func (w *watch) swept(ctx context.Context, count int) error {
+	if count != w.seen.Len()-w.outsiders() {
+		if err := w.compare(ctx); err != nil {
+			return err
+		}
+	}
+	triggers := 0
+	if err := w.store.db.each(ctx, "triggers", func(row scanner) error { return row.Scan(&triggers) }); err != nil {
+		return fmt.Errorf("look for triggers: %w", err)
+	}
+	w.hints = triggers >= w.store.triggers
+	w.sweptAt = time.Now()
+	return nil
+}
+
+// lookAtCalendars reads the calendars and returns the entries whose rules name one that
+// is another now.
+func (w *watch) lookAtCalendars(ctx context.Context) (concerned []string, err error) {
+	now, err := w.store.readCalendars(ctx)
+	if err != nil {
+		return nil, err
+	}
+	differ := now.differing(w.reading.calendars)
+	w.reading.calendars = now
+	w.calendars.Store(now)
+	for id, names := range w.named {
+		if slices.ContainsFunc(names, func(name string) bool { return differ[name] }) {
+			concerned = append(concerned, id)
+		}
+	}
+	return concerned, nil
+}
+
+// compare finds the rows that are gone, or that came unseen, by all ids. What it finds is
+// read again: it may have come or gone since.
+func (w *watch) compare(ctx context.Context) error {
+	var present schedule.ByID[struct{}]
+	err := w.meanwhile(ctx, func(ctx context.Context) error {
+		return w.store.db.each(ctx, "entry_ids", func(row scanner) error {
+			var id string
+			err := row.Scan(orEmpty{&id})
+			present.Set(schedule.ID(id), struct{}{})
+			return err
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("read ids of entries: %w", err)
+	}
+	var differ []string
+	for id := range present.All() {
+		if _, ok := w.seen.Get(id); !ok {
+			differ = append(differ, string(id))
+		}
+	}
+	for id := range w.seen.All() {
+		if _, ok := present.Get(id); !ok && w.store.source(string(id)) == nil {
+			differ = append(differ, string(id))
+		}
+	}
+	return w.reread(ctx, differ)
+}

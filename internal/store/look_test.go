@@ -1,0 +1,290 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// A stalled feed does more than it is asked, as if it took long.
+type stalled struct {
+	feed
+	written_ func(ctx context.Context, ids []string, count int) ([]string, int, error)
+	some_    func(ids []string)
+}
+
+func (f *stalled) written(ctx context.Context) ([]string, int, error) {
+	ids, count, err := f.feed.written(ctx)
+	if err != nil || f.written_ == nil {
+		return ids, count, err
+	}
+	return f.written_(ctx, ids, count)
+}
+
+func (f *stalled) some(ctx context.Context, ids []string, each func(*row) error) error {
+	var rows []row
+	err := f.feed.some(ctx, ids, func(r *row) error {
+		rows = append(rows, *r)
+		return nil
+	})
+	if f.some_ != nil {
+		f.some_(ids)
+	}
+	for i := 0; err == nil && i < len(rows); i++ {
+		err = each(&rows[i])
+	}
+	return err
+}
+
+// A heard is a watch that leads, whose catalog has rows, and what it told of.
+type heard struct {
+	*watch
+	t     *testing.T
+	lite  *sqlite
+	feed  *stalled
+	tells func(schedule.Change)
+	news  map[schedule.ID][]schedule.Change // since the load
+}
+
+func hear(t *testing.T, rows int) *heard {
+	t.Helper()
+	s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h := &heard{t: t, lite: s.db.(*sqlite), watch: s.newWatch(1), tells: func(schedule.Change) {}}
+	h.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) SELECT printf('%%05d', i), 'as it was', 't', '@every 1h' FROM n`, rows))
+	h.feed = &stalled{feed: h.watch.feed}
+	h.watch.feed = h.feed
+	h.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), first: true, watcher: loader(func(_ context.Context, changes []schedule.Change) error {
+		for _, change := range changes {
+			if h.news != nil {
+				h.news[change.ID] = append(h.news[change.ID], change)
+			}
+			h.tells(change)
+		}
+		return nil
+	})}
+	if err := h.feed.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.feed.close)
+	if err := h.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.news = map[schedule.ID][]schedule.Change{}
+	return h
+}
+
+// exec runs a statement as another program might.
+func (h *heard) exec(text string) {
+	h.t.Helper()
+	if _, err := h.lite.writer.ExecContext(context.Background(), text); err != nil {
+		h.t.Error(err)
+	}
+}
+
+// await waits for the channel to be closed.
+func (h *heard) await(what string, closed <-chan struct{}) {
+	h.t.Helper()
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		h.t.Errorf("%s did not come", what)
+	}
+}
+
+// lookAtAll looks at all rows.
+func (h *heard) lookAtAll() {
+	h.t.Helper()
+	h.sweptAt = time.Time{}
+	if err := h.look(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// An edit that the log of changes names, and a run that is asked for, are told of while a look
+// at all rows goes on, however long that takes.
+func TestAnEditDoesNotWaitForALookAtAllRows(t *testing.T) {
+	h := hear(t, 3)
+	told := make(chan struct{})
+	h.tells = func(change schedule.Change) {
+		if change.Name == "edited" {
+			close(told)
+		}
+	}
+	h.feed.written_ = func(_ context.Context, ids []string, count int) ([]string, int, error) {
+		h.exec("UPDATE celery_beat_schedules SET name = 'edited' WHERE id = '00002'")
+		h.await("the edit, while all rows are looked at,", told)
+		return ids, count, nil
+	}
+	h.lookAtAll()
+	if got := len(h.news["00002"]); got != 1 || len(h.news) != 1 {
+		t.Errorf("news = %v, want the edit once", h.news)
+	}
+}
+
+// What was read ahead, and then edited, removed or made anew, is not told of as it was.
+func TestAnOlderSightNeverComesAfterANewerOne(t *testing.T) {
+	const rows = 2*chunk + 10
+	h := hear(t, rows)
+	h.feed.written_ = func(_ context.Context, ids []string, count int) ([]string, int, error) {
+		for i := range rows {
+			ids = append(ids, fmt.Sprintf("%05d", i+1))
+		}
+		return ids, count, nil
+	}
+	edited, once := make(chan struct{}), false
+	h.feed.some_ = func(ids []string) {
+		if !slices.Contains(ids, "01500") || once {
+			return
+		}
+		once = true // its rows were read, and are told of after the edits
+		h.exec("UPDATE celery_beat_schedules SET name = 'edited' WHERE id = '01500'")
+		h.exec("DELETE FROM celery_beat_schedules WHERE id = '01501'")
+		h.exec("UPDATE celery_beat_schedules SET name = 'edited' WHERE id = '00500'") // was told of before
+		close(edited)
+	}
+	h.tells = func(change schedule.Change) {
+		if change.ID == "01000" { // the last of the first page
+			h.await("the edit of what is read ahead", edited)
+			h.heardAt = time.Time{} // the look goes on for long
+		}
+	}
+	h.again = true // all that is read is told of
+	h.lookAtAll()
+	for id, want := range map[schedule.ID]string{"00500": "edited", "01500": "edited", "01501": "", "02010": "as it was"} {
+		news := h.news[id]
+		if len(news) == 0 || news[len(news)-1].Name != want {
+			t.Errorf("the last news of %s are %v, want the name %q", id, news, want)
+		}
+	}
+	if n := slices.IndexFunc(h.news["01500"], func(c schedule.Change) bool { return c.Name != "edited" }); n >= 0 {
+		t.Errorf("news of 01500 = %v, want it as it was edited alone", h.news["01500"])
+	}
+	if news := h.news["01501"]; len(news) != 1 || news[0].Reason != schedule.ReasonRemoved {
+		t.Errorf("news of 01501 = %v, want that it is gone alone", news)
+	}
+}
+
+// Rows that come while all ids are compared are not taken for gone, and those that go are not
+// taken for new.
+func TestRowsThatComeAndGoInAComparison(t *testing.T) {
+	h := hear(t, 3)
+	h.feed.written_ = func(_ context.Context, ids []string, count int) ([]string, int, error) {
+		return ids, count + 1, nil // which makes it compare
+	}
+	told := make(chan struct{})
+	h.tells = func(change schedule.Change) {
+		if change.ID == "new" {
+			close(told)
+		}
+	}
+	compared := false
+	h.store.db = &after{h.store.db, "entry_ids", func() {
+		compared = true
+		h.exec("DELETE FROM celery_beat_schedules WHERE id = '00003'")
+		h.exec("INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) VALUES ('new', 'new', 't', '@every 1h')")
+		h.await("the new row, while ids are compared,", told)
+	}}
+	h.lookAtAll()
+	if !compared {
+		t.Fatal("nothing was compared")
+	}
+	if news := h.news["new"]; len(news) != 1 || news[0].Entry == nil {
+		t.Errorf("news of the new row = %v, want that it is there alone", news)
+	}
+	if news := h.news["00003"]; len(news) != 1 || news[0].Reason != schedule.ReasonRemoved {
+		t.Errorf("news of the removed row = %v, want that it is gone alone", news)
+	}
+}
+
+// An after is a database in which something happens when a statement has been read.
+type after struct {
+	database
+	name string
+	do   func()
+}
+
+func (a *after) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
+	err := a.database.each(ctx, name, row, args...)
+	if name == a.name {
+		a.do()
+	}
+	return err
+}
+
+// More than a page of edits that come while a look goes on are told of by the next, at once.
+func TestManyEditsWaitForTheNextLook(t *testing.T) {
+	const rows = chunk + 10
+	h := hear(t, rows)
+	if err := h.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.exec("UPDATE celery_beat_schedules SET name = 'edited'")
+	h.looking, h.heardAt = true, time.Time{}
+	if _, err := h.between(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.news) != 0 || h.interval() != 0 {
+		t.Errorf("%d edits were told of within a look, and the next comes after %v; want none, and at once", len(h.news), h.interval())
+	}
+	if err := h.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.news) != rows || h.interval() == 0 {
+		t.Errorf("%d of %d edits were told of by the next look, and another comes after %v; want all, and some time", len(h.news), rows, h.interval())
+	}
+}
+
+// A row that is edited while all rows are read the first time, after it was taken, is remembered as it
+// is then: one that was switched off has no spec that counts since before.
+func TestWhatIsToBeWrittenLaterIsWrittenBeforeItsRowIsReadAgain(t *testing.T) {
+	h := hear(t, 3)
+	h.exec("DELETE FROM onebeat_entries")
+	h.exec("UPDATE celery_beat_schedules SET cron_expression = '0 9 1 1 *'")
+	h.seen = schedule.ByID[known]{}
+	h.reading.first.loading, h.reading.later = true, &h.later
+	h.reading.first.at = time.Now().Truncate(time.Microsecond)
+	err := h.feed.feed.all(t.Context(), func(r *row) error { return h.take(t.Context(), r) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.later.sights) != 3 {
+		t.Fatalf("%d sights are to be written later, want 3", len(h.later.sights))
+	}
+	h.exec("UPDATE celery_beat_schedules SET enabled = 0 WHERE id = '00002'")
+	if err := h.reread(t.Context(), []string{"00002"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.writeLater(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var specs []string
+	err = h.lite.each(t.Context(), "sides", func(from scanner) error {
+		var spec string
+		var rest any
+		err := from.Scan(&rest, &spec, &rest, &rest, &rest, &rest, &rest, &rest, &rest)
+		specs = append(specs, spec)
+		return err
+	}, []string{"00001", "00002"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(specs) != 2 || (specs[0] == "") == (specs[1] == "") {
+		t.Errorf("the specs that are remembered are %q, want one of the entry that is on, and none of the other", specs)
+	}
+}
