@@ -280,6 +280,7 @@ func calendarsRemove() *cobra.Command {
 		Example: "  onebeat calendars remove jp-holidays",
 		Args:    oneArgument("the calendar's name"),
 	}
+	asJSON := jsonFlag(cmd)
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be removed, and change nothing")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withStore(cmd, func(ctx context.Context, s *store.Store, _ app.Config) error {
@@ -293,6 +294,9 @@ func calendarsRemove() *cobra.Command {
 			}
 			if err != nil {
 				return err
+			}
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"removed": !dry, "name": args[0]})
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s the calendar %s.\n", does, args[0])
 			return err

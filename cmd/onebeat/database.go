@@ -62,6 +62,9 @@ func openedWith(cmd *cobra.Command, config app.Config, mayMake bool, atMost time
 	ctx, cancel := context.WithTimeout(cmd.Context(), atMost)
 	defer cancel()
 	s, err := app.OpenStore(ctx, config, celery, mayMake, slog.New(slog.DiscardHandler))
+	if fault := (app.SettingsError{}); errors.As(err, &fault) {
+		return usage("%s", oneLine(err))
+	}
 	if err != nil {
 		return err
 	}

@@ -103,11 +103,18 @@ func unknownVerb(cmd *cobra.Command, name string) error {
 }
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "version", Short: "Tell which onebeat this is", Example: "  onebeat version",
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return printVersion(cmd) },
 	}
+	asJSON := jsonFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *asJSON {
+			return printJSON(cmd.OutOrStdout(), map[string]string{"version": app.Version()})
+		}
+		return printVersion(cmd)
+	}
+	return cmd
 }
 
 func printVersion(cmd *cobra.Command) error {

@@ -11,9 +11,16 @@ import (
 	"github.com/onebeat/onebeat/internal/store"
 )
 
+// A migration is what migrate does, or would do, in JSON.
+type migration struct {
+	Applied    bool     `json:"applied"`
+	Statements []string `json:"statements"`
+}
+
 func migrateCommand() *cobra.Command {
 	var print, apply bool
 	var remove string
+	var asJSON *bool
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Make or upgrade the tables and triggers",
@@ -36,7 +43,7 @@ prints what it would do and changes nothing.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case remove != "":
-				return removeMade(cmd, remove, apply && !print)
+				return removeMade(cmd, remove, apply && !print, *asJSON)
 			case apply:
 				return usage("--apply goes with --remove: without that, migrate does what it says, and --print shows it")
 			}
@@ -46,24 +53,32 @@ prints what it would do and changes nothing.`,
 					return err
 				}
 				out := cmd.OutOrStdout()
-				if print {
+				for i := range pending {
+					pending[i] = strings.TrimSpace(forPeople(pending[i]))
+				}
+				if !print && len(pending) > 0 {
+					if err := s.Migrate(ctx); err != nil {
+						return err
+					}
+				}
+				switch {
+				case *asJSON:
+					return printJSON(out, migration{!print, append([]string{}, pending...)})
+				case print:
 					for _, statement := range pending {
-						fmt.Fprintln(out, strings.TrimSpace(forPeople(statement)))
+						fmt.Fprintln(out, statement)
 					}
 					return nil
-				}
-				if len(pending) == 0 {
+				case len(pending) == 0:
 					fmt.Fprintln(out, "All tables, columns and triggers are in place.")
 					return nil
-				}
-				if err := s.Migrate(ctx); err != nil {
-					return err
 				}
 				fmt.Fprintf(out, "Done: %d statements. `onebeat check` tells whether all rows can be used.\n", len(pending))
 				return nil
 			})
 		},
 	}
+	asJSON = jsonFlag(cmd)
 	cmd.Flags().BoolVar(&print, "print", false, "show the SQL and change nothing")
 	cmd.Flags().StringVar(&remove, "remove", "", "take away again what migrate has made: triggers, or all")
 	cmd.Flags().BoolVar(&apply, "apply", false, "with --remove: do it")
@@ -72,22 +87,27 @@ prints what it would do and changes nothing.`,
 }
 
 // removeMade takes away what migrate has made, or shows how.
-func removeMade(cmd *cobra.Command, what string, apply bool) error {
+func removeMade(cmd *cobra.Command, what string, apply, asJSON bool) error {
 	if what != "triggers" && what != "all" {
 		return usage("--remove is %q: say triggers or all", what)
 	}
 	return withStore(cmd, func(ctx context.Context, s *store.Store, _ app.Config) error {
 		out := cmd.OutOrStdout()
 		statements := s.Uninstalling(what == "all")
-		if !apply {
+		if apply {
+			if err := s.Uninstall(ctx, what == "all"); err != nil {
+				return err
+			}
+		}
+		switch {
+		case asJSON:
+			return printJSON(out, migration{apply, statements})
+		case !apply:
 			for _, statement := range statements {
 				fmt.Fprintln(out, statement+";")
 			}
 			fmt.Fprintf(out, "-- Nothing was changed. With --apply these %d statements are run.\n", len(statements))
 			return nil
-		}
-		if err := s.Uninstall(ctx, what == "all"); err != nil {
-			return err
 		}
 		fmt.Fprintf(out, "Done: %d statements. `onebeat migrate` makes it all again.\n", len(statements))
 		return nil

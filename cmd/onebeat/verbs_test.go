@@ -45,6 +45,16 @@ func TestEveryVerbHasHelpWithAnExample(t *testing.T) {
 	}
 }
 
+// What a verb answers a program can read too; the daemons and the help have no answer.
+func TestEveryVerbThatAnswersHasJSON(t *testing.T) {
+	for _, verb := range verbs(rootCommand()) {
+		without := verb.HasSubCommands() || verb.Name() == "serve" || verb.Name() == "dev" || verb.Name() == "help"
+		if got := verb.Flags().Lookup("json") != nil; got == without {
+			t.Errorf("%s has --json: %v, want %v", verb.CommandPath(), got, !without)
+		}
+	}
+}
+
 // The flags of an example are those of its verb.
 func TestExamplesParse(t *testing.T) {
 	for _, verb := range verbs(rootCommand()) {

@@ -137,6 +137,7 @@ late. Runs that people ask for are sent.`,
 	flags.StringVar(&w.Zone, "window-zone", "", "with --spec, its time zone, an IANA name")
 	flags.StringVar(&w.Reason, "reason", "", "why, for others to read")
 	dry := flags.Bool("dry-run", false, "say what would be added, and change nothing")
+	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withStore(cmd, func(ctx context.Context, s *store.Store, config app.Config) error {
 			now, err := s.Now(ctx)
@@ -164,6 +165,12 @@ late. Runs that people ask for are sent.`,
 				return err
 			}
 			p := printedWindowOf(w, config.String("zone"), now)
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), struct {
+					printedWindow
+					DryRun bool `json:"dry_run"`
+				}{p, *dry})
+			}
 			zone := cmp.Or(w.Zone, config.String("zone"))
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s the window %s, for %s: from %s to %s.\n", does, w.Name,
 				strings.TrimSpace(w.Scope+" "+w.Target), when(p.Begins, zone), when(p.Ends, zone))
@@ -236,10 +243,14 @@ func windowsRemove() *cobra.Command {
 		Example: "  onebeat windows remove deploy",
 		Args:    oneArgument("the window's name"),
 	}
+	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withStore(cmd, func(ctx context.Context, s *store.Store, _ app.Config) error {
 			if err := s.RemoveWindow(ctx, args[0]); err != nil {
 				return err
+			}
+			if *asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"removed": true, "name": args[0]})
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Removed the window %s.\n", args[0])
 			return err

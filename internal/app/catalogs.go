@@ -13,6 +13,11 @@ import (
 	"github.com/onebeat/onebeat/internal/store"
 )
 
+// A SettingsError says which settings do not go together, and what to do.
+type SettingsError struct{ error }
+
+func (e SettingsError) Unwrap() error { return e.error }
+
 // catalogsOf returns which tables of the database the entries are in, and their
 // catalogs outside of it.
 func catalogsOf(config Config) (table string, sources []store.Source, err error) {

@@ -247,7 +247,7 @@ var ErrNoDatabase = errors.New("no database is set: give --database, or DATABASE
 
 // OpenStore opens the database that the settings name. Payloads are message
 // templates. A SQLite file that is not there is an error, unless it may be made, or
-// no entries are looked for in it.
+// no entries are looked for in it. Settings that do not go together are a SettingsError.
 func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, mayMake bool, log *slog.Logger) (*store.Store, error) {
 	home := config.String("home")
 	if home == "auto" {
@@ -255,7 +255,7 @@ func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, 
 	}
 	table, sources, err := catalogsOf(config)
 	if err != nil {
-		return nil, err
+		return nil, SettingsError{err}
 	}
 	return store.Open(ctx, config.String("database"), store.Options{
 		Shards:   config.Int("shards"),
