@@ -9,16 +9,20 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/onebeat/onebeat/internal/broker"
+	"github.com/onebeat/onebeat/internal/celery"
 )
 
-// Celery's settings that decide how the broker is reached, and not what a message says.
+// Celery's settings that decide how the broker and the workers are reached, and not what a task's
+// message says.
 const (
 	transportOptions = "broker_transport_options"
 	useSSL           = "broker_use_ssl"
 	failoverStrategy = "broker_failover_strategy"
+	eventExchange    = "event_exchange"
+	controlExchange  = "control_exchange"
 )
 
-var ofTransport = []string{transportOptions, useSSL, failoverStrategy}
+var ofTransport = []string{transportOptions, useSSL, failoverStrategy, eventExchange, controlExchange}
 
 // OpenBroker opens the broker that the settings name, with what they say of how it
 // is reached; options are what else there is to know.
@@ -51,8 +55,21 @@ func reaching(config Config, options broker.Options) (string, broker.Options, er
 	if options.TransportOptions, err = TransportOptions(config); err != nil {
 		return "", options, err
 	}
+	if options.Exchanges, err = exchanges(config); err != nil {
+		return "", options, err
+	}
 	options.Shuffle, err = shuffle(config)
 	return url, options, err
+}
+
+// exchanges reads event_exchange and control_exchange.
+func exchanges(config Config) (e celery.Exchanges, err error) {
+	for name, to := range map[string]*string{eventExchange: &e.EventExchange, controlExchange: &e.ControlExchange} {
+		if err := decode(config, name, to); err != nil {
+			return e, fmt.Errorf("%s must be the name of an exchange, as the workers have it", name)
+		}
+	}
+	return e, nil
 }
 
 func checkBroker(config Config) error {

@@ -25,6 +25,8 @@ var celerys = map[string]string{
 	"broker_use_ssl":                          "TLS to the broker: true, or a map of `ca_certs`, `certfile`, `keyfile`, `cert_reqs`, `server_hostname`, `check_hostname` (also with `ssl_` before them). The same may stand in the URL, as `ssl_ca_certs=…`; the certificate and its name are verified unless `cert_reqs` is none",
 	"broker_failover_strategy":                "how a list of broker URLs (`a;b;c`) is tried: round-robin (the default: from the first on) or shuffle",
 	"broker_transport_options":                "options of the broker's transport, as the workers have them. Redis: `global_keyprefix`, `sep`, `priority_steps`, `fanout_prefix`, `fanout_patterns`, `deadletter_queue`, and for Sentinel `master_name` and `sentinel_kwargs` (`username`, `password`); SQLAlchemy: `queue_tablename`, `message_tablename`; filesystem: `data_folder_out`, `control_folder`; SQS: `region`, `queue_name_prefix`, `predefined_queues`, `visibility_timeout`, `sqs-creation-attributes`, `queue_tags`, `sqs_base64_encoding`, `is_secure`, `sts_role_arn`, `sts_token_timeout`; others are passed over",
+	"control_exchange":                        "the exchange of remote control, as the workers have it: `import live` asks them there; `celery` unless set",
+	"event_exchange":                          "the exchange of events, as the workers have it: `shadow` listens there, and task-sent events (`events`) go there; `celeryev` unless set",
 	"task_annotations":                        "options by task name, or `*` for all: `queue`, `priority`, `expires`, `time_limit` …; annotations in code cannot be read",
 	"task_compression":                        "how bodies are compressed: `zlib` (also called `gzip`); not at all unless set",
 	"task_create_missing_queue_exchange_type": "the exchange type of a queue that `task_queues` does not name",
@@ -159,7 +161,10 @@ func TestSettingsPageNamesAllOfCelerys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := map[string]bool{transportOptions: true, useSSL: true, failoverStrategy: true}
+	read := map[string]bool{}
+	for _, name := range ofTransport {
+		read[name] = true
+	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok || spec.Names[0].Name != "settings" {

@@ -277,7 +277,7 @@ func TestBrokerURLTakesUseSSL(t *testing.T) {
 			t.Errorf("broker %s with broker_use_ssl %s = %s, %v, want %s", tt.broker, tt.use, got, err, tt.want)
 		}
 	}
-	for _, bad := range []string{"CELERY_BROKER_USE_SSL=[1]", "CELERY_BROKER_FAILOVER_STRATEGY=random", `CELERY_BROKER_USE_SSL={"nonsense": 1}`} {
+	for _, bad := range []string{"CELERY_EVENT_EXCHANGE=[1]", "CELERY_BROKER_USE_SSL=[1]", "CELERY_BROKER_FAILOVER_STRATEGY=random", `CELERY_BROKER_USE_SSL={"nonsense": 1}`} {
 		err := CheckURLs(mustLoad(t, []string{"DATABASE_URL=sqlite:///x.db", "CELERY_BROKER_URL=redis://h", bad}, nil))
 		if err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want one line", bad, err)
@@ -291,7 +291,7 @@ func TestBrokerURLTakesUseSSL(t *testing.T) {
 // A file of the settings says the same as they.
 func TestFileSaysTheSame(t *testing.T) {
 	given, err := Load(map[string]string{"database": "postgres://u:p%40w@h/d", "broker": "redis://h/1", "zone": "Asia/Tokyo", "batch": "77"}, func(string) string { return "" },
-		[]string{`CELERY_BROKER_TRANSPORT_OPTIONS={"global_keyprefix": "p:", "priority_steps": [0, 5]}`, "CELERY_TASK_DEFAULT_QUEUE=theirs"})
+		[]string{`CELERY_BROKER_TRANSPORT_OPTIONS={"global_keyprefix": "p:", "priority_steps": [0, 5]}`, "CELERY_TASK_DEFAULT_QUEUE=theirs", "CELERY_EVENT_EXCHANGE=told"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,6 +322,9 @@ func TestFileSaysTheSame(t *testing.T) {
 	options, err := TransportOptions(got)
 	if err != nil || options["global_keyprefix"] != "p:" || fmt.Sprint(options["priority_steps"]) != "[0 5]" {
 		t.Errorf("options of the transport are %v, %v", options, err)
+	}
+	if words, err := exchanges(got); err != nil || words.Events() != "told" || words.Control() != "celery.pidbox" {
+		t.Errorf("exchanges are %+v, %v", words, err)
 	}
 	if _, there := got.Celery()["task_default_queue"]; there {
 		t.Error("a setting of Celery that decides where messages go is in the file")

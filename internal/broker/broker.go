@@ -69,6 +69,9 @@ type Options struct {
 	// the workers.
 	TransportOptions map[string]any
 
+	// Exchanges are where workers tell events and hear remote control, on Redis and RabbitMQ.
+	Exchanges celery.Exchanges
+
 	// Declare lets queues of RabbitMQ and SQS that do not exist be made, as Celery would.
 	Declare bool
 
@@ -111,6 +114,7 @@ func open(url string, options Options) (Broker, error) {
 			Transport:    options.TransportOptions,
 			Shuffle:      options.Shuffle,
 			Node:         options.Node,
+			Exchanges:    options.Exchanges,
 			Logger:       logger,
 			Dropped:      options.Dropped,
 		})
@@ -121,6 +125,7 @@ func open(url string, options Options) (Broker, error) {
 			Declare:      options.Declare,
 			Shuffle:      options.Shuffle,
 			Node:         options.Node,
+			Exchanges:    options.Exchanges,
 			Logger:       logger,
 			Dropped:      options.Dropped,
 		})

@@ -1,6 +1,7 @@
 package celery
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,11 +17,20 @@ type Request struct {
 	Ticket    string         // comes back with each answer
 }
 
-// The exchanges of remote control, as control_exchange has them unless it is set.
-const (
-	ControlExchange      = "celery.pidbox"
-	ControlReplyExchange = "reply.celery.pidbox"
-)
+// Exchanges are where workers tell events, and where they hear remote control and answer it,
+// as Celery's settings have them. The zero Exchanges are Celery's defaults.
+type Exchanges struct {
+	EventExchange, ControlExchange string // the settings event_exchange and control_exchange
+}
+
+// Events is where events go.
+func (e Exchanges) Events() string { return cmp.Or(e.EventExchange, "celeryev") }
+
+// Control is where remote control goes (kombu 5.7 pidbox.py).
+func (e Exchanges) Control() string { return cmp.Or(e.ControlExchange, "celery") + ".pidbox" }
+
+// Replies is where the answers to remote control go.
+func (e Exchanges) Replies() string { return "reply." + e.Control() }
 
 // Body is the request as JSON. Answers go to the exchange with the key.
 func (r Request) Body(exchange, key string) ([]byte, error) {
@@ -43,13 +53,13 @@ func ControlHeaders(until time.Time) map[string]any {
 	return map[string]any{"clock": int64(1), "expires": float64(until.UnixMilli()) / 1000}
 }
 
-// AppendControlEnvelope appends a request's body as virtual transports carry it.
-func AppendControlEnvelope(dst, body []byte, until time.Time, deliveryTag string) ([]byte, error) {
+// AppendControlEnvelope appends a request's body for an exchange as virtual transports carry it.
+func AppendControlEnvelope(dst, body []byte, exchange string, until time.Time, deliveryTag string) ([]byte, error) {
 	text, err := json.Marshal(map[string]any{
 		"body": base64.StdEncoding.EncodeToString(body), "content-encoding": "utf-8", "content-type": "application/json",
 		"headers": ControlHeaders(until),
 		"properties": map[string]any{
-			"delivery_mode": 1, "delivery_info": map[string]string{"exchange": ControlExchange, "routing_key": ""},
+			"delivery_mode": 1, "delivery_info": map[string]string{"exchange": exchange, "routing_key": ""},
 			"priority": 0, "body_encoding": "base64", "delivery_tag": deliveryTag,
 		},
 	})

@@ -28,7 +28,7 @@ func TestControlEnvelope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := AppendControlEnvelope(nil, body, time.UnixMilli(1500), "tag")
+	text, err := AppendControlEnvelope(nil, body, Exchanges{}.Control(), time.UnixMilli(1500), "tag")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ type Delivery struct {
 	Properties                   map[string]any // by kombu's names: priority, correlation_id, …
 	Body                         []byte
 	Waiting                      bool // it was looked at in a queue, where a worker may take it unseen
+	Event                        bool // it went to the exchange of events
 }
 
 // ParseEnvelope reads a message as virtual transports carry it.

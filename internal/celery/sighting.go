@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// EventExchange is where events go, as event_exchange has it unless it is set.
-const EventExchange = "celeryev"
-
 // A Way is how a task message was seen.
 type Way string
 
@@ -51,7 +48,7 @@ const stale = time.Minute
 // Sightings are the task messages that a delivery tells of: it may be one itself, an event,
 // or several events. What was heard at an instant and is none of these gives none.
 func Sightings(d Delivery, at time.Time) []Sighting {
-	if d.Exchange != EventExchange {
+	if !d.Event {
 		if s, ok := sightingOf(d, at); ok {
 			return []Sighting{s}
 		}

@@ -11,7 +11,7 @@ var heardAt = time.Date(2026, 11, 24, 9, 0, 1, 0, time.UTC)
 
 // sentEvent is a task-sent event of Celery's as it goes over the wire.
 func sentEvent(args, kwargs, more string) Delivery {
-	return Delivery{Exchange: EventExchange, RoutingKey: "task.sent", Body: fmt.Appendf(nil,
+	return Delivery{Event: true, RoutingKey: "task.sent", Body: fmt.Appendf(nil,
 		`{"hostname": "gen42@beat", "utcoffset": -9, "pid": 42, "clock": 1, "uuid": "u1", "root_id": "u1", "parent_id": null, "name": "t", "args": %q, "kwargs": %q, "retries": 0, "timestamp": %d.5, "type": "task-sent"%s}`,
 		args, kwargs, heardAt.Unix()-1, more)}
 }
@@ -143,7 +143,7 @@ func TestSightings(t *testing.T) {
 		`[{"type": "task-received", "uuid": "a", "name": "t", "parent_id": "b"}, {"type": "task-started", "uuid": "a"}, {"type": "task-received", "uuid": "c", "name": "t"}]`: 2,
 		`{"type": "worker-heartbeat", "uuid": "a"}`: 0, `{"type": "task-sent"}`: 0, `what`: 0, `[1]`: 0, `{"type": "task-sent", "uuid": "a", "timestamp": 1e300, "args": 5}`: 1,
 	} {
-		if got := Sightings(Delivery{Exchange: EventExchange, Body: []byte(body)}, heardAt); len(got) != want {
+		if got := Sightings(Delivery{Event: true, Body: []byte(body)}, heardAt); len(got) != want {
 			t.Errorf("Sightings(%s) = %+v, want %d", body, got, want)
 		}
 	}

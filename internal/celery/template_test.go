@@ -122,7 +122,7 @@ func TestGoldenEvent(t *testing.T) {
 	if diff := cmp.Diff(want, decode(t, event)); diff != "" {
 		t.Errorf("AppendEvent (-want +got)\n%s", diff)
 	}
-	got := decode(t, AppendEventEnvelope(nil, event, "gen4242@beat-1", goldenTag))
+	got := decode(t, AppendEventEnvelope(nil, event, Exchanges{}.Events(), "gen4242@beat-1", goldenTag))
 	wantEnvelope := decode(t, fmt.Appendf(nil, `{"body": %q, "content-encoding": "utf-8", "content-type": "application/json",
 		"headers": {"hostname": "gen4242@beat-1"}, "properties": {"delivery_mode": 1,
 		"delivery_info": {"exchange": "celeryev", "routing_key": "task.sent"}, "priority": 0, "body_encoding": "base64",

@@ -190,13 +190,15 @@ func appendUnix(dst []byte, t time.Time) []byte {
 }
 
 // AppendEventEnvelope appends an event as virtual transports carry it; on Redis it
-// is published to <prefix>/<database>.celeryev/task.sent.
-func AppendEventEnvelope(dst, event []byte, node, deliveryTag string) []byte {
+// is published to <prefix>/<database>.<exchange>/task.sent.
+func AppendEventEnvelope(dst, event []byte, exchange, node, deliveryTag string) []byte {
 	dst = append(dst, `{"body":"`...)
 	dst = base64.StdEncoding.AppendEncode(dst, event)
 	dst = append(dst, `","content-encoding":"utf-8","content-type":"application/json","headers":{"hostname":`...)
 	dst = appendQuoted(dst, node)
-	dst = append(dst, `},"properties":{"delivery_mode":1,"delivery_info":{"exchange":"celeryev","routing_key":"task.sent"},"priority":0,"body_encoding":"base64","delivery_tag":`...)
+	dst = append(dst, `},"properties":{"delivery_mode":1,"delivery_info":{"exchange":`...)
+	dst = appendQuoted(dst, exchange)
+	dst = append(dst, `,"routing_key":"task.sent"},"priority":0,"body_encoding":"base64","delivery_tag":`...)
 	dst = appendQuoted(dst, deliveryTag)
 	return append(dst, "}}"...)
 }

@@ -101,8 +101,8 @@ def entry(name, given):
     }
 
 
-# What decides about messages, in the order of onebeat's own table of settings.
-SETTINGS = """task_compression task_create_missing_queue_exchange_type task_create_missing_queue_type task_create_missing_queues
+# What decides about messages, and where workers are heard and asked, in the order of onebeat's own table of settings.
+SETTINGS = """control_exchange event_exchange task_compression task_create_missing_queue_exchange_type task_create_missing_queue_type task_create_missing_queues
 task_default_delivery_mode task_default_exchange task_default_exchange_type task_default_priority task_default_queue task_default_queue_type
 task_default_routing_key task_ignore_result task_queue_max_priority task_send_sent_event task_serializer task_soft_time_limit
 task_time_limit""".split()

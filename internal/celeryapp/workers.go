@@ -38,6 +38,8 @@ var inherited = map[string]string{
 // defaults are Celery's settings that decide about messages, with what they are unless set
 // (celery 5.7 app/defaults.py).
 var defaults = []struct{ name, value string }{
+	{"control_exchange", `"celery"`},
+	{"event_exchange", `"celeryev"`},
 	{"task_compression", "null"},
 	{"task_create_missing_queue_exchange_type", "null"},
 	{"task_create_missing_queue_type", `"classic"`},

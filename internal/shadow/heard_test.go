@@ -38,7 +38,7 @@ func sent(t *testing.T, id, sender, args string, when time.Time) celery.Sighting
 
 func event(t *testing.T, kind, id, sender, args string, when time.Time) celery.Sighting {
 	t.Helper()
-	all := celery.Sightings(celery.Delivery{Exchange: celery.EventExchange, Body: fmt.Appendf(nil,
+	all := celery.Sightings(celery.Delivery{Event: true, Body: fmt.Appendf(nil,
 		`{"type": %q, "uuid": %q, "hostname": %q, "name": "t", "args": %q, "kwargs": "{}", "exchange": "", "routing_key": "celery", "timestamp": 0}`, kind, id, sender, args)}, when)
 	if len(all) != 1 {
 		t.Fatalf("%d sightings", len(all))

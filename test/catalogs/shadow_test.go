@@ -130,8 +130,9 @@ func TestShadowHearsWhatBeatSends(t *testing.T) {
 			}`)), &schedule); err != nil {
 			t.Fatal(err)
 		}
+		events := map[bool]string{true: "events-" + own, false: "celeryev"}[redis] // its own name, and the usual one
 		shadowBeat(t, url, map[string]any{
-			"task_send_sent_event": true, "beat_max_loop_interval": 1, "beat_schedule": schedule, "task_default_queue": "shadow-" + own,
+			"event_exchange": events, "task_send_sent_event": true, "beat_max_loop_interval": 1, "beat_schedule": schedule, "task_default_queue": "shadow-" + own,
 			"task_queues": [][]string{{"shadow-" + own, "shadow-" + own, "direct", "shadow-" + own}, {"topical-" + own, "shadow.topic." + own, "topic", "a.b"}},
 		})
 		entries := fileOf(t, "entries.yaml", names.Replace(`
@@ -149,6 +150,7 @@ beat_schedule:
 `))
 		settings := fileOf(t, "settings.yaml", names.Replace(`
 celery:
+  event_exchange: `+events+`
   task_default_queue: QUEUE
   task_queues: [{name: QUEUE, exchange: QUEUE, routing_key: QUEUE}, {name: TOPICAL, exchange: {name: shadow.topic.`+own+`, type: topic}, routing_key: a.b}]
 `))
@@ -188,23 +190,30 @@ celery:
 }
 
 // Without events of the sender, those of workers tell; an application that sends the same
-// tasks is told of and does not count.
+// tasks is told of and does not count. The workers' exchanges have names of their own, by which they can
+// be asked too.
 func TestShadowHearsWorkers(t *testing.T) {
 	t.Parallel()
 	url := harness.Env(t, "ONEBEAT_TEST_RABBITMQ")
 	queue := "shadow-" + uuid.Must(uuid.NewV4()).String()
-	worker.Start(t, worker.Options{Broker: url, Queues: []string{queue}, Pool: "solo", Events: true})
+	exchanges := map[string]any{"event_exchange": "events-" + queue, "control_exchange": "control-" + queue}
+	worker.Start(t, worker.Options{Broker: url, Queues: []string{queue}, Pool: "solo", Events: true, Config: exchanges})
+	settings := fileOf(t, "settings.yaml", fmt.Sprintf("celery: {event_exchange: events-%s, control_exchange: control-%[1]s}\n", queue))
 	shadowBeat(t, url, map[string]any{"beat_max_loop_interval": 1, "task_default_queue": queue, "beat_schedule": map[string]any{
 		"one": map[string]any{"task": "probe.record", "schedule": 2, "args": []string{queue}},
 	}})
 	entries := fileOf(t, "entries.yaml", fmt.Sprintf("beat_schedule:\n  one: {task: probe.record, schedule: 2, args: [%s]}\n  other: {task: shadow.other, schedule: 2}\n", queue))
-	_, found := lookOn(t, 20*time.Second, "--catalog", "file", "--catalog-file", entries, "--broker", url, "--database", "sqlite:///"+filepath.Join(t.TempDir(), "state.db"))
+	_, found := lookOn(t, 20*time.Second, "--catalog", "file", "--catalog-file", entries, "--config", settings, "--broker", url, "--database", "sqlite:///"+filepath.Join(t.TempDir(), "state.db"))
 	if e := found["one"]; e.Both < 5 || e.OnlyBeat+e.OnlyOnebeat > 1 || !slices.Equal(e.Ways, []string{"task-received"}) || len(e.Differences) > 0 {
 		t.Errorf("one is %+v, want that workers told of it", e)
 	}
 	// A worker tells of what it reads alone: of the other nothing is known.
 	if e := found["other"]; len(e.Ways) > 0 || e.OnlyOnebeat > 0 || !strings.Contains(e.Remark, "nothing tells") {
 		t.Errorf("other is %+v, want that nothing tells", e)
+	}
+	live := importFiles(t, nil, "live", "--broker", url, "--config", settings)
+	if got := live.Settings.(map[string]any)["celery"].(map[string]any); len(live.Workers) != 1 || got["event_exchange"] != exchanges["event_exchange"] || got["control_exchange"] != exchanges["control_exchange"] {
+		t.Errorf("%v told of %v, want one worker with %v", live.Workers, got, exchanges)
 	}
 }
 

@@ -41,6 +41,7 @@ type Options struct {
 	Declare      bool   // whether missing queues are declared, as Celery would
 	Shuffle      bool   // try the URLs of a list in any order, not from the first on
 	Node         string // names the sender of events
+	Exchanges    celery.Exchanges
 	Logger       *slog.Logger
 	Dropped      func(events int) // told of task-sent events that were given up; may be nil
 }

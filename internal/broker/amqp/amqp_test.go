@@ -7,7 +7,9 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 	"go.uber.org/goleak"
 
+	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/broker/brokertest"
+	"github.com/onebeat/onebeat/internal/celery"
 )
 
 // serverURL is the test server's URL with a heartbeat that lets tests of lost
@@ -109,12 +111,14 @@ func TestSink(t *testing.T) { brokertest.RunSink(t, serverURL(t)) }
 
 func TestObserver(t *testing.T) {
 	channel := connect(t, serverURL(t))
-	queue, exchange := unique("observed"), unique("topic")
+	queue, exchange, words := unique("observed"), unique("topic"), celery.Exchanges{EventExchange: unique("events"), ControlExchange: unique("control")}
 	defer func() {
 		drop(t, channel, queue)
-		if err := connect(t, serverURL(t)).ExchangeDelete(exchange, false, false); err != nil {
-			t.Error(err)
+		for _, made := range []string{exchange, words.Events()} {
+			if err := connect(t, serverURL(t)).ExchangeDelete(made, false, false); err != nil {
+				t.Error(err)
+			}
 		}
 	}()
-	brokertest.RunObserver(t, serverURL(t), queue, exchange, nil)
+	brokertest.RunObserver(t, serverURL(t), queue, exchange, broker.Options{Exchanges: words})
 }

@@ -25,7 +25,7 @@ func (b *Broker) Ask(ctx context.Context, requests []celery.Request, wait time.D
 	defer stop()
 	var replies []celery.Reply
 	refusal, err := l.try(func(channel *amqp091.Channel) (err error) {
-		replies, err = ask(ctx, channel, requests, wait)
+		replies, err = b.ask(ctx, channel, requests, wait)
 		return err
 	})
 	switch {
@@ -39,15 +39,15 @@ func (b *Broker) Ask(ctx context.Context, requests []celery.Request, wait time.D
 	return replies, nil
 }
 
-func ask(ctx context.Context, channel *amqp091.Channel, requests []celery.Request, wait time.Duration) (replies []celery.Reply, err error) {
-	if err := channel.ExchangeDeclarePassive(celery.ControlExchange, "fanout", false, false, false, false, nil); err != nil {
+func (b *Broker) ask(ctx context.Context, channel *amqp091.Channel, requests []celery.Request, wait time.Duration) (replies []celery.Reply, err error) {
+	if err := channel.ExchangeDeclarePassive(b.options.Exchanges.Control(), "fanout", false, false, false, false, nil); err != nil {
 		return nil, err
 	}
 	name, err := uuid.NewV4()
 	if err != nil {
 		return nil, err
 	}
-	queue := "onebeat." + name.String() + "." + celery.ControlReplyExchange
+	queue := "onebeat." + name.String() + "." + b.options.Exchanges.Replies()
 	answers, err := own(channel, queue)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func ask(ctx context.Context, channel *amqp091.Channel, requests []celery.Reques
 		if err != nil {
 			return nil, err
 		}
-		err = channel.PublishWithContext(ctx, celery.ControlExchange, "", false, false, amqp091.Publishing{
+		err = channel.PublishWithContext(ctx, b.options.Exchanges.Control(), "", false, false, amqp091.Publishing{
 			ContentType: "application/json", ContentEncoding: "utf-8", DeliveryMode: amqp091.Transient,
 			Headers: table(celery.ControlHeaders(over)), Body: body,
 		})
@@ -74,7 +74,7 @@ func ask(ctx context.Context, channel *amqp091.Channel, requests []celery.Reques
 			if !open {
 				return nil, amqp091.ErrClosed
 			}
-			more, err := celery.ReadReplies(delivered(d))
+			more, err := celery.ReadReplies(delivered(d, b.options.Exchanges))
 			if err != nil {
 				return nil, err
 			}
@@ -102,7 +102,7 @@ func own(channel *amqp091.Channel, queue string) (<-chan amqp091.Delivery, error
 const ownMost = 10_000
 
 // delivered is what came, as every transport has it.
-func delivered(d amqp091.Delivery) celery.Delivery {
+func delivered(d amqp091.Delivery, words celery.Exchanges) celery.Delivery {
 	properties := map[string]any{
 		"priority": json.Number(strconv.Itoa(int(d.Priority))), "delivery_mode": json.Number(strconv.Itoa(int(d.DeliveryMode))),
 		"correlation_id": d.CorrelationId, "reply_to": d.ReplyTo,
@@ -112,7 +112,7 @@ func delivered(d amqp091.Delivery) celery.Delivery {
 	}
 	return celery.Delivery{
 		Exchange: d.Exchange, RoutingKey: d.RoutingKey, ContentType: d.ContentType, ContentEncoding: d.ContentEncoding,
-		Headers: plainTable(d.Headers), Properties: properties, Body: d.Body,
+		Headers: plainTable(d.Headers), Properties: properties, Body: d.Body, Event: d.Exchange == words.Events(),
 	}
 }
 

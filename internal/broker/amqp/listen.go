@@ -43,7 +43,7 @@ func (b *Broker) listen(ctx context.Context, l *link, routes []celery.Route, rea
 	if err != nil {
 		return err
 	}
-	missing, err := bind(l, channel, queue, bindings(routes))
+	missing, err := bind(l, channel, queue, bindings(b.options.Exchanges.Events(), routes))
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (b *Broker) listen(ctx context.Context, l *link, routes []celery.Route, rea
 			if !open {
 				return amqp091.ErrClosed
 			}
-			heard(delivered(d))
+			heard(delivered(d, b.options.Exchanges))
 		case <-again.C:
 			if missing, err = bind(l, channel, queue, missing); err != nil {
 				return err
@@ -72,8 +72,8 @@ func (b *Broker) listen(ctx context.Context, l *link, routes []celery.Route, rea
 type binding struct{ exchange, key string }
 
 // bindings are those of events, and of the routes through an exchange with a name, each once.
-func bindings(routes []celery.Route) []binding {
-	all := []binding{{celery.EventExchange, "task.sent"}, {celery.EventExchange, "task.received"}, {celery.EventExchange, "task.multi"}}
+func bindings(events string, routes []celery.Route) []binding {
+	all := []binding{{events, "task.sent"}, {events, "task.received"}, {events, "task.multi"}}
 	seen := map[binding]bool{}
 	for _, r := range routes {
 		by := binding{r.Exchange, r.RoutingKey}

@@ -549,12 +549,12 @@ func (b *Broker) sendEvents(ctx context.Context, sent outbox.Sent) error {
 			return err
 		}
 		l.events = channel
-		if err := channel.ExchangeDeclare("celeryev", "topic", true, false, false, false, nil); err != nil {
+		if err := channel.ExchangeDeclare(b.options.Exchanges.Events(), "topic", true, false, false, false, nil); err != nil {
 			return err
 		}
 	}
 	for _, m := range sent.Messages {
-		err := l.events.Publish("celeryev", "task.sent", false, false, amqp091.Publishing{
+		err := l.events.Publish(b.options.Exchanges.Events(), "task.sent", false, false, amqp091.Publishing{
 			Headers:         amqp091.Table{"hostname": b.options.Node},
 			ContentType:     "application/json",
 			ContentEncoding: "utf-8",

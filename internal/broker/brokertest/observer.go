@@ -14,8 +14,9 @@ import (
 
 // RunObserver listens at the broker of the URL to what a Broker sends there, through a
 // connection that breaks on the way: events, and the messages themselves to the queue, to
-// which those through the topic exchange go. Neither need exist.
-func RunObserver(t *testing.T, rawURL, queue, exchange string, transport map[string]any) {
+// which those through the topic exchange go. Neither need exist. Exchanges of events and of
+// remote control that have names of their own are used alone.
+func RunObserver(t *testing.T, rawURL, queue, exchange string, options broker.Options) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*wait)
 	defer cancel()
 	u, err := url.Parse(rawURL)
@@ -24,7 +25,7 @@ func RunObserver(t *testing.T, rawURL, queue, exchange string, transport map[str
 	}
 	proxy := NewProxy(t, u.Host)
 	u.Host = proxy.Address()
-	options := broker.Options{Installation: unique(), Node: "gen7@here", Declare: true, TransportOptions: transport, Logger: slog.New(slog.DiscardHandler)}
+	options.Installation, options.Node, options.Declare, options.Logger = unique(), "gen7@here", true, slog.New(slog.DiscardHandler)
 	observer, err := broker.OpenObserver(u.String(), options)
 	if err != nil {
 		t.Fatal(err)

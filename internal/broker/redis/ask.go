@@ -28,8 +28,8 @@ func (b *Broker) Ask(ctx context.Context, requests []celery.Request, wait time.D
 	if err != nil {
 		return nil, fmt.Errorf("redis: ask workers: %w", err)
 	}
-	key, list := name.String(), "onebeat."+name.String()+"."+celery.ControlReplyExchange
-	bindings, member := b.layout.bindings(celery.ControlReplyExchange), key+b.layout.sep+b.layout.sep+list
+	key, list := name.String(), "onebeat."+name.String()+"."+b.words.Replies()
+	bindings, member := b.layout.bindings(b.words.Replies()), key+b.layout.sep+b.layout.sep+list
 	do := func(ctx context.Context, commands ...rueidis.Completed) error {
 		for _, answer := range b.client.DoMulti(ctx, commands...) {
 			if err := answer.Error(); err != nil {
@@ -49,15 +49,15 @@ func (b *Broker) Ask(ctx context.Context, requests []celery.Request, wait time.D
 	commands := []rueidis.Completed{b.client.B().Sadd().Key(bindings).Member(member).Build()}
 	over := time.Now().Add(wait)
 	for _, r := range requests {
-		body, err := r.Body(celery.ControlReplyExchange, key)
+		body, err := r.Body(b.words.Replies(), key)
 		if err != nil {
 			return nil, err
 		}
-		envelope, err := celery.AppendControlEnvelope(nil, body, over, uuid.Must(uuid.NewV4()).String())
+		envelope, err := celery.AppendControlEnvelope(nil, body, b.words.Control(), over, uuid.Must(uuid.NewV4()).String())
 		if err != nil {
 			return nil, fmt.Errorf("redis: ask workers: %w", err)
 		}
-		commands = append(commands, b.client.B().Publish().Channel(b.layout.channel(celery.ControlExchange, "")).Message(string(envelope)).Build())
+		commands = append(commands, b.client.B().Publish().Channel(b.layout.channel(b.words.Control(), "")).Message(string(envelope)).Build())
 	}
 	if err := do(ctx, commands...); err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func (b *Broker) Listen(wanted context.Context, routes []celery.Route, ready fun
 			return // of somebody else's
 		}
 		if d.Waiting = exchange == ""; !d.Waiting {
-			d.Exchange = exchange
+			d.Exchange, d.Event = exchange, exchange == b.words.Events()
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -61,10 +61,10 @@ func (b *Broker) Listen(wanted context.Context, routes []celery.Route, ready fun
 }
 
 func (b *Broker) subscribe(ctx context.Context, routes []celery.Route, ready func(), hear func(text []byte, exchange string)) error {
-	patterns := map[string]string{} // the exchange of each
-	patterns[glob(b.layout.channel(celery.EventExchange, ""))] = celery.EventExchange
+	events := b.words.Events()
+	patterns := map[string]string{glob(b.layout.channel(events, "")): events} // the exchange of each
 	if b.layout.patterns {
-		patterns[glob(b.layout.channel(celery.EventExchange, ""))+"/task.*"] = celery.EventExchange
+		patterns[glob(b.layout.channel(events, ""))+"/task.*"] = events
 	}
 	for _, r := range routes {
 		if r.ExchangeType == "fanout" && r.Exchange != "" {

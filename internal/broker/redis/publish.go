@@ -90,7 +90,7 @@ func (b *Broker) sendEvents(ctx context.Context, sent outbox.Sent) error {
 	if err := failpoint.Here("event.before"); err != nil {
 		return err
 	}
-	channel := b.layout.channel("celeryev", "task.sent")
+	channel := b.layout.channel(b.words.Events(), "task.sent")
 	commands := make(rueidis.Commands, 0, len(sent.Messages))
 	var event []byte
 	for _, m := range sent.Messages {
@@ -99,7 +99,7 @@ func (b *Broker) sendEvents(ctx context.Context, sent outbox.Sent) error {
 			return err
 		}
 		event = m.Template.AppendEvent(event[:0], m, b.node, os.Getpid(), sent.At)
-		envelope := celery.AppendEventEnvelope(nil, event, b.node, tag.String())
+		envelope := celery.AppendEventEnvelope(nil, event, b.words.Events(), b.node, tag.String())
 		commands = append(commands, b.client.B().Publish().Channel(channel).Message(rueidis.BinaryString(envelope)).Build())
 	}
 	for _, answer := range b.client.DoMulti(ctx, commands...) {

@@ -51,6 +51,7 @@ type Options struct {
 	Transport    map[string]any // broker_transport_options
 	Shuffle      bool           // try the URLs of a list in any order, not from the first on
 	Node         string         // names the sender of events
+	Exchanges    celery.Exchanges
 	Logger       *slog.Logger
 	Dropped      func(events int) // told of task-sent events that were given up; may be nil
 }
@@ -60,6 +61,7 @@ type Broker struct {
 	client rueidis.Client
 	name   string // the URL without its password
 	node   string
+	words  celery.Exchanges
 	fence  string
 	layout layout
 	socket *socket
@@ -99,6 +101,7 @@ func Open(rawURL string, options Options) (*Broker, error) {
 	b := &Broker{
 		name:   address.Redact(rawURL),
 		node:   options.Node,
+		words:  options.Exchanges,
 		fence:  fmt.Sprintf("%sonebeat:%s:%d", layout.prefix, options.Installation, options.Shard),
 		layout: layout,
 		socket: &socket{target: target},

@@ -7,7 +7,9 @@ import (
 	"github.com/redis/rueidis"
 	"go.uber.org/goleak"
 
+	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/broker/brokertest"
+	"github.com/onebeat/onebeat/internal/celery"
 )
 
 // envelope is what a kombu consumer reads of a list's element.
@@ -93,12 +95,16 @@ func TestSink(t *testing.T) { brokertest.RunSink(t, brokertest.ServerURL(t, "ONE
 
 func TestObserver(t *testing.T) {
 	client := connect(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS"))
-	for _, transport := range []map[string]any{nil, {"global_keyprefix": "p[*:", "fanout_prefix": "{db}x?"}, {"fanout_patterns": false}} {
-		prefix, _ := transport["global_keyprefix"].(string)
+	for _, options := range []broker.Options{
+		{},
+		{TransportOptions: map[string]any{"global_keyprefix": "p[*:", "fanout_prefix": "{db}x?"}, Exchanges: celery.Exchanges{EventExchange: "events[of]*", ControlExchange: "words"}},
+		{TransportOptions: map[string]any{"fanout_patterns": false}},
+	} {
+		prefix, _ := options.TransportOptions["global_keyprefix"].(string)
 		queue, exchange := unique("observed"), unique("topic")
 		bindings := prefix + "_kombu.binding." + exchange
 		do(t, client, "SADD", bindings, "a.b\x06\x16^a\\.b$\x06\x16"+queue) // as a worker binds its queue
-		brokertest.RunObserver(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS"), queue, exchange, transport)
+		brokertest.RunObserver(t, brokertest.ServerURL(t, "ONEBEAT_TEST_REDIS"), queue, exchange, options)
 		do(t, client, "DEL", bindings, prefix+queue+"\x06\x163")
 	}
 }

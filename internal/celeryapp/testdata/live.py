@@ -14,6 +14,8 @@ app.conf.timezone = "Asia/Tokyo"
 app.conf.broker_connection_retry_on_startup = True
 app.conf.task_default_queue = os.environ.get("LIVE_QUEUE", "usual")
 app.conf.task_default_priority = 4
+if "LIVE_EXCHANGES" in os.environ:
+    app.conf.event_exchange = app.conf.control_exchange = os.environ["LIVE_EXCHANGES"]
 app.conf.task_routes = {"live.z*": "slow", "live.sun": {"queue": "outside", "priority": 5}, "live.*": {"queue": "mine"}}
 app.conf.task_queues = [
     Queue(app.conf.task_default_queue, routing_key="all.of.it"),
