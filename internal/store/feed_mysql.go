@@ -12,6 +12,8 @@ type mysqlFeed struct {
 	m     *mySQL
 	since int64               // the last serial number read
 	gaps  map[int64]time.Time // numbers that were missing, and when that was noticed
+
+	movedAt time.Time // when the log's end was last found to have moved
 }
 
 const (
@@ -22,10 +24,13 @@ const (
 	// mostGaps is how many are looked for. Beyond that any entry may have changed.
 	mostGaps = 10_000
 
-	// pollInterval is how often the log's end is read, and gapInterval how often it
-	// is looked into while numbers are missing.
-	pollInterval = 50 * time.Millisecond
-	gapInterval  = 4 * pollInterval
+	// pollInterval is how often the log's end is read: an edit is known of in less than 50 ms. Who edits
+	// goes on to: for a while it is read more often. gapInterval is how often the log is looked into while
+	// numbers are missing.
+	pollInterval     = 40 * time.Millisecond
+	pollSoonInterval = 20 * time.Millisecond
+	pollSoonFor      = 10 * time.Second
+	gapInterval      = 5 * pollInterval
 )
 
 func (f *mysqlFeed) open(ctx context.Context) error {
@@ -46,9 +51,17 @@ func (f *mysqlFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time.
 	if len(f.gaps) > 0 {
 		atMost = min(atMost, gapInterval)
 	}
-	return poll(ctx, poke, atMost, pollInterval, func() (bool, error) {
+	interval := pollInterval
+	if time.Since(f.movedAt) < pollSoonFor {
+		interval = pollSoonInterval
+	}
+	return poll(ctx, poke, atMost, interval, func() (bool, error) {
 		last, err := f.last(ctx)
-		return last != f.since, err
+		moved := last != f.since
+		if moved {
+			f.movedAt = time.Now()
+		}
+		return moved, err
 	})
 }
 
