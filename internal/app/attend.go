@@ -25,11 +25,20 @@ const (
 
 func (n *node) leaseLength() time.Duration { return n.config.Length("lease") }
 
+// beat goes off at this node's next beat: next is to be called each time that it has.
+func (n *node) beat() *time.Timer { return time.NewTimer(n.untilBeat()) }
+
+func (n *node) next(beat *time.Timer) { beat.Reset(n.untilBeat()) }
+
+func (n *node) untilBeat() time.Duration {
+	return schedule.Beat(n.name, time.Now(), n.leaseLength()/attendance)
+}
+
 // attend tells the other nodes that this one is there, and gives up shards that are to be
 // theirs, until ctx ends. It fails when another number of shards has come to count.
 func (n *node) attend(ctx context.Context) error {
-	tick := time.NewTicker(n.leaseLength() / attendance)
-	defer tick.Stop()
+	beat := n.beat()
+	defer beat.Stop()
 	others := make([]int, len(n.shards)) // how often in a row a shard that is led here was seen to be another's
 	now := make(chan struct{})           // it may be long since this node has joined the others
 	close(now)
@@ -38,7 +47,8 @@ func (n *node) attend(ctx context.Context) error {
 		case <-ctx.Done():
 			return n.leave()
 		case <-now:
-		case <-tick.C:
+		case <-beat.C:
+			n.next(beat)
 		case <-n.cut:
 		}
 		roll, err := n.see(ctx)
@@ -75,10 +85,7 @@ func (n *node) see(ctx context.Context) (store.Roll, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.leaseLength()/unseen)
 	defer cancel()
 	fit := n.reaches.Load() && (n.known() || len(n.led()) > 0) // who leads knows soon
-	if err := n.store.Attend(ctx, fit); err != nil {
-		return store.Roll{}, err
-	}
-	return n.store.Roll(ctx, n.leaseLength()/unseen)
+	return n.store.Attend(ctx, fit, n.leaseLength()/unseen)
 }
 
 func (n *node) leave() error {
@@ -112,13 +119,13 @@ func share(roll store.Roll, gone string) []string {
 // reach learns whether this node reaches the broker, where there are other nodes that
 // may, until ctx ends.
 func (n *node) reach(ctx context.Context) error {
-	tick := time.NewTicker(n.leaseLength() / attendance)
-	defer tick.Stop()
-	for missed := 0; ; {
+	beat := n.beat()
+	defer beat.Stop()
+	for missed := 0; ; n.next(beat) {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-beat.C:
 		}
 		if n.alone.Load() && n.reaches.Load() {
 			continue // else the next node to come would be given the shards
@@ -154,6 +161,10 @@ type claimant struct {
 func (c *claimant) Acquire(ctx context.Context, owner string) (schedule.Lease, bool, error) {
 	s := c.shard
 	n := s.node
+	if s.store.Held() {
+		c.rests = false
+		return schedule.Lease{}, false, nil
+	}
 	roll, err := n.store.Roll(ctx, n.leaseLength()/unseen)
 	if err != nil {
 		return schedule.Lease{}, false, err

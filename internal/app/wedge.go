@@ -8,6 +8,8 @@ import (
 	"runtime/pprof"
 	"strings"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // A watchdog finds what stands still though nothing outside of this process keeps it:
@@ -40,20 +42,25 @@ func (w *watchdog) look(now map[string]mark) (stuck string) {
 	return stuck
 }
 
-// lookInterval is the time between two looks of the watchdog.
-const lookInterval = time.Second
+// lookMost is the longest time between two looks of the watchdog, which come with the node's beats.
+const lookMost = time.Second
+
+func (n *node) lookInterval() time.Duration { return min(lookMost, n.leaseLength()/attendance) }
+
+// looks is how many looks the time takes, at least.
+func (n *node) looks(length time.Duration) int {
+	return int((length + n.lookInterval() - 1) / n.lookInterval())
+}
 
 // watchOver ends the process when dispatching is wedged, until ctx ends. Every call of
 // the database and the broker has a bound, so that servers that are away wedge nothing.
 func (n *node) watchOver(ctx context.Context) error {
-	tick := time.NewTicker(lookInterval)
-	defer tick.Stop()
 	var dog watchdog
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(schedule.Beat(n.name, time.Now(), n.lookInterval())):
 		}
 		if stuck := dog.look(n.marks(ctx)); stuck != "" {
 			n.giveWay(stuck)
@@ -78,12 +85,12 @@ func (n *node) marks(ctx context.Context) map[string]mark {
 }
 
 func (s *shard) marks(ctx context.Context) map[string]mark {
-	const most = int(stall / lookInterval)
+	most := s.node.looks(stall)
 	if s.left.Load() {
 		return nil
 	}
 	marks := map[string]mark{
-		"the lease is neither asked for nor renewed": {text: fmt.Sprint(s.asked.Load()), most: most + int(s.node.config.Length("lease")/lookInterval)},
+		"the lease is neither asked for nor renewed": {text: fmt.Sprint(s.asked.Load()), most: most + s.node.looks(s.node.leaseLength())},
 	}
 	busy := s.dispatching.Busy()
 	for _, call := range busy {
@@ -100,7 +107,7 @@ func (s *shard) marks(ctx context.Context) map[string]mark {
 	if open, moved := s.dispatching.Open(); open > 0 {
 		marks["claimed slots lie between two stages"] = mark{text: fmt.Sprint(moved), most: most}
 	}
-	asking, cancel := context.WithTimeout(ctx, lookInterval/2)
+	asking, cancel := context.WithTimeout(ctx, s.node.lookInterval()/2)
 	defer cancel()
 	if state, err := now.planner.State(asking); err == nil && state.Overdue > 0 && !state.Next.IsZero() {
 		marks["slots are due and nobody claims them"] = mark{text: state.Next.String(), most: most}

@@ -75,6 +75,7 @@ func TestAWedgedNodeEndsItself(t *testing.T) {
 				s := bareShard(logger)
 				n := s.node
 				n.name = "a/b:1"
+				n.config = mustLoad(t, nil, nil)
 				ctx, cancel := context.WithCancel(t.Context())
 				var ended time.Time
 				var code int

@@ -118,6 +118,7 @@ func newJudge(subject schedule.Subject, from, until time.Time, options Options, 
 // expect moves on to the first slot after t.
 func (j *judge) expect(t time.Time) {
 	if j.next = j.spec.Next(t); j.next.After(j.until) {
+		j.report.comes(j.next)
 		j.next = time.Time{}
 	}
 }

@@ -31,7 +31,8 @@ type Report struct {
 	Findings []Finding `json:"findings"` // the first of them
 	More     int64     `json:"more,omitempty"`
 
-	keep int // how many findings are kept
+	keep   int       // how many findings are kept
+	coming time.Time // the first slot after Until of the entries that were judged to it, as far as it was looked for; zero for none
 }
 
 func newReport(from, until time.Time, exceptions bool, keep int) *Report {
@@ -43,6 +44,13 @@ func newReport(from, until time.Time, exceptions bool, keep int) *Report {
 
 // Clean reports whether nothing was found.
 func (r *Report) Clean() bool { return len(r.Findings) == 0 && r.More == 0 }
+
+// comes notes a slot after those that are judged.
+func (r *Report) comes(slot time.Time) {
+	if !slot.IsZero() && (r.coming.IsZero() || slot.Before(r.coming)) {
+		r.coming = slot
+	}
+}
 
 func (r *Report) unjudged(reason string) { r.Unjudged[reason]++ }
 

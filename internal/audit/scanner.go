@@ -15,6 +15,7 @@ type ScannerOptions struct {
 
 	Share    float64          // of one processor, that a scan may take; 0.01
 	Rest     time.Duration    // at least, from the begin of a round to the next; 30 s
+	Quiet    time.Duration    // at most, after a round that met no slot, while none is coming; 4 min
 	Delay    time.Duration    // how old a slot is when it is judged; 15 s
 	LookBack time.Duration    // how far back the first round goes; 10 min
 	Longest  time.Duration    // what one round judges at most: what is older is passed over; 1 h
@@ -24,7 +25,8 @@ type ScannerOptions struct {
 
 // A Scanner judges all entries over and over while a node dispatches: a round
 // goes through them in slices, and rests so long after each that the share is kept,
-// whatever the number of entries. A slot is judged once, in the round after it.
+// whatever the number of entries. A slot is judged once, in the round after it. After a round that met none,
+// the next one comes with the next slot of the entries as they were then: only an edit may be met later.
 type Scanner struct {
 	ledger  Ledger
 	options ScannerOptions
@@ -37,6 +39,7 @@ type Scanner struct {
 	until   time.Time                 // slots up to then were judged
 	left    map[schedule.ID]time.Time // entries whose slots since then were overdue, and are judged again
 	current *round                    // that was begun; nil for none
+	idle    time.Time                 // when the last round met no slot, when the next is to come; else zero
 }
 
 // A round is one way through all entries. It survives the end of Run, and an error.
@@ -45,6 +48,8 @@ type round struct {
 	after       schedule.ID // entries up to it were judged
 	overdue     int64
 	left        map[schedule.ID]time.Time
+	busy        bool      // it met slots, or entries that it could not judge yet
+	coming      time.Time // the next slot of those that it judged; zero for none
 }
 
 // A State is what a scanner has found since the process began.
@@ -66,6 +71,7 @@ func NewScanner(ledger Ledger, options ScannerOptions) *Scanner {
 		value time.Duration
 	}{
 		{&options.Rest, 30 * time.Second},
+		{&options.Quiet, 4 * time.Minute},
 		{&options.Delay, 15 * time.Second},
 		{&options.LookBack, 10 * time.Minute},
 		{&options.Longest, time.Hour},
@@ -113,10 +119,18 @@ func (s *Scanner) Run(ctx context.Context) error {
 			s.log.Warn("the ledger cannot be audited; trying on", "err", err)
 			failed = err.Error()
 		}
-		if !s.sleep(ctx, s.options.Rest-time.Since(began)) {
+		if !s.sleep(ctx, max(s.options.Rest-time.Since(began), s.quiet())) {
 			return nil
 		}
 	}
+}
+
+// quiet is how long nothing is expected to come that is to be judged, beyond the delay that each round begins with.
+func (s *Scanner) quiet() time.Duration {
+	if s.idle.IsZero() {
+		return 0
+	}
+	return s.idle.Sub(s.options.Now())
 }
 
 // round judges what has come since the round before, or ends the one that was begun.
@@ -140,6 +154,13 @@ func (s *Scanner) round(ctx context.Context) error {
 		}
 	}
 	s.until, s.left, s.current = r.until, r.left, nil
+	s.idle = time.Time{}
+	if !r.busy {
+		s.idle = r.until.Add(s.options.Delay + s.options.Quiet)
+		if !r.coming.IsZero() && r.coming.Before(s.idle) {
+			s.idle = r.coming
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state.Rounds++
@@ -188,6 +209,10 @@ func (s *Scanner) slice(ctx context.Context, r *round) (schedule.ID, error) {
 		return "", err
 	}
 	r.overdue += report.Counts[Overdue]
+	r.busy = r.busy || report.Slots > 0 || report.Since > 0 || !report.Clean()
+	if !report.coming.IsZero() && (r.coming.IsZero() || report.coming.Before(r.coming)) {
+		r.coming = report.coming
+	}
 	s.add(report)
 	return last, nil
 }

@@ -39,14 +39,14 @@ type Locker interface {
 // A Waiter is a Locker that can tell when trying again is worth while, sooner
 // than the poll interval does.
 type Waiter interface {
-	// Wait returns when the holder may be gone, or an error when ctx has ended or
-	// nothing can be told.
+	// Wait returns when the holder may be gone, or its lease may have ended, or after
+	// some time; or an error when ctx has ended or nothing can be told.
 	Wait(ctx context.Context) error
 }
 
 // Options tune Keep. The zero Options are the defaults.
 type Options struct {
-	Poll   time.Duration // between two tries to take the lease; 500 ms
+	Poll   time.Duration // between two tries to take the lease, where the locker cannot tell; 500 ms
 	Logger *slog.Logger  // silent
 
 	// Clock is told the database's clock with each answer: it said now at a moment
@@ -92,7 +92,7 @@ func Keep(ctx context.Context, locker Locker, owner string, opts Options, work f
 	done := make(chan error, 1)
 	go func() { done <- work(hold, held.Term) }()
 
-	err = renew(locker, held, until, opts, lose, done)
+	err = renew(locker, owner, held, until, opts, lose, done)
 	if !errors.Is(err, schedule.ErrLost) {
 		giveUp(locker, held.Term, opts.Logger)
 	}
@@ -134,27 +134,39 @@ func wait(ctx context.Context, locker Locker, owner string, opts Options) (sched
 	}
 }
 
-// pause waits for the poll interval, or less where the locker can tell.
+// waitFor is how long a locker waits that can tell: a connection that was cut off, on which
+// it waits, is noticed then.
+const waitFor = 2 * time.Second
+
+// pause waits for the poll interval, or until the locker tells.
 func pause(ctx context.Context, locker Locker, poll time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, poll)
-	defer cancel()
-	if w, ok := locker.(Waiter); ok && w.Wait(ctx) == nil {
-		return
+	over := time.NewTimer(poll)
+	defer over.Stop()
+	if w, ok := locker.(Waiter); ok {
+		waiting, cancel := context.WithTimeout(ctx, waitFor)
+		err := w.Wait(waiting)
+		cancel()
+		if err == nil {
+			return
+		}
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-over.C:
+	}
 }
 
 // renew keeps the lease until work is done. When the lease is lost, or can no
 // longer be trusted, it ends the work's context and waits for it.
-func renew(locker Locker, held schedule.Lease, until time.Time, opts Options, lose context.CancelCauseFunc, done <-chan error) error {
+func renew(locker Locker, owner string, held schedule.Lease, until time.Time, opts Options, lose context.CancelCauseFunc, done <-chan error) error {
 	lost := func() error {
 		lose(schedule.ErrLost)
 		<-done
 		return schedule.ErrLost
 	}
 	every := held.For / 5
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+	beat := time.NewTimer(schedule.Beat(owner, time.Now(), every))
+	defer beat.Stop()
 	over := time.NewTimer(time.Until(until))
 	defer over.Stop()
 	failing := false
@@ -165,7 +177,7 @@ func renew(locker Locker, held schedule.Lease, until time.Time, opts Options, lo
 		case <-over.C:
 			opts.Logger.Error("lease not renewed in time; stopping", "term", held.Term)
 			return lost()
-		case <-ticker.C:
+		case <-beat.C:
 		}
 		opts.Beat()
 		asked := time.Now()
@@ -173,6 +185,10 @@ func renew(locker Locker, held schedule.Lease, until time.Time, opts Options, lo
 		ctx, cancel := context.WithDeadline(context.Background(), earlier(until, asked.Add(2*every)))
 		l, err := attempt(ctx, locker, held.Term, done)
 		cancel()
+		beat.Reset(schedule.Beat(owner, time.Now(), every))
+		if time.Since(asked) >= every {
+			beat.Reset(0) // the next one is late already
+		}
 		switch {
 		case errors.Is(err, errDone):
 			return errors.Unwrap(err)

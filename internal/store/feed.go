@@ -194,6 +194,7 @@ type watch struct {
 	mu     sync.Mutex
 	coming []*lead // who came to lead and is not in leads yet
 
+	asked    bool // requests may have come since they were read
 	again    bool // tell of rows that did not change too
 	loaded   bool
 	hints    bool // triggers write the log of changes
@@ -249,7 +250,7 @@ func (w *watch) interval() time.Duration {
 	if w.every || len(w.waiting) > 0 {
 		return 0
 	}
-	wait := min(max(w.sweepInterval()-time.Since(w.sweptAt), 0), hintedLook)
+	wait := min(max(w.sweepInterval()-time.Since(w.sweptAt), 0), hintedLook, schedule.Beat(w.store.options.Node, time.Now(), w.store.leaseFor/5))
 	for _, until := range w.paused {
 		wait = min(wait, max(time.Until(until), 0))
 	}
@@ -272,6 +273,7 @@ func (w *watch) sweepInterval() time.Duration {
 // load reads all rows, and tells of those that differ from what was told before.
 func (w *watch) load(ctx context.Context) error {
 	w.rows, w.waiting, w.every = w.rows[:0], nil, false
+	w.asked = true
 	w.forgetLater()
 	if err := w.store.look(ctx); err != nil {
 		return err
@@ -468,15 +470,16 @@ func (w *watch) tell(changes []schedule.Change) {
 	}
 }
 
-// requests tells of runs that were asked for.
+// requests tells of runs that were asked for, if any may have been.
 func (w *watch) requests(ctx context.Context) error {
-	if w.leading() == 0 {
+	if !w.asked || w.leading() == 0 {
 		return nil
 	}
 	pending, err := w.store.Requests(ctx)
 	if err != nil {
 		return err
 	}
+	w.asked = false
 	for shard := range w.shards {
 		if l := w.leadOn(shard); l != nil {
 			w.ask(l, pending)

@@ -18,15 +18,23 @@ type guard interface {
 	try(ctx context.Context) (held bool, err error)
 	// wait returns once this process has the lock or the time is over.
 	wait(ctx context.Context, atMost time.Duration) error
+	// has says whether this process had the lock when it last tried or waited.
+	has() bool
+	// session runs statements in the session that has the lock, for as long as it has; nil where there is none.
+	session() querier
 	free()
 }
 
 // A noGuard is never held: the lease's end has to do.
 type noGuard struct{}
 
-func (noGuard) try(context.Context) (bool, error)                    { return false, nil }
-func (noGuard) wait(ctx context.Context, atMost time.Duration) error { return rest(ctx, atMost) }
-func (noGuard) free()                                                {}
+func (noGuard) try(context.Context) (bool, error) { return false, nil }
+func (noGuard) wait(ctx context.Context, atMost time.Duration) error {
+	return rest(ctx, min(atMost, unguardedInterval))
+}
+func (noGuard) has() bool        { return false }
+func (noGuard) session() querier { return nil }
+func (noGuard) free()            {}
 
 // A Shard is a part of the entries, by their ids, whose slots one node at a time plans
 // and dispatches: the one that has its lease. Its methods may be called from any
@@ -64,7 +72,7 @@ func (s *Shard) acquire(ctx context.Context, owner string, shards int) (schedule
 		return schedule.Lease{}, false, err
 	}
 	guarded := s.guarded(ctx)
-	lease, won, err := s.lease(ctx, "lease_acquire", s.number, owner, s.store.leaseFor.Microseconds(), guarded, shards)
+	lease, won, err := s.lease(ctx, s.store.db, "lease_acquire", s.number, owner, s.store.leaseFor.Microseconds(), guarded, shards)
 	if err != nil {
 		return schedule.Lease{}, false, fmt.Errorf("acquire lease: %w", err)
 	}
@@ -82,8 +90,7 @@ func (s *Shard) Renew(ctx context.Context, term int64) (schedule.Lease, error) {
 	if err := failpoint.Here("lease.renew.before"); err != nil {
 		return schedule.Lease{}, err
 	}
-	guarded := s.guarded(ctx)
-	lease, held, err := s.lease(ctx, "lease_renew", s.number, term, s.store.leaseFor.Microseconds(), guarded)
+	lease, held, err := s.renew(ctx, term)
 	switch {
 	case err != nil:
 		return schedule.Lease{}, fmt.Errorf("renew lease: %w", err)
@@ -91,6 +98,19 @@ func (s *Shard) Renew(ctx context.Context, term int64) (schedule.Lease, error) {
 		return schedule.Lease{}, schedule.ErrLost
 	}
 	return lease, failpoint.Here("lease.renew.after")
+}
+
+// renew asks for it in the session that has the lock, where there is one: its answer says
+// that the session lives, too.
+func (s *Shard) renew(ctx context.Context, term int64) (schedule.Lease, bool, error) {
+	length := s.store.leaseFor.Microseconds()
+	if session := s.guard.session(); session != nil {
+		if lease, held, err := s.lease(ctx, session, "lease_renew", s.number, term, length, true); err == nil {
+			return lease, held, nil
+		}
+	}
+	guarded := s.guarded(ctx)
+	return s.lease(ctx, s.store.db, "lease_renew", s.number, term, length, guarded)
 }
 
 // Release gives the lease up, so that a node that waits has it at once. It does
@@ -108,17 +128,21 @@ func (s *Shard) Release(ctx context.Context, term int64) error {
 // session died, or its lease was released or ended, or a length of the lease has
 // passed. An error other than ctx's is one of the database.
 func (s *Shard) Wait(ctx context.Context) error {
-	var left int64
-	guarded := false
-	read := func(row scanner) error { return row.Scan(&left, &guarded) }
-	if err := s.store.db.each(ctx, "lease_left", read, s.number); err != nil {
-		return fmt.Errorf("wait for lease: %w", err)
+	holder, lasts := s.lately()
+	guarded := holder.Guarded
+	if lasts <= 0 {
+		var left int64
+		read := func(row scanner) error { return row.Scan(&left, &guarded) }
+		if err := s.store.db.each(ctx, "lease_left", read, s.number); err != nil {
+			return fmt.Errorf("wait for lease: %w", err)
+		}
+		if left <= 0 {
+			return ctx.Err()
+		}
+		lasts = time.Duration(left) * time.Microsecond
 	}
-	if left <= 0 {
-		return ctx.Err()
-	}
-	atMost := time.Duration(left)*time.Microsecond + time.Millisecond // so that it has ended for sure
-	if !guarded {                                                     // its holder has no guard yet, and could not get it if a node that waits had
+	atMost := lasts + time.Millisecond // so that it has ended for sure
+	if !guarded {                      // its holder has no guard yet, and could not get it if a node that waits had
 		return rest(ctx, min(atMost, unguardedInterval))
 	}
 	if err := s.guard.wait(ctx, atMost); err != nil {
@@ -147,9 +171,9 @@ func (s *Shard) guarded(ctx context.Context) bool {
 	return held && err == nil
 }
 
-func (s *Shard) lease(ctx context.Context, name string, args ...any) (lease schedule.Lease, ok bool, err error) {
+func (s *Shard) lease(ctx context.Context, on querier, name string, args ...any) (lease schedule.Lease, ok bool, err error) {
 	lease.For = s.store.leaseFor
-	err = s.store.db.each(ctx, name, func(row scanner) error {
+	err = on.each(ctx, name, func(row scanner) error {
 		ok = true
 		return row.Scan(&lease.Term, instant{&lease.Now})
 	}, args...)

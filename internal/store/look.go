@@ -68,11 +68,13 @@ func (w *watch) news(ctx context.Context) (every bool, err error) {
 // hear returns the entries that the log of changes names, or whose pauses have ended. Where
 // it names any, or too many, all rows are to be looked at instead.
 func (w *watch) hear(ctx context.Context) (named []string, every bool, err error) {
-	every = w.store.poked.Swap(false) && !w.hints
+	poked := w.store.poked.Swap(false)
+	every = poked && !w.hints
 	ids, err := w.feed.hinted(ctx)
 	if err != nil {
 		return nil, false, fmt.Errorf("read changes: %w", err)
 	}
+	w.asked = w.asked || poked || len(ids) > 0 // a request comes with a hint
 	named = ids
 	if len(ids) > mostHints || slices.Contains(ids, "") {
 		every, named = true, nil
@@ -251,7 +253,7 @@ func (w *watch) readAll(ctx context.Context) error {
 // that are gone by their number.
 func (w *watch) sweep(ctx context.Context) error {
 	started := time.Now()
-	w.mark.behind = false
+	w.mark.behind, w.asked = false, true
 	concerned, err := w.surroundings(ctx)
 	if err != nil {
 		return err

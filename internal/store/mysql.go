@@ -220,6 +220,10 @@ func (m *mySQL) many(ctx context.Context, name string, columns ...any) error {
 // that another could go on.
 const deadlocks = 10
 
+func (m *mySQL) attend(ctx context.Context, node string, shards int, fit bool, row func(scanner) error) error {
+	return attendApart(ctx, m, node, shards, fit, row)
+}
+
 func (m *mySQL) transact(ctx context.Context, how mode, work func(transaction) error) error {
 	var err error
 	for range deadlocks {
@@ -419,6 +423,9 @@ func (g *mysqlGuard) wait(ctx context.Context, atMost time.Duration) error {
 	if g.held {
 		return nil
 	}
+	if deadline, ok := ctx.Deadline(); ok { // a wait that its context ends costs the session
+		atMost = min(atMost, time.Until(deadline)*4/5)
+	}
 	return g.get(ctx, atMost)
 }
 
@@ -435,6 +442,10 @@ func (g *mysqlGuard) get(ctx context.Context, atMost time.Duration) error {
 	g.held = got.Int64 == 1
 	return nil
 }
+
+func (g *mysqlGuard) has() bool { return g.held }
+
+func (g *mysqlGuard) session() querier { return nil } // a renewal takes several statements
 
 func (g *mysqlGuard) free() {
 	if g.conn == nil {

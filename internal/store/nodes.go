@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,9 @@ type Holder struct {
 type Roll struct {
 	Nodes   []Node   // in order of their names
 	Holders []Holder // one a shard
+
+	asked time.Time       // before which it is not from
+	left  []time.Duration // how long the leases last from then on, one a shard
 }
 
 // ErrShards says that the installation parts entries among another number of shards.
@@ -133,7 +137,8 @@ func (s *Store) reshard(ctx context.Context, tx transaction, was string) error {
 	}
 	held := false
 	err = tx.each(ctx, "leases", func(row scanner) error {
-		_, _, left, _, err := scanLease(row)
+		var left int64
+		err := row.Scan(&left)
 		held = held || left > 0
 		return err
 	})
@@ -157,63 +162,119 @@ func (s *Store) reshard(ctx context.Context, tx transaction, was string) error {
 	return err
 }
 
-// Attend says that this node is there, and whether it is fit to have shards. It is to be
-// called again and again. ErrShards says that nodes with another number of shards have
+// Attend says that this node is there, and whether it is fit to have shards, and returns
+// what Roll does, with this node in it. It is to be called again and again. ErrShards says that nodes with another number of shards have
 // come meanwhile.
-func (s *Store) Attend(ctx context.Context, fit bool) error {
-	noted := int64(0)
-	// It need not last, and a writer that froze while it waits for the disk would keep SQLite from all others.
-	err := s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) (err error) {
-		noted, err = tx.exec(ctx, "node_seen", s.options.Node, s.options.Shards, fit)
+func (s *Store) Attend(ctx context.Context, fit bool, within time.Duration) (Roll, error) {
+	roll, noted := s.emptyRoll(), false
+	err := s.db.attend(ctx, s.options.Node, s.options.Shards, fit, func(row scanner) error {
+		what, err := roll.scan(row, within)
+		noted = noted || what == rollNoted
 		return err
 	})
 	switch {
 	case err != nil:
-		return fmt.Errorf("tell the other nodes of this one: %w", err)
-	case noted == 0:
-		return ErrShards
+		return Roll{}, fmt.Errorf("tell the other nodes of this one: %w", err)
+	case !noted:
+		return Roll{}, ErrShards
 	}
-	return nil
+	roll.note(Node{Name: s.options.Node, Fit: fit, shards: s.options.Shards})
+	roll.sort()
+	roll.only(s.options.Shards)
+	s.rolled.Store(&roll)
+	return roll, nil
 }
 
 // Roll returns the nodes of as many shards as this one that were seen within the last
 // while, and the holders of leases that have not ended.
 func (s *Store) Roll(ctx context.Context, within time.Duration) (Roll, error) {
 	roll, err := s.roll(ctx, s.db, within)
-	roll.Nodes = slices.DeleteFunc(roll.Nodes, func(node Node) bool { return node.shards != s.options.Shards })
 	if err != nil {
 		return Roll{}, fmt.Errorf("look who is there: %w", err)
 	}
+	roll.only(s.options.Shards)
+	s.rolled.Store(&roll)
 	return roll, nil
 }
 
+func (s *Store) emptyRoll() Roll {
+	return Roll{Holders: make([]Holder, s.options.Shards), asked: time.Now(), left: make([]time.Duration, s.options.Shards)}
+}
+
 func (s *Store) roll(ctx context.Context, on querier, within time.Duration) (Roll, error) {
-	roll := Roll{Holders: make([]Holder, s.options.Shards)}
-	err := on.each(ctx, "nodes", func(row scanner) error {
-		var node Node
-		var ago int64
-		err := row.Scan(&node.Name, &node.shards, &node.Fit, &ago)
-		if node.Ago = time.Duration(ago) * time.Microsecond; node.Ago <= within {
-			roll.Nodes = append(roll.Nodes, node)
-		}
+	roll := s.emptyRoll()
+	err := on.each(ctx, "roll", func(row scanner) error {
+		_, err := roll.scan(row, within)
 		return err
 	})
-	if err != nil {
-		return Roll{}, err
-	}
-	err = on.each(ctx, "leases", func(row scanner) error {
-		shard, owner, left, guarded, err := scanLease(row)
-		if left > 0 && shard < len(roll.Holders) {
-			roll.Holders[shard] = Holder{owner, guarded}
-		}
-		return err
-	})
+	roll.sort()
 	return roll, err
 }
 
-func scanLease(row scanner) (shard int, owner string, left int64, guarded bool, err error) {
-	err = row.Scan(&shard, &owner, &left, &guarded)
-	return shard, owner, left, guarded, err
+// only leaves out the nodes of another number of shards.
+func (r *Roll) only(shards int) {
+	r.Nodes = slices.DeleteFunc(r.Nodes, func(node Node) bool { return node.shards != shards })
+}
+
+func (r *Roll) sort() {
+	slices.SortFunc(r.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// What a row of the statements roll and attend is.
+const (
+	rollNode  = "node"
+	rollLease = "lease"
+	rollNoted = "noted" // attend's alone: this node was noted
+)
+
+// scan takes a row over. Leases that have ended are left out, and nodes that were not seen within the last
+// while.
+func (r *Roll) scan(row scanner, within time.Duration) (what string, err error) {
+	var name string
+	var number, micros int64
+	var yes bool
+	if err := row.Scan(&what, &name, &number, &yes, &micros); err != nil {
+		return "", err
+	}
+	length := time.Duration(micros) * time.Microsecond
+	switch {
+	case what == rollNode && length <= within:
+		r.Nodes = append(r.Nodes, Node{Name: name, Fit: yes, Ago: length, shards: int(number)})
+	case what == rollLease && length > 0 && int(number) < len(r.Holders):
+		r.Holders[number], r.left[number] = Holder{name, yes}, length
+	}
+	return what, nil
+}
+
+// note takes a node over that may be there already.
+func (r *Roll) note(node Node) {
+	r.Nodes = append(slices.DeleteFunc(r.Nodes, func(n Node) bool { return n.Name == node.Name }), node)
+}
+
+// attendApart is attend for databases that cannot say and ask in one statement.
+func attendApart(ctx context.Context, db database, node string, shards int, fit bool, row func(scanner) error) error {
+	noted := int64(0)
+	// It need not last, and a writer that froze while it waits for the disk would keep SQLite from all others.
+	err := db.transact(ctx, mode{relaxed: true}, func(tx transaction) (err error) {
+		noted, err = tx.exec(ctx, "node_seen", node, shards, fit)
+		return err
+	})
+	if err != nil || noted == 0 {
+		return err
+	}
+	if err := row(notedAnswer{}); err != nil {
+		return err
+	}
+	return db.each(ctx, "roll", row)
+}
+
+// A notedAnswer is the row that says that this node was noted.
+type notedAnswer struct{}
+
+// Scan implements scanner.
+func (notedAnswer) Scan(into ...any) error {
+	*into[0].(*string) = rollNoted
+	return nil
 }
 
 // Leave makes this node one that is not there.
@@ -226,6 +287,23 @@ func (s *Store) Gone(ctx context.Context, node string, ago time.Duration) error 
 		return fmt.Errorf("note that node %s has gone: %w", node, err)
 	}
 	return nil
+}
+
+// Held says that another node has the shard's lease and that nothing is to be done but to
+// Wait, as far as this node knows from when it looked last: false says nothing.
+func (s *Shard) Held() bool {
+	holder, left := s.lately()
+	return left > 0 && holder.Guarded && holder.Node != s.store.options.Node && !s.guard.has()
+}
+
+// lately returns who holds the lease, and for how long at least, as it was when this
+// node looked last; nobody if that is long ago.
+func (s *Shard) lately() (Holder, time.Duration) {
+	roll := s.store.rolled.Load()
+	if roll == nil {
+		return Holder{}, 0
+	}
+	return roll.Holders[s.number], roll.left[s.number] - time.Since(roll.asked)
 }
 
 // Orphaned says whether the holder's session has ended: the lease can be had then. Until

@@ -65,7 +65,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	s.dialect = dialect{
 		name:     "postgres",
 		db:       p,
-		newGuard: func(shard int) guard { return newPostgresGuard(p.described, config.ConnConfig, shard) },
+		newGuard: func(shard int) guard { return newPostgresGuard(p, config.ConnConfig, shard) },
 		newFeed:  func() feed { return &postgresFeed{p: p, config: config.ConnConfig} },
 		leaseFor: cmp.Or(s.options.LeaseFor, 4*time.Second),
 		texts:    p.texts,
@@ -111,6 +111,10 @@ func (p *postgres) each(ctx context.Context, name string, row func(scanner) erro
 
 func (p *postgres) many(ctx context.Context, name string, columns ...any) error {
 	return postgresOn{p, p.pool}.many(ctx, name, columns...)
+}
+
+func (p *postgres) attend(ctx context.Context, node string, shards int, fit bool, row func(scanner) error) error {
+	return p.each(ctx, "attend", row, node, shards, fit)
 }
 
 func (p *postgres) transact(ctx context.Context, how mode, work func(transaction) error) error {
@@ -225,15 +229,16 @@ func advisoryKey(shard int) int64 { return 0x6f6e656265617400 + int64(shard) }
 // newPostgresGuard returns none for who asks for statements that are not described
 // first: behind a pooler of connections, which that is for, a session's lock is
 // that of whoever gets the session next.
-func newPostgresGuard(described bool, config *pgx.ConnConfig, shard int) guard {
-	if !described {
+func newPostgresGuard(p *postgres, config *pgx.ConnConfig, shard int) guard {
+	if !p.described {
 		return noGuard{}
 	}
-	return &postgresGuard{config: config, key: advisoryKey(shard)}
+	return &postgresGuard{p: p, config: config, key: advisoryKey(shard)}
 }
 
 // A postgresGuard is an advisory lock on a connection of its own.
 type postgresGuard struct {
+	p      *postgres
 	config *pgx.ConnConfig
 	key    int64
 
@@ -281,15 +286,21 @@ func (g *postgresGuard) wait(ctx context.Context, atMost time.Duration) error {
 		atMost = min(atMost, time.Until(deadline)*4/5)
 	}
 	limit := fmt.Sprint(max(atMost.Milliseconds(), 1))
-	if _, err := g.conn.Exec(ctx, "SELECT set_config('lock_timeout', $1, false)", limit); err != nil {
-		return err
-	}
-	_, err := g.conn.Exec(ctx, "SELECT pg_advisory_lock($1)", g.key)
+	_, err := g.conn.Exec(ctx, g.p.filled.Load().get("guard_wait"), limit, g.key)
 	if lockedOut(err) {
 		return nil
 	}
 	g.held = err == nil
 	return err
+}
+
+func (g *postgresGuard) has() bool { return g.held }
+
+func (g *postgresGuard) session() querier {
+	if !g.held || g.conn.IsClosed() {
+		return nil
+	}
+	return postgresOn{g.p, g.conn}
 }
 
 func (g *postgresGuard) free() {

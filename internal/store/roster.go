@@ -243,6 +243,7 @@ func (w *watch) admit() {
 			w.whole[id] = true
 		}
 		w.leads[l.shard] = l
+		w.asked = true
 	}
 	w.coming = nil
 }

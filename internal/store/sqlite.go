@@ -156,6 +156,10 @@ func eachOf(rows *sql.Rows, err error, row func(scanner) error) error {
 	return rows.Err()
 }
 
+func (l *sqlite) attend(ctx context.Context, node string, shards int, fit bool, row func(scanner) error) error {
+	return attendApart(ctx, l, node, shards, fit, row)
+}
+
 func (l *sqlite) transact(ctx context.Context, how mode, work func(transaction) error) error {
 	conn, err := l.writer.Conn(ctx)
 	if err != nil {
@@ -329,6 +333,9 @@ func (g *fileGuard) wait(ctx context.Context, atMost time.Duration) error {
 		}
 	}
 }
+
+func (g *fileGuard) has() bool        { return g.held }
+func (g *fileGuard) session() querier { return nil } // a file's lock needs none
 
 func (g *fileGuard) free() {
 	if g.file != nil {

@@ -22,6 +22,8 @@ import (
 
 // oneSided are the statements that not every dialect has, and why.
 var oneSided = map[string]string{
+	"attend":                "the others take two statements",
+	"guard_wait":            "the others have no such lock, or say how long with the lock's name",
 	"entries":               "SQLite reads all rows in pages",
 	"entries_page":          "PostgreSQL streams them",
 	"entries_print":         "the others compare whole rows, or are told which transaction wrote one",

@@ -123,7 +123,8 @@ type Store struct {
 	table        atomic.Pointer[shape]
 	memory       memory
 
-	held   sync.Mutex // of shards
+	rolled atomic.Pointer[Roll] // as this node saw it last
+	held   sync.Mutex           // of shards
 	shards map[int]*Shard
 }
 
@@ -163,6 +164,9 @@ type database interface {
 	querier
 	// transact commits what work did, or nothing if it returned an error.
 	transact(ctx context.Context, how mode, work func(transaction) error) error
+	// attend notes the node if it has the installation's number of shards, durably or not, and calls row for a row
+	// that says so, and for the rows of the statement roll. No row: it has another number.
+	attend(ctx context.Context, node string, shards int, fit bool, row func(scanner) error) error
 	close()
 }
 

@@ -125,7 +125,16 @@ func TestLedgerOfOneTableIsCarriedOver(t *testing.T) {
 // Who waits for a lease looks now and then, with the session that it has: making one anew each
 // time costs the server more than all else that a node does at rest.
 func TestWaitingForALeaseKeepsItsSession(t *testing.T) {
-	db := freshPostgres(t)
+	t.Run("postgres", func(t *testing.T) {
+		keepsItsSession(t, freshPostgres(t), "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_advisory_lock%' AND pid <> pg_backend_pid()")
+	})
+	t.Run("mysql", func(t *testing.T) {
+		keepsItsSession(t, freshMySQL(t), "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id() ORDER BY id")
+	})
+}
+
+func keepsItsSession(t *testing.T, db storetest.Database, asked string) {
+	t.Helper()
 	holder, waiter := opened(t, db), opened(t, db)
 	if _, won, err := holder.Shard(0).Acquire(t.Context(), "holder"); err != nil || !won {
 		t.Fatalf("Acquire = %v, %v", won, err)
@@ -138,8 +147,7 @@ func TestWaitingForALeaseKeepsItsSession(t *testing.T) {
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
 		}
-		pids := db.Query(t, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT pg_advisory_lock($1)'")
-		sessions[strings.Join(pids, " ")] = true
+		sessions[strings.Join(db.Query(t, asked), " ")] = true
 	}
 	if len(sessions) != 1 || sessions[""] {
 		t.Errorf("sessions = %v, want one that lives", sessions)

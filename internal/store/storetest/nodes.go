@@ -51,8 +51,8 @@ func testNodesSeeEachOther(t *testing.T, db Database) {
 	a, b := open(t, db, store.Options{Node: "a", Shards: 3}), open(t, db, store.Options{Node: "b", Shards: 3})
 	join(t, a)
 	join(t, b)
-	if err := b.Attend(t.Context(), true); err != nil {
-		t.Fatal(err)
+	if seen, err := b.Attend(t.Context(), true, time.Minute); err != nil || len(seen.Nodes) != 2 || !seen.Nodes[1].Fit || seen.Nodes[1].Ago != 0 {
+		t.Fatalf("Attend = %+v, %v: want a and b, which is fit now", seen, err)
 	}
 	lease, won, err := a.Shard(1).Acquire(t.Context(), "a")
 	if err != nil || !won {
@@ -180,7 +180,7 @@ func testAnotherNumberOfShards(t *testing.T, db Database) {
 	record(t, one, lease.Term, []int64{1}, sent(batch(lease.Term, 1, at(9, 0), id(0)))) // it was frozen, and its lease nobody else's
 	join(t, two)
 
-	if err := one.Attend(t.Context(), true); !errors.Is(err, store.ErrShards) {
+	if _, err := one.Attend(t.Context(), true, time.Minute); !errors.Is(err, store.ErrShards) {
 		t.Errorf("Attend of a node with another number of shards = %v, want ErrShards", err)
 	}
 	if got := names(t, two, time.Minute); !slices.Equal(got, []string{"two"}) {
