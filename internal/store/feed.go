@@ -295,6 +295,7 @@ func (w *watch) load(ctx context.Context) error {
 	}
 	calendars := w.reading.calendars
 	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken, later: &w.later}
+	w.later.room = laterMost
 	err = w.beside(func() error {
 		if err := w.before(ctx); err != nil {
 			return err

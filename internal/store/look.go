@@ -154,12 +154,27 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 	}
 	slices.Sort(ids) // neighbours are read and written together
 	ids = slices.Compact(ids)
-	next := w.fetch(ctx, ids)
+	if len(ids) <= chunk || w.reading.later != nil {
+		return w.retellAll(ctx, ids)
+	}
+	w.reading.later, w.later.room = &w.later, len(ids)
+	err := w.retellAll(ctx, ids)
+	w.reading.later = nil
+	if err != nil {
+		return err
+	}
+	return w.writeLater(ctx)
+}
+
+// retellAll does it a page at a time.
+func (w *watch) retellAll(ctx context.Context, ids []string) error {
+	var spare []row // for one page, while another is told of
+	next := w.fetch(ctx, ids, nil)
 	for {
 		p := <-next
 		ids = ids[len(p.ids):]
 		if len(ids) > 0 {
-			next = w.fetch(ctx, ids)
+			next = w.fetch(ctx, ids, spare)
 		}
 		err := w.retell(ctx, p)
 		var told []string
@@ -174,9 +189,10 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 			return err
 		}
 		if slices.ContainsFunc(told, func(id string) bool { _, ok := slices.BinarySearch(ids, id); return ok }) {
-			<-next // it may be older than what was told of
-			next = w.fetch(ctx, ids)
+			older := <-next // or may be
+			next = w.fetch(ctx, ids, older.rows)
 		}
+		spare = p.rows
 	}
 }
 
@@ -187,9 +203,13 @@ type page struct {
 	err  error
 }
 
-// fetch reads the rows of the first of these ids, a chunk, while others are told of.
-func (w *watch) fetch(ctx context.Context, ids []string) <-chan page {
-	p := page{ids: ids[:min(chunk, len(ids))]}
+// fetch reads the rows of the first of these ids, a chunk, in the place of those of another
+// page, while others are told of.
+func (w *watch) fetch(ctx context.Context, ids []string, into []row) <-chan page {
+	p := page{ids: ids[:min(chunk, len(ids))], rows: into[:0]}
+	if cap(into) < len(p.ids) {
+		p.rows = make([]row, 0, len(p.ids))
+	}
 	read := make(chan page, 1)
 	go func() {
 		p.err = w.store.some(ctx, w.feed, p.ids, func(r *row) error {

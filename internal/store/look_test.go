@@ -254,7 +254,7 @@ func TestWhatIsToBeWrittenLaterIsWrittenBeforeItsRowIsReadAgain(t *testing.T) {
 	h.exec("DELETE FROM onebeat_entries")
 	h.exec("UPDATE celery_beat_schedules SET cron_expression = '0 9 1 1 *'")
 	h.seen = schedule.ByID[known]{}
-	h.reading.first.loading, h.reading.later = true, &h.later
+	h.reading.first.loading, h.reading.later, h.later.room = true, &h.later, 3
 	h.reading.first.at = time.Now().Truncate(time.Microsecond)
 	err := h.feed.feed.all(t.Context(), func(r *row) error { return h.take(t.Context(), r) })
 	if err != nil {
@@ -287,4 +287,90 @@ func TestWhatIsToBeWrittenLaterIsWrittenBeforeItsRowIsReadAgain(t *testing.T) {
 	if len(specs) != 2 || (specs[0] == "") == (specs[1] == "") {
 		t.Errorf("the specs that are remembered are %q, want one of the entry that is on, and none of the other", specs)
 	}
+}
+
+// What is seen of thousands of entries that were added together is written down in few parts, but of
+// those that have a slot soon, before they are told of.
+func TestManyNewEntriesAreWrittenDownTogether(t *testing.T) {
+	const rows, soon = 2*laterPart + 500, 1
+	h := hear(t, 1)
+	count := &counted{database: h.store.db}
+	h.store.db = count
+	h.tells = func(change schedule.Change) {
+		if change.Name == "soon" && remembered(t, h.lite, "WHERE entry_id = '"+string(change.ID)+"'") != 1 {
+			t.Errorf("entry %s is due soon, and told of before it is written down", change.ID)
+		}
+	}
+	h.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		INSERT INTO celery_beat_schedules (name, task_name, cron_expression)
+		SELECT iif(i <= %d, 'soon', 'later'), 't', iif(i <= %[2]d, '@every 1s', '@every 1h') FROM n`, rows, soon))
+	if err := h.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.news) != rows || remembered(t, h.lite, "") != rows+1 {
+		t.Errorf("%d of %d new entries were told of, and %d are remembered", len(h.news), rows, remembered(t, h.lite, "")-1)
+	}
+	if most := rows/laterPart + 1 + soon; count.seen > most {
+		t.Errorf("they were written down in %d parts, want %d at most", count.seen, most)
+	}
+	if written := count.rows; written != rows {
+		t.Errorf("%d sights were written, want each of %d once", written, rows)
+	}
+}
+
+// What is seen of many new entries is not written down once they are led elsewhere, and read again when
+// they are led here.
+func TestManyNewEntriesOfAnOldTerm(t *testing.T) {
+	const rows = chunk + 500
+	h := hear(t, 1)
+	lead := h.leads[0]
+	h.tells = func(schedule.Change) { lead.over.Store(true) }
+	h.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		INSERT INTO celery_beat_schedules (name, task_name, cron_expression) SELECT 'new', 't', '@every 1h' FROM n`, rows))
+	if err := h.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := remembered(t, h.lite, ""); got != 1 {
+		t.Errorf("%d new entries are remembered after the term was over, want none", got-1)
+	}
+	anew := 0
+	for id := range h.news {
+		if k, ok := h.seen.Get(id); ok && k.next == 0 {
+			anew++
+		}
+	}
+	if anew != len(h.news) || anew == 0 {
+		t.Errorf("%d of %d that were told of are to be read again, want all", anew, len(h.news))
+	}
+}
+
+func remembered(t *testing.T, lite *sqlite, where string) (n int) {
+	t.Helper()
+	if err := lite.reader.QueryRowContext(t.Context(), "SELECT count(*) FROM onebeat_entries "+where).Scan(&n); err != nil {
+		t.Error(err)
+	}
+	return n
+}
+
+// A counted is a database that counts how often what was seen is written down.
+type counted struct {
+	database
+	seen, rows int
+}
+
+func (c *counted) transact(ctx context.Context, how mode, work func(transaction) error) error {
+	return c.database.transact(ctx, how, func(tx transaction) error { return work(countedIn{tx, c}) })
+}
+
+type countedIn struct {
+	transaction
+	count *counted
+}
+
+func (c countedIn) many(ctx context.Context, name string, columns ...any) error {
+	if name == "entry_seen" {
+		c.count.seen++
+		c.count.rows += len(columns[0].([]string))
+	}
+	return c.transaction.many(ctx, name, columns...)
 }

@@ -158,7 +158,7 @@ type reading struct {
 }
 
 // changes says what each row means now. What is seen for the first time is on
-// record before they are returned.
+// record before they are returned, but for what is put off.
 func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, error) {
 	r.ids, r.specs, r.afters = r.ids[:0], r.specs[:0], r.afters[:0]
 	changes := make([]schedule.Change, len(rows))
@@ -304,17 +304,22 @@ func (r *reading) done(row *row) bool {
 	return schedule.Limit{Runs: runs, Sent: r.sent(row)}.Over()
 }
 
-// putOff keeps what is seen of an entry that has no slot soon to be written down later, at the
-// first start: until that has read the catalog to its end, all that is not written down is
-// seen anew by whoever comes next, and counts from the same instant.
+// putOff keeps what is seen of an entry that has no slot soon to be written down later, if later is to be
+// had: until then it is seen anew by whoever comes next. At the first start it then counts from the same instant, else
+// from a later one, before which it has no slot.
 func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
-	if r.later == nil || !r.first.loading || entry == nil || r.home == HomeMemory || row.known || row.oneOff || !seen.after.Equal(r.first.at) || !r.remember(row.id) {
+	counts := row.readAt
+	if r.first.loading {
+		counts = r.first.at
+	}
+	if r.later == nil || entry == nil || r.home == HomeMemory || row.known || row.oneOff || !seen.after.Equal(counts) || !r.remember(row.id) {
 		return false
 	}
 	key, keyed := schedule.ID(row.id).Key()
 	if next := entry.Spec.Next(latest(seen.after, seen.last)); !keyed || !next.IsZero() && !next.After(row.readAt.Add(putOffFor)) {
 		return false
 	}
+	row.unwritten = true
 	r.later.put(key, row.specDigest(row.zoneOr(r.store.options.Zone)), seen.after)
 	return true
 }
