@@ -217,10 +217,7 @@ func (w *watch) awaitLead(ctx context.Context, wait time.Duration) bool {
 	over := time.NewTimer(wait)
 	defer over.Stop()
 	for {
-		w.mu.Lock()
-		come := len(w.coming) > 0
-		w.mu.Unlock()
-		if come || w.leading() > 0 {
+		if w.awaited() || w.leading() > 0 {
 			return true
 		}
 		select {
@@ -231,6 +228,13 @@ func (w *watch) awaitLead(ctx context.Context, wait time.Duration) bool {
 		case <-w.store.poke:
 		}
 	}
+}
+
+// awaited says whether somebody has come to lead.
+func (w *watch) awaited() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.coming) > 0
 }
 
 // admit takes over who came to lead.
@@ -593,7 +597,8 @@ func (w *watch) hand(l *lead, ids []string) {
 }
 
 // refresh reads again, from time to time, entries of shards that others lead which
-// had a slot since: so that few are left to be read when this process comes to lead.
+// had a slot since: so that few are left to be read when this process comes to lead, which
+// need not wait for more than a chunk of them.
 func (w *watch) refresh(ctx context.Context) error {
 	if time.Since(w.refreshedAt) < refreshInterval || w.reading.home == HomeMemory || w.leading() == w.shards {
 		return nil
@@ -619,8 +624,12 @@ func (w *watch) refresh(ctx context.Context) error {
 			}
 		}
 	}
-	if err := w.reread(ctx, moved); err != nil {
-		return err
+	for len(moved) > 0 && !w.awaited() {
+		part := moved[:min(chunk, len(moved))]
+		moved = moved[len(part):]
+		if err := w.reread(ctx, part); err != nil {
+			return err
+		}
 	}
 	w.refreshedAt = time.Now()
 	return nil

@@ -145,7 +145,11 @@ func (p *twins) fail(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			var late []time.Duration
 			for range times {
-				late = append(late, p.lose(t, way.lose, way.mend))
+				worst := p.lose(t, way.lose, way.mend)
+				if worst > way.late {
+					t.Logf("slots were late by %v:\n%s:\n%s\n%s:\n%s", worst, p.leader.name, p.leader.process.Tail(80), p.second.name, p.second.process.Tail(80))
+				}
+				late = append(late, worst)
 			}
 			slices.Sort(late)
 			p99 := late[(len(late)*99-1)/100]
