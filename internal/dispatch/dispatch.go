@@ -98,6 +98,7 @@ type Dispatcher struct {
 	news      news      // of the goroutine that publishes, as is:
 	last      time.Time // when the last part began, by this node's clock
 	most      int       // messages of a part
+	withdrawn withdrawn
 }
 
 // New returns a dispatcher. It works while Run does.
@@ -150,6 +151,7 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 	claimed := make(chan schedule.Batch, d.opts.Ahead)
 	published := make(chan settled, d.opts.Ahead)
 	notes := newNotes()
+	d.withdrawn = withdrawn{by: map[claim]int64{}, of: map[int64]int{}, after: map[int64][]int64{}}
 	group, working := errgroup.WithContext(bounded)
 	group.Go(func() error {
 		defer close(claimed)

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/celery"
@@ -14,6 +15,84 @@ import (
 type settled struct {
 	seq  int64
 	runs []schedule.Run
+
+	waits bool    // for claims of slots that an edit withdrew: the journal holds it until then
+	frees []int64 // batches that waited for claims of this one alone
+}
+
+// withdrawn are slots of batches that are through which an edit withdrew: until another
+// claim has them the journal must tell of them, for nothing else does. The planner hands each
+// over again, from the new definition or as ended, so that none waits for long. Nor may
+// that claim be recorded before what waits for it, or a recovery would not find it.
+type withdrawn struct {
+	by    map[claim]int64   // the batch
+	of    map[int64]int     // what each batch waits for: slots and batches
+	after map[int64][]int64 // the batches that wait for it
+	now   []claim           // of the batch that is being sent
+}
+
+// end takes in what was withdrawn of the batch, and says whether it waits.
+func (w *withdrawn) end(seq int64) (waits bool) {
+	for _, slot := range w.now {
+		w.by[slot] = seq
+		w.of[seq]++
+	}
+	w.now = w.now[:0]
+	return w.of[seq] > 0
+}
+
+// claimed returns the batches that wait no more, now that the batch was claimed.
+func (w *withdrawn) claimed(batch schedule.Batch) (frees []int64) {
+	if len(w.by) == 0 {
+		return nil
+	}
+	var some []int64 // batches of which the batch has a slot
+	has := func(slot claim) {
+		if seq, waits := w.by[slot]; waits {
+			delete(w.by, slot)
+			w.of[seq]--
+			some = append(some, seq)
+		}
+	}
+	for i := range batch.Dues {
+		due := &batch.Dues[i]
+		first, last := due.Slot.UnixMicro(), due.Through.UnixMicro()
+		switch {
+		case due.Request != "":
+		case last <= first:
+			has(claim{due.Entry.ID, first})
+		default:
+			for slot := range w.by {
+				if slot.entry == due.Entry.ID && first <= slot.slot && slot.slot <= last {
+					has(slot)
+				}
+			}
+		}
+	}
+	slices.Sort(some)
+	for _, seq := range slices.Compact(some) {
+		if w.of[seq] > 0 {
+			w.after[seq] = append(w.after[seq], batch.Seq)
+			w.of[batch.Seq]++
+			continue
+		}
+		frees = w.free(seq, frees)
+	}
+	return frees
+}
+
+// free appends the batch, which waits for nothing more, and those that waited for it alone.
+func (w *withdrawn) free(seq int64, frees []int64) []int64 {
+	frees = append(frees, seq)
+	after := w.after[seq]
+	delete(w.of, seq)
+	delete(w.after, seq)
+	for _, next := range after {
+		if w.of[next]--; w.of[next] == 0 {
+			frees = w.free(next, frees)
+		}
+	}
+	return frees
 }
 
 // publish sends batches in order, each in parts as its slots come.
@@ -31,12 +110,13 @@ func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch
 		if !more {
 			return nil
 		}
+		frees := d.withdrawn.claimed(batch)
 		runs, err := d.send(hold, batch, 0, notes)
 		if err != nil {
 			return err
 		}
 		select {
-		case published <- settled{batch.Seq, runs}:
+		case published <- settled{batch.Seq, runs, d.withdrawn.end(batch.Seq), frees}:
 		case <-hold.Done():
 			return context.Cause(hold)
 		}
@@ -141,6 +221,7 @@ func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int,
 			run.State, run.Reason = d.withheld(due, now)
 			if run.Reason == schedule.ReasonReplaced {
 				notes.withhold(batch.Seq, start+i, run.Reason)
+				d.withdrawn.now = append(d.withdrawn.now, claim{due.Entry.ID, due.Slot.UnixMicro()})
 				continue // the new definition's run stands for the slot
 			}
 			if run.State != schedule.Sent {

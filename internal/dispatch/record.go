@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/onebeat/onebeat/internal/failpoint"
@@ -12,13 +13,26 @@ import (
 const together = 8000
 
 // record writes down what became of batches, all that are through at a time,
-// up to the bound.
+// up to the bound. What waits at the end of the term is left in the journal.
 func (d *Dispatcher) record(hold context.Context, term int64, published <-chan settled, notes *notes) error {
 	var seqs []int64
 	var runs []schedule.Run // used again and again: the ledger keeps nothing of it
+	waiting := map[int64][]schedule.Run{}
+	take := func(s settled) {
+		for _, seq := range s.frees {
+			seqs, runs = append(seqs, seq), append(runs, waiting[seq]...)
+			delete(waiting, seq)
+		}
+		if s.waits {
+			waiting[s.seq] = slices.Clone(s.runs)
+		} else {
+			seqs, runs = append(seqs, s.seq), append(runs, s.runs...)
+		}
+		d.spare.give(s.runs)
+	}
 	for first := range published {
-		seqs, runs = append(seqs[:0], first.seq), append(runs[:0], first.runs...)
-		d.spare.give(first.runs)
+		seqs, runs = seqs[:0], runs[:0]
+		take(first)
 	gather:
 		for len(runs) < together {
 			select {
@@ -26,11 +40,13 @@ func (d *Dispatcher) record(hold context.Context, term int64, published <-chan s
 				if !ok {
 					break gather
 				}
-				seqs, runs = append(seqs, next.seq), append(runs, next.runs...)
-				d.spare.give(next.runs)
+				take(next)
 			default:
 				break gather
 			}
+		}
+		if len(seqs) == 0 {
+			continue
 		}
 		if err := d.write(hold, term, seqs, runs); err != nil {
 			return err

@@ -47,9 +47,21 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	again, began := claimedAgain(journal), d.opts.Now()
 	claims.learn(mark, reasons, again, began)
 	coming := &plan{claims, map[schedule.ID]settledEntry{}}
-	for i, claimed := range journal {
+	for _, claimed := range journal {
 		seq = max(seq, claimed.Seq)
+	}
+	anew, err := d.claimAnew(hold, term, seq+1, claims, mark, reasons, again, coming, present)
+	if err != nil {
+		return 0, fenced(err)
+	}
+	if len(anew.Dues) > 0 {
+		seq, journal = anew.Seq, append(slices.Clone(journal), anew)
+	}
+	for i, claimed := range journal {
 		notes.beyond = 0
+		if claimed.Seq == anew.Seq {
+			mark.Beyond = 0 // none of it was ever sent
+		}
 		if mark.Beyond == celery.AllBeyond && i < len(journal)-1 {
 			notes.beyond = celery.AllBeyond // a crash from here on must not forget it
 		}
@@ -61,6 +73,45 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 		}
 	}
 	return seq, nil
+}
+
+// claimAnew claims slots that an edit withdrew and that no other claim has, of entries that
+// give them as they are now: the claim that it leaves is all that tells of them once the one
+// that they were withdrawn from is recorded.
+func (d *Dispatcher) claimAnew(hold context.Context, term, seq int64, claims *Claims, mark celery.Mark, reasons map[int64]map[int]string, again map[int64]map[int]bool, coming *plan, present func(schedule.ID) schedule.Change) (anew schedule.Claimed, err error) {
+	batch := schedule.Batch{Term: term, Seq: seq}
+	for _, claimed := range claims.journal {
+		for i, due := range claimed.Dues {
+			ended := mark.Covers(claimed.Seq, i+1) && reasons[claimed.Seq][i] != schedule.ReasonReplaced
+			if due.Request != "" || due.State != "" || ended || again[claimed.Seq][i] {
+				continue
+			}
+			if e := present(due.Entry).Entry; coming.gives(e, due.Slot) {
+				batch.Dues = append(batch.Dues, schedule.Due{Entry: e, Slot: due.Slot})
+				if again[claimed.Seq] == nil {
+					again[claimed.Seq] = map[int]bool{}
+				}
+				again[claimed.Seq][i] = true
+			}
+		}
+	}
+	if len(batch.Dues) == 0 {
+		return anew, nil
+	}
+	slices.SortFunc(batch.Dues, func(a, b schedule.Due) int { return a.Slot.Compare(b.Slot) })
+	err = d.persist(hold, "claiming", d.metrics.databaseError, func(ctx context.Context) error {
+		return d.ledger.Claim(ctx, batch)
+	})
+	if err != nil {
+		return anew, err
+	}
+	anew = schedule.Claimed{Term: term, Seq: seq}
+	for _, due := range batch.Dues {
+		claims.through[claim{due.Entry.ID, due.Slot.UnixMicro()}] = due.Slot
+		anew.Dues = append(anew.Dues, schedule.ClaimedDue{Entry: due.Entry.ID, Slot: due.Slot, Digest: due.Entry.Digest})
+	}
+	clear(coming.settled)
+	return anew, nil
 }
 
 // Claims are the slots that a journal names.

@@ -21,6 +21,7 @@ package plan
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,7 @@ type Planner struct {
 	active int // items that are not off
 	agenda agenda
 	left   left
+	former formers
 	urgent []schedule.Due // runs that people asked for, and ends of pauses
 	taken  int            // how many slots were handed over last
 
@@ -99,7 +101,7 @@ func New(opts Options) *Planner {
 		changes: make(chan applying), submits: make(chan schedule.Due), asks: make(chan ask), states: make(chan chan State),
 		wants: make(chan want), supplies: make(chan supply),
 		over: make(chan struct{}),
-		left: left{last: map[*item]last{}, held: map[*item]bool{}},
+		left: left{last: map[*item]last{}, held: map[*item]bool{}}, former: formers{of: map[*item]*former{}},
 	}
 	if p.far == 0 {
 		p.far = 10 * time.Minute
@@ -370,13 +372,13 @@ func (p *Planner) fresh() *item {
 
 // end takes it out of the agenda.
 func (p *Planner) end(it *item, reason string) {
-	if it.entry != nil {
-		it.from = max(it.from, it.ended(reason, nil, time.Time{}).UnixMicro())
-	}
+	handed := int64(0)
 	if !it.off {
 		p.active--
-		it.from = max(it.from, it.handed())
+		handed = it.handed()
+		it.from = max(it.from, p.ended(it, reason, handed, nil, time.Time{}).UnixMicro(), handed)
 	}
+	it.from = max(it.from, p.forsake(it, handed, reason, nil))
 	it.off = true
 	p.withdraw(it)
 }
@@ -399,21 +401,33 @@ func (p *Planner) start(it *item, e *schedule.Entry) {
 func (p *Planner) replace(it *item, entry *schedule.Entry) {
 	it.kept = 0
 	from := time.UnixMicro(it.from)
-	was := it.spec
+	was, handed := it.spec, it.handed()
 	same := was.String() == entry.Spec.String()
 	if !same {
-		from = latest(from, entry.After) // a new rule counts from its edit
+		since := entry.After // a new rule counts from its edit
+		if entry.Since != 0 {
+			since = time.UnixMicro(entry.Since)
+		}
+		from = latest(from, since)
 	}
-	sealed := it.ended(schedule.ReasonEdited, entry, from)
+	sealed := p.ended(it, schedule.ReasonEdited, handed, entry, from)
+	p.forsake(it, handed, schedule.ReasonEdited, func(slot time.Time) bool { return slot.After(from) && gives(entry.Spec, slot) })
 	var owed []time.Time
 	if !same {
 		owed = between(was, entry.Spec, from, sealed)
 	}
+	unsent := p.unsent(it, from)
 	from = latest(from, sealed)
+	next := entry.Spec.Next(from)
+	for len(unsent) > 0 && !next.IsZero() && !next.After(unsent[len(unsent)-1]) {
+		owed, next = append(owed, next), entry.Spec.Next(next)
+	}
 	it.from = from.UnixMicro() // the next edit's start, if it comes before a slot does
-	p.place(it, entry, entry.Spec.Next(from))
+	p.place(it, entry, next)
 	for _, slot := range owed {
-		p.owe(it, schedule.Due{Entry: entry, Slot: slot})
+		if !slices.ContainsFunc(unsent, slot.Equal) {
+			p.owe(it, schedule.Due{Entry: entry, Slot: slot})
+		}
 	}
 }
 
@@ -421,7 +435,7 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 // which it did not give and the new one does: it counts since then, and was told of late.
 func between(former, spec schedule.Spec, from, sealed time.Time) (owed []time.Time) {
 	for slot := spec.Next(from); !slot.IsZero() && slot.Before(sealed); slot = spec.Next(slot) {
-		if !former.Next(slot.Add(-time.Microsecond)).Equal(slot) {
+		if !gives(former, slot) {
 			owed = append(owed, slot)
 		}
 	}
@@ -440,15 +454,6 @@ func (p *Planner) owe(it *item, due schedule.Due) {
 	}
 	it.stays = true // an edit must find the definition while the slot is on its way
 	p.urgent = append(p.urgent, due)
-}
-
-// ended ends the definition that it had, if that is not left in the catalog: then none of
-// its slots is on its way.
-func (it *item) ended(reason string, by *schedule.Entry, from time.Time) (sealed time.Time) {
-	if it.entry == nil {
-		return time.Time{}
-	}
-	return it.entry.End(reason, time.UnixMicro(it.handed()), by, from)
 }
 
 // submit readies a run that a person asked for.
@@ -492,6 +497,10 @@ func (p *Planner) state() State {
 		}
 	}
 	return s
+}
+
+func gives(spec schedule.Spec, slot time.Time) bool {
+	return spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
 }
 
 func latest(a, b time.Time) time.Time {

@@ -298,7 +298,8 @@ func TestAnEditThatIsToldOfLateHasAllItsSlotsOnce(t *testing.T) {
 			seen := time.Now()
 			check(t, pull(t, p, 40*time.Minute, send), "e 00:40:00", "e 01:00:00")
 			apply(t, p, present(&schedule.Entry{
-				ID: "1", Name: "e", Digest: 2, Spec: every(t, "@every 10m"), After: seen, Misfire: schedule.Misfire{Policy: tt.policy},
+				ID: "1", Name: "e", Digest: 2, Spec: every(t, "@every 10m"), Misfire: schedule.Misfire{Policy: tt.policy},
+				After: time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC), Since: seen.UnixMicro(), // what was sent meanwhile is on record
 			}))
 			check(t, pull(t, p, 20*time.Minute, send), tt.want...)
 		})
@@ -375,6 +376,99 @@ func TestAnEditThatIsTakenBackLeavesEachSlotOneEnd(t *testing.T) {
 		}
 		check(t, pull(t, p, time.Minute, nil), "e 00:10:00")
 	})
+}
+
+// Once a slot has ended since the definition of then did not give it, none that comes later
+// gives it again; those around it that it owes it gives.
+func TestASlotThatEndedAsEditedIsNotGivenAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		third string
+		want  []string
+	}{
+		{"taken back", "@every 10m", []string{"e 00:20:00"}},
+		{"another, which was told of late", "@every 5m", []string{"e 00:05:00", "e 00:15:00", "e 00:20:00"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := running(t, plan.Options{})
+				began := time.Now()
+				edit := func(digest uint64, spec string) {
+					apply(t, p, present(&schedule.Entry{
+						ID: "1", Name: "e", Digest: digest, Spec: every(t, spec), After: began, Misfire: schedule.Misfire{Policy: schedule.All},
+					}))
+				}
+				edit(1, "@every 10m")
+				dues, err := p.Pull(t.Context(), 10)
+				if err != nil || len(dues) != 1 {
+					t.Fatalf("Pull = %d slots, %v", len(dues), err)
+				}
+				edit(2, "@every 1h")
+				time.Sleep(time.Until(dues[0].Slot))
+				for range 2 { // asked again, it is told the same
+					if got := dues[0].Entry.Seal(dues[0].Slot); got != schedule.ReasonEdited {
+						t.Errorf("Seal = %q, want %q", got, schedule.ReasonEdited)
+					}
+				}
+				edit(3, tt.third)
+				check(t, pull(t, p, 11*time.Minute, nil), tt.want...)
+				edit(4, tt.third) // nor by what comes after that
+				if got := pull(t, p, time.Minute, nil); slices.Contains(got, "e 00:10:00") {
+					t.Errorf("a later edit gives %q", got)
+				}
+			})
+		})
+	}
+}
+
+// A slot that is left to a definition which ends before it has it handed over has an end
+// all the same.
+func TestASlotThatIsLeftToADefinitionThatEndsHasOneEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		handed bool     // the second definition has it handed over
+		thens  []string // specs, "" for disabled
+		want   []string
+	}{
+		{"disabled", false, []string{""}, []string{"e 00:10:00-00:10:00 skipped 1"}},
+		{"disabled and enabled", false, []string{"", "@every 10m"}, []string{"e 00:10:00-00:10:00 skipped 1", "e 00:20:00"}},
+		{"disabled when it was handed over", true, []string{""}, nil},
+		{"edited, without the slot", false, []string{"@every 1h"}, []string{"e 00:10:00-00:10:00 skipped 1"}},
+		{"edited, without the slot, and taken back", false, []string{"@every 1h", "@every 10m"}, []string{"e 00:10:00-00:10:00 skipped 1", "e 00:20:00"}},
+		{"edited, with the slot", false, []string{"@every 10m"}, []string{"e 00:10:00", "e 00:20:00"}},
+		{"edited, with the slot, and disabled", false, []string{"@every 10m", ""}, []string{"e 00:10:00-00:10:00 skipped 1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := running(t, plan.Options{})
+				began := time.Now()
+				edit := func(digest uint64, spec string) {
+					if spec == "" {
+						apply(t, p, schedule.Change{ID: "1", Reason: schedule.ReasonDisabled})
+						return
+					}
+					apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Digest: digest, Spec: every(t, spec), After: began}))
+				}
+				edit(1, "@every 10m")
+				dues, err := p.Pull(t.Context(), 10)
+				if err != nil || len(dues) != 1 {
+					t.Fatalf("Pull = %d slots, %v", len(dues), err)
+				}
+				edit(2, "@every 10m")
+				if tt.handed {
+					check(t, pull(t, p, time.Until(dues[0].Slot), nil), "e 00:10:00")
+				}
+				time.Sleep(time.Until(dues[0].Slot))
+				if got := dues[0].Entry.Seal(dues[0].Slot); got != schedule.ReasonReplaced {
+					t.Errorf("Seal = %q, want %q", got, schedule.ReasonReplaced)
+				}
+				for i, spec := range tt.thens {
+					edit(uint64(3+i), spec)
+				}
+				check(t, pull(t, p, 10*time.Minute, nil), tt.want...)
+			})
+		})
+	}
 }
 
 // A slot that waits to be sent while later ones are missed is not the new

@@ -12,6 +12,7 @@ package schedule
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -59,6 +60,11 @@ type Entry struct {
 	// that ended, or when it was first seen, or when its spec was last edited,
 	// whichever is latest. The first slot is Spec.Next(After).
 	After time.Time
+
+	// Since is After but for slots that were sent: an edit that is told of late counts since
+	// then, also for slots before the last that the former spec sent. Unix microseconds, for
+	// there are many entries; 0 is After.
+	Since int64
 
 	// PausedUntil is when the entry's last pause ended; zero if it had none. Slots
 	// after After up to then were paused, and end so.
@@ -108,14 +114,32 @@ type end struct {
 
 	by   *Entry // what came after it; nil for nothing
 	from int64  // and answers for its slots after this, Unix microseconds
+
+	withheld []withheld // what a sender was told of its slots since; few ever are
 }
+
+// A withheld is a slot of an ended definition that a sender was told not to send.
+type withheld struct {
+	slot   int64  // Unix microseconds
+	reason string // as the sender was told
+	fate   fate
+}
+
+// A fate is who answers for a slot that was withheld.
+type fate uint8
+
+const (
+	unsent fate = iota // nobody: it has ended so
+	left               // the definition of then, when it comes to be handed over
+	taken              // another definition, which had it handed over
+)
 
 // Anew returns the same definition as one that never was handed to a planner, with
 // the same After and PausedUntil.
 func (e *Entry) Anew() *Entry {
 	anew := &Entry{
 		ID: e.ID, Name: e.Name, Task: e.Task, Spec: e.Spec, Misfire: e.Misfire,
-		After: e.After, PausedUntil: e.PausedUntil, Payload: e.Payload, Digest: e.Digest,
+		After: e.After, Since: e.Since, PausedUntil: e.PausedUntil, Payload: e.Payload, Digest: e.Digest,
 	}
 	if e.Row != nil {
 		row := *e.Row
@@ -138,26 +162,75 @@ func (e *Entry) Seal(slot time.Time) (ended string) {
 		e.sealed = at
 		return ""
 	}
-	return e.end.of(slot)
+	i := slices.IndexFunc(e.end.withheld, func(w withheld) bool { return w.slot == at })
+	if i < 0 {
+		reason, fate := e.end.of(slot)
+		i, e.end.withheld = len(e.end.withheld), append(e.end.withheld, withheld{at, reason, fate})
+	}
+	return e.end.withheld[i].reason
+}
+
+// Unsent returns those of an ended definition's slots that ended unsent after all: nothing
+// that comes after it may give them again.
+func (e *Entry) Unsent() (slots []time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.end == nil {
+		return nil
+	}
+	for _, w := range e.end.withheld {
+		if w.fate == unsent {
+			slots = append(slots, time.UnixMicro(w.slot).UTC())
+		}
+	}
+	return slots
+}
+
+// Forsake is called for an ended definition when the one that was to answer for some of
+// its slots has ended too. It returns those of them which that had not, and which nobody
+// takes over: they end unsent, and are among Unsent from then on.
+func (e *Entry) Forsake(had, takes func(slot time.Time) bool) (slots []time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.end == nil {
+		return nil
+	}
+	for i := range e.end.withheld {
+		w := &e.end.withheld[i]
+		slot := time.UnixMicro(w.slot).UTC()
+		switch {
+		case w.fate != left:
+		case had(slot):
+			w.fate = taken
+		case !takes(slot):
+			w.fate = unsent
+			slots = append(slots, slot)
+		}
+	}
+	return slots
 }
 
 // of is the reason that slot ends for, which was handed over and not sealed: what came
-// after, or after that, answers for the slot if it gives it too and had it handed over, or may yet.
-func (end *end) of(slot time.Time) (reason string) {
+// after, or after that, answers for the slot if it gives it too and had it handed over, or
+// may yet: then it is left to that.
+func (end *end) of(slot time.Time) (reason string, fate fate) {
 	for end.by != nil {
 		end.by.mu.Lock()
 		next := end.by.end
 		end.by.mu.Unlock()
 		gives := slot.UnixMicro() > end.from && end.by.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
 		if gives && (next == nil || slot.UnixMicro() <= next.handed) {
-			return ReasonReplaced
+			if next == nil {
+				return ReasonReplaced, left
+			}
+			return ReasonReplaced, taken
 		}
 		if next == nil {
 			break
 		}
 		end = next
 	}
-	return end.reason
+	return end.reason, unsent
 }
 
 // Sealed reports whether slot, or a later one, was sealed.

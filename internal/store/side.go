@@ -253,7 +253,7 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	if entry.Row != nil {
 		entry.LastRunAt, entry.TotalRunCount = seen.last, seen.count
 	}
-	entry.After = latest(seen.after, seen.last)
+	entry.After, entry.Since = latest(seen.after, seen.last), seen.after.UnixMicro()
 	if !row.pausedAt.IsZero() && !row.paused() {
 		entry.PausedUntil = row.pausedUntil
 	}

@@ -427,7 +427,7 @@ func (e *entry) change(last time.Time) schedule.Change {
 	}
 	return schedule.Change{ID: e.id, Entry: &schedule.Entry{
 		ID: e.id, Name: fmt.Sprint(e.id, e.name), Task: "tasks.probe", Spec: e.spec, Misfire: e.misfire,
-		After: latest(e.after, last), Digest: uint64(e.digest), Payload: templates[e.digest%len(templates)],
+		After: latest(e.after, last), Since: e.after.UnixMicro(), Digest: uint64(e.digest), Payload: templates[e.digest%len(templates)],
 	}}
 }
 

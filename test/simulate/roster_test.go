@@ -41,7 +41,8 @@ type known struct {
 }
 
 const (
-	lookInterval    = 300 * time.Millisecond
+	noticed         = 20 * time.Millisecond // where the database tells of edits
+	polled          = 300 * time.Millisecond
 	refreshInterval = 5 * time.Second
 	endedAhead      = time.Second
 )
@@ -49,7 +50,7 @@ const (
 // stand keeps the roster while the node does not lead, until ctx ends.
 func (r *roster) stand(ctx context.Context) {
 	refreshed := time.Now()
-	for ; ctx.Err() == nil; rest(ctx, lookInterval) {
+	for ; ctx.Err() == nil; rest(ctx, r.session.lookInterval()) {
 		now := time.Now()
 		all := now.Sub(refreshed) >= refreshInterval
 		r.locked(func() {
@@ -104,7 +105,7 @@ func (r *roster) lead(ctx context.Context, term int64, f *follower) error {
 		if open, err := r.session.requests(ctx); err == nil {
 			f.ask(ctx, open)
 		}
-		rest(ctx, lookInterval)
+		rest(ctx, r.session.lookInterval())
 	}
 	return nil
 }
@@ -230,4 +231,12 @@ func (f *follower) submitLocked(ctx context.Context, requests []request) {
 			_ = f.planner.Submit(ctx, schedule.Due{Entry: &schedule.Entry{ID: r.entry}, Slot: r.at, Request: r.id})
 		}
 	}
+}
+
+// lookInterval is how often edits are looked for.
+func (s *session) lookInterval() time.Duration {
+	if s.world.seed%2 == 0 {
+		return noticed
+	}
+	return polled
 }

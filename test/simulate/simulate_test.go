@@ -71,6 +71,11 @@ var kept = []struct {
 	{984, rule{}, "a slot that was withdrawn was lost when a later one was recovered"},
 	{25, rule{}, "an entry that was off for a moment began late with its new spec"},
 	{17631, rule{forgets: true}, "what it had sent then was planned again by the next node"},
+	{528, rule{}, "a slot that had ended as edited was sent by a later edit"},
+	{13, rule{forgets: true}, "a slot that was withdrawn had no end when the node was lost and the entry edited again"},
+	{4581, rule{steps: 3}, "what claimed a slot anew was recorded before what it was withdrawn from"},
+	{18125, rule{forgets: true}, "a slot that a new spec owed was passed over where the former had a later one on record"},
+	{3487, rule{forgets: true}, "a slot that a recovery withdrew had no end when the next node was lost"},
 }
 
 func TestSeedsThatFailedOnce(t *testing.T) {
@@ -210,7 +215,13 @@ func (w *world) people() {
 	for !w.isCalm() {
 		time.Sleep(time.Duration(chance.Int64N(int64(3 * time.Second))))
 		again := time.Duration(chance.Int64N(int64(600 * time.Millisecond)))
-		switch chance.IntN(8) {
+		switch chance.IntN(10) {
+		case 8, 9: // while a slot is on its way
+			time.Sleep(time.Second - time.Since(w.began)%time.Second - time.Duration(chance.Int64N(int64(400*time.Millisecond))))
+			for range 2 + chance.IntN(2) {
+				respecify()
+				time.Sleep(again / 4)
+			}
 		case 6, 7:
 			respecify()
 		case 5:
@@ -270,6 +281,9 @@ func (w *world) check(through time.Time) (wrong []string, named map[string]bool)
 			owed := e.id != "paused" && !slot.After(through)
 			if e.id == "respecified" {
 				owed = owed && e.has(slot) && e.seen == e.sight() && slot.After(e.after)
+			}
+			if slices.Contains(w.db.claimed, id) && len(ends[name]) == 0 {
+				fault(name, "was claimed and has no end")
 			}
 			w.match(name, id, ends[name], arrived[id], owed, e.id[:3] == "all", fault)
 		}
