@@ -421,7 +421,7 @@ func (w *watch) before(ctx context.Context) error {
 	if err := w.reread(ctx, concerned); err != nil {
 		return err
 	}
-	if err := w.renew(ctx, ids); err != nil {
+	if err := w.renew(ctx, ids, func() bool { return false }); err != nil {
 		// An id may be none of this table's, as after a change to another catalog. They
 		// come with the others then, and so does an error of the database.
 		w.store.log.WarnContext(ctx, "entries that are to come first do not", "err", err)
@@ -510,23 +510,23 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		return err
 	}
 	gone := func(id string) bool { _, ok := w.seen.Get(schedule.ID(id)); return !ok }
-	if err := w.renew(ctx, slices.DeleteFunc(l.ids, gone)); err != nil {
+	if err := w.renew(ctx, slices.DeleteFunc(l.ids, gone), l.ended); err != nil {
 		return err
 	}
 	p := w.part(func(id string) bool { return first || w.leadOf(id) == l }, now)
 	for _, step := range []func() error{
-		func() error { return w.renew(ctx, p.moved) },
+		func() error { return w.renew(ctx, p.moved, l.ended) },
 		func() error { w.hand(l, p.soon); return nil },
-		func() error { return w.renew(ctx, p.movedLong) },
+		func() error { return w.renew(ctx, p.movedLong, l.ended) },
 		func() error { w.hand(l, p.later); return nil },
-		func() error { return w.renew(ctx, p.unheld) },
+		func() error { return w.renew(ctx, p.unheld, l.ended) },
 	} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
 	w.sweptAt = time.Time{} // where no trigger tells of edits, they are looked for at once
-	if first {
+	if first && !l.ended() {
 		return w.begun(ctx)
 	}
 	return nil
@@ -569,11 +569,19 @@ func (w *watch) part(of func(id string) bool, now time.Time) (p parts) {
 // for it, and are no slots.
 func limited(e *schedule.Entry) bool { return schedule.LimitOf(e.Spec, 0) != (schedule.Limit{}) }
 
-// renew reads rows again and tells of them, whether or not they say anything new.
-func (w *watch) renew(ctx context.Context, ids []string) error {
+// renew reads rows again and tells of them, whether or not they say anything new. It leaves
+// off when it is of no use any more: whoever comes to lead next need not wait for it.
+func (w *watch) renew(ctx context.Context, ids []string, over func() bool) error {
 	w.again = true
 	defer func() { w.again = false }()
-	return w.reread(ctx, ids)
+	for len(ids) > 0 && !over() {
+		part := ids[:min(chunk, len(ids))]
+		ids = ids[len(part):]
+		if err := w.reread(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hand tells of entries as they are known. The planner of an earlier term may have
