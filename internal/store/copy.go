@@ -25,7 +25,7 @@ var copyRuns = "COPY onebeat_runs (" + strings.Join(runColumns, ", ") + ") FROM 
 // File Formats), written as they are read: by hand, for boxing each value cost a
 // tenth of a herd's time.
 type runReader struct {
-	runs []schedule.Run
+	runs []*schedule.Run
 
 	text  []byte
 	read  int // so much of text was read
@@ -56,7 +56,7 @@ func (r *runReader) more(dst []byte) []byte {
 		dst = append(dst, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
 	}
 	for len(r.runs) > 0 && len(dst) < copied {
-		dst = appendCopy(dst, &r.runs[0])
+		dst = appendCopy(dst, r.runs[0])
 		r.runs = r.runs[1:]
 	}
 	if len(r.runs) == 0 && !r.ended {

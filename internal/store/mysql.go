@@ -369,7 +369,7 @@ func (on mysqlOn) claim(ctx context.Context, shard int, term, seq int64, dues st
 // mysqlRunsAtOnce is how many runs one statement writes.
 const mysqlRunsAtOnce = 200
 
-func (on mysqlOn) insertRuns(ctx context.Context, runs []schedule.Run) error {
+func (on mysqlOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
 	one := on.m.get("run_insert").text
 	row := "," + one[strings.LastIndex(one, "\n"):]
 	var args []any
@@ -378,7 +378,7 @@ func (on mysqlOn) insertRuns(ctx context.Context, runs []schedule.Run) error {
 		runs = runs[len(part):]
 		args = args[:0]
 		for i := range part {
-			args = appendRun(args, &part[i])
+			args = appendRun(args, part[i])
 		}
 		if _, err := on.conn.ExecContext(ctx, one+strings.Repeat(row, len(part)-1), args...); err != nil {
 			return err

@@ -184,7 +184,7 @@ func (on postgresOn) claim(ctx context.Context, shard int, term, seq int64, dues
 	return written > 0, err
 }
 
-func (on postgresOn) insertRuns(ctx context.Context, runs []schedule.Run) error {
+func (on postgresOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
 	_, err := on.conn.(pgx.Tx).Conn().PgConn().CopyFrom(ctx, &runReader{runs: runs}, copyRuns)
 	return err
 }

@@ -265,20 +265,20 @@ func (on *sqliteOn) claim(ctx context.Context, shard int, term, seq int64, dues 
 // less a run costs, up to about so many.
 const runsAtOnce = 50
 
-func (on *sqliteOn) insertRuns(ctx context.Context, runs []schedule.Run) error {
+func (on *sqliteOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
 	one := on.l.filled.Load().get("run_insert")
 	several := one + strings.Repeat(","+one[strings.LastIndex(one, "\n"):], runsAtOnce-1)
 	full := len(runs) / runsAtOnce * runsAtOnce
 	err := on.repeat(ctx, several, full/runsAtOnce, func(i int, into []any) []any {
 		for k := range runsAtOnce {
-			into = appendRun(into, &runs[i*runsAtOnce+k])
+			into = appendRun(into, runs[i*runsAtOnce+k])
 		}
 		return into
 	})
 	if err != nil {
 		return err
 	}
-	return on.repeat(ctx, one, len(runs)-full, func(i int, into []any) []any { return appendRun(into, &runs[full+i]) })
+	return on.repeat(ctx, one, len(runs)-full, func(i int, into []any) []any { return appendRun(into, runs[full+i]) })
 }
 
 func appendRun(into []any, r *schedule.Run) []any {

@@ -148,7 +148,7 @@ type transaction interface {
 	// claim moves the lease on to the sequence number and writes the journal's row,
 	// or returns false when the term is over.
 	claim(ctx context.Context, shard int, term, seq int64, dues string) (bool, error)
-	insertRuns(ctx context.Context, runs []schedule.Run) error
+	insertRuns(ctx context.Context, runs []*schedule.Run) error
 }
 
 // A mode is what is special about a transaction.
