@@ -96,10 +96,9 @@ const (
 	chunk         = 1000             // rows that are read or applied at a time
 	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes, and at most where a mark does
 	hintedLook    = time.Second      // and between looks at the log of changes, for a notice may be lost, as behind a pooler of connections
-	unhintedSweep = time.Second      // and where none do, at least
-	unhintedMost  = 1500 * time.Millisecond
-	sweepFrom     = 10 * chunk  // so many rows that were written are dearer to follow than to look at all
-	mostHints     = 200 * chunk // and so many hints where such a look costs more
+	unhintedSweep = time.Second      // and where none do, from when one begins until the next has ended
+	sweepFrom     = 10 * chunk       // so many rows that were written are dearer to follow than to look at all
+	mostHints     = 200 * chunk      // and so many hints where such a look costs more
 	pruneInterval = 10 * time.Minute
 )
 
@@ -257,9 +256,9 @@ func (w *watch) interval() time.Duration {
 	return wait
 }
 
-// sweepInterval is the time between looks at all rows. Where no trigger tells of
-// edits, four fifths of it are rest if edits are seen within two seconds all the
-// same, and half of it at least. Where a mark does, nearly all of it is.
+// sweepInterval is the rest after a look at all rows. Where no trigger tells of edits, it is as
+// long as lets the next end within a second of the beginning of this one, or two thirds of the
+// time. Where a mark does, nearly all of it is.
 func (w *watch) sweepInterval() time.Duration {
 	switch {
 	case w.hints:
@@ -267,7 +266,7 @@ func (w *watch) sweepInterval() time.Duration {
 	case w.store.layout.marks:
 		return max(unhintedSweep, min(10*w.sweepFor, hintedSweep), 2*w.sweepFor)
 	}
-	return max(unhintedSweep, min(5*w.sweepFor, unhintedMost), 2*w.sweepFor)
+	return max(unhintedSweep-2*w.sweepFor, 2*w.sweepFor)
 }
 
 // load reads all rows, and tells of those that differ from what was told before.

@@ -21,6 +21,9 @@ type postgresFeed struct {
 
 	hintsSince string // snapshot; empty before open
 	rowsSince  string // snapshot, from before all or the last written
+
+	noticed bool // a notice came since the log was last read
+	deaf    bool // the log named entries of which no notice had come
 }
 
 func (f *postgresFeed) open(ctx context.Context) error {
@@ -56,7 +59,7 @@ func (f *postgresFeed) snapshot(ctx context.Context) (snapshot string, err error
 const drainWait = time.Millisecond
 
 func (f *postgresFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time.Duration) error {
-	waiting, stop := context.WithTimeout(ctx, atMost)
+	waiting, stop := context.WithTimeout(ctx, f.patience(atMost))
 	poked := make(chan struct{})
 	go func() {
 		defer close(poked)
@@ -73,6 +76,7 @@ func (f *postgresFeed) wait(ctx context.Context, poke <-chan struct{}, atMost ti
 	if _, err := f.conn.WaitForNotification(waiting); err != nil {
 		return f.quiet(ctx, waiting, err)
 	}
+	f.noticed = true
 	more, cancel := context.WithTimeout(waiting, drainWait)
 	defer cancel()
 	for {
@@ -80,6 +84,18 @@ func (f *postgresFeed) wait(ctx context.Context, poke <-chan struct{}, atMost ti
 			return f.quiet(ctx, more, err)
 		}
 	}
+}
+
+// deafLook is the time between looks at the log of changes while no notices come, as behind
+// a pooler of connections.
+const deafLook = 250 * time.Millisecond
+
+// patience is how long to wait for a notice.
+func (f *postgresFeed) patience(atMost time.Duration) time.Duration {
+	if f.deaf {
+		return min(atMost, deafLook)
+	}
+	return atMost
 }
 
 // quiet makes no error of a wait that ended without a notice.
@@ -97,6 +113,9 @@ func (f *postgresFeed) quiet(ctx, waiting context.Context, err error) error {
 // to read their rows again in the next such look.
 func (f *postgresFeed) hinted(ctx context.Context) ([]string, error) {
 	ids, err := hints(ctx, f.p, &f.hintsSince, sweepFrom+1)
+	// A notice of what was read before it came sets it right at the end of the next wait.
+	f.deaf = !f.noticed && (f.deaf || len(ids) > 0)
+	f.noticed = false
 	if len(ids) > sweepFrom {
 		return []string{""}, err
 	}

@@ -1,34 +1,20 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // What is to be done while many rows are read is done between them, and the rest is read.
 func TestWhatComesBetweenRowsDoesNotWaitForTheLast(t *testing.T) {
-	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
-	if server == "" {
-		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
-	}
-	scratch, err := NewScratch(t.Context(), server, "onebeat_between")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := scratch.Drop(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
-	s, err := Open(t.Context(), scratch.URL, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := scratchedPostgres(t, "onebeat_between")
 	const entries = 5000
 	var all []Definition
 	for i := range entries {
@@ -58,5 +44,127 @@ func TestWhatComesBetweenRowsDoesNotWaitForTheLast(t *testing.T) {
 	between <- func() error { return failed }
 	if err := f.many(t.Context(), func(*row) error { return nil }, "entries"); err == nil {
 		t.Error("what failed between rows is no error")
+	}
+}
+
+// scratchedPostgres is a store with tables of its own.
+func scratchedPostgres(t *testing.T, name string) *Store {
+	t.Helper()
+	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
+	if server == "" {
+		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
+	}
+	scratch, err := NewScratch(t.Context(), server, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := scratch.Drop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := Open(t.Context(), scratch.URL, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Where notices do not come, the log of changes is looked at more often, until they do.
+func TestTheLogIsLookedAtMoreOftenWhereNoticesAreLost(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_deaf")
+	f := s.newFeed().(*postgresFeed)
+	if err := f.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	exec := func(text string) {
+		t.Helper()
+		if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(want ...string) {
+		t.Helper()
+		if ids, err := f.hinted(t.Context()); err != nil || !slices.Equal(ids, want) {
+			t.Fatalf("hinted = %v, %v; want %v", ids, err, want)
+		}
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		want time.Duration
+	}{
+		{"at first", func() {}, time.Minute},
+		{"after a change without a notice", func() {
+			exec("INSERT INTO onebeat_changes (entry_id) VALUES ('a')")
+			read("a")
+		}, deafLook},
+		{"while nothing changes", func() { read() }, deafLook},
+		{"after a notice", func() {
+			exec("INSERT INTO onebeat_changes (entry_id) VALUES ('b')")
+			exec("NOTIFY onebeat_changes")
+			for !f.noticed {
+				if err := f.wait(t.Context(), nil, 20*time.Second); err != nil {
+					t.Fatal(err)
+				}
+			}
+			read("b")
+		}, time.Minute},
+		{"while nothing changes any more", func() { read() }, time.Minute},
+	} {
+		step.do()
+		if got := f.patience(time.Minute); got != step.want {
+			t.Errorf("%s a notice is waited for %v, want %v", step.what, got, step.want)
+		}
+	}
+}
+
+// A snapshot is read once by a statement that compares a million rows with it, also by the plan
+// that connections come to use.
+func TestSnapshotsAreNotReadForEachRow(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_snapshots")
+	if err := s.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := s.db.(*postgres).pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	for name, args := range map[string]string{"ids_since": "('1:1:')", "changes": "('1:1:', 1)"} {
+		types := map[string]string{"ids_since": "(text)", "changes": "(text, bigint)"}[name]
+		for _, text := range []string{
+			"SET plan_cache_mode = force_generic_plan",
+			"PREPARE " + name + types + " AS " + s.db.(*postgres).filled.Load().get(name),
+		} {
+			if _, err := conn.Exec(t.Context(), text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rows, err := conn.Query(t.Context(), "EXPLAIN EXECUTE "+name+args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := 0
+		for _, line := range plan {
+			if strings.Contains(line, "pg_snapshot)") { // a cast of the text, in the condition of a scan
+				read++
+			}
+		}
+		if read > 0 || !strings.Contains(strings.Join(plan, "\n"), "InitPlan") {
+			t.Errorf("%s reads its snapshot for each row:\n%s", name, strings.Join(plan, "\n"))
+		}
+	}
+	if _, err := conn.Exec(t.Context(), "RESET plan_cache_mode"); err != nil {
+		t.Fatal(err)
 	}
 }
