@@ -25,7 +25,7 @@ import (
 // is left out for longer than the switch took.
 func TestDjangosBeatAndBack(t *testing.T) {
 	eachOf(t, "django", func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
 		broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
 		d.python(t, schedules+fmt.Sprintf(`

@@ -149,15 +149,15 @@ func byEntry(t *testing.T, records []worker.Record) map[string][]worker.Record {
 // both send the same messages. (A one-off that Celery's beat has sent and not yet disabled is
 // not among them: sqlalchemy-celery-beat 0.9 then sends by itself what is overdue twice.)
 func TestFromBeatToOnebeatAndBack(t *testing.T) {
+	t.Parallel()
 	broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
 	queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
 	w := worker.Start(t, worker.Options{Broker: broker, Queues: []string{queue}, Pool: "solo"})
 	var all []*database
 	for _, c := range catalogs {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		all = append(all, d)
 		d.python(t, fmt.Sprintf(`
-make_tables()
 named = lambda name, **columns: task(name, task="probe.record", queue=%q, args=json.dumps([%q + name]), **columns)
 named("minute", crontab=cron(minute="*"), kwargs='{"a": null, "b": [1, "ü"]}', priority=3, headers='{"x": "y"}', expire_seconds=600)
 named("one-off", interval=every(1, "seconds"), one_off=True)

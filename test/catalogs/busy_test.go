@@ -26,7 +26,7 @@ import (
 // seconds for that if its transactions begin as those of a writer, as docs/moving.md says.
 func TestDjangoWritesMeanwhile(t *testing.T) {
 	eachWhere(t, func(c catalog) bool { return c.name == "django" && c.zone == "" && !c.old }, func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
 		d.python(t, schedules+fmt.Sprintf(`
 second = every(1, "seconds")
@@ -149,7 +149,7 @@ func manyRows(t *testing.T) int {
 func TestEditsAmongManyRowsCount(t *testing.T) {
 	rows := manyRows(t)
 	eachWhere(t, func(c catalog) bool { return c.zone == "" && !c.old }, func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, schedules+`task("n0", crontab=nine)`, nil)
 		const columns = "task, args, kwargs, headers, enabled, one_off, total_run_count, date_changed, description"
 		reference := map[string]string{"django": "crontab_id", "sqlalchemy": "discriminator, schedule_id"}[c.name]

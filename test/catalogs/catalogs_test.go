@@ -143,36 +143,97 @@ type database struct {
 func newDatabase(t *testing.T, c catalog) *database {
 	t.Helper()
 	if c.kind == "SQLite" {
-		file := filepath.Join(t.TempDir(), "schedules.db")
-		return &database{c, "sqlite:///" + file, connect(t, "sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")}
+		return openFile(t, c, filepath.Join(t.TempDir(), "schedules.db"))
 	}
-	name := "catalogs_" + strings.ReplaceAll(uuid.Must(uuid.NewV4()).String(), "-", "")
-	driver, server, drop := "pgx", harness.Env(t, "ONEBEAT_TEST_POSTGRES"), " WITH (FORCE)"
-	source := func(at *url.URL) string { return at.String() }
-	if c.kind == "MariaDB" {
-		driver, server, drop = "mysql", harness.Env(t, "ONEBEAT_TEST_MARIADB"), ""
-		source = func(at *url.URL) string {
-			password, _ := at.User.Password()
-			return fmt.Sprintf("%s:%s@tcp(%s)%s", at.User.Username(), password, at.Host, at.Path)
-		}
+	s := serverOf(t, c.kind)
+	return s.open(t, c, s.create(t, ""))
+}
+
+func openFile(t *testing.T, c catalog, file string) *database {
+	t.Helper()
+	return &database{c, "sqlite:///" + file, connect(t, "sqlite", "file:"+file+"?_pragma=busy_timeout(10000)")}
+}
+
+// A server is where the databases of a kind are, beside files.
+type server struct {
+	driver string
+	at     url.URL
+}
+
+func serverOf(t *testing.T, kind string) server {
+	t.Helper()
+	s := server{driver: "pgx"}
+	name := "ONEBEAT_TEST_POSTGRES"
+	if kind == "MariaDB" {
+		s.driver, name = "mysql", "ONEBEAT_TEST_MARIADB"
 	}
-	at, err := url.Parse(server)
+	at, err := url.Parse(harness.Env(t, name))
 	if err != nil {
 		t.Fatal("the server's URL can't be read")
 	}
-	admin := connect(t, driver, source(at))
-	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+	s.at = *at
+	return s
+}
+
+// url is a database's.
+func (s server) url(database string) string {
+	s.at.Path = "/" + database
+	return s.at.String()
+}
+
+// source is how the driver is told of a database; empty is the one of the server's URL.
+func (s server) source(database string) string {
+	if database != "" {
+		s.at.Path = "/" + database
+	}
+	if s.driver == "pgx" {
+		return s.at.String()
+	}
+	password, _ := s.at.User.Password()
+	return fmt.Sprintf("%s:%s@tcp(%s)%s", s.at.User.Username(), password, s.at.Host, s.at.Path)
+}
+
+// create makes a database that is dropped at the test's end, and returns its name. PostgreSQL makes it a
+// copy of another if that is named.
+func (s server) create(t *testing.T, of string) (name string) {
+	t.Helper()
+	name = "catalogs_" + strings.ReplaceAll(uuid.Must(uuid.NewV4()).String(), "-", "")
+	statement := "CREATE DATABASE " + name
+	if of != "" {
+		statement += " TEMPLATE " + of
+	}
+	if err := s.exec(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if _, err := admin.ExecContext(ctx, "DROP DATABASE "+name+drop); err != nil {
+		if err := s.drop(name); err != nil {
 			t.Error(err)
 		}
 	})
-	at.Path = "/" + name
-	return &database{c, at.String(), connect(t, driver, source(at))}
+	return name
+}
+
+func (s server) drop(name string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return s.exec(ctx, "DROP DATABASE "+name+map[string]string{"pgx": " WITH (FORCE)"}[s.driver])
+}
+
+// exec runs a statement outside of any test's database.
+func (s server) exec(ctx context.Context, statement string) error {
+	admin, err := sql.Open(s.driver, s.source(""))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = admin.Close() }()
+	_, err = admin.ExecContext(ctx, statement)
+	return err
+}
+
+// open is the database of the name as the catalog's.
+func (s server) open(t *testing.T, c catalog, name string) *database {
+	t.Helper()
+	return &database{c, s.url(name), connect(t, s.driver, s.source(name))}
 }
 
 func connect(t *testing.T, driver, source string) *sql.DB {

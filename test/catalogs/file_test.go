@@ -30,7 +30,11 @@ func TestServeSendsTheFilesTasks(t *testing.T) {
 	} {
 		t.Run(tt.kind, func(t *testing.T) {
 			t.Parallel()
-			d := newDatabase(t, catalog{name: "django", kind: tt.kind})
+			c := catalog{name: "django", kind: tt.kind}
+			d := newDatabase(t, c)
+			if tt.catalog != "file" {
+				d = newTables(t, c)
+			}
 			queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
 			broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
 			dir := t.TempDir()

@@ -42,7 +42,7 @@ func (p plan) does() map[string]string {
 // on there; again as often as one likes.
 func TestImportToNative(t *testing.T) {
 	each(t, func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, schedules+`
 task("ran here", interval=every(7, "seconds"), description="what it is for")
 task("ran by beat", crontab=nine, last_run_at=at(2026, 1, 1, 0, 30), total_run_count=12, queue="high", priority=7, args="[1]", kwargs='{"a": 2}', expire_seconds=60)

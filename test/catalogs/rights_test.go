@@ -23,7 +23,7 @@ func TestRightsAndTheWayBack(t *testing.T) {
 	// Where alone the docs have statements for it.
 	postgres := func(c catalog) bool { return c.kind == "PostgreSQL" }
 	eachWhere(t, postgres, func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, schedules+`
 task("grid", interval=every(7, "seconds"))
 task("one-off", crontab=nine, one_off=True)
@@ -126,7 +126,7 @@ func (d *database) ours(t *testing.T) (names []string) {
 // scheduler's tables stay as they were, and go on taking what its models write.
 func TestMigrateTakesAwayWhatItMade(t *testing.T) {
 	eachZoned(t, func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, schedules+`task("a", crontab=nine)`, nil)
 		migrate := func(want int, says string, args ...string) {
 			t.Helper()

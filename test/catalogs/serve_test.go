@@ -21,15 +21,28 @@ import (
 // binary is the command under test, built once.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// together is how many tests run at a time: they wait for slots for the most part.
+const together = 6
 
-func run(m *testing.M) int {
+func TestMain(m *testing.M) {
+	harness.Together(together)
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) (code int) {
 	dir, err := os.MkdirTemp("", "onebeat-catalogs-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	defer func() {
+		if err := dropMade(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}()
+	madeIn = dir
 	if binary, err = harness.Build(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -94,7 +107,7 @@ func serveSendsTheTasks(t *testing.T, c catalog, broker string) {
 	if out, code := d.onebeat(t, "migrate"); code == 0 || !strings.Contains(out, maker[c.name]) {
 		t.Errorf("migrate without the scheduler's tables = %d: %s; want an error that names what makes them", code, out)
 	}
-	d.python(t, schedules+fmt.Sprintf(`
+	d.python(t, "make_tables()\n"+schedules+fmt.Sprintf(`
 queue = %q
 task("grid", task="probe.record", interval=every(1, "seconds"), queue=queue, args='["a"]', headers='{"x": "y"}')
 task("one-off", task="probe.record", interval=every(1, "seconds"), one_off=True, queue=queue)

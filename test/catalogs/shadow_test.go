@@ -244,11 +244,10 @@ func TestShadowBesideDatabaseSchedulers(t *testing.T) {
 	for _, c := range []catalog{{name: "django", kind: "SQLite"}, {name: "sqlalchemy", kind: "SQLite"}} {
 		t.Run(c.String(), func(t *testing.T) {
 			t.Parallel()
-			d := newDatabase(t, c)
+			d := newTables(t, c)
 			queue := "shadow-" + uuid.Must(uuid.NewV4()).String()
 			broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
 			d.python(t, fmt.Sprintf(`
-make_tables()
 named = lambda name, **columns: task(name, task="shadow.any", interval=every(2, "seconds"), queue=%q, args='["a secret"]', headers='{"x": "y"}', priority=7, expire_seconds=60, **columns)
 for name in ("same", "moved", "limited", "switched off"):
     named(name)

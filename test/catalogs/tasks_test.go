@@ -15,7 +15,6 @@ import (
 
 // schedules makes the tables and a schedule of each kind, by the scheduler's own models.
 const schedules = `
-make_tables()
 nine = cron(minute="0,30", hour="9", day_of_week="mon-fri", timezone="Asia/Tokyo")
 dusk = sun("sunset", 35.6895, 139.6917)
 day = once(at(2030, 1, 1, 9, 0, 0, 250))
@@ -54,7 +53,7 @@ func TestTasksOfEachKindAreRead(t *testing.T) {
 		fmt.Fprintf(&code, "task(%q, %s)\n", good.name, good.make)
 	}
 	each(t, func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, code.String(), nil)
 		all := load(t, d.open(t))
 		for _, want := range goodTasks {
@@ -147,7 +146,7 @@ func TestBadTasksAreSetAside(t *testing.T) {
 			fmt.Fprintf(&code, "task(%q, %s)\n", bad.name, bad.make)
 		}
 		code.WriteString(`task("good", crontab=nine)` + "\n")
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, code.String(), nil)
 		d.exec(t, "UPDATE {crontabschedule} SET timezone = 'Mars/Olympus' WHERE timezone = 'Etc/GMT+12'")
 		all := load(t, d.open(t))
@@ -234,7 +233,7 @@ func (r *runner) ask(t *testing.T, name string) {
 
 func TestModelsAreToldOfRuns(t *testing.T) {
 	each(t, func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, schedules+`
 task("grid", interval=every(7, "seconds"))
 task("parts", interval=every(2500000, "microseconds"))
@@ -324,7 +323,7 @@ func withAndWithout(t *testing.T, test func(t *testing.T, d *database, triggers 
 		for _, triggers := range []bool{true, false} {
 			t.Run(fmt.Sprintf("triggers %v", triggers), func(t *testing.T) {
 				t.Parallel()
-				test(t, newDatabase(t, c), triggers)
+				test(t, newTables(t, c), triggers)
 			})
 		}
 	})
@@ -389,7 +388,7 @@ task("new", crontab=first_cron())
 // hinders, is missed, and one that is put there is found.
 func TestSchedulesWithoutForeignKeysComeAndGo(t *testing.T) {
 	eachOf(t, "sqlalchemy", func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, schedules+`task("a", crontab=nine)`, nil)
 		w := watch(t, d.open(t))
 		d.exec(t, "UPDATE {crontabschedule} SET id = 7")
@@ -516,7 +515,7 @@ func TestDjangoOfOldVersions(t *testing.T) {
 // expire_seconds, and less is NOT NULL.
 func TestSQLAlchemyOfOldVersions(t *testing.T) {
 	eachOf(t, "sqlalchemy", func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, schedules+`
 task("old", interval=every(2, "hours"), last_run_at=at(2026, 1, 1))
 task("bare", crontab=plain_cron(timezone=""))

@@ -21,10 +21,9 @@ func withoutZones(t *testing.T, test func(t *testing.T, c catalog)) {
 // made of them it has made before onebeat reads them.
 func TestDjangosTimesWhereClocksAreChanged(t *testing.T) {
 	withoutZones(t, func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		var meant map[string]time.Time
 		d.python(t, `
-make_tables()
 meant = {}
 for name, parts in {
     "winter": (2030, 1, 1, 9), "summer": (2030, 7, 1, 9),
@@ -73,9 +72,8 @@ func TestRunsWhereClocksAreChanged(t *testing.T) {
 	withoutZones(t, func(t *testing.T, c catalog) {
 		for _, naive := range []bool{true, false} {
 			t.Run(fmt.Sprintf("naive runs %v", naive), func(t *testing.T) {
-				d := newDatabase(t, c)
+				d := newTables(t, c)
 				d.python(t, `
-make_tables()
 task("spring", interval=every(23, "minutes"), start_time=at(2027, 3, 14))
 task("autumn", interval=every(23, "minutes"), start_time=at(2027, 11, 7))
 `, nil)
@@ -114,9 +112,8 @@ task("autumn", interval=every(23, "minutes"), start_time=at(2027, 11, 7))
 // check tells Django's settings by the rows, as beat saves them.
 func TestCheckTellsDjangosSettings(t *testing.T) {
 	eachOf(t, "django", func(t *testing.T, c catalog) {
-		d := newDatabase(t, c)
+		d := newTables(t, c)
 		d.python(t, `
-make_tables()
 for name in ("a", "b", "c"):
     task(name, crontab=cron(minute="0", timezone="America/New_York"))
 `, nil)

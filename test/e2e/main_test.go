@@ -8,7 +8,6 @@
 package e2e
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -25,15 +24,10 @@ var long = os.Getenv("ONEBEAT_LONG") != ""
 
 // together is how many tests run at a time. They wait for slots for the most
 // part, so that it is more than there are processors.
-const together = "6"
+const together = 6
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
-	if !chosen {
-		_ = flag.Set("test.parallel", together) // a number for a flag that takes one
-	}
+	harness.Together(together)
 	os.Exit(run(m))
 }
 

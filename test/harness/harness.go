@@ -5,6 +5,7 @@ package harness
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,6 +42,17 @@ func Root() (string, error) {
 		if dir == filepath.Dir(dir) {
 			return "", errors.New("there is no go.mod above the working folder")
 		}
+	}
+}
+
+// Together lets n tests run at a time that say they may, unless the command line says how many.
+// It is for tests that mostly wait, so that n may be more than there are processors.
+func Together(n int) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", strconv.Itoa(n)) // it takes a number
 	}
 }
 
