@@ -2,7 +2,11 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // A mysqlFeed polls the log of changes. Its serial numbers are given out before
@@ -14,6 +18,8 @@ type mysqlFeed struct {
 	gaps  map[int64]time.Time // numbers that were missing, and when that was noticed
 
 	movedAt time.Time // when the log's end was last found to have moved
+
+	was schedule.ByID[uint64] // hashes of rows, of the layouts that have the statement entries_print
 }
 
 const (
@@ -112,7 +118,13 @@ func (f *mysqlFeed) hinted(ctx context.Context) (ids []string, err error) {
 // all reads all rows, a page at a time.
 func (f *mysqlFeed) all(ctx context.Context, each func(*row) error) error {
 	var after any
+	f.was = schedule.ByID[uint64]{}
 	for more := true; more; {
+		if f.gaps != nil { // it is open. Before the rows: what is written in between differs the next time
+			if _, _, err := f.prints(ctx, after, chunk, func(id string, print uint64) { f.was.Set(schedule.ID(id), print) }); err != nil {
+				return err
+			}
+		}
 		page, last, err := f.rows(ctx, "entries_page", after, chunk)
 		if err != nil {
 			return err
@@ -127,8 +139,54 @@ func (f *mysqlFeed) all(ctx context.Context, each func(*row) error) error {
 	return nil
 }
 
-// written returns all ids: MySQL does not tell which rows were written.
+// prints calls each for the hashes of a page of rows after a key, and returns the last key and how
+// many rows there were: none where the layout has no such statement.
+func (f *mysqlFeed) prints(ctx context.Context, after any, most int, each func(id string, print uint64)) (last string, rows int, err error) {
+	if !f.m.has("entries_print") {
+		return "", 0, nil
+	}
+	err = f.m.each(ctx, "entries_print", func(row scanner) error {
+		var print string
+		if err := row.Scan(&last, &print); err != nil {
+			return err
+		}
+		hash, err := strconv.ParseUint(print, 16, 64)
+		rows++
+		each(last, hash)
+		return err
+	}, after, most)
+	if err != nil {
+		return "", 0, fmt.Errorf("compare rows: %w", err)
+	}
+	return last, rows, nil
+}
+
+// different returns the ids of rows whose hash is another than it was, and of new ones.
+func (f *mysqlFeed) different(ctx context.Context) (ids []string, count int, err error) {
+	var now schedule.ByID[uint64]
+	var after any
+	for more := true; more; {
+		last, rows, err := f.prints(ctx, after, sweepFrom, func(id string, print uint64) {
+			now.Set(schedule.ID(id), print)
+			if was, ok := f.was.Get(schedule.ID(id)); !ok || was != print {
+				ids = append(ids, id)
+			}
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+		after, more = last, rows == sweepFrom
+	}
+	f.was = now // what is gone is left out
+	return ids, now.Len(), nil
+}
+
+// written compares hashes of all rows, or returns all ids: MySQL does not tell which rows were
+// written.
 func (f *mysqlFeed) written(ctx context.Context) (ids []string, count int, err error) {
+	if f.m.has("entries_print") {
+		return f.different(ctx)
+	}
 	err = f.m.each(ctx, "entry_ids", func(row scanner) error {
 		var id string
 		err := row.Scan(orEmpty{&id})

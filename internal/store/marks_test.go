@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,11 +18,11 @@ var djangoTables = []string{
 	`CREATE TABLE django_celery_beat_crontabschedule (id integer PRIMARY KEY, minute text, hour text, day_of_week text, day_of_month text, month_of_year text, timezone text)`,
 	`CREATE TABLE django_celery_beat_intervalschedule (id integer PRIMARY KEY, every integer, period text)`,
 	`CREATE TABLE django_celery_beat_solarschedule (id integer PRIMARY KEY, event text, latitude decimal, longitude decimal)`,
-	`CREATE TABLE django_celery_beat_clockedschedule (id integer PRIMARY KEY, clocked_time datetime)`,
-	`CREATE TABLE django_celery_beat_periodictasks (ident smallint PRIMARY KEY, last_update datetime)`,
+	`CREATE TABLE django_celery_beat_clockedschedule (id integer PRIMARY KEY, clocked_time datetime(6))`,
+	`CREATE TABLE django_celery_beat_periodictasks (ident smallint PRIMARY KEY, last_update datetime(6))`,
 	`CREATE TABLE django_celery_beat_periodictask (id integer PRIMARY KEY, name text, task text DEFAULT 'tasks.add', args text DEFAULT '[]', kwargs text DEFAULT '{}',
-		queue text, exchange text, routing_key text, headers text DEFAULT '{}', priority integer, expires datetime, expire_seconds integer, one_off bool DEFAULT 0,
-		start_time datetime, enabled bool DEFAULT 1, last_run_at datetime, total_run_count integer DEFAULT 0, date_changed datetime DEFAULT '2026-01-01 00:00:00',
+		queue text, exchange text, routing_key text, headers text DEFAULT '{}', priority integer, expires datetime(6), expire_seconds integer, one_off bool DEFAULT 0,
+		start_time datetime(6), enabled bool DEFAULT 1, last_run_at datetime(6), total_run_count integer DEFAULT 0, date_changed datetime(6) DEFAULT '2026-01-01 00:00:00',
 		interval_id integer, crontab_id integer DEFAULT 1, solar_id integer, clocked_id integer)`,
 	`INSERT INTO django_celery_beat_crontabschedule VALUES (1, '0', '9', '*', '*', '*', 'UTC')`,
 	`INSERT INTO django_celery_beat_periodictask (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c')`,
@@ -30,7 +32,28 @@ var djangoTables = []string{
 // What the models edit is seen once their mark has moved, in whatever direction; what plain SQL
 // edits, by the look at all rows alone.
 func TestTheModelsMarkTellsOfEdits(t *testing.T) {
-	s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "django.db"), Options{Catalog: "django"})
+	t.Run("SQLite", func(t *testing.T) { marksTell(t, "sqlite:///"+filepath.Join(t.TempDir(), "django.db")) })
+	t.Run("MySQL", func(t *testing.T) {
+		server := os.Getenv("ONEBEAT_TEST_MARIADB")
+		if server == "" {
+			t.Fatal("ONEBEAT_TEST_MARIADB is not set: run the tests with `make test`, or `make stack` first")
+		}
+		scratch, err := NewScratch(t.Context(), server, "onebeat_marks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := scratch.Drop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		marksTell(t, scratch.URL)
+	})
+}
+
+func marksTell(t *testing.T, url string) {
+	t.Helper()
+	s, err := Open(t.Context(), url, Options{Catalog: "django"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +61,14 @@ func TestTheModelsMarkTellsOfEdits(t *testing.T) {
 	exec := func(texts ...string) {
 		t.Helper()
 		for _, text := range texts {
-			if _, err := s.db.(*sqlite).writer.ExecContext(t.Context(), text); err != nil {
+			var err error
+			switch db := s.db.(type) {
+			case *sqlite:
+				_, err = db.writer.ExecContext(t.Context(), text)
+			case *mySQL:
+				_, err = db.pool.ExecContext(t.Context(), text)
+			}
+			if err != nil {
 				t.Fatalf("%s: %v", text, err)
 			}
 		}
@@ -102,5 +132,11 @@ func TestTheModelsMarkTellsOfEdits(t *testing.T) {
 		if diff := cmp.Diff(tt.want, told); diff != "" {
 			t.Errorf("%s: told of (-want +got):\n%s", tt.name, diff)
 		}
+	}
+	// A look at all rows names those that differ alone, whatever the runs have written.
+	exec("UPDATE django_celery_beat_periodictask SET last_run_at = '2026-01-01 09:00:00', total_run_count = 7, date_changed = '2026-01-01 12:00:00'",
+		"UPDATE django_celery_beat_periodictask SET queue = NULL, priority = 3 WHERE id = 2")
+	if ids, count, err := w.feed.written(t.Context()); err != nil || !slices.Equal(ids, []string{"2"}) || count != 2 {
+		t.Errorf("of an edit among runs %v of %d rows are named, %v; want the one of two", ids, count, err)
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"hash/maphash"
 )
 
-// Where no trigger tells of edits, SQLite does not tell which rows were written.
+// Where no trigger tells of edits, SQLite and MySQL do not tell which rows were written.
 // Reading each row's columns and what is remembered beside it takes seconds at
 // 100,000 rows; so of each row the watcher keeps a hash of one text that the
-// database makes of it (the statement entries_print), and reads what differs.
+// database makes of it (the statement entries_print; MySQL makes the hash too), and reads what differs.
 
 // prints are hashes of rows by rowid.
 type prints struct {

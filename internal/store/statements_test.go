@@ -26,7 +26,7 @@ var oneSided = map[string]string{
 	"guard_wait":            "the others have no such lock, or say how long with the lock's name",
 	"entries":               "SQLite reads all rows in pages",
 	"entries_page":          "PostgreSQL streams them",
-	"entries_print":         "the others compare whole rows, or are told which transaction wrote one",
+	"entries_print":         "PostgreSQL tells which transaction wrote a row; MySQL's native table is compared row by row",
 	"ids_since":             "PostgreSQL alone tells which transaction wrote a row",
 	"lease_advance":         "PostgreSQL claims with one statement",
 	"lease_seed":            "MySQL takes a lease with several statements",
