@@ -3,10 +3,15 @@ package store_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/audit"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 	"github.com/onebeat/onebeat/internal/store/storetest"
@@ -142,4 +147,82 @@ func benchmarkLoad(b *testing.B, db storetest.Database) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*entries/b.Elapsed().Seconds(), "entries/s")
+}
+
+// BenchmarkScanner is what the daemon's own audit takes beside a million entries of which
+// each has had two slots: processor time of this process, in which nothing else is at
+// work, and of the server's session, in parts of a processor, and how long a round takes.
+func BenchmarkScanner(b *testing.B) {
+	const entries = 1_000_000
+	db := freshPostgres(b)
+	s, _ := fill(b, db, "", entries)
+	last := time.Now().UTC().Truncate(5 * time.Minute)
+	db.Exec(b, "UPDATE onebeat_entries SET spec_at = now() - interval '1 day', after_at = now() - interval '1 day', last_slot = $1", last)
+	for _, slot := range []time.Time{last.Add(-5 * time.Minute), last} {
+		db.Exec(b, `INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, sent_at, recovered)
+			SELECT entry_id, 'entry', 'tasks.add', $1, 1, 'sent', '', entry_id, 'celery', '', 'node-1', 1, $1, false FROM onebeat_entries`, slot)
+	}
+	db.Exec(b, "ANALYZE onebeat_runs")
+	db.Exec(b, "ANALYZE onebeat_entries")
+	for b.Loop() {
+		counted := &countedLedger{Store: s}
+		scanner := audit.NewScanner(counted, audit.ScannerOptions{Delay: time.Millisecond, LookBack: 7 * time.Minute})
+		runtime.GC()
+		ctx, stop := context.WithTimeout(b.Context(), 2*time.Minute)
+		began, before, server := time.Now(), processorTime(b), serverTime(b, db)
+		if err := scanner.Run(ctx); err != nil {
+			b.Fatal(err)
+		}
+		stop()
+		took := time.Since(began)
+		b.ReportMetric(100*(processorTime(b)-before).Seconds()/took.Seconds(), "%-processor")
+		b.ReportMetric(100*(serverTime(b, db)-server).Seconds()/took.Seconds(), "%-server")
+		b.ReportMetric(took.Minutes()*entries/float64(counted.subjects), "min/round")
+		b.ReportMetric(float64(scanner.State().Slots), "slots")
+		for kind, n := range scanner.State().Counts {
+			if n > 0 {
+				b.Errorf("the audit found %d %s", n, kind)
+			}
+		}
+	}
+}
+
+// A countedLedger counts the entries that an audit looks at.
+type countedLedger struct {
+	*store.Store
+	subjects int
+}
+
+func (l *countedLedger) Subjects(ctx context.Context, after schedule.ID, n int) ([]schedule.Subject, schedule.ID, error) {
+	subjects, last, err := l.Store.Subjects(ctx, after, n)
+	l.subjects += len(subjects)
+	return subjects, last, err
+}
+
+// processorTime is what this process has taken.
+func processorTime(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// serverTime is what the sessions of the database have taken, of a server of this machine.
+func serverTime(b *testing.B, db storetest.Database) (took time.Duration) {
+	for _, pid := range db.Query(b, "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") {
+		text, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err != nil {
+			continue // it has ended
+		}
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		for _, field := range fields[11:13] { // utime and stime, in hundredths of a second
+			ticks, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			took += time.Duration(ticks) * 10 * time.Millisecond
+		}
+	}
+	return took
 }
