@@ -17,7 +17,12 @@ type Key [16]byte
 const variant = 8
 
 // Key returns the id's key, or false if it has none.
-func (id ID) Key() (key Key, ok bool) {
+func (id ID) Key() (key Key, ok bool) { return keyOf(id) }
+
+// KeyOf returns the key of the id that a text is, or false if it has none.
+func KeyOf(id []byte) (key Key, ok bool) { return keyOf(id) }
+
+func keyOf[Text ID | []byte](id Text) (key Key, ok bool) {
 	if len(id) < len(key) {
 		copy(key[:variant], id)
 		if len(id) > variant {
@@ -79,7 +84,7 @@ func UUID(bytes []byte) ID {
 // three slots of four are in use.
 type ByID[V any] struct {
 	tables []table[V] // by the first bits of a key's hash; nil while it is empty
-	others map[ID]V
+	others map[ID]*V
 	length int
 }
 
@@ -128,17 +133,17 @@ func (t *table[V]) find(key Key, hash uint64) (i int, ok bool) {
 	return i, false
 }
 
-func (t *table[V]) set(key Key, hash uint64, value V) (added bool) {
+// at returns where the value of the key is, the zero value if it was not there.
+func (t *table[V]) at(key Key, hash uint64) (value *V, added bool) {
 	i, ok := t.find(key, hash)
 	if ok {
-		t.slots[i].value = value
-		return false
+		return &t.slots[i].value, false
 	}
-	for !t.insert(i, slot[V]{key, value}) {
+	for !t.insert(i, slot[V]{key: key}) {
 		t.grow()
 		i, _ = t.find(key, hash)
 	}
-	return true
+	return &t.slots[i].value, true
 }
 
 // insert puts the slot at i and moves on those after it, unless there is no room.
@@ -196,8 +201,10 @@ func (t *table[V]) delete(key Key, hash uint64) bool {
 func (m *ByID[V]) Get(id ID) (value V, ok bool) {
 	key, keyed := id.Key()
 	if !keyed || key == (Key{}) {
-		value, ok = m.others[id]
-		return value, ok
+		if other, ok := m.others[id]; ok {
+			return *other, true
+		}
+		return value, false
 	}
 	if m.tables == nil {
 		return value, false
@@ -213,18 +220,38 @@ func (m *ByID[V]) Get(id ID) (value V, ok bool) {
 
 // Set gives an id its value.
 func (m *ByID[V]) Set(id ID, value V) {
-	if m.tables == nil {
-		m.tables, m.others = make([]table[V], 1<<tableBits), map[ID]V{}
+	at, _ := m.At(id)
+	*at = value
+}
+
+// At returns where the value of an id is, which is the zero value if it had none, and says so. It
+// is there until another is set or deleted.
+func (m *ByID[V]) At(id ID) (value *V, added bool) {
+	if key, keyed := id.Key(); keyed && key != (Key{}) {
+		return m.AtKey(key)
 	}
-	key, keyed := id.Key()
-	if !keyed || key == (Key{}) {
+	value, ok := m.others[id]
+	if !ok {
+		if m.others == nil {
+			m.others = map[ID]*V{}
+		}
+		value = new(V)
 		m.others[id] = value
-		return
+	}
+	return value, !ok
+}
+
+// AtKey is At for the id of a key, which is not the empty one.
+func (m *ByID[V]) AtKey(key Key) (value *V, added bool) {
+	if m.tables == nil {
+		m.tables = make([]table[V], 1<<tableBits)
 	}
 	hash := key.hash()
-	if m.tables[hash>>(64-tableBits)].set(key, hash, value) {
+	value, added = m.tables[hash>>(64-tableBits)].at(key, hash)
+	if added {
 		m.length++
 	}
+	return value, added
 }
 
 // Delete takes an id out.
@@ -243,6 +270,27 @@ func (m *ByID[V]) Delete(id ID) {
 	}
 }
 
+// DeleteFunc takes out all whose values del says that of.
+func (m *ByID[V]) DeleteFunc(del func(value V) bool) {
+	for i := range m.tables {
+		t := &m.tables[i]
+		for k := 0; k < len(t.slots); {
+			s := &t.slots[k]
+			if s.key == (Key{}) || !del(s.value) {
+				k++
+				continue
+			}
+			t.delete(s.key, s.key.hash()) // another may be there now
+			m.length--
+		}
+	}
+	for id, value := range m.others {
+		if del(*value) {
+			delete(m.others, id)
+		}
+	}
+}
+
 // Len is how many there are.
 func (m *ByID[V]) Len() int { return m.length + len(m.others) }
 
@@ -257,7 +305,7 @@ func (m *ByID[V]) All() iter.Seq2[ID, V] {
 			}
 		}
 		for id, value := range m.others {
-			if !yield(id, value) {
+			if !yield(id, *value) {
 				return
 			}
 		}

@@ -29,6 +29,16 @@ type pendingText struct {
 	end  int
 }
 
+// of returns b for a row of PostgreSQL's answer, and any other row as it is.
+func (b *binaryRow) of(from scanner) scanner {
+	rows, ok := from.(pgx.Rows)
+	if !ok {
+		return from
+	}
+	b.rows = rows
+	return b
+}
+
 // Scan implements scanner. All texts of a row share memory, but for those that are
 // kept, the id and the spec, and those that are often the same: each such text is shared by
 // the rows that come with it one after another.
@@ -77,6 +87,10 @@ func (b *binaryRow) scan(i int, field *pgconn.FieldDescription, value []byte, ta
 		}
 		*target.into = b.last[i]
 		return true
+	case keyed:
+		return isText(field, value) && target.set(value)
+	case *hexadecimal:
+		return isText(field, value) && target.set(value)
 	case kept:
 		if field.DataTypeOID == pgtype.UUIDOID && field.Format == pgx.BinaryFormatCode && len(value) == 16 {
 			*target.into = string(schedule.UUID(value))

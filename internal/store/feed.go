@@ -210,6 +210,9 @@ type watch struct {
 	heardAt time.Time // when the log of changes was last read
 	waiting []string  // entries that it named then, more than are told of in between
 	every   bool      // it said that any entry may have changed
+
+	unread    int      // entries of seen that are remembered, and not read yet
+	undressed []string // bare rows that are to be read with all that is remembered of them
 }
 
 func (s *Store) newWatch(shards int) *watch {
@@ -358,14 +361,18 @@ func (w *watch) take(ctx context.Context, r *row) error {
 		w.paused[r.id] = time.Now().Add(r.pausedUntil.Sub(r.readAt))
 	}
 	k, ok := w.seen.Get(schedule.ID(r.id))
-	if ok && k.print == print {
+	r.print = print
+	if r.bare && !w.dress(r, k, ok) {
+		w.undressed = append(w.undressed, r.id)
+		return nil
+	}
+	if ok && k.print == print && !k.remembered() {
 		if w.same(r, k) {
 			return nil
 		}
 		r.was = w.held[schedule.ID(r.id)]
 	}
 	r.mayLeave = r.was == nil && w.mayLeave(r)
-	r.print = print
 	if len(w.rows) == cap(w.rows) && len(w.rows) > chunk/16 {
 		w.rows = slices.Grow(w.rows, chunk-len(w.rows)) // there will be a chunk of them
 	}

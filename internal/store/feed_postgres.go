@@ -19,6 +19,10 @@ type postgresFeed struct {
 
 	between <-chan func() error // what is to be done while many rows are read, between them; nil: nothing
 
+	// remembered, unless it is nil, takes what is remembered of entries before all reads the
+	// rows, which then are bare.
+	remembered func(*recalled) error
+
 	hintsSince string // snapshot; empty before open
 	rowsSince  string // snapshot, from before all or the last written
 
@@ -127,7 +131,12 @@ func (f *postgresFeed) all(ctx context.Context, each func(*row) error) error {
 	if err != nil {
 		return err
 	}
-	if err := f.many(ctx, each, "entries"); err != nil {
+	if f.remembered != nil {
+		err = f.apart(ctx, each)
+	} else {
+		err = f.many(ctx, each, "entries")
+	}
+	if err != nil {
 		return err
 	}
 	f.rowsSince = next
@@ -158,67 +167,104 @@ func (f *postgresFeed) rows(ctx context.Context, each func(*row) error, name str
 	var answer binaryRow
 	return f.p.each(ctx, name, func(from scanner) error {
 		r.clear()
-		if rows, ok := from.(pgx.Rows); ok {
-			answer.rows = rows
-			from = &answer
-		}
-		if err := f.p.layout.scan(&r, from, 2); err != nil {
+		if err := f.p.layout.scan(&r, answer.of(from), 2); err != nil {
 			return err
 		}
 		return each(&r)
 	}, args...)
 }
 
-// many is rows for many of them: the next are read while each is called, and there
-// are never more than two hundred in between.
+// many is rows for many of them: the next are read while each is called.
 func (f *postgresFeed) many(ctx context.Context, each func(*row) error, name string, args ...any) error {
+	return beforehand(ctx, f.between, each, func(ctx context.Context, read func(*row) error) error {
+		return f.rows(ctx, read, name, args...)
+	})
+}
+
+// apart calls each for all rows, which are bare, and f.remembered for what goes with them, all of it first.
+// Both are of one moment. The server takes twice as long to join them where there are a million.
+func (f *postgresFeed) apart(ctx context.Context, each func(*row) error) error {
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	return pgx.BeginTxFunc(ctx, f.p.pool, options, func(tx pgx.Tx) error {
+		on := postgresOn{f.p, tx}
+		err := beforehand(ctx, f.between, f.remembered, func(ctx context.Context, read func(*recalled) error) error {
+			var m recalled
+			var answer binaryRow
+			return on.each(ctx, "sides_all", func(from scanner) error {
+				if err := m.scan(answer.of(from)); err != nil {
+					return err
+				}
+				return read(&m)
+			})
+		})
+		if err != nil {
+			return err
+		}
+		return beforehand(ctx, f.between, each, func(ctx context.Context, read func(*row) error) error {
+			var r row
+			var answer binaryRow
+			return on.each(ctx, "entries_alone", func(from scanner) error {
+				r.clear()
+				r.bare = true
+				if err := r.scanAlone(answer.of(from)); err != nil {
+					return err
+				}
+				return read(&r)
+			})
+		})
+	})
+}
+
+// beforehand calls each for what read reads, which goes on meanwhile, and what comes from between in between.
+// There are never more than two hundred that were read and that each was not called for.
+func beforehand[T any](ctx context.Context, between <-chan func() error, each func(*T) error, read func(context.Context, func(*T) error) error) error {
 	const some = 64
 	group, ctx := errgroup.WithContext(ctx)
-	full, empty := make(chan []row, 1), make(chan []row, 3)
+	full, empty := make(chan []T, 1), make(chan []T, 3)
 	for range cap(empty) {
-		empty <- make([]row, 0, some)
+		empty <- make([]T, 0, some)
 	}
-	hand := func(rows []row) ([]row, error) {
+	hand := func(all []T) ([]T, error) {
 		select {
-		case full <- rows:
+		case full <- all:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 		select {
-		case rows = <-empty:
-			return rows[:0], nil
+		case all = <-empty:
+			return all[:0], nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 	group.Go(func() error {
 		defer close(full)
-		rows := <-empty
-		err := f.rows(ctx, func(r *row) (err error) {
-			if rows = append(rows, *r); len(rows) == some {
-				rows, err = hand(rows)
+		all := <-empty
+		err := read(ctx, func(one *T) (err error) {
+			if all = append(all, *one); len(all) == some {
+				all, err = hand(all)
 			}
 			return err
-		}, name, args...)
-		if err == nil && len(rows) > 0 {
-			_, err = hand(rows)
+		})
+		if err == nil && len(all) > 0 {
+			_, err = hand(all)
 		}
 		return err
 	})
 	group.Go(func() error {
 		for {
 			select {
-			case rows, more := <-full:
+			case all, more := <-full:
 				if !more {
 					return nil
 				}
-				for i := range rows {
-					if err := each(&rows[i]); err != nil {
+				for i := range all {
+					if err := each(&all[i]); err != nil {
 						return err
 					}
 				}
-				empty <- rows // there is room for all
-			case do := <-f.between:
+				empty <- all // there is room for all
+			case do := <-between:
 				if err := do(); err != nil {
 					return err
 				}

@@ -50,6 +50,10 @@ type layout struct {
 	clocks clocks
 	ahead  bool
 
+	// apart says that all rows may be read without what is remembered of them, by the statement entries_alone:
+	// that needs no more than remembered has.
+	apart bool
+
 	// scan reads the columns of the statement entries and leaves the rest after them.
 	scan func(r *row, from scanner, rest int) error
 }
@@ -128,5 +132,6 @@ var nativeLayout = layout{
 		"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at", "options", "timezone", "rules",
 		"misfire_policy", "misfire_grace_seconds", "misfire_max_count", "misfire_max_age_seconds",
 	},
-	scan: (*row).scan,
+	apart: true,
+	scan:  (*row).scan,
 }

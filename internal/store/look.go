@@ -249,14 +249,18 @@ func (w *watch) readAll(ctx context.Context) error {
 		return err
 	}
 	stop, err := w.soonest(ctx)
+	together := w.readApart()
 	if err == nil {
 		err = w.feed.all(ctx, func(r *row) error { return w.take(ctx, r) })
 	}
 	stop()
 	if err != nil {
-		return fmt.Errorf("read entries: %w", err)
+		err = fmt.Errorf("read entries: %w", err)
+	} else {
+		err = w.apply(ctx)
 	}
-	if err := w.apply(ctx); err != nil {
+	concerned = append(concerned, together()...)
+	if err != nil {
 		return err
 	}
 	if err := w.reread(ctx, concerned); err != nil {

@@ -330,7 +330,11 @@ func (w *watch) keep(rows []row, changes []schedule.Change) {
 		default:
 			k.next = nextSlot(entry)
 		}
-		w.seen.Set(id, k)
+		at, _ := w.seen.At(id)
+		if at.remembered() {
+			w.unread--
+		}
+		*at = k
 	}
 }
 

@@ -53,6 +53,9 @@ type row struct {
 	mayLeave  bool            // its definition may be left in the catalog, if it is good
 	was       *schedule.Entry // what was made of it when it was read before, and said the same
 	unwritten bool            // what was seen of it for the first time is not on record
+
+	bare    bool   // it was read without what is remembered of it (apart.go)
+	seenSum uint64 // then seenSpec as a number
 }
 
 // scan reads the columns of the statement entries, in order, and leaves those
@@ -71,6 +74,21 @@ func (r *row) scan(from scanner, rest int) error {
 	r.createdAt, r.lastRunAt = r.wasCreated.at, r.wasRun.at
 	return nil
 }
+
+// scanAlone reads the columns of the statement entries_alone, in order.
+func (r *row) scanAlone(from scanner) error {
+	if r.into == nil {
+		all := r.columns()
+		r.into = append(all[:ofCatalog:ofCatalog], all[len(all)-1])
+	}
+	err := from.Scan(r.into...)
+	r.createdAt, r.lastRunAt = r.wasCreated.at, r.wasRun.at
+	return err
+}
+
+// ofCatalog is how many of the columns are the catalog's own. After those come what is remembered, and at last
+// when they were read.
+const ofCatalog = 17
 
 // columns are where the columns go that scan reads.
 func (r *row) columns() []any {

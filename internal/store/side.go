@@ -233,14 +233,20 @@ func (r *reading) leave(row *row, entry *schedule.Entry) error {
 // nil entry has no slots: when it has some again, they count from then.
 func (r *reading) settle(row *row, entry *schedule.Entry) {
 	seen, known := r.seen(row)
-	spec := ""
+	var text [16]byte // of a digest in hexadecimal, at most
+	spec, sum := text[:0], uint64(0)
 	if entry != nil {
-		spec = strconv.FormatUint(row.specDigest(row.zoneOr(r.store.options.Zone)), 16)
+		sum = row.specDigest(row.zoneOr(r.store.options.Zone))
+		spec = strconv.AppendUint(spec, sum, 16)
 	}
-	news := spec != seen.spec && (known || entry != nil)
+	same := string(spec) == seen.spec
+	if known && row.bare {
+		same = sum == row.seenSum
+	}
+	news := !same && (known || entry != nil)
 	if news {
 		seen.after = latest(seen.after, r.after(row, entry, known))
-		seen.spec = spec
+		seen.spec = string(spec)
 	}
 	if news && !r.putOff(row, entry, seen) {
 		r.note(row, seen)

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// What is remembered of entries counts alike whether the server puts it together with their rows or the store
+// does, whatever it is; of most rows nothing is read twice.
+func TestRowsReadApartSayWhatJoinedRowsSay(t *testing.T) {
+	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
+	if server == "" {
+		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
+	}
+	scratch, err := NewScratch(t.Context(), server, "onebeat_apart")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := scratch.Drop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	s, err := Open(t.Context(), scratch.URL, Options{Prepare: func(e *schedule.Entry) error { e.Row = nil; return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p := s.db.(*postgres)
+	exec := func(text string) {
+		t.Helper()
+		if _, err := p.pool.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("ALTER TABLE celery_beat_schedules ALTER COLUMN id TYPE text")
+	exec(`INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression)
+		SELECT 'id ' || i, 'entry ' || i, 'tasks.add', '@every 1h' FROM generate_series(1, 3000) AS i`)
+	exec(`UPDATE celery_beat_schedules SET id = 'an id that is too long for a key' WHERE id = 'id 1'`)
+	exec(`UPDATE celery_beat_schedules SET rules = '{"max_runs": 5}' WHERE id IN ('id 2', 'id 3')`)
+	load := func(apart bool) (said map[schedule.ID]string, again int) {
+		t.Helper()
+		layout := *p.layout
+		layout.apart = apart
+		p.layout = &layout
+		said = map[schedule.ID]string{}
+		w := s.newWatch(1)
+		w.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), watcher: loader(func(_ context.Context, changes []schedule.Change) error {
+			for _, c := range changes {
+				text := fmt.Sprint(c.Name, " ", c.Reason, c.Problem, c.Limit)
+				if c.Entry != nil {
+					text += fmt.Sprint(c.Entry.Spec, c.Entry.After.UTC(), c.Entry.PausedUntil.UTC(), c.Entry.Digest)
+				}
+				said[c.ID] = text
+			}
+			return nil
+		})}
+		if err := w.load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if w.seen.Len() != len(said) || w.unread != 0 {
+			t.Errorf("%d rows are known, and %d are remembered and were not read; want the %d that were told of", w.seen.Len(), w.unread, len(said))
+		}
+		return said, len(w.undressed)
+	}
+	if said, again := load(true); len(said) != 3000 || again != 0 {
+		t.Fatalf("at first %d rows are told of, and %d read again, want 3000 and none", len(said), again)
+	}
+	for _, text := range []string{
+		"UPDATE onebeat_entries SET last_slot = '2026-03-01 09:00Z' WHERE entry_id IN ('id 4', 'an id that is too long for a key')",
+		"UPDATE onebeat_entries SET after_at = '2026-03-02 09:00Z', last_slot = '2026-03-01 09:00Z' WHERE entry_id = 'id 5'",
+		"UPDATE onebeat_entries SET paused_at = now(), pause_reason = 'of a test' WHERE entry_id = 'id 6'",
+		"UPDATE onebeat_entries SET paused_at = '2026-03-01 09:00Z', paused_until = '2026-03-02 09:00Z' WHERE entry_id = 'id 7'",
+		"UPDATE onebeat_entries SET total_run_count = 5 WHERE entry_id = 'id 2'",
+		"UPDATE onebeat_entries SET total_run_count = 4 WHERE entry_id = 'id 3'",
+		"UPDATE onebeat_entries SET after_at = '1950-03-01 09:00Z' WHERE entry_id = 'id 8'",
+		"UPDATE onebeat_entries SET spec = 'of another kind', after_at = '2026-03-01 09:00Z' WHERE entry_id = 'id 9'",
+		"UPDATE celery_beat_schedules SET last_run_at = '2026-03-03 09:00Z' WHERE id = 'id 10'",
+		"UPDATE celery_beat_schedules SET enabled = false WHERE id = 'id 11'",
+		"DELETE FROM celery_beat_schedules WHERE id = 'id 12'",
+		"UPDATE onebeat_entries SET spec = '' WHERE entry_id = 'id 11'",
+	} {
+		exec(text)
+	}
+	joined, _ := load(false) // which remembers what is new
+	apart, again := load(true)
+	if diff := cmp.Diff(joined, apart); diff != "" {
+		t.Errorf("rows read apart (-joined +apart):\n%s", diff)
+	}
+	if again > 10 {
+		t.Errorf("%d rows are read again, want those of which more is remembered", again)
+	}
+}
