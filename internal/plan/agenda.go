@@ -2,64 +2,23 @@ package plan
 
 import (
 	"time"
-
-	"github.com/onebeat/onebeat/internal/schedule"
 )
-
-// An item is an entry's place in the agenda. There are millions of them: its fields
-// are in an order that leaves no gaps.
-type item struct {
-	entry  *schedule.Entry // nil while its definition is left in the catalog, or it is off
-	spec   schedule.Spec
-	digest uint64 // the entry's
-
-	next int64 // next slot, Unix microseconds
-	from int64 // slots at or before it are settled, Unix microseconds; sealed ones may be later
-
-	// kept is where judging of missed slots has got to: a slot before it was
-	// found to be owed, however late it is when its turn comes.
-	kept int64
-
-	key schedule.Key // the id's
-
-	at     int32 // index in the heap, or absent
-	off    bool  // disabled, paused or unreadable: it has no slots
-	stays  bool  // its definition is not left in the catalog
-	wanted bool  // its definition is asked for
-	held   bool  // and its slot at next waits for that
-}
-
-// absent is the index of an item that has no next slot.
-const absent = -1
-
-func (it *item) slot() time.Time { return time.UnixMicro(it.next).UTC() }
-
-// handed returns an instant up to which its slots were handed over or settled, and after
-// which none was. The item is not off.
-func (it *item) handed() int64 {
-	if it.at == absent && !it.held {
-		return it.next // its last slot, or 0
-	}
-	if last := schedule.Latest(it.spec, time.UnixMicro(it.from), time.UnixMicro(it.next-1)); !last.IsZero() {
-		return last.UnixMicro()
-	}
-	return it.from
-}
 
 // An agenda holds items by their next slot, earliest first: a heap of four
 // children a node, which moves an item in half the steps of a binary one and
-// keeps siblings in a cache line. A slot stands beside the pointer to its item, for with a
+// keeps siblings in a cache line. A slot stands beside the number of its item, for with a
 // million of them each look at another item waits for memory.
 //
 // It has no clock and no lock: the planner's goroutine owns it.
 type agenda struct {
-	heap []place
+	items *items
+	heap  []place
 }
 
 // A place is where an item stands.
 type place struct {
 	next int64 // the item's
-	item *item
+	item int32 // its number
 }
 
 // first returns the item that is due first, or nil.
@@ -67,7 +26,7 @@ func (a *agenda) first() *item {
 	if len(a.heap) == 0 {
 		return nil
 	}
-	return a.heap[0].item
+	return a.items.at(a.heap[0].item)
 }
 
 // set puts it where its slot at next belongs; the zero Time takes it out.
@@ -81,7 +40,7 @@ func (a *agenda) set(it *item, next time.Time) {
 		it.at = int32(len(a.heap))
 		a.heap = append(a.heap, place{})
 	}
-	a.heap[it.at] = place{it.next, it}
+	a.heap[it.at] = place{it.next, it.number}
 	a.up(int(it.at))
 	a.down(int(it.at))
 }
@@ -100,9 +59,9 @@ func (a *agenda) remove(it *item) {
 	if i == last {
 		return
 	}
-	a.heap[i], moved.item.at = moved, int32(i)
+	a.put(i, moved)
 	a.up(i)
-	a.down(int(moved.item.at))
+	a.down(int(a.items.at(moved.item).at))
 }
 
 // overdue counts the items whose slot is at or before t. It looks at no more
@@ -157,5 +116,5 @@ func (a *agenda) down(i int) {
 }
 
 func (a *agenda) put(i int, p place) {
-	a.heap[i], p.item.at = p, int32(i)
+	a.heap[i], a.items.at(p.item).at = p, int32(i)
 }

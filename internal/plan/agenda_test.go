@@ -7,15 +7,17 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // The agenda agrees with a sorted list whatever is set, moved and removed.
 func TestAgendaKeepsOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var a agenda
+		a := agenda{items: newItems()}
 		items := make([]*item, 20)
 		for i := range items {
-			items[i] = &item{at: absent}
+			items[i] = a.items.fresh()
 		}
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			it := items[rapid.IntRange(0, len(items)-1).Draw(t, "item")]
@@ -52,9 +54,9 @@ func TestAgendaKeepsOrder(t *testing.T) {
 }
 
 func BenchmarkAgendaMovesTheFirstOfAMillion(b *testing.B) {
-	var a agenda
+	a := agenda{items: newItems()}
 	for i := range 1_000_000 {
-		a.set(&item{at: absent}, time.UnixMicro(int64(i)))
+		a.set(a.items.fresh(), time.UnixMicro(int64(i)))
 	}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -67,11 +69,11 @@ func BenchmarkAgendaMovesTheFirstOfAMillion(b *testing.B) {
 // goes from the first place to one of the last.
 func BenchmarkAgendaMovesAHerdOfAMillion(b *testing.B) {
 	const entries = 1_000_000
+	a := agenda{items: newItems()}
 	items := make([]*item, entries)
 	for i := range items {
-		items[i] = &item{at: absent}
+		items[i] = a.items.fresh()
 	}
-	var a agenda
 	for _, i := range rand.New(rand.NewPCG(1, 1)).Perm(entries) {
 		a.set(items[i], time.UnixMicro(1))
 	}
@@ -79,5 +81,49 @@ func BenchmarkAgendaMovesAHerdOfAMillion(b *testing.B) {
 	for b.Loop() {
 		first := a.first()
 		a.set(first, time.UnixMicro(first.next+1_000_000))
+	}
+}
+
+// Specs that are alike are one, and what nobody has any more makes room: an edit costs no memory.
+func TestItemsGiveBackWhatTheyHeld(t *testing.T) {
+	m := newItems()
+	all := make([]*item, 5000)
+	at := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	for round := range 3 {
+		for i := range all {
+			if all[i] == nil {
+				all[i] = m.fresh()
+			}
+			every, err := schedule.NewEvery(time.Hour, at.Add(time.Duration(round*7+i%7)*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := &schedule.Entry{Spec: every}
+			m.define(all[i], e)
+			m.hold(all[i], e)
+			if m.spec(all[i]) != schedule.Spec(every) || m.entry(all[i]) != e {
+				t.Fatalf("item %d of round %d has %v and %p, want %v and %p", i, round, m.spec(all[i]), m.entry(all[i]), every, e)
+			}
+		}
+	}
+	if specs, known := len(m.specs.all)-len(m.specs.free), len(m.specs.known); specs != 8 || known != 7 { // and none
+		t.Errorf("%d specs are held and %d are known, want 8 and 7", specs, known)
+	}
+	if len(m.entries.all) != len(all)+1 { // and none
+		t.Errorf("there is room for %d definitions, want that of %d", len(m.entries.all), len(all))
+	}
+	for _, it := range all {
+		m.hold(it, nil)
+		m.drop(it)
+	}
+	if len(m.specs.known) != 0 || len(m.specs.all)-len(m.specs.free) != 1 || len(m.entries.all)-len(m.entries.free) != 1 {
+		t.Errorf("%d specs and %d definitions are held of no item", len(m.specs.all)-len(m.specs.free)-1, len(m.entries.all)-len(m.entries.free)-1)
+	}
+	slabs := len(m.slabs)
+	for range all {
+		m.fresh()
+	}
+	if len(m.slabs) != slabs {
+		t.Errorf("items are not used again: there are %d slabs, want %d", len(m.slabs), slabs)
 	}
 }

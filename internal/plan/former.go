@@ -33,18 +33,18 @@ const formerFor = time.Hour
 // returns the last that was sealed. A definition that is left in the catalog has none on
 // its way, but may follow one that has.
 func (p *Planner) ended(it *item, reason string, handed int64, by *schedule.Entry, from time.Time) (sealed time.Time) {
-	before := p.former.of[it]
-	if before != nil && before.last != nil && before.last != it.entry {
+	before, e := p.former.of[it], p.items.entry(it)
+	if before != nil && before.last != nil && before.last != e {
 		before.last.End(reason, time.UnixMicro(handed), by, from)
 	}
-	if it.entry != nil {
-		sealed = it.entry.End(reason, time.UnixMicro(handed), by, from)
+	if e != nil {
+		sealed = e.End(reason, time.UnixMicro(handed), by, from)
 		if handed > max(sealed.UnixMicro(), it.from) {
 			if before == nil {
 				before = &former{}
 				p.former.of[it] = before
 			}
-			before.ended, before.reach = append(before.ended, it.entry), max(before.reach, handed)
+			before.ended, before.reach = append(before.ended, e), max(before.reach, handed)
 		}
 	}
 	if before != nil {
@@ -61,7 +61,7 @@ func (p *Planner) forsake(it *item, handed int64, reason string, takes func(slot
 	if before == nil {
 		return 0
 	}
-	none, spec := takes == nil, it.spec
+	none, spec := takes == nil, p.items.spec(it)
 	if none {
 		takes = func(time.Time) bool { return false }
 	}

@@ -93,14 +93,14 @@ func (p *Planner) Supply(ctx context.Context, ids []schedule.ID, entries []*sche
 // place puts it where its slot at next belongs, with its definition or without.
 func (p *Planner) place(it *item, e *schedule.Entry, next time.Time) {
 	p.withdraw(it)
-	it.spec, it.digest = e.Spec, e.Digest
+	p.items.define(it, e)
 	_, keyed := e.ID.Key()
 	it.stays = !keyed
 	if e.Left() || p.left.whole >= p.keep && p.mayLeave(it, next, p.now()) {
 		p.left.agenda.set(it, next)
 		return
 	}
-	it.entry = e
+	p.items.hold(it, e)
 	p.left.whole++
 	p.agenda.set(it, next)
 }
@@ -112,9 +112,9 @@ func (p *Planner) mayLeave(it *item, next, now time.Time) bool {
 
 // withdraw takes it out of either agenda, and lets go of its definition.
 func (p *Planner) withdraw(it *item) {
-	if it.entry != nil {
+	if it.entry != 0 {
 		p.agenda.remove(it)
-		it.entry = nil
+		p.items.hold(it, nil)
 		p.left.whole--
 		return
 	}
@@ -135,7 +135,7 @@ func (p *Planner) leave(it *item, slot int64, now time.Time) {
 		}
 		p.left.leaving = append(p.left.leaving, it)
 	}
-	p.left.last[it] = last{it.entry, slot}
+	p.left.last[it] = last{p.items.entry(it), slot}
 }
 
 // coming is its next slot, zero if there is none.
@@ -156,8 +156,8 @@ func (p *Planner) release() (more bool) {
 		}
 		it := p.left.leaving[0]
 		was := p.left.last[it]
-		if it.entry == was.entry && it.entry != nil {
-			if !it.entry.Sealed(time.UnixMicro(was.slot)) {
+		if it.entry != 0 && p.items.entry(it) == was.entry {
+			if !was.entry.Sealed(time.UnixMicro(was.slot)) {
 				return false
 			}
 			if next := it.coming(); p.mayLeave(it, next, now) {
@@ -215,21 +215,23 @@ func (p *Planner) serve(w *want) bool {
 // supply takes over what was brought.
 func (p *Planner) supply(s supply) {
 	for _, e := range s.entries {
-		it, _ := p.items.Get(e.ID)
+		number, _ := p.byID.Get(e.ID)
+		it := p.items.at(number)
 		if it == nil || !it.wanted || it.digest != e.Digest {
 			continue
 		}
 		has := it.held || it.at != absent
 		p.withdraw(it)
-		e.Spec = it.spec // of one slot, if it is to run once
-		it.entry = e
+		e.Spec = p.items.spec(it) // of one slot, if it is to run once
+		p.items.hold(it, e)
 		p.left.whole++
 		if has {
 			p.agenda.set(it, it.slot())
 		}
 	}
 	for _, id := range s.ids {
-		if it, _ := p.items.Get(id); it != nil && it.wanted {
+		number, _ := p.byID.Get(id)
+		if it := p.items.at(number); it != nil && it.wanted {
 			p.left.again = append(p.left.again, it)
 			p.left.againAt = time.Now().Add(glance)
 		}

@@ -15,7 +15,7 @@ const walked = 100_000
 // windows begin or end among them, it judges those up to there, and the policy's bounds
 // count for those.
 func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues []schedule.Due) []schedule.Due {
-	e := it.entry
+	e := a.items.entry(it)
 	policy := e.Misfire
 	grace := policy.Grace
 	if grace == 0 {
@@ -27,7 +27,7 @@ func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues
 	}
 	first, before := it.slot(), it.slot().Add(-time.Microsecond)
 	if reason, until := windows.Closed(e, first); reason != "" {
-		return a.pass(it, late, until, reason, dues)
+		return a.pass(it, e, late, until, reason, dues)
 	}
 	if begin := windows.Begins(e, first); !begin.IsZero() && !begin.After(late) {
 		late = begin.Add(-time.Microsecond)
@@ -73,15 +73,15 @@ func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues
 }
 
 // pass ends the missed slots of it that a window holds.
-func (a *agenda) pass(it *item, late, until time.Time, reason string, dues []schedule.Due) []schedule.Due {
+func (a *agenda) pass(it *item, e *schedule.Entry, late, until time.Time, reason string, dues []schedule.Due) []schedule.Due {
 	first, through := it.slot(), until.Add(-time.Microsecond)
 	if late.Before(through) {
 		through = late
 	}
-	last := schedule.Latest(it.entry.Spec, first.Add(-time.Microsecond), through)
+	last := schedule.Latest(e.Spec, first.Add(-time.Microsecond), through)
 	it.from = last.UnixMicro()
-	a.set(it, it.entry.Spec.Next(last))
-	return append(dues, ended(it.entry, first, last, schedule.Skipped, reason))
+	a.set(it, e.Spec.Next(last))
+	return append(dues, ended(e, first, last, schedule.Skipped, reason))
 }
 
 // ended is the due for the slots from first through last, which nothing is sent for.

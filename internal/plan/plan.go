@@ -64,9 +64,9 @@ type Planner struct {
 	ticked atomic.Int64 // Unix nanoseconds, this machine's clock: when the loop last went round
 
 	// Owned by Run's goroutine.
-	items  schedule.ByID[*item]
-	spare  []item
-	active int // items that are not off
+	items  *items
+	byID   schedule.ByID[int32] // numbers of items
+	active int                  // items that are not off
 	agenda agenda
 	left   left
 	former formers
@@ -100,9 +100,11 @@ func New(opts Options) *Planner {
 		lead: opts.Lead, now: opts.Now, logger: opts.Logger, keep: opts.Keep, far: opts.Far,
 		changes: make(chan applying), submits: make(chan schedule.Due), asks: make(chan ask), states: make(chan chan State),
 		wants: make(chan want), supplies: make(chan supply),
-		over: make(chan struct{}),
-		left: left{last: map[*item]last{}, held: map[*item]bool{}}, former: formers{of: map[*item]*former{}},
+		over:  make(chan struct{}),
+		items: newItems(),
+		left:  left{last: map[*item]last{}, held: map[*item]bool{}}, former: formers{of: map[*item]*former{}},
 	}
+	p.agenda.items, p.left.agenda.items = p.items, p.items
 	if p.far == 0 {
 		p.far = 10 * time.Minute
 	}
@@ -297,7 +299,7 @@ func (p *Planner) take(max int) []schedule.Due {
 		}
 		due := p.due(it)
 		dues = append(dues, due)
-		p.agenda.set(it, it.entry.Spec.Next(it.slot()))
+		p.agenda.set(it, due.Entry.Spec.Next(it.slot()))
 		if due.State == "" { // else nobody seals it
 			p.leave(it, slot, now)
 		}
@@ -312,8 +314,8 @@ func (p *Planner) take(max int) []schedule.Due {
 // due is the coming slot of it. One that a window holds is settled by that: a new
 // definition does not answer for it.
 func (p *Planner) due(it *item) schedule.Due {
-	due := schedule.Due{Entry: it.entry, Slot: it.slot()}
-	if reason, _ := p.windows.Closed(it.entry, due.Slot); reason != "" {
+	due := schedule.Due{Entry: p.items.entry(it), Slot: it.slot()}
+	if reason, _ := p.windows.Closed(due.Entry, due.Slot); reason != "" {
 		due.State, due.Reason, due.Through, due.Count = schedule.Skipped, reason, due.Slot, 1
 		it.from = max(it.from, it.next)
 	}
@@ -326,7 +328,8 @@ func (p *Planner) apply(c schedule.Change) {
 		p.windows = c.Windows
 		return
 	}
-	it, _ := p.items.Get(c.ID)
+	number, _ := p.byID.Get(c.ID)
+	it := p.items.at(number)
 	switch {
 	case c.Entry == nil && it == nil:
 	case c.Entry == nil:
@@ -335,13 +338,14 @@ func (p *Planner) apply(c schedule.Change) {
 		// for this reason.
 		p.end(it, c.Reason)
 		if c.Reason == schedule.ReasonRemoved {
-			p.items.Delete(c.ID)
+			p.byID.Delete(c.ID)
+			p.items.drop(it)
 		}
 	case it == nil:
-		it := p.fresh()
-		it.at, it.from = absent, c.Entry.After.UnixMicro()
+		it := p.items.fresh()
+		it.from = c.Entry.After.UnixMicro()
 		it.key, _ = c.ID.Key()
-		p.items.Set(c.ID, it)
+		p.byID.Set(c.ID, it.number)
 		p.active++
 		p.start(it, c.Entry)
 	case it.off:
@@ -349,25 +353,11 @@ func (p *Planner) apply(c schedule.Change) {
 		p.active++
 		it.from = max(it.from, c.Entry.After.UnixMicro())
 		p.start(it, c.Entry)
-	case it.digest == c.Entry.Digest && (it.entry == nil || it.entry.Name == c.Entry.Name):
+	case it.digest == c.Entry.Digest && (it.entry == 0 || p.items.entry(it).Name == c.Entry.Name):
 		// Nothing that planning or sending looks at has changed.
 	default:
 		p.replace(it, c.Entry)
 	}
-}
-
-// together is how many items are one piece of memory: the collector of garbage has that
-// many fewer to look at, and a piece goes when all that are in it have gone.
-const together = 32
-
-// fresh returns an item that was none before.
-func (p *Planner) fresh() *item {
-	if len(p.spare) == 0 {
-		p.spare = make([]item, together)
-	}
-	it := &p.spare[0]
-	p.spare = p.spare[1:]
-	return it
 }
 
 // end takes it out of the agenda.
@@ -375,7 +365,7 @@ func (p *Planner) end(it *item, reason string) {
 	handed := int64(0)
 	if !it.off {
 		p.active--
-		handed = it.handed()
+		handed = p.handed(it)
 		it.from = max(it.from, p.ended(it, reason, handed, nil, time.Time{}).UnixMicro(), handed)
 	}
 	it.from = max(it.from, p.forsake(it, handed, reason, nil))
@@ -401,7 +391,7 @@ func (p *Planner) start(it *item, e *schedule.Entry) {
 func (p *Planner) replace(it *item, entry *schedule.Entry) {
 	it.kept = 0
 	from := time.UnixMicro(it.from)
-	was, handed := it.spec, it.handed()
+	was, handed := p.items.spec(it), p.handed(it)
 	same := was.String() == entry.Spec.String()
 	if !same {
 		since := entry.After // a new rule counts from its edit
@@ -456,22 +446,35 @@ func (p *Planner) owe(it *item, due schedule.Due) {
 	p.urgent = append(p.urgent, due)
 }
 
+// handed returns an instant up to which slots of it were handed over or settled, and after
+// which none was. The item is not off.
+func (p *Planner) handed(it *item) int64 {
+	if it.at == absent && !it.held {
+		return it.next // its last slot, or 0
+	}
+	if last := schedule.Latest(p.items.spec(it), time.UnixMicro(it.from), time.UnixMicro(it.next-1)); !last.IsZero() {
+		return last.UnixMicro()
+	}
+	return it.from
+}
+
 // submit readies a run that a person asked for.
 func (p *Planner) submit(due schedule.Due) {
-	it, _ := p.items.Get(due.Entry.ID)
+	number, _ := p.byID.Get(due.Entry.ID)
+	it := p.items.at(number)
 	switch {
 	case it == nil || it.off:
 		due.State, due.Reason, due.Count = schedule.Skipped, "not enabled", 1
-	case it.entry == nil:
+	case it.entry == 0:
 		p.left.owed = append(p.left.owed, due)
 		p.want(it)
 		return
 	case due.Request == "":
-		due.Entry = it.entry
+		due.Entry = p.items.entry(it)
 		p.owe(it, due)
 		return
 	default:
-		due.Entry = it.entry
+		due.Entry = p.items.entry(it)
 		it.stays = true // an edit must find the definition while the run is on its way
 	}
 	p.urgent = append(p.urgent, due)
