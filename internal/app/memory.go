@@ -10,7 +10,7 @@ import (
 // quarter of it, from headroom to most, and a tenth at least. Go's own measure, as much garbage as there
 // is in use, would double the memory of a large catalog, which is in use all the
 // time and hardly changes; a quarter of a small one would be collected far too
-// often. What is in use is known from the last collection.
+// often. Go's measure is that of one smaller than headroom: what is collected often is collected soon. What is in use is known from the last collection.
 //
 // Measured with 100,000 entries: a fourth less memory, and 2 µs more of processor
 // time for a message of a herd.
@@ -47,11 +47,11 @@ func (c *collector) adjust() {
 // percentOf is the garbage that may pile up, in percent of what is in use.
 func percentOf(inUse uint64, loading bool) int {
 	inUse = max(inUse, 1)
-	garbage := max(min(max(inUse/4, headroom), most), inUse/10)
+	garbage := max(min(max(inUse/4, min(inUse, headroom)), most), inUse/10)
 	if loading {
 		garbage = max(garbage, min(inUse/2, most*5/4))
 	}
-	return int(min(100*garbage/inUse, 400))
+	return int(100 * garbage / inUse)
 }
 
 // loaded gives back what loading has left.
@@ -59,6 +59,6 @@ func (c *collector) loaded() {
 	c.mu.Lock()
 	c.whole = true
 	c.mu.Unlock()
+	debug.FreeOSMemory() // which learns what is in use
 	c.adjust()
-	debug.FreeOSMemory()
 }

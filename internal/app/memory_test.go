@@ -20,20 +20,21 @@ func TestGarbageIsAQuarterOfWhatIsInUseWithinBounds(t *testing.T) {
 		loading bool
 		most    uint64
 	}{
-		{0, false, headroom},
-		{2 * mega, false, headroom},  // held to 400 %, which is less
-		{12 * mega, false, headroom}, // 10,000 entries
+		{0, false, 1},
+		{2 * mega, false, 2 * mega},
+		{9 * mega, false, 9 * mega},  // 10,000 entries
+		{30 * mega, false, headroom}, // 30,000
 		{100 * mega, false, 25 * mega},
 		{300 * mega, false, 48 * mega},   // a million
 		{2000 * mega, false, 200 * mega}, // ten
-		{12 * mega, true, headroom},
+		{9 * mega, true, 9 * mega},
 		{100 * mega, true, 50 * mega},
 		{240 * mega, true, 60 * mega},
 		{2000 * mega, true, 200 * mega},
 	} {
 		percent := percentOf(tt.inUse, tt.loading)
 		garbage := tt.inUse * uint64(percent) / 100
-		if percent < 10 || percent > 400 || garbage > tt.most || percent < 400 && garbage < tt.most*9/10 {
+		if percent < 10 || percent > 100 || garbage > tt.most || garbage < tt.most*9/10 && tt.inUse > 0 {
 			t.Errorf("with %d in use garbage is %d (%d %%), want about %d", tt.inUse, garbage, percent, tt.most)
 		}
 	}

@@ -384,8 +384,18 @@ func (n *node) stand(ctx context.Context) error {
 		n.log.Info("standing by with the catalog loaded", "entries", n.roster.Count())
 	}
 	n.garbage.loaded()
+	select { // what is seen for the first time is written down and handed over still
+	case <-ctx.Done():
+	case <-time.After(settleFor):
+		n.garbage.loaded()
+		letGoOfBinary()
+	}
 	return nil
 }
+
+// settleFor is how long after the catalog is known it is in use as it will be: what it took
+// to come there is let go of.
+const settleFor = 5 * time.Second
 
 // tendInterval is the time between looks at what of the ledger is old.
 const tendInterval = 10 * time.Minute

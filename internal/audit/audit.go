@@ -102,6 +102,9 @@ func newJudge(subject schedule.Subject, from, until time.Time, options Options, 
 		report.unjudged(schedule.ReasonPaused)
 	}
 	if !from.Before(until) {
+		if subject.PausedAt.IsZero() {
+			report.comes(subject.Entry.Spec.Next(from)) // it was seen a moment ago
+		}
 		return nil, false
 	}
 	if options.Late == 0 {
@@ -118,7 +121,9 @@ func newJudge(subject schedule.Subject, from, until time.Time, options Options, 
 // expect moves on to the first slot after t.
 func (j *judge) expect(t time.Time) {
 	if j.next = j.spec.Next(t); j.next.After(j.until) {
-		j.report.comes(j.next)
+		if j.subject.PausedAt.IsZero() {
+			j.report.comes(j.next)
+		}
 		j.next = time.Time{}
 	}
 }

@@ -48,7 +48,7 @@ type round struct {
 	after       schedule.ID // entries up to it were judged
 	overdue     int64
 	left        map[schedule.ID]time.Time
-	busy        bool      // it met slots, or entries that it could not judge yet
+	busy        bool      // it met slots
 	coming      time.Time // the next slot of those that it judged; zero for none
 }
 
@@ -209,7 +209,7 @@ func (s *Scanner) slice(ctx context.Context, r *round) (schedule.ID, error) {
 		return "", err
 	}
 	r.overdue += report.Counts[Overdue]
-	r.busy = r.busy || report.Slots > 0 || report.Since > 0 || !report.Clean()
+	r.busy = r.busy || report.Slots > 0 || !report.Clean()
 	if !report.coming.IsZero() && (r.coming.IsZero() || report.coming.Before(r.coming)) {
 		r.coming = report.coming
 	}
