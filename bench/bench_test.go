@@ -83,13 +83,13 @@ func TestManyCostNoMoreThanFew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		few, err := m.Burst(t.Context(), 2_000)
+		few, err := m.Burst(t.Context(), 2_000, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var many measure.Burst
 		for range 3 {
-			again, err := m.Burst(t.Context(), 20_000)
+			again, err := m.Burst(t.Context(), 20_000, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,7 +143,7 @@ func TestRabbitMQSetsThePace(t *testing.T) {
 	const least = 0.25
 	var best float64
 	for range 3 {
-		herd, err := m.Burst(t.Context(), 10_000)
+		herd, err := m.Burst(t.Context(), 10_000, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

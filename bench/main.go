@@ -156,7 +156,7 @@ func (b *bench) named(ctx context.Context, name string, entries int, window time
 		return Herd{}, err
 	}
 	h := Herd{Scheduler: fmt.Sprintf("onebeat, %s + %s", databases[database], brokers[broker]), Sent: entries}
-	if h.Burst, err = m.Burst(ctx, entries); err != nil {
+	if h.Burst, err = m.Burst(ctx, entries, 0); err != nil {
 		return h, err
 	}
 	m.Serve = []string{b.onebeat, "serve"} // unprofiled

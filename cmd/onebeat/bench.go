@@ -42,9 +42,28 @@ const (
 	latenessRate = 10 // slots a second
 )
 
+// What bench is asked for, beside what to measure.
+type asked struct {
+	entries, beside, rate int
+	length                time.Duration
+}
+
+func (a asked) check() error {
+	switch {
+	case a.entries < 1 || a.entries > mostEntries:
+		return usage("--entries %d: give a number from 1 to %d", a.entries, mostEntries)
+	case a.beside < 0 || a.beside > mostEntries:
+		return usage("--beside %d: give a number up to %d", a.beside, mostEntries)
+	case a.rate < 1 || a.rate > mostRate:
+		return usage("--rate %d: give a number from 1 to %d", a.rate, mostRate)
+	case a.length < time.Second || a.length > mostTime:
+		return usage("--for %v: give a length from 1s to %v", a.length, mostTime)
+	}
+	return nil
+}
+
 func benchCommand() *cobra.Command {
-	var entries, rate int
-	var length time.Duration
+	var asked asked
 	cmd := &cobra.Command{
 		Use:   "bench [WHAT…]",
 		Short: "Measure how fast this machine and these servers send",
@@ -65,6 +84,7 @@ the broker holds a message of about 1 kB for each entry: think twice where other
 What a bench that was killed left behind has that name.`,
 		Example: `  onebeat bench --database postgresql://app@localhost/app --broker redis://localhost:6379/1
   onebeat bench burst --entries 100000 --json
+  onebeat bench burst --entries 10000 --beside 1000000
   onebeat bench steady --rate 30000 --for 60s --database sqlite:///schedules.db --broker amqp://localhost`,
 		Args: func(_ *cobra.Command, args []string) error {
 			for _, what := range args {
@@ -76,17 +96,13 @@ What a bench that was killed left behind has that name.`,
 		},
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.Flags().IntVar(&entries, "entries", 10_000, fmt.Sprintf("burst, load, edit: how many entries, at most %d", mostEntries))
-	cmd.Flags().IntVar(&rate, "rate", 1000, fmt.Sprintf("steady: how many slots a second, at most %d", mostRate))
-	cmd.Flags().DurationVar(&length, "for", 10*time.Second, "steady, lateness: how long")
+	cmd.Flags().IntVar(&asked.entries, "entries", 10_000, fmt.Sprintf("burst, load, edit: how many entries, at most %d", mostEntries))
+	cmd.Flags().IntVar(&asked.beside, "beside", 0, fmt.Sprintf("burst: how many others are in the catalog that are not due, at most %d", mostEntries))
+	cmd.Flags().IntVar(&asked.rate, "rate", 1000, fmt.Sprintf("steady: how many slots a second, at most %d", mostRate))
+	cmd.Flags().DurationVar(&asked.length, "for", 10*time.Second, "steady, lateness: how long")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		switch {
-		case entries < 1 || entries > mostEntries:
-			return usage("--entries %d: give a number from 1 to %d", entries, mostEntries)
-		case rate < 1 || rate > mostRate:
-			return usage("--rate %d: give a number from 1 to %d", rate, mostRate)
-		case length < time.Second || length > mostTime:
-			return usage("--for %v: give a length from 1s to %v", length, mostTime)
+		if err := asked.check(); err != nil {
+			return err
 		}
 		config, err := settings(cmd)
 		if err != nil {
@@ -113,7 +129,7 @@ What a bench that was killed left behind has that name.`,
 				continue
 			}
 			b.Progress = func(format string, args ...any) { shown.say("%s: %s", what, fmt.Sprintf(format, args...)) }
-			err := report.measure(ctx, b, what, entries, rate, length)
+			err := report.measure(ctx, b, what, asked)
 			switch {
 			case errors.Is(err, broker.ErrNoSink):
 				return usage("%s", oneLine(err))
@@ -132,18 +148,18 @@ What a bench that was killed left behind has that name.`,
 }
 
 // measure measures one thing.
-func (r *benchReport) measure(ctx context.Context, b *measure.Bench, what string, entries, rate int, length time.Duration) (err error) {
+func (r *benchReport) measure(ctx context.Context, b *measure.Bench, what string, asked asked) (err error) {
 	switch what {
 	case "burst":
-		r.Burst, err = pointer(b.Burst(ctx, entries))
+		r.Burst, err = pointer(b.Burst(ctx, asked.entries, asked.beside))
 	case "steady":
-		r.Steady, err = pointer(b.Steady(ctx, rate, length))
+		r.Steady, err = pointer(b.Steady(ctx, asked.rate, asked.length))
 	case "lateness":
-		r.Lateness, err = pointer(b.Steady(ctx, latenessRate, length))
+		r.Lateness, err = pointer(b.Steady(ctx, latenessRate, asked.length))
 	case "load":
-		r.Load, err = pointer(b.Load(ctx, entries))
+		r.Load, err = pointer(b.Load(ctx, asked.entries))
 	case "edit":
-		r.Edit, err = pointer(b.Edit(ctx, entries))
+		r.Edit, err = pointer(b.Edit(ctx, asked.entries))
 	}
 	return err
 }
@@ -160,6 +176,9 @@ func (r *benchReport) print(out io.Writer) error {
 		brief, grouped := measure.Brief, measure.Grouped
 		if m := r.Burst; m != nil {
 			what := fmt.Sprintf("burst of %s", grouped(m.Entries))
+			if m.Beside > 0 {
+				what += fmt.Sprintf(" beside %s", grouped(m.Beside))
+			}
 			row(what, "messages/s", "%s", grouped(int(m.Rate)))
 			if m.Bare > 0 {
 				row(what, "of the broker's own confirmed messages/s", "%.0f %% of %s", 100*m.Rate/m.Bare, grouped(int(m.Bare)))
