@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +18,7 @@ const window = 1024
 // A link is one connection to RabbitMQ, used until it breaks.
 type link struct {
 	connection *amqp091.Connection
-	socket     net.Conn
+	socket     *socket
 	channel    *amqp091.Channel // publishes, and confirms
 	confirms   chan amqp091.Confirmation
 	returns    chan amqp091.Return
@@ -115,6 +114,7 @@ func (l *link) cut() { l.socket.Close() }
 func (l *link) close() {
 	bound := time.AfterFunc(time.Second, l.cut)
 	defer bound.Stop()
+	_ = l.socket.flush()
 	_ = l.connection.Close() // what could not be told is what a cut would leave
 	l.cut()
 	l.watched.Wait()

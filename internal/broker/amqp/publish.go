@@ -196,7 +196,7 @@ func (a *attempt) fail(m celery.Message, reason string) {
 	a.reasons[m.Index] = reason
 }
 
-// send writes messages and marks, and waits for all confirms.
+// send writes messages and marks, many at a time, and waits for all confirms.
 func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) error {
 	told := a.told()
 	f.messages = slices.Grow(f.messages, len(todo)+len(todo)/stepMessages+2) // and the marks
@@ -215,12 +215,16 @@ func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) er
 		if a.careful {
 			a.suspect = &todo[i]
 		}
+		f.link.socket.hold() // until await
 		if err := f.publish(m); err != nil {
 			return a.lost(f, err)
 		}
 		limit := window
-		if a.careful {
+		switch {
+		case a.careful:
 			limit = 0
+		case f.outstanding() > window:
+			limit = window / 2 // so that many go out together again
 		}
 		if err := f.await(ctx, limit); err != nil {
 			return a.lost(f, err)
@@ -471,8 +475,15 @@ func publishing(m celery.Message) amqp091.Publishing {
 	}
 }
 
-// await waits until no more than limit messages lack their confirm.
+// await waits until no more than limit messages lack their confirm. It sends what is held back
+// first, if it has to wait.
 func (f *flight) await(ctx context.Context, limit int) error {
+	if f.outstanding() <= limit {
+		return nil
+	}
+	if err := f.link.socket.flush(); err != nil {
+		return err
+	}
 	for f.outstanding() > limit {
 		select {
 		case confirm, open := <-f.link.confirms:

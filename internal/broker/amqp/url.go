@@ -125,7 +125,7 @@ func seconds(query url.Values, name string, to *time.Duration) error {
 
 // dial connects, and returns the socket beside the connection, so that it can be
 // cut at once.
-func (t target) dial(ctx context.Context, name string) (*amqp091.Connection, net.Conn, error) {
+func (t target) dial(ctx context.Context, name string) (*amqp091.Connection, *socket, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.dialWait)
 	defer cancel()
 	var dialer interface {
@@ -134,12 +134,13 @@ func (t target) dial(ctx context.Context, name string) (*amqp091.Connection, net
 	if t.tls != nil {
 		dialer = &tls.Dialer{Config: t.tls}
 	}
-	socket, err := dialer.DialContext(ctx, "tcp", t.address)
+	dialled, err := dialer.DialContext(ctx, "tcp", t.address)
 	if err != nil {
 		return nil, nil, address.Explain(err)
 	}
+	socket := &socket{Conn: dialled}
 	stop := context.AfterFunc(ctx, func() { socket.Close() })
-	connection, err := amqp091.Open(boundedWrites{socket}, amqp091.Config{
+	connection, err := amqp091.Open(socket, amqp091.Config{
 		SASL:       []amqp091.Authentication{t.login},
 		Vhost:      t.vhost,
 		Heartbeat:  t.heartbeat,
@@ -154,15 +155,4 @@ func (t target) dial(ctx context.Context, name string) (*amqp091.Connection, net
 		return nil, nil, err
 	}
 	return connection, socket, nil
-}
-
-// boundedWrites is a connection whose writes fail when nothing is read at the
-// other end. amqp091-go itself has no bound for them.
-type boundedWrites struct{ net.Conn }
-
-func (c boundedWrites) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writeWait)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
 }
