@@ -19,7 +19,7 @@ type mysqlFeed struct {
 
 	movedAt time.Time // when the log's end was last found to have moved
 
-	was schedule.ByID[uint64] // hashes of rows, of the layouts that have the statement entries_print
+	was schedule.ByID[uint64] // hashes of rows
 }
 
 const (
@@ -140,11 +140,8 @@ func (f *mysqlFeed) all(ctx context.Context, each func(*row) error) error {
 }
 
 // prints calls each for the hashes of a page of rows after a key, and returns the last key and how
-// many rows there were: none where the layout has no such statement.
+// many rows there were.
 func (f *mysqlFeed) prints(ctx context.Context, after any, most int, each func(id string, print uint64)) (last string, rows int, err error) {
-	if !f.m.has("entries_print") {
-		return "", 0, nil
-	}
 	err = f.m.each(ctx, "entries_print", func(row scanner) error {
 		var print string
 		if err := row.Scan(&last, &print); err != nil {
@@ -161,8 +158,9 @@ func (f *mysqlFeed) prints(ctx context.Context, after any, most int, each func(i
 	return last, rows, nil
 }
 
-// different returns the ids of rows whose hash is another than it was, and of new ones.
-func (f *mysqlFeed) different(ctx context.Context) (ids []string, count int, err error) {
+// written returns the ids of rows whose hash is another than it was, and of new ones: MySQL does not tell
+// which rows were written.
+func (f *mysqlFeed) written(ctx context.Context) (ids []string, count int, err error) {
 	var now schedule.ByID[uint64]
 	var after any
 	for more := true; more; {
@@ -179,21 +177,6 @@ func (f *mysqlFeed) different(ctx context.Context) (ids []string, count int, err
 	}
 	f.was = now // what is gone is left out
 	return ids, now.Len(), nil
-}
-
-// written compares hashes of all rows, or returns all ids: MySQL does not tell which rows were
-// written.
-func (f *mysqlFeed) written(ctx context.Context) (ids []string, count int, err error) {
-	if f.m.has("entries_print") {
-		return f.different(ctx)
-	}
-	err = f.m.each(ctx, "entry_ids", func(row scanner) error {
-		var id string
-		err := row.Scan(orEmpty{&id})
-		ids = append(ids, id)
-		return err
-	})
-	return ids, len(ids), err
 }
 
 func (f *mysqlFeed) some(ctx context.Context, ids []string, each func(*row) error) error {

@@ -196,12 +196,6 @@ func (m *mySQL) get(name string) mysqlText {
 	return (*m.filled.Load())[name]
 }
 
-// has says whether there is a statement of that name.
-func (m *mySQL) has(name string) bool {
-	_, ok := m.texts[name]
-	return ok
-}
-
 func (m *mySQL) close() {
 	_ = m.guards.Close()
 	_ = m.pool.Close()
