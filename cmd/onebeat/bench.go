@@ -205,9 +205,9 @@ func (r *benchReport) print(out io.Writer) error {
 		}
 		if m := r.Edit; m != nil {
 			what := fmt.Sprintf("edits among %s", grouped(m.Entries))
-			row(what, "planned after p50, at most", "%s, %s", brief(m.P50), brief(m.Most))
+			row(what, fmt.Sprintf("%d, planned after p50, at most", m.Edits), "%s, %s", brief(m.P50), brief(m.Most))
 			row(what, "sends late meanwhile by p50, at most", "%s, %s", brief(m.LateP50), brief(m.LateMost))
-			row(what, fmt.Sprintf("%s more together, planned after", grouped(m.Bulk)), "%s", brief(m.BulkPlanned))
+			row(what, fmt.Sprintf("%s more together, planned after, processor time", grouped(m.Bulk)), "%s, %s", brief(m.BulkPlanned), brief(m.BulkCPU))
 		}
 	})
 }

@@ -95,23 +95,27 @@ type Edit struct {
 	LateP50  time.Duration `json:"late_p50_ns"`
 	LateMost time.Duration `json:"late_most_ns"`
 
-	// Bulk is how long it took until so many entries more were planned, from the commit
-	// of the one transaction that adds them.
+	// BulkPlanned is how long it took until so many entries more were planned, from the commit
+	// of the one transaction that adds them, and BulkCPU the node's processor time for that.
 	Bulk        int           `json:"bulk"`
 	BulkPlanned time.Duration `json:"bulk_planned_ns"`
+	BulkCPU     time.Duration `json:"bulk_cpu_ns"`
 }
 
 // The edits that are measured: one at a time, half of them additions and half
-// removals, with pauses that fall anywhere in the node's own intervals.
+// removals, with pauses that fall anywhere in the node's own intervals. Where looks at all entries take
+// long, edits go on until one has come.
 const (
 	edits    = 40
 	editWait = 137 * time.Millisecond
+	editFor  = 40 * time.Second
+	manyFrom = 100_000
 )
 
-// Edit measures how soon a node that holds entries sees edits, and then that many
-// entries are added together.
+// Edit measures how soon a node that holds entries sees edits, and then as many, but a hundred
+// thousand at most, that are added together.
 func (b *Bench) Edit(ctx context.Context, entries int) (Edit, error) {
-	result := Edit{Entries: entries, Edits: edits, Bulk: entries}
+	result := Edit{Entries: entries, Bulk: min(entries, manyFrom)}
 	err := b.at(ctx, func(s *site) error {
 		if err := s.held(ctx, entries); err != nil {
 			return err
@@ -130,8 +134,9 @@ func (b *Bench) Edit(ctx context.Context, entries int) (Edit, error) {
 			return err
 		}
 		var took []time.Duration
-		for i := range edits / 2 {
-			b.progress("editing: %d of %d", 2*i, edits)
+		began := time.Now()
+		for i := 0; i < edits/2 || entries >= manyFrom && time.Since(began) < editFor; i++ {
+			b.progress("editing: %d", 2*i)
 			id, err := s.store.Add(ctx, store.Definition{Name: fmt.Sprintf("edit %d", i), Task: "bench.tasks.report", Spec: hourly(farOff())(0), Enabled: true})
 			if err != nil {
 				return err
@@ -154,14 +159,16 @@ func (b *Bench) Edit(ctx context.Context, entries int) (Edit, error) {
 		}
 		until := time.Now().Truncate(time.Second)
 		slices.Sort(took)
-		result.P50, result.Most = quantile(took, 0.5), took[len(took)-1]
-		b.progress("%d entries more", entries)
-		if err := s.store.Fill(ctx, s.definitions(0, entries, "report of another customer", hourly(farOff()))); err != nil {
+		result.Edits, result.P50, result.Most = len(took), quantile(took, 0.5), took[len(took)-1]
+		b.progress("%d entries more", result.Bulk)
+		used := n.CPU()
+		if err := s.store.Fill(ctx, s.definitions(0, result.Bulk, "report of another customer", hourly(farOff()))); err != nil {
 			return err
 		}
-		if result.BulkPlanned, err = n.sees(ctx, all+entries); err != nil {
+		if result.BulkPlanned, err = n.sees(ctx, all+result.Bulk); err != nil {
 			return err
 		}
+		result.BulkCPU = n.CPU() - used
 		if err := n.Stop(); err != nil {
 			return err
 		}
