@@ -25,6 +25,8 @@ var oneSided = map[string]string{
 	"attend":                "the others take two statements",
 	"guard_wait":            "the others have no such lock, or say how long with the lock's name",
 	"entries":               "SQLite reads all rows in pages",
+	"entries_alone":         "the others read rows with what is remembered of them",
+	"sides_all":             "the others read rows with what is remembered of them",
 	"entries_page":          "PostgreSQL streams them",
 	"entries_print":         "PostgreSQL tells which transaction wrote a row",
 	"ids_since":             "PostgreSQL alone tells which transaction wrote a row",
