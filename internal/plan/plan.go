@@ -393,12 +393,11 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 	from := time.UnixMicro(it.from)
 	was, handed := p.items.spec(it), p.handed(it)
 	same := was.String() == entry.Spec.String()
-	if !same {
-		since := entry.After // a new rule counts from its edit
-		if entry.Since != 0 {
-			since = time.UnixMicro(entry.Since)
-		}
-		from = latest(from, since)
+	switch {
+	case entry.Since != 0: // also the same rule, if it was another meanwhile
+		from = latest(from, time.UnixMicro(entry.Since))
+	case !same:
+		from = latest(from, entry.After) // a new rule counts from its edit
 	}
 	sealed := p.ended(it, schedule.ReasonEdited, handed, entry, from)
 	p.forsake(it, handed, schedule.ReasonEdited, func(slot time.Time) bool { return slot.After(from) && gives(entry.Spec, slot) })

@@ -306,6 +306,24 @@ func TestAnEditThatIsToldOfLateHasAllItsSlotsOnce(t *testing.T) {
 	}
 }
 
+// A rule that was another for a while, of which the planner was not told, counts from when it
+// was seen again.
+func TestARuleThatWasAnotherMeanwhileCountsFromItsReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		began := time.Now()
+		edit := func(digest uint64, since time.Time) {
+			apply(t, p, present(&schedule.Entry{
+				ID: "1", Name: "e", Digest: digest, Spec: every(t, "@every 10m"), After: since, Since: since.UnixMicro(), Misfire: schedule.Misfire{Policy: schedule.All},
+			}))
+		}
+		edit(1, began)
+		time.Sleep(25 * time.Minute) // nobody asks
+		edit(2, began.Add(15*time.Minute))
+		check(t, pull(t, p, 10*time.Minute, nil), "e 00:20:00", "e 00:30:00")
+	})
+}
+
 // Of what the former definition had handed over by then, and not sent, the new one
 // answers for the slots that it gives, and no other; unless it ends before it has them.
 func TestAnEditThatIsToldOfLateLeavesEachSlotOneEnd(t *testing.T) {

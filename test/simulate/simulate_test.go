@@ -75,6 +75,7 @@ var kept = []struct {
 	{13, rule{forgets: true}, "a slot that was withdrawn had no end when the node was lost and the entry edited again"},
 	{4581, rule{steps: 3}, "what claimed a slot anew was recorded before what it was withdrawn from"},
 	{18125, rule{forgets: true}, "a slot that a new spec owed was passed over where the former had a later one on record"},
+	{1353, rule{}, "a spec that was another meanwhile went on as if it had not been"},
 	{3487, rule{forgets: true}, "a slot that a recovery withdrew had no end when the next node was lost"},
 }
 
