@@ -193,8 +193,9 @@ type watch struct {
 	mu     sync.Mutex
 	coming []*lead // who came to lead and is not in leads yet
 
-	asked    bool // requests may have come since they were read
-	again    bool // tell of rows that did not change too
+	asked    bool        // requests may have come since they were read
+	again    bool        // tell of rows that did not change too
+	over     func() bool // what is read is of no use any more; nil: it is
 	loaded   bool
 	hints    bool // triggers write the log of changes
 	mark     mark

@@ -184,7 +184,7 @@ func (w *watch) retellAll(ctx context.Context, ids []string) error {
 		if len(ids) == 0 {
 			return err
 		}
-		if err != nil {
+		if err != nil || w.over != nil && w.over() {
 			<-next
 			return err
 		}

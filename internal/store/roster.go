@@ -425,7 +425,7 @@ func (w *watch) before(ctx context.Context) error {
 	if err := w.reread(ctx, concerned); err != nil {
 		return err
 	}
-	if err := w.renew(ctx, ids, func() bool { return false }); err != nil {
+	if err := w.renew(ctx, ids, nil); err != nil {
 		// An id may be none of this table's, as after a change to another catalog. They
 		// come with the others then, and so does an error of the database.
 		w.store.log.WarnContext(ctx, "entries that are to come first do not", "err", err)
@@ -529,7 +529,9 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 			return err
 		}
 	}
-	w.sweptAt = time.Time{} // where no trigger tells of edits, they are looked for at once
+	if !w.hints {
+		w.sweptAt = time.Time{} // edits are looked for at once
+	}
 	if first && !l.ended() {
 		return w.begun(ctx)
 	}
@@ -576,16 +578,9 @@ func limited(e *schedule.Entry) bool { return schedule.LimitOf(e.Spec, 0) != (sc
 // renew reads rows again and tells of them, whether or not they say anything new. It leaves
 // off when it is of no use any more: whoever comes to lead next need not wait for it.
 func (w *watch) renew(ctx context.Context, ids []string, over func() bool) error {
-	w.again = true
-	defer func() { w.again = false }()
-	for len(ids) > 0 && !over() {
-		part := ids[:min(chunk, len(ids))]
-		ids = ids[len(part):]
-		if err := w.reread(ctx, part); err != nil {
-			return err
-		}
-	}
-	return nil
+	w.again, w.over = true, over
+	defer func() { w.again, w.over = false, nil }()
+	return w.reread(ctx, ids)
 }
 
 // hand tells of entries as they are known. The planner of an earlier term may have
@@ -610,7 +605,7 @@ func (w *watch) hand(l *lead, ids []string) {
 
 // refresh reads again, from time to time, entries of shards that others lead which
 // had a slot since: so that few are left to be read when this process comes to lead, which
-// need not wait for more than a chunk of them.
+// need not wait for more than two chunks of them.
 func (w *watch) refresh(ctx context.Context) error {
 	if time.Since(w.refreshedAt) < refreshInterval || w.reading.home == HomeMemory || w.leading() == w.shards {
 		return nil
@@ -636,12 +631,10 @@ func (w *watch) refresh(ctx context.Context) error {
 			}
 		}
 	}
-	for len(moved) > 0 && !w.awaited() {
-		part := moved[:min(chunk, len(moved))]
-		moved = moved[len(part):]
-		if err := w.reread(ctx, part); err != nil {
-			return err
-		}
+	w.over = w.awaited
+	err = w.reread(ctx, moved)
+	if w.over = nil; err != nil {
+		return err
 	}
 	w.refreshedAt = time.Now()
 	return nil
