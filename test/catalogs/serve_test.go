@@ -22,7 +22,7 @@ import (
 var binary string
 
 // together is how many tests run at a time: they wait for slots for the most part.
-const together = 6
+const together = 4
 
 func TestMain(m *testing.M) {
 	harness.Together(together)

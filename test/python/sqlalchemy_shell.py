@@ -10,6 +10,7 @@ At hand are the models, a session, and what test/catalogs asks of any scheduler'
     first_cron, edit_cron   return and edit the first crontab
     task(name, …)           makes a task; its schedule is interval, crontab, solar or clocked
     save(name, …)           edits a task as the models do
+    undo()                  ends what a save that failed has begun
     change(name, …)         edits a task past all checks and signals
     show()                  tells all tasks' run state
     mark(when)              tells the mark of changes, and sets it before if asked to
@@ -98,6 +99,10 @@ def save(name, **columns):
     row = session.query(PeriodicTask).filter_by(name=name).one()
     row.update(**columns)
     session.commit()
+
+
+def undo():
+    session.rollback()
 
 
 def change(name, **columns):
