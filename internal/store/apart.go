@@ -19,17 +19,22 @@ type recalled struct {
 	spec  uint64 // digest, 0 for none
 	after int64  // Unix microseconds: slots count after it
 	more  bool   // there is more
+
+	into     []any // where its columns are scanned to
+	wasSpec  hexadecimal
+	wasAfter time.Time
 }
 
 // scan reads the columns of the statement sides_all.
 func (m *recalled) scan(from scanner) error {
-	var after time.Time
-	var spec hexadecimal
-	if err := from.Scan(keyed{m}, &spec, instant{&after}, &m.more); err != nil {
+	if m.into == nil {
+		m.into = []any{keyed{m}, &m.wasSpec, instant{&m.wasAfter}, &m.more}
+	}
+	if err := from.Scan(m.into...); err != nil {
 		return err
 	}
-	m.spec, m.after = spec.value, after.UnixMicro()
-	m.more = m.more || spec.other || m.after < 0
+	m.spec, m.after = m.wasSpec.value, m.wasAfter.UnixMicro()
+	m.more = m.more || m.wasSpec.other || m.after < 0
 	return nil
 }
 

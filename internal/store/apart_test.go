@@ -100,3 +100,61 @@ func TestRowsReadApartSayWhatJoinedRowsSay(t *testing.T) {
 		t.Errorf("%d rows are read again, want those of which more is remembered", again)
 	}
 }
+
+// The first few entries that are due every few minutes are told of before all of the table was looked
+// for them, and then the others.
+func TestSoonEntriesAreFoundAFewAtFirst(t *testing.T) {
+	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
+	if server == "" {
+		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
+	}
+	scratch, err := NewScratch(t.Context(), server, "onebeat_soon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := scratch.Drop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	s, err := Open(t.Context(), scratch.URL, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var all []Definition
+	soon := []string{"*/5 * * * *", "* 9 * * *", "@every 1s", "@every 90s", "@every 5m", "@every 15m from 2026-11-26T00:00:00Z", "@every 1m30s"}
+	for i := range 10 {
+		for _, spec := range soon {
+			all = append(all, Definition{Name: fmt.Sprint(spec, i), Task: "t", Spec: spec})
+		}
+		for _, spec := range []string{"@every 1h", "@every 12h", "@every 7d", "0 9 * * *", "@every 1h from 2026-11-26T00:00:00Z"} {
+			all = append(all, Definition{Name: fmt.Sprint(spec, i), Task: "t", Spec: spec})
+		}
+	}
+	if err := s.Fill(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := s.newWatch(1)
+	w.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), first: true, watcher: loader(func(context.Context, []schedule.Change) error { return nil })}
+	w.reading = reading{store: s, home: s.home(s.shape()), remember: w.remembers, holds: w.holds}
+	stop, err := w.soonest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for _, want := range []int{soonFirst, len(soon) * 10} {
+		if err := (<-w.feed.(*postgresFeed).between)(); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.seen.Len(); got != want {
+			t.Fatalf("%d entries are told of, want %d", got, want)
+		}
+	}
+}

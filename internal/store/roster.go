@@ -454,15 +454,23 @@ func (w *watch) soonest(ctx context.Context) (stop func(), err error) {
 	if !beside {
 		looking, cancel := context.WithTimeout(ctx, soonWait)
 		defer cancel()
-		return stop, w.reread(ctx, w.soon(looking))
+		return stop, w.reread(ctx, w.soon(looking, soonMost))
 	}
 	looking, cancel := context.WithCancel(ctx)
-	found := make(chan func() error, 1)
+	found := make(chan func() error)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ids := w.soon(looking)
-		found <- func() error { return w.reread(ctx, ids) }
+		for _, most := range [...]int{soonFirst, soonMost} { // a few are found long before all of the table was looked at
+			ids := w.soon(looking, most)
+			select {
+			case found <- func() error { return w.reread(ctx, ids) }:
+			case <-looking.Done():
+			}
+			if len(ids) < most {
+				return
+			}
+		}
 	}()
 	f.between = found
 	return func() {
@@ -472,15 +480,22 @@ func (w *watch) soonest(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-// soon returns the ids of entries that are due every few minutes, as far as they are found
+// soonFirst is how many entries that are due every few minutes are told of as soon as they are found,
+// and soonMost how many before the others.
+const (
+	soonFirst = 10
+	soonMost  = 10 * chunk
+)
+
+// soon returns the ids of so many entries that are due every few minutes, as far as they are found
 // in time. Those that are not come with the others, and so does an error of the database.
-func (w *watch) soon(ctx context.Context) (ids []string) {
+func (w *watch) soon(ctx context.Context, most int) (ids []string) {
 	err := w.store.db.each(ctx, "ids_soon", func(row scanner) error {
 		var id string
 		err := row.Scan(orEmpty{&id})
 		ids = append(ids, id)
 		return err
-	})
+	}, most)
 	if err != nil && ctx.Err() == nil {
 		w.store.log.WarnContext(ctx, "entries that are due soon do not come first", "err", err)
 	}

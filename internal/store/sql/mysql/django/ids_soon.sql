@@ -1,8 +1,8 @@
 -- Entries whose schedules say that they are due every few minutes: those that are told of first. What it
 -- misses comes with the others.
--- In: nothing. Out: id, of 10,000 at most.
+-- In: how many at most. Out: id.
 SELECT CAST(s.id AS char) FROM django_celery_beat_periodictask AS s
 LEFT JOIN django_celery_beat_intervalschedule AS i ON i.id = s.interval_id
 LEFT JOIN django_celery_beat_crontabschedule AS c ON c.id = s.crontab_id
 WHERE i.period IN ('seconds', 'minutes') OR c.minute LIKE '*%'
-LIMIT 10000
+LIMIT ?1

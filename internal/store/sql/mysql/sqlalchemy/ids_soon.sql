@@ -1,8 +1,8 @@
 -- Entries whose schedules say that they are due every few minutes: those that are told of first. What it
 -- misses comes with the others.
--- In: nothing. Out: id, of 10,000 at most.
+-- In: how many at most. Out: id.
 SELECT CAST(s.id AS char) FROM celery_periodictask AS s
 LEFT JOIN celery_intervalschedule AS i ON i.id = s.schedule_id AND s.discriminator = 'intervalschedule'
 LEFT JOIN celery_crontabschedule AS c ON c.id = s.schedule_id AND s.discriminator = 'crontabschedule'
 WHERE i.period IN ('seconds', 'minutes') OR c.minute LIKE '*%'
-LIMIT 10000
+LIMIT ?1
