@@ -72,7 +72,7 @@ func (b *Bench) burst(ctx context.Context, entries, beside int, settle time.Dura
 			return err
 		}
 		defer n.Kill()
-		if _, err := n.armed(ctx, entries+beside); err != nil {
+		if _, err := n.armed(ctx, entries+beside, loadPause); err != nil {
 			return err
 		}
 		if time.Until(slot) < time.Second {

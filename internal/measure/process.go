@@ -78,9 +78,13 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Await calls ready until it returns nil. It gives up with the reason when ctx is over or
+// Await calls ready each millisecond until it returns nil. It gives up with the reason when ctx is over or
 // the process ends.
 func (p *Process) Await(ctx context.Context, ready func() error) error {
+	return p.await(ctx, time.Millisecond, ready)
+}
+
+func (p *Process) await(ctx context.Context, pause time.Duration, ready func() error) error {
 	for {
 		err := ready()
 		if err == nil {
@@ -91,7 +95,7 @@ func (p *Process) Await(ctx context.Context, ready func() error) error {
 			return p.Explain(errors.New("it ended before it was ready"))
 		case <-ctx.Done():
 			return p.Explain(fmt.Errorf("%w: %w", ctx.Err(), err))
-		case <-time.After(time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -162,11 +166,18 @@ func (n *node) planned(ctx context.Context) int {
 // armedWithin bounds how long a node may take to load its entries.
 const armedWithin = 5 * time.Minute
 
+// What a node plans is asked for at these pauses: an edit is seen at once, and while a node works for
+// seconds, asking takes little of the machine from it.
+const (
+	editPause = time.Millisecond
+	loadPause = 20 * time.Millisecond
+)
+
 // armed waits until the node plans so many entries, and returns when it was seen.
-func (n *node) armed(ctx context.Context, entries int) (time.Time, error) {
+func (n *node) armed(ctx context.Context, entries int, pause time.Duration) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, armedWithin)
 	defer cancel()
-	err := n.Await(ctx, func() error {
+	err := n.await(ctx, pause, func() error {
 		if planned := n.planned(ctx); planned != entries {
 			return fmt.Errorf("%d of %d entries are planned", planned, entries)
 		}

@@ -42,7 +42,7 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 			return err
 		}
 		defer n.Kill()
-		if _, err := n.armed(ctx, rate); err != nil {
+		if _, err := n.armed(ctx, rate, loadPause); err != nil {
 			return err
 		}
 		stop := s.keepEmpty(ctx)
