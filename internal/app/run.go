@@ -166,6 +166,9 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // work on it.
 func (n *node) openStore(ctx context.Context) error {
 	s, err := OpenStore(ctx, n.config, n.celery, false, n.log)
+	if refused := new(store.LoginError); errors.As(err, &refused) {
+		return &RefusedError{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -346,11 +349,33 @@ func (n *node) work(ctx context.Context) error {
 	for _, s := range n.shards {
 		leading.Go(func() error { return s.take(ctx) })
 	}
+	leading.Go(func() error { return n.greet(ctx) })
 	leading.Go(func() error { return n.attend(ctx) })
 	leading.Go(func() error { return n.reach(ctx) })
 	err := leading.Wait()
 	stop()
 	return errors.Join(err, group.Wait())
+}
+
+// greet asks the broker for an answer until it has given one, and fails if it does not let this node in: the
+// settings are wrong then. What a broker does that has answered once is to be outlived.
+func (n *node) greet(ctx context.Context) error {
+	for {
+		asking, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := n.shards[0].broker.Ping(asking)
+		cancel()
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return nil
+		case errors.Is(err, celery.ErrLogin):
+			return &RefusedError{fmt.Errorf("%w; correct them in the URL of the broker", err)}
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // watch keeps the roster until ctx ends.

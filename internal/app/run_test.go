@@ -290,6 +290,47 @@ func TestFaultsOfSettingsEndRun(t *testing.T) {
 	}
 }
 
+// A broker that does not let the node in is a fault of the settings, unless it has done so
+// before: then somebody changes the password, and the node is to be started again.
+func TestABrokerThatRefusesTheLoginEndsAStart(t *testing.T) {
+	redis := miniredis.RunT(t)
+	redis.RequireAuth(password)
+	for _, login := range []string{"", ":wrong-" + password + "@"} {
+		log := new(lockedLog)
+		config := mustLoad(t, nil, map[string]string{
+			"database": "sqlite:///" + filepath.Join(t.TempDir(), "node.db"), "broker": "redis://" + login + redis.Addr() + "/0", "listen": "off",
+		})
+		celery, err := CelerySettings(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := OpenStore(t.Context(), config, celery, true, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Migrate(t.Context())
+		s.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = Run(t.Context(), config, NewLogger(config, log))
+		if refused := new(RefusedError); !errors.As(err, &refused) || !strings.Contains(err.Error(), "refuses the user or the password") {
+			t.Errorf("Run with the login %q = %v, want it to say that the broker refuses it\n%s", login, err, log)
+		}
+		if strings.Contains(log.String()+fmt.Sprint(err), password) {
+			t.Errorf("log or error show the password: %v\n%s", err, log)
+		}
+	}
+	r := runNode(t, []store.Definition{ticking}, nil)
+	await(t, "tasks were sent", 10*time.Second, func() bool { return strings.Contains(r.log.String(), "task sent") })
+	r.redis.RequireAuth("another")
+	r.redis.SetError("WRONGPASS invalid username-password pair or user is disabled.")
+	await(t, "health fails with the broker", 10*time.Second, func() bool { status, _ := r.health(t); return status == http.StatusServiceUnavailable })
+	r.redis.RequireAuth(password)
+	r.redis.SetError("")
+	await(t, "health is well again", 10*time.Second, func() bool { status, _ := r.health(t); return status == http.StatusOK })
+}
+
 // A message on the channel makes an edit known at once where no trigger does.
 func TestAMessageOnTheChannelPokes(t *testing.T) {
 	redis := miniredis.RunT(t)

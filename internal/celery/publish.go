@@ -77,6 +77,10 @@ type Failure struct {
 // over, and nothing of the part was sent.
 var ErrFenced = errors.New("a node with a higher term publishes now")
 
+// ErrLogin says that the broker answers, and does not let the user in: waiting does not
+// mend that, though a person may.
+var ErrLogin = errors.New("the broker refuses the user or the password")
+
 // ErrForgot says that the broker has come back with older data: its mark is behind
 // what it had told this node. Nothing of the part was sent; Take tells what it knows.
 var ErrForgot = errors.New("the broker has come back with older data")

@@ -65,7 +65,7 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 	}
 	if err := pool.PingContext(ctx); err != nil {
 		m.close()
-		return errors.New(strings.Join(strings.Fields(err.Error()), " "))
+		return reached(err)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -79,7 +78,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	}
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return errors.New(strings.Join(strings.Fields(err.Error()), " ")) // on one line, for pgx uses several
+		return reached(err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -26,6 +27,34 @@ var (
 	mysqlDenied    = []uint16{1044, 1142, 1143, 1227} // to a database, a table, a column, for want of a privilege
 	sqliteDenied   = 8                                // the file may only be read
 )
+
+// A LoginError says that the server of the database answers, and does not let the user in, or has no
+// such database. Waiting does not mend it, though a person may.
+type LoginError struct{ err error }
+
+func (e *LoginError) Error() string {
+	return fmt.Sprintf("the database's server answers, and lets nobody in with this URL: correct the user, the password or the name of the database: %v", e.err)
+}
+
+func (e *LoginError) Unwrap() error { return e.err }
+
+// What the servers say to who is not let in.
+var (
+	postgresLogin = []string{"28P01", "28000", "3D000", postgresDenied} // password, user or address, database, and the right to connect to it
+	mysqlLogin    = []uint16{1044, 1045, 1049, 1698}                    // rights in the database, user or password, database, a user of the machine alone
+)
+
+// reached makes one line of why no connection came to be.
+func reached(err error) error {
+	line := errors.New(strings.Join(strings.Fields(err.Error()), " ")) // for pgx uses several
+	if refused := new(pgconn.PgError); errors.As(err, &refused) && slices.Contains(postgresLogin, refused.Code) {
+		return &LoginError{line}
+	}
+	if refused := new(mysql.MySQLError); errors.As(err, &refused) && slices.Contains(mysqlLogin, refused.Number) {
+		return &LoginError{line}
+	}
+	return line
+}
 
 // denied says whether a statement was refused for want of a right.
 func denied(err error) bool {

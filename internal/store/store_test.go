@@ -154,6 +154,42 @@ func keepsItsSession(t *testing.T, db storetest.Database, asked string) {
 	}
 }
 
+// A server that answers and lets nobody in is told apart from one that is away.
+func TestALoginThatIsRefusedIsSaid(t *testing.T) {
+	for _, db := range []storetest.Database{freshPostgres(t), freshMySQL(t)} {
+		good, err := url.Parse(db.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		with := func(change func(u *url.URL)) string {
+			u := *good
+			change(&u)
+			return u.String()
+		}
+		for _, tt := range []struct {
+			name, url string
+			refused   bool
+		}{
+			{"another password", with(func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "no-"+secretMark) }), true},
+			{"nobody", with(func(u *url.URL) { u.User = url.UserPassword("nobody_of_that_name", secretMark) }), true},
+			{"no such database", with(func(u *url.URL) { u.Path = "/no_database_of_that_name" }), true},
+			{"nobody answers", with(func(u *url.URL) { u.Host = "127.0.0.1:1" }), false},
+		} {
+			s, err := store.Open(t.Context(), tt.url, store.Options{})
+			if err == nil {
+				s.Close()
+				t.Errorf("%s, %s: Open succeeds", good.Scheme, tt.name)
+				continue
+			}
+			if refused := new(store.LoginError); errors.As(err, &refused) != tt.refused || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), secretMark) {
+				t.Errorf("%s, %s: Open = %v, want a LoginError: %v, in one line, without the password", good.Scheme, tt.name, err, tt.refused)
+			}
+		}
+	}
+}
+
+const secretMark = "pa55word-marker"
+
 // opened is the database with tables, whose leases last.
 func opened(t *testing.T, db storetest.Database) *store.Store {
 	t.Helper()

@@ -303,6 +303,9 @@ func (b *Broker) ready(ctx context.Context) (broken <-chan struct{}, err error) 
 // Ping asks for an answer, and whether messages are taken.
 func (b *Broker) Ping(ctx context.Context) error {
 	l, err := b.reached(ctx)
+	if refused := new(amqp091.Error); errors.As(err, &refused) && refused.Code == amqp091.AccessRefused {
+		return fmt.Errorf("rabbitmq: %w: %w", celery.ErrLogin, reason(ctx, err))
+	}
 	if err != nil {
 		return fmt.Errorf("rabbitmq: %w", reason(ctx, err))
 	}

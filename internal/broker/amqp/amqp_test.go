@@ -1,7 +1,10 @@
 package amqp_test
 
 import (
+	"errors"
+	"log/slog"
 	"net/url"
+	"strings"
 	"testing"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -121,4 +124,32 @@ func TestObserver(t *testing.T) {
 		}
 	}()
 	brokertest.RunObserver(t, serverURL(t), queue, exchange, broker.Options{Exchanges: words})
+}
+
+// A RabbitMQ that answers and does not let the user in is told apart from one that is away.
+func TestALoginThatIsRefusedIsSaid(t *testing.T) {
+	u, err := url.Parse(serverURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := u.Host
+	for _, tt := range []struct {
+		name, host string
+		refused    bool
+	}{
+		{"another password", host, true},
+		{"nobody answers", "127.0.0.1:1", false},
+	} {
+		u.Host, u.User = tt.host, url.UserPassword("nobody_of_that_name", "pa55word-marker")
+		b, err := broker.Open(u.String(), broker.Options{Installation: "login", Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Ping(t.Context()); errors.Is(err, celery.ErrLogin) != tt.refused || err == nil || strings.Contains(err.Error(), "pa55word") {
+			t.Errorf("%s: Ping = %v, want celery.ErrLogin: %v, without the password", tt.name, err, tt.refused)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -139,10 +139,28 @@ func (b *Broker) String() string { return b.name }
 
 // Ping asks for an answer.
 func (b *Broker) Ping(ctx context.Context) error {
-	if err := b.client.Do(ctx, b.client.B().Ping().Build()).Error(); err != nil {
-		return fmt.Errorf("redis: %w", err)
+	err := b.client.Do(ctx, b.client.B().Ping().Build()).Error()
+	switch {
+	case err == nil:
+		return nil
+	case loginRefused(err):
+		return fmt.Errorf("redis: %w: %w", celery.ErrLogin, err)
 	}
-	return nil
+	return fmt.Errorf("redis: %w", err)
+}
+
+// loginRefused says whether Redis asks for another user or password, in the words of any of its versions.
+func loginRefused(err error) bool {
+	refusal, refused := rueidis.IsRedisErr(err)
+	if !refused {
+		return false
+	}
+	for _, word := range []string{"WRONGPASS", "NOAUTH", "ERR invalid password", "ERR AUTH", "ERR Client sent AUTH"} {
+		if strings.HasPrefix(refusal.Error(), word) {
+			return true
+		}
+	}
+	return false
 }
 
 // Release does nothing: the next Take needs nobody's leave.
