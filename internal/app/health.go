@@ -23,7 +23,7 @@ const loading = 8 * time.Second
 // Health implements web.Node.
 func (n *node) Health(ctx context.Context) web.Health {
 	shards, led := n.opened(), n.led()
-	health := web.Health{OK: true, Node: n.name, Leader: len(led) > 0, Term: highest(led)}
+	health := web.Health{OK: true, Node: n.called(), Leader: len(led) > 0, Term: highest(led)}
 	if len(shards) > 1 {
 		for _, s := range led {
 			health.Shards = append(health.Shards, s.number)

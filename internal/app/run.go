@@ -30,7 +30,7 @@ import (
 type node struct {
 	config Config
 	log    *slog.Logger
-	name   string
+	name   string // does not change once the database has answered; see called
 	clock  *clock
 	celery *celery.Config
 	store  *store.Store
@@ -110,6 +110,13 @@ func Run(ctx context.Context, config Config, log *slog.Logger) error {
 	return err
 }
 
+// called is this node's name, also before the database has answered.
+func (n *node) called() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.name
+}
+
 // connect opens the database, waiting for it if it is down, and the broker.
 func (n *node) connect(ctx context.Context) error {
 	failed := ""
@@ -186,6 +193,12 @@ func (n *node) openStore(ctx context.Context) error {
 	if err := n.join(ctx, s); err != nil {
 		s.Close()
 		return err
+	}
+	if name := s.Node(); name != n.called() {
+		n.log.Warn("another node has the name of this one, or had it a moment ago: this one is told apart", "node", name)
+		n.mu.Lock()
+		n.name = name
+		n.mu.Unlock()
 	}
 	n.store = s
 	return nil

@@ -238,6 +238,25 @@ func TestANodeThatWaitsIsWell(t *testing.T) {
 	})
 }
 
+// Nodes with one name, as in containers whose host names are equal, are two all the same.
+func TestNodesOfOneNameAreToldApart(t *testing.T) {
+	first := runNode(t, nil, nil)
+	await(t, "the first node leads", 10*time.Second, func() bool { _, health := first.health(t); return health.Leader })
+	second := runNode(t, nil, map[string]string{"database": first.config.String("database"), "broker": first.config.String("broker")})
+	await(t, "the second node is ready", 10*time.Second, func() bool { status, _ := second.get("/readyz"); return status == http.StatusOK })
+	_, one := first.health(t)
+	if _, two := second.health(t); one.Node != "n1" || two.Node != "n1#2" || two.Leader {
+		t.Errorf("nodes = %q and %q, which leads: %v; want n1 and n1#2, which waits", one.Node, two.Node, two.Leader)
+	}
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the second node leads", 10*time.Second, func() bool {
+		_, health := second.health(t)
+		return health.Leader && health.Term == 2 && health.Node == "n1#2"
+	})
+}
+
 // A database that cannot be reached is waited for: the node answers meanwhile.
 func TestADatabaseThatIsAwayShows(t *testing.T) {
 	log, address := new(lockedLog), freeAddress(t)

@@ -46,9 +46,12 @@ var ErrShards = errors.New("the installation has another number of shards now: g
 // that it has: an *InputError says which other node is of another opinion, or what has to end
 // before another number counts: all leases and all claims, for an entry's claim must
 // be found by whoever comes to lead it.
+//
+// Where a node is there that has the name of this one, as in containers whose host names are equal, this one
+// is told apart by a number behind it from then on: Node says.
 func (s *Store) Join(ctx context.Context) error {
 	shards := s.options.Shards
-	was := ""
+	was, name := "", s.options.Node
 	_, err := s.parted(ctx)
 	if err == nil {
 		err = s.db.transact(ctx, mode{}, func(tx transaction) error {
@@ -66,14 +69,36 @@ func (s *Store) Join(ctx context.Context) error {
 			if _, err := tx.exec(ctx, "nodes_prune", nodesKept.Microseconds()); err != nil {
 				return err
 			}
-			_, err := tx.exec(ctx, "node_seen", s.options.Node, shards, false)
+			roll, err := s.roll(ctx, tx, s.leaseFor/2)
+			if err != nil {
+				return err
+			}
+			if !s.joined {
+				name = roll.unused(name)
+			}
+			_, err = tx.exec(ctx, "node_seen", name, shards, false)
 			return err
 		})
+	}
+	if err == nil {
+		s.options.Node, s.joined = name, true
 	}
 	if input := new(InputError); err != nil && !errors.As(err, &input) {
 		return fmt.Errorf("join the other nodes: %w", err)
 	}
 	return err
+}
+
+// Node is the name of this node among the others.
+func (s *Store) Node() string { return s.options.Node }
+
+// unused returns the name, or the first one behind which a number makes it nobody's.
+func (r *Roll) unused(name string) string {
+	free := name
+	for number := 2; slices.ContainsFunc(r.Nodes, func(n Node) bool { return n.Name == free }); number++ {
+		free = fmt.Sprintf("%s#%d", name, number)
+	}
+	return free
 }
 
 // parted returns how many shards the installation has.

@@ -123,6 +123,7 @@ type Store struct {
 	table        atomic.Pointer[shape]
 	memory       memory
 
+	joined bool                 // the other nodes know this one
 	rolled atomic.Pointer[Roll] // as this node saw it last
 	held   sync.Mutex           // of shards
 	shards map[int]*Shard

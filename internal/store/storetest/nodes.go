@@ -101,6 +101,33 @@ func testNodesSeeEachOther(t *testing.T, db Database) {
 	await(t, "b to have been silent", func() bool { return len(names(t, a, 50*time.Millisecond)) == 0 })
 }
 
+// Nodes of one name are told apart while both are there, and a node that joins again keeps its name.
+func testNodesOfOneName(t *testing.T, db Database) {
+	first := open(t, db, store.Options{Node: "a", LeaseFor: time.Minute})
+	join(t, first)
+	join(t, first)
+	var called []string
+	for range 2 {
+		namesake := open(t, db, store.Options{Node: "a", LeaseFor: time.Minute})
+		join(t, namesake)
+		called = append(called, namesake.Node())
+	}
+	if !slices.Equal(called, []string{"a#2", "a#3"}) || first.Node() != "a" {
+		t.Errorf("nodes of the name a are called %q beside %q, want a#2 and a#3 beside a", called, first.Node())
+	}
+	if got := names(t, first, time.Minute); !slices.Equal(got, []string{"a", "a#2", "a#3"}) {
+		t.Errorf("nodes = %q", got)
+	}
+	if err := first.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, db, store.Options{Node: "a", LeaseFor: time.Minute})
+	join(t, again)
+	if again.Node() != "a" {
+		t.Errorf("a node of a name that nobody has any more is called %q", again.Node())
+	}
+}
+
 // Who waits and has the lock of a holder's session, as when that session was lost and
 // the holder lives, gives it back.
 func testLockOfALivingHolder(t *testing.T, db Database) {

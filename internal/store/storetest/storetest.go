@@ -98,6 +98,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"pauses hold and end", testPauses},
 
 		{"nodes see each other", testNodesSeeEachOther},
+		{"nodes of one name are told apart", testNodesOfOneName},
 		{"shards of a dead node are orphans", testOrphanedShards},
 		{"the lock of a holder that lives goes back to it", testLockOfALivingHolder},
 		{"another number of shards counts once nothing is left", testAnotherNumberOfShards},
