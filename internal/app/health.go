@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +43,7 @@ func (n *node) Health(ctx context.Context) web.Health {
 	}
 	_, err := shards[0].store.LastSeq(ctx)
 	add("database", err, "")
-	add("broker", shards[0].broker.Ping(ctx), forgotten(shards))
+	add("broker", reached(ctx, shards, led), forgotten(shards))
 	if len(led) == 0 {
 		add("dispatch", nil, n.stands())
 		return health
@@ -65,6 +66,25 @@ func (n *node) Health(ctx context.Context) web.Health {
 		add("audit", nil, audited(n.scanner.State()))
 	}
 	return health
+}
+
+// reached asks the broker for an answer on the connection of each shard that this node leads, or, where it
+// leads none, on the first's. Each shard has a connection of its own, and may have lost it alone.
+func reached(ctx context.Context, shards, led []*shard) error {
+	if len(led) == 0 {
+		led = shards[:1]
+	}
+	faults := make([]error, len(led))
+	var asking sync.WaitGroup
+	for i, s := range led {
+		asking.Go(func() {
+			if faults[i] = s.broker.Ping(ctx); faults[i] != nil && len(shards) > 1 {
+				faults[i] = fmt.Errorf("shard %d: %w", s.number, faults[i])
+			}
+		})
+	}
+	asking.Wait()
+	return errors.Join(faults...)
 }
 
 // highest is the highest term that this node holds, 0 for none.

@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/dispatch"
 	"github.com/onebeat/onebeat/internal/plan"
@@ -119,6 +121,43 @@ func bareShard(log *slog.Logger) *shard {
 	s := &shard{node: n, log: log, dispatching: n.dispatching.Beside()}
 	n.shards = []*shard{s}
 	return s
+}
+
+// A broker of one shard that answers or not.
+type answering struct {
+	broker.Broker
+	err error
+}
+
+func (a answering) Ping(context.Context) error { return a.err }
+
+// Each shard has a connection of its own: a node is not well if one that it leads has none.
+func TestHealthAsksTheBrokerForEachShardThatIsLed(t *testing.T) {
+	away := errors.New("no way to the broker")
+	s := storedShard(t, "4s")
+	n := s.node
+	s.broker = answering{}
+	other := &shard{node: n, number: 1, log: n.log, store: n.store.Shard(1), broker: answering{err: away}, dispatching: n.dispatching.Beside()}
+	n.shards = append(n.shards, other)
+	broken := func() (detail string) {
+		for _, check := range n.Health(t.Context()).Checks {
+			if check.Name == "broker" && !check.OK {
+				detail = check.Detail
+			}
+		}
+		return detail
+	}
+	if detail := broken(); detail != "" {
+		t.Errorf("the broker's check of a node that leads nothing is %q, want it well: the first shard's connection is", detail)
+	}
+	s.leads(1, nil)
+	if detail := broken(); detail != "" {
+		t.Errorf("the broker's check is %q, want it well: the shard without a connection is another node's", detail)
+	}
+	other.leads(1, nil)
+	if detail := broken(); detail != "shard 1: no way to the broker" {
+		t.Errorf("the broker's check is %q, want it to name the shard that is led and cannot be sent", detail)
+	}
 }
 
 // A dispatching is a dispatcher that can be started.
