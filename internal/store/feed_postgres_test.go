@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -47,8 +48,8 @@ func TestWhatComesBetweenRowsDoesNotWaitForTheLast(t *testing.T) {
 	}
 }
 
-// scratchedPostgres is a store with tables of its own.
-func scratchedPostgres(t *testing.T, name string) *Store {
+// scratchedPostgres is a store with tables of its own, behind a pooler if it is to speak so.
+func scratchedPostgres(t *testing.T, name string, parameters ...string) *Store {
 	t.Helper()
 	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
 	if server == "" {
@@ -63,7 +64,12 @@ func scratchedPostgres(t *testing.T, name string) *Store {
 			t.Error(err)
 		}
 	})
-	s, err := Open(t.Context(), scratch.URL, Options{})
+	at, err := url.Parse(scratch.URL)
+	if err != nil {
+		t.Fatal("the scratch database has no URL")
+	}
+	at.RawQuery = strings.Join(append(parameters, at.RawQuery), "&")
+	s, err := Open(t.Context(), at.String(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,4 +173,42 @@ func TestSnapshotsAreNotReadForEachRow(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "RESET plan_cache_mode"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Statements that are not described first, as behind a pooler of connections, tell of changes too.
+func TestChangesAreFoundBehindAPooler(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_pooled", "default_query_exec_mode=exec")
+	if err := s.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f := s.newFeed()
+	if err := f.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	if err := f.all(t.Context(), func(*row) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Fill(t.Context(), []Definition{{Name: "a", Task: "t", Spec: "0 9 * * *"}, {Name: "b", Task: "t", Spec: "0 9 * * *"}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		named, err := f.hinted(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		written, count, err := f.written(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(named)
+		slices.Sort(written)
+		if !slices.Equal(named, written) || count != 2 {
+			t.Fatalf("the log names %v, of %d rows %v are said to be written; want the same", named, count, written)
+		}
+		if len(named) == 0 {
+			return
+		}
+	}
+	t.Error("what was written is told of twice")
 }
