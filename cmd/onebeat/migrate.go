@@ -32,7 +32,8 @@ scheduler's tables (--catalog django or sqlalchemy) no column is added or change
 they get triggers alone.
 
 With --remove triggers the catalog's triggers are taken away again, with what they
-call: edits are then seen within two seconds. With --remove all those of every catalog
+call: edits are then seen within two seconds, those by plain SQL of a very large table
+of another scheduler's within thirty. With --remove all those of every catalog
 go, and all of onebeat's own tables with pauses, windows, calendars and the ledger; stop
 every node first. Tables and columns that others may use stay. Without --apply it
 prints what it would do and changes nothing.`,
