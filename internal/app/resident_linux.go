@@ -22,26 +22,36 @@ func letGoOfBinary() {
 // A binaryMap is a part of memory that this program's file is in as it is on disk.
 type binaryMap struct{ begin, end uintptr }
 
+// binaryMaps finds those that nothing was written in, also before they came to be read only: a program that is built to be
+// loaded anywhere has most of its constants in a part that the loader wrote addresses in, which would be lost.
 func binaryMaps() (found []binaryMap) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil
 	}
-	maps, err := os.Open("/proc/self/maps")
+	maps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return nil
 	}
 	defer func() { _ = maps.Close() }()
+	var m binaryMap // of the program's file; zero for one that is not
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 6 || fields[5] != program || strings.Contains(fields[1], "w") {
-			continue // what was written there would be lost
-		}
-		from, to, _ := strings.Cut(fields[0], "-")
-		begin, wrong := strconv.ParseUint(from, 16, 64)
-		end, wrongToo := strconv.ParseUint(to, 16, 64)
-		if wrong == nil && wrongToo == nil && begin < end {
-			found = append(found, binaryMap{uintptr(begin), uintptr(end)})
+		switch {
+		case len(fields) == 0:
+		case !strings.HasSuffix(fields[0], ":"): // where a part begins and ends
+			m = binaryMap{}
+			if len(fields) < 6 || fields[5] != program || strings.Contains(fields[1], "w") {
+				continue
+			}
+			from, to, _ := strings.Cut(fields[0], "-")
+			begin, wrong := strconv.ParseUint(from, 16, 64)
+			end, wrongToo := strconv.ParseUint(to, 16, 64)
+			if wrong == nil && wrongToo == nil && begin < end {
+				m = binaryMap{uintptr(begin), uintptr(end)}
+			}
+		case fields[0] == "Anonymous:" && len(fields) > 1 && fields[1] == "0" && m != (binaryMap{}):
+			found = append(found, m)
 		}
 	}
 	return found

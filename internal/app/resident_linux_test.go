@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // residentBinary returns how many kB of memory hold parts of this program's file.
@@ -50,5 +52,33 @@ func TestTheBinaryIsLetGoOf(t *testing.T) {
 	}
 	if _, err := CelerySettings(mustLoad(t, nil, nil)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What was written in a part of the program's file that is read only now stays: so are the constants of a program that
+// is built to be loaded anywhere.
+func TestWhatWasWrittenInTheBinaryStays(t *testing.T) {
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	part, err := unix.Mmap(int(file.Fd()), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(part) }()
+	part[0]++ // of what every such file begins with
+	written := part[0]
+	if err := unix.Mprotect(part, unix.PROT_READ); err != nil {
+		t.Fatal(err)
+	}
+	letGoOfBinary()
+	if part[0] != written {
+		t.Errorf("what was written is %d, as it is on disk: want %d", part[0], written)
 	}
 }
