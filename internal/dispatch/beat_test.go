@@ -158,6 +158,7 @@ func TestPartsAreAsLargeAsTheBrokerTakes(t *testing.T) {
 		longest time.Duration
 	}{
 		{"20,000 messages a second", 50 * time.Microsecond, 12, time.Second},
+		{"10,000 messages a second", 100 * time.Microsecond, 8, time.Second},
 		{"500 messages a second", 2 * time.Millisecond, 150, 2500 * time.Millisecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -139,14 +139,13 @@ const (
 	firstPart = 1000
 )
 
-// size learns from a part of n messages how many the next may have.
+// size learns from a part of n messages how many the next may have: four times as many at most.
 func (d *Dispatcher) size(n int, took time.Duration) {
-	switch {
-	case took > partFor:
-		d.most = max(promptPart, int(int64(n)*int64(partFor)/int64(took)))
-	case took < partFor/4 && n >= d.most:
-		d.most = min(4*d.most, d.opts.Batch)
+	if took <= partFor && n < d.most {
+		return // it was not full
 	}
+	fits := int(float64(n) * float64(partFor) / float64(max(took, 1)))
+	d.most = min(max(promptPart, fits), 4*d.most, d.opts.Batch)
 }
 
 // Slots that come less than a beat after the last part go out at the end of their beat, all
