@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -454,20 +456,25 @@ func (w *watch) soonest(ctx context.Context) (stop func(), err error) {
 	if !beside {
 		looking, cancel := context.WithTimeout(ctx, soonWait)
 		defer cancel()
-		return stop, w.reread(ctx, w.soon(looking, soonMost))
+		return stop, w.reread(ctx, w.soon(looking, "ids_soon", soonMost))
 	}
 	looking, cancel := context.WithCancel(ctx)
 	found := make(chan func() error)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for _, most := range [...]int{soonFirst, soonMost} { // a few are found long before all of the table was looked at
-			ids := w.soon(looking, most)
-			select {
-			case found <- func() error { return w.reread(ctx, ids) }:
-			case <-looking.Done():
+		for _, look := range [...]struct {
+			statement string
+			most      int
+		}{{"ids_lately", soonMost}, {"ids_soon", soonFirst}, {"ids_soon", soonMost}} { // what is found soon does not wait for what is not
+			ids := w.soon(looking, look.statement, look.most)
+			if len(ids) > 0 {
+				select {
+				case found <- func() error { return w.reread(ctx, ids) }:
+				case <-looking.Done():
+				}
 			}
-			if len(ids) < most {
+			if look.statement == "ids_soon" && len(ids) < look.most {
 				return
 			}
 		}
@@ -487,19 +494,37 @@ const (
 	soonMost  = 10 * chunk
 )
 
-// soon returns the ids of so many entries that are due every few minutes, as far as they are found
+// soon returns the ids of so many entries that are due every few minutes, as far as the statement finds them
 // in time. Those that are not come with the others, and so does an error of the database.
-func (w *watch) soon(ctx context.Context, most int) (ids []string) {
-	err := w.store.db.each(ctx, "ids_soon", func(row scanner) error {
+func (w *watch) soon(ctx context.Context, statement string, most int) (ids []string) {
+	err := w.store.db.each(ctx, statement, func(row scanner) error {
 		var id string
 		err := row.Scan(orEmpty{&id})
-		ids = append(ids, id)
+		if w.ownID(id) {
+			ids = append(ids, id)
+		}
 		return err
 	}, most)
 	if err != nil && ctx.Err() == nil {
 		w.store.log.WarnContext(ctx, "entries that are due soon do not come first", "err", err)
 	}
 	return ids
+}
+
+// ownID says whether an id may be one of the table's. The ledger knows entries of sources, and of a catalog that was
+// changed for this one.
+func (w *watch) ownID(id string) bool {
+	switch kind := w.store.shape()["id"]; {
+	case w.store.source(id) != nil:
+		return false
+	case kind == "uuid":
+		_, keyed := schedule.ID(id).Key()
+		return keyed && len(id) == 36
+	case strings.Contains(kind, "int"):
+		_, err := strconv.ParseInt(id, 10, 32)
+		return err == nil
+	}
+	return true
 }
 
 // handOver tells of all entries of the shard. Its lease was taken before: what an
