@@ -146,6 +146,9 @@ func (s *Shard) Wait(ctx context.Context) error {
 		return rest(ctx, min(atMost, unguardedInterval))
 	}
 	if err := s.guard.wait(ctx, atMost); err != nil {
+		if ctx.Err() == nil {
+			s.store.rolled.Store(nil) // nothing tells when the holder goes: who asks next has to look
+		}
 		return fmt.Errorf("wait for lease: %w", err)
 	}
 	return nil

@@ -315,10 +315,12 @@ func (s *Store) Gone(ctx context.Context, node string, ago time.Duration) error 
 }
 
 // Held says that another node has the shard's lease and that nothing is to be done but to
-// Wait, as far as this node knows from when it looked last: false says nothing.
+// Wait, as far as this node knows from when it looked last: false says nothing. Who has no guard is not told when
+// that node goes, and has to look.
 func (s *Shard) Held() bool {
 	holder, left := s.lately()
-	return left > 0 && holder.Guarded && holder.Node != s.store.options.Node && !s.guard.has()
+	_, untold := s.guard.(noGuard)
+	return left > 0 && holder.Guarded && holder.Node != s.store.options.Node && !s.guard.has() && !untold
 }
 
 // lately returns who holds the lease, and for how long at least, as it was when this

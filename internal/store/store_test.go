@@ -86,6 +86,62 @@ func TestNoGuardBehindAPooler(t *testing.T) {
 	}
 }
 
+// seesHeld says whether a node that looks who is there takes it that the shard of another needs no further look.
+func seesHeld(t *testing.T, s *store.Store) bool {
+	t.Helper()
+	roll, err := s.Roll(t.Context(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(roll.Holders) != 1 || !roll.Holders[0].Guarded {
+		t.Fatalf("holders = %+v, want one whose session has the lock", roll.Holders)
+	}
+	return s.Shard(0).Held()
+}
+
+// Who can't wait on the lock of the holder's session looks who holds the lease each time that it asks: nothing else
+// tells it that the holder has stopped.
+func TestWhoIsNotToldThatAHolderGoesLooks(t *testing.T) {
+	holds := func(t *testing.T, db storetest.Database) {
+		t.Helper()
+		if _, won, err := opened(t, db).Shard(0).Acquire(t.Context(), "holder"); err != nil || !won {
+			t.Fatalf("Acquire = %v, %v", won, err)
+		}
+	}
+	t.Run("behind a pooler", func(t *testing.T) {
+		db := freshPostgres(t)
+		holds(t, db)
+		if !seesHeld(t, opened(t, db)) {
+			t.Error("one that is told looks all the same")
+		}
+		db.URL += map[bool]string{true: "&", false: "?"}[strings.Contains(db.URL, "?")] + "default_query_exec_mode=exec"
+		if seesHeld(t, opened(t, db)) {
+			t.Error("one behind a pooler does not look")
+		}
+	})
+	t.Run("without a lock to be had", func(t *testing.T) {
+		db := freshSQLite(t)
+		holds(t, db)
+		waiter := opened(t, db)
+		if !seesHeld(t, waiter) {
+			t.Error("one that is told looks all the same")
+		}
+		file := strings.TrimPrefix(db.URL, "sqlite://") + "-onebeat-0.lock"
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(file, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := waiter.Shard(0).Wait(t.Context()); err == nil {
+			t.Fatal("Wait = nil, where no lock can be had")
+		}
+		if waiter.Shard(0).Held() {
+			t.Error("one that could not wait does not look")
+		}
+	})
+}
+
 // A ledger that was one table goes on as the partition of the days before.
 func TestLedgerOfOneTableIsCarriedOver(t *testing.T) {
 	db := freshPostgres(t)
