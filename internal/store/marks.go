@@ -12,7 +12,7 @@ import (
 // edit by the models. What plain SQL edits moves no mark, and is found by the look at all rows that comes from time to time.
 
 const (
-	markInterval = time.Second // between readings of the mark
+	markInterval = 500 * time.Millisecond // between readings of the mark, at least: a watch that nothing wakes looks each second or so
 
 	// restTimes is how many times as long as a look at all rows takes there is none after it, whatever
 	// the mark says.
