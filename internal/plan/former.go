@@ -20,9 +20,15 @@ type formers struct {
 
 // A former is what an item's definition followed.
 type former struct {
-	ended []*schedule.Entry // in order
-	last  *schedule.Entry   // the definition that followed the last of them
-	reach int64             // the last slot of theirs that was handed over, Unix microseconds
+	ended []handed        // in order
+	last  *schedule.Entry // the definition that followed the last of them
+	reach int64           // the last slot of theirs that was handed over, Unix microseconds
+}
+
+// A handed is an ended definition that had slots on their way.
+type handed struct {
+	entry *schedule.Entry
+	reach int64 // the last of them, Unix microseconds
 }
 
 // formerFor is for how long after their last slot former definitions are remembered: news
@@ -32,19 +38,19 @@ const formerFor = time.Hour
 // ended ends the definition that it has, whose slots were handed over up to an instant, and
 // returns the last that was sealed. A definition that is left in the catalog has none on
 // its way, but may follow one that has.
-func (p *Planner) ended(it *item, reason string, handed int64, by *schedule.Entry, from time.Time) (sealed time.Time) {
+func (p *Planner) ended(it *item, reason string, through int64, by *schedule.Entry, from time.Time) (sealed time.Time) {
 	before, e := p.former.of[it], p.items.entry(it)
 	if before != nil && before.last != nil && before.last != e {
-		before.last.End(reason, time.UnixMicro(handed), by, from)
+		before.last.End(reason, time.UnixMicro(through), by, from)
 	}
 	if e != nil {
-		sealed = e.End(reason, time.UnixMicro(handed), by, from)
-		if handed > max(sealed.UnixMicro(), it.from) {
+		sealed = e.End(reason, time.UnixMicro(through), by, from)
+		if through > max(sealed.UnixMicro(), it.from) {
 			if before == nil {
 				before = &former{}
 				p.former.of[it] = before
 			}
-			before.ended, before.reach = append(before.ended, e), max(before.reach, handed)
+			before.ended, before.reach = append(before.ended, handed{e, through}), max(before.reach, through)
 		}
 	}
 	if before != nil {
@@ -56,7 +62,7 @@ func (p *Planner) ended(it *item, reason string, handed int64, by *schedule.Entr
 // forsake ends the slots that were left to the definition which has ended, whose slots were
 // handed over up to an instant, unless the next one takes them: if that is nil there is none. It
 // returns up to where slots of the item were ever handed over.
-func (p *Planner) forsake(it *item, handed int64, reason string, takes func(slot time.Time) bool) (reach int64) {
+func (p *Planner) forsake(it *item, through int64, reason string, takes func(slot time.Time) bool) (reach int64) {
 	before := p.former.of[it]
 	if before == nil {
 		return 0
@@ -65,10 +71,10 @@ func (p *Planner) forsake(it *item, handed int64, reason string, takes func(slot
 	if none {
 		takes = func(time.Time) bool { return false }
 	}
-	had := func(slot time.Time) bool { return slot.UnixMicro() <= handed && gives(spec, slot) }
+	had := func(slot time.Time) bool { return slot.UnixMicro() <= through && gives(spec, slot) }
 	for _, e := range before.ended {
-		for _, slot := range e.Forsake(had, takes) {
-			p.urgent = append(p.urgent, schedule.Due{Entry: e, Slot: slot, State: schedule.Skipped, Reason: reason, Through: slot, Count: 1})
+		for _, slot := range e.entry.Forsake(had, takes) {
+			p.urgent = append(p.urgent, schedule.Due{Entry: e.entry, Slot: slot, State: schedule.Skipped, Reason: reason, Through: slot, Count: 1})
 		}
 	}
 	if none {
@@ -88,8 +94,9 @@ func (p *Planner) unsent(it *item, from time.Time) (slots []time.Time) {
 		delete(p.former.of, it)
 		return nil
 	}
+	before.ended = slices.DeleteFunc(before.ended, func(e handed) bool { return e.reach <= from.UnixMicro() })
 	for _, e := range before.ended {
-		for _, slot := range e.Unsent() {
+		for _, slot := range e.entry.Unsent() {
 			if slot.After(from) {
 				slots = append(slots, slot)
 			}
