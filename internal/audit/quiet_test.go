@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,11 +15,11 @@ import (
 type daily struct {
 	spec  schedule.Spec
 	start time.Time
-	looks int
+	looks atomic.Int64
 }
 
 func (d *daily) Subjects(context.Context, schedule.ID, int) ([]schedule.Subject, schedule.ID, error) {
-	d.looks++
+	d.looks.Add(1)
 	entry := &schedule.Entry{ID: "e", Name: "entry", Spec: d.spec, After: time.Now()}
 	return []schedule.Subject{{ID: "e", Entry: entry, Since: d.start}}, "", nil
 }
@@ -46,10 +47,11 @@ func TestTheScannerRestsWhileNothingIsDue(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- scanner.Run(ctx) }()
 		time.Sleep(8*time.Hour + 50*time.Minute) // the bubble's clock began at midnight
-		if looks := ledger.looks; looks > 9*15 || looks < 8*12 {
+		if looks := ledger.looks.Load(); looks > 9*15 || looks < 8*12 {
 			t.Errorf("%d looks at the ledger in 8 h 50 min in which nothing was due, want one each four minutes", looks)
 		}
 		time.Sleep(11 * time.Minute) // to a minute after nine
+		synctest.Wait()
 		if got := scanner.State().Slots; got != 1 {
 			t.Errorf("%d slots were judged a minute after one was due, want it", got)
 		}
