@@ -29,6 +29,7 @@ var oneSided = map[string]string{
 	"sides_all":             "the others read rows with what is remembered of them",
 	"entries_page":          "PostgreSQL streams them",
 	"entries_print":         "PostgreSQL tells which transaction wrote a row",
+	"ids_lately":            "the others ask once, before they read their table",
 	"ids_since":             "PostgreSQL alone tells which transaction wrote a row",
 	"lease_advance":         "PostgreSQL claims with one statement",
 	"lease_seed":            "MySQL takes a lease with several statements",
