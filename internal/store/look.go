@@ -29,11 +29,7 @@ func (w *watch) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	marked, err := w.marked(ctx)
-	if err != nil {
-		return err
-	}
-	if every || marked || time.Since(w.sweptAt) >= w.sweepInterval() {
+	if every || w.marked() || time.Since(w.sweptAt) >= w.sweepInterval() {
 		if err := w.sweep(ctx); err != nil {
 			return err
 		}
@@ -65,8 +61,8 @@ func (w *watch) news(ctx context.Context) (every bool, err error) {
 	return every, w.reread(ctx, named)
 }
 
-// hear returns the entries that the log of changes names, or whose pauses have ended. Where
-// it names any, or too many, all rows are to be looked at instead.
+// hear returns the entries that the log of changes names, that the models' mark tells of, or whose pauses
+// have ended. Where the log names any, or too many, all rows are to be looked at instead.
 func (w *watch) hear(ctx context.Context) (named []string, every bool, err error) {
 	poked := w.store.poked.Swap(false)
 	every = poked && !w.hints
@@ -79,6 +75,11 @@ func (w *watch) hear(ctx context.Context) (named []string, every bool, err error
 	if len(ids) > mostHints || slices.Contains(ids, "") {
 		every, named = true, nil
 	}
+	edits, err := w.edits(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	named = append(named, edits...)
 	w.heardAt = time.Now()
 	for id, until := range w.paused {
 		if !w.heardAt.Before(until) {
@@ -88,7 +89,7 @@ func (w *watch) hear(ctx context.Context) (named []string, every bool, err error
 	return named, every, nil
 }
 
-// between tells of what the log of changes names by now, if a look has gone on for a
+// between tells of what was edited by now, as far as anything names it, if a look has gone on for a
 // while, and returns that. What takes long itself waits for the next look.
 func (w *watch) between(ctx context.Context) (told []string, err error) {
 	if !w.looking || time.Since(w.heardAt) < newsWait {

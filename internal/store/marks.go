@@ -41,29 +41,30 @@ func (w *watch) readMark(ctx context.Context) error {
 	return nil
 }
 
-// marked tells of what the models have edited since it was last asked, as far as the rows themselves
-// say when they were, and says whether it is time to look at all: at those that are gone, and those whose schedule was
-// edited in its own table.
-func (w *watch) marked(ctx context.Context) (every bool, err error) {
-	if !w.store.layout.marks || w.hints {
-		return false, nil
+// edits returns the entries that the models have edited since it was last asked, as far as the rows
+// themselves say when they were. The look at all rows that it makes due finds the rest: those that are gone, and those
+// whose schedule was edited in its own table.
+func (w *watch) edits(ctx context.Context) ([]string, error) {
+	if !w.store.layout.marks || w.hints || time.Since(w.mark.readAt) < markInterval {
+		return nil, nil
 	}
-	if time.Since(w.mark.readAt) >= markInterval {
-		was := w.mark
-		if err := w.readMark(ctx); err != nil {
-			return false, err
-		}
-		// Not whether it is later: those who edit may have clocks that differ.
-		moved := w.mark.value != was.value
-		w.mark.whole = moved && inWholeSeconds(w.mark.value)
-		w.mark.behind = was.behind || moved || was.whole
-		if moved || was.whole {
-			if err := w.edited(ctx, was.value); err != nil {
-				return false, err
-			}
-		}
+	was := w.mark
+	if err := w.readMark(ctx); err != nil {
+		return nil, err
 	}
-	return w.mark.behind && time.Since(w.sweptAt) >= restTimes*w.sweepFor, nil
+	// Not whether it is later: those who edit may have clocks that differ.
+	moved := w.mark.value != was.value
+	w.mark.whole = moved && inWholeSeconds(w.mark.value)
+	w.mark.behind = was.behind || moved || was.whole
+	if !moved && !was.whole {
+		return nil, nil
+	}
+	return w.edited(ctx, was.value)
+}
+
+// marked says whether it is time to look at all rows because of the mark.
+func (w *watch) marked() bool {
+	return w.mark.behind && time.Since(w.sweptAt) >= restTimes*w.sweepFor
 }
 
 func inWholeSeconds(instant string) bool {
@@ -72,11 +73,11 @@ func inWholeSeconds(instant string) bool {
 	return strings.Trim(parts, "0") == ""
 }
 
-// edited tells of the rows that say that they were changed since the mark was moved to what it was,
+// edited returns the rows that say that they were changed since the mark was moved to what it was,
 // unless there are so many, as after many runs, that it is no dearer to look at all.
-func (w *watch) edited(ctx context.Context, was string) error {
+func (w *watch) edited(ctx context.Context, was string) ([]string, error) {
 	if was == "" {
-		return nil
+		return nil, nil
 	}
 	var ids []string
 	err := w.store.db.each(ctx, "ids_edited", func(row scanner) error {
@@ -86,10 +87,10 @@ func (w *watch) edited(ctx context.Context, was string) error {
 		return err
 	}, was, w.mark.value, sweepFrom+1)
 	if err != nil {
-		return fmt.Errorf("look for edited entries: %w", err)
+		return nil, fmt.Errorf("look for edited entries: %w", err)
 	}
 	if len(ids) > sweepFrom {
-		return nil
+		return nil, nil
 	}
-	return w.reread(ctx, ids)
+	return ids, nil
 }

@@ -92,7 +92,7 @@ func marksTell(t *testing.T, url string) {
 	if err := w.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	mark := func(at string) string {
+	moved := func(at string) string {
 		return "UPDATE django_celery_beat_periodictasks SET last_update = '" + at + "'"
 	}
 	edit := func(name, at string) string {
@@ -107,15 +107,15 @@ func marksTell(t *testing.T, url string) {
 		{name: "nothing"},
 		{name: "an edit by plain SQL", before: []string{"UPDATE django_celery_beat_periodictask SET queue = 'other' WHERE name = 'a'"}},
 		{name: "runs that were recorded", before: []string{"UPDATE django_celery_beat_periodictask SET last_run_at = '2026-01-01 09:00:00', total_run_count = 1, date_changed = '2026-01-01 09:00:01' WHERE name = 'c'"}},
-		{name: "an edit by the models", before: []string{mark("2026-01-01 09:00:02.5"), edit("b", "2026-01-01 09:00:02.6"), mark("2026-01-01 09:00:02.7")}, want: []string{"b "}},
-		{name: "an edit by models whose clock is behind", before: []string{edit("c", "2026-01-01 08:00:00.6"), mark("2026-01-01 08:00:00.7")}, want: []string{"c "}},
-		{name: "a mark without an edit", before: []string{mark("2026-01-01 08:00:00.8")}},
-		{name: "an edit with a mark in whole seconds", before: []string{edit("b", "2026-01-01 10:00:00"), mark("2026-01-01 10:00:00")}, want: []string{"b "}},
+		{name: "an edit by the models", before: []string{moved("2026-01-01 09:00:02.5"), edit("b", "2026-01-01 09:00:02.6"), moved("2026-01-01 09:00:02.7")}, want: []string{"b "}},
+		{name: "an edit by models whose clock is behind", before: []string{edit("c", "2026-01-01 08:00:00.6"), moved("2026-01-01 08:00:00.7")}, want: []string{"c "}},
+		{name: "a mark without an edit", before: []string{moved("2026-01-01 08:00:00.8")}},
+		{name: "an edit with a mark in whole seconds", before: []string{edit("b", "2026-01-01 10:00:00"), moved("2026-01-01 10:00:00")}, want: []string{"b "}},
 		{name: "another in the same second", before: []string{edit("c", "2026-01-01 10:00:00")}, want: []string{"c "}},
 		{name: "one that claims to be of that second", before: []string{edit("b", "2026-01-01 10:00:01")}},
 		{name: "a look at all", all: true, want: []string{"a ", "b "}},
-		{name: "the last mark for long", before: []string{mark("2026-01-01 10:30:00.5")}},
-		{name: "an edit of a schedule and a removal", before: []string{"UPDATE django_celery_beat_crontabschedule SET hour = '10'", "DELETE FROM django_celery_beat_periodictask WHERE id = 3", mark("2026-01-01 11:00:00.1")}},
+		{name: "the last mark for long", before: []string{moved("2026-01-01 10:30:00.5")}},
+		{name: "an edit of a schedule and a removal", before: []string{"UPDATE django_celery_beat_crontabschedule SET hour = '10'", "DELETE FROM django_celery_beat_periodictask WHERE id = 3", moved("2026-01-01 11:00:00.1")}},
 		{name: "the look at all that they are due", all: true, want: []string{"a ", "b ", " removed"}},
 		{name: "another look", all: true},
 	} {
@@ -138,5 +138,11 @@ func marksTell(t *testing.T, url string) {
 		"UPDATE django_celery_beat_periodictask SET queue = NULL, priority = 3 WHERE id = 2")
 	if ids, count, err := w.feed.written(t.Context()); err != nil || !slices.Equal(ids, []string{"2"}) || count != 2 {
 		t.Errorf("of an edit among runs %v of %d rows are named, %v; want the one of two", ids, count, err)
+	}
+	// The mark is heard of while a look goes on too, and a look at all follows.
+	exec(edit("b", "2026-01-01 13:00:00.5"), moved("2026-01-01 13:00:00.6"))
+	told, w.looking, w.heardAt, w.mark = nil, true, time.Time{}, mark{value: w.mark.value}
+	if ids, err := w.between(t.Context()); err != nil || !slices.Contains(ids, "2") || !slices.Equal(told, []string{"b "}) || !w.mark.behind {
+		t.Errorf("within a look %v is read, %v, and told of %v, with a look at all to come: %v; want b, and one", ids, err, told, w.mark.behind)
 	}
 }
