@@ -25,39 +25,68 @@ func importCommand() *cobra.Command {
 }
 
 func importCelery() *cobra.Command {
-	var python, dir string
+	var application, python, dir string
 	cmd := &cobra.Command{
 		Use:   "celery APP",
 		Short: "Take over the beat_schedule of an application's code",
 		Long: `Load the application as "celery -A APP" does, with its own Python, and make the
 entries of its beat_schedule entries of the table: by name, all or none, and again
 as often as you like. It runs the application's code once. Without --apply it prints
-what it would do and changes nothing. What cannot be carried over is named, with the
+what it would do and changes nothing (--dry-run). What cannot be carried over is named, with the
 nearest way. Entries that the code does not name stay as they are.
 With --file the entries go to a file of their own (--catalog file) and not to a table,
 and with --settings what the application says of queues, routes and its tasks' options
 goes to a settings file (--config).
 Exit code 0: all can be carried over. 3: something cannot.`,
-		Example: "  onebeat import celery proj\n  onebeat import celery proj.celery:app --python venv/bin/python --apply\n  onebeat import celery proj --file schedules.yaml --settings onebeat.yaml --apply",
-		Args:    oneArgument("the application, as behind celery -A"),
+		Example: "  onebeat import celery -A proj\n  onebeat import celery proj.celery:app --python venv/bin/python --apply\n  onebeat import celery proj --file schedules.yaml --settings onebeat.yaml --apply",
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case application == "":
+				return oneArgument("the application, as behind celery -A")(cmd, args)
+			case len(args) > 0:
+				return usage("the application is named twice: give APP or -A")
+			}
+			return nil
+		},
 	}
+	cmd.Flags().StringVarP(&application, "app", "A", "", "the application, as Celery's own commands take it, in place of APP")
 	cmd.Flags().StringVar(&python, "python", "python3", "the application's Python: a program's name or path")
 	cmd.Flags().StringVar(&dir, "dir", "", "the folder that the application is loaded in; this one unless set")
 	importApp(cmd, ofDatabase, func(ctx context.Context, _ app.Config, args []string) (celeryapp.App, error) {
-		return celeryapp.Read(ctx, python, args[0], dir)
+		if len(args) > 0 {
+			application = args[0]
+		}
+		return celeryapp.Read(ctx, python, application, dir)
 	})
 	return cmd
+}
+
+// applyFlags gives cmd the flags that say whether it does what it prints, and returns what
+// tells that: unless it is told to, it does not.
+func applyFlags(cmd *cobra.Command) func() (bool, error) {
+	var apply, dry bool
+	cmd.Flags().BoolVar(&apply, "apply", false, "do it")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "print what would be done, and change nothing: so it is without --apply too")
+	return func() (bool, error) {
+		if apply && dry {
+			return false, usage("--apply does it and --dry-run does not: give one of them")
+		}
+		return apply, nil
+	}
 }
 
 // importApp lets cmd take over an application that read has read: to the table, or to files.
 func importApp(cmd *cobra.Command, wants func(app.Setting) bool, read func(ctx context.Context, config app.Config, args []string) (celeryapp.App, error)) {
 	var file, settingsFile string
-	var apply bool
 	cmd.Flags().StringVar(&file, "file", "", "write the entries to this YAML file")
 	cmd.Flags().StringVar(&settingsFile, "settings", "", "write the application's settings to this YAML file")
-	cmd.Flags().BoolVar(&apply, "apply", false, "do it")
+	applies := applyFlags(cmd)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		apply, err := applies()
+		if err != nil {
+			return err
+		}
 		if file != "" || settingsFile != "" {
 			config, err := settings(cmd)
 			if err != nil {

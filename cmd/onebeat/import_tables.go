@@ -14,7 +14,6 @@ import (
 
 func importTables(catalog, where string) *cobra.Command {
 	var to string
-	var apply bool
 	cmd := &cobra.Command{
 		Use:   catalog,
 		Short: "Take over the entries in " + where,
@@ -28,9 +27,13 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 		Args:    noArguments,
 	}
 	cmd.Flags().StringVar(&to, "to", "native", "the catalog that takes the entries: native")
-	cmd.Flags().BoolVar(&apply, "apply", false, "do it")
+	applies := applyFlags(cmd)
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		apply, err := applies()
+		if err != nil {
+			return err
+		}
 		if to != "native" {
 			return usage("entries can't be taken over to %q: the one catalog that takes them is native", to)
 		}

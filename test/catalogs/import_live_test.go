@@ -110,7 +110,7 @@ func TestImportLiveTellsWhatTheCodeSays(t *testing.T) {
 		}
 		for _, one := range []struct{ worker, python string }{{workers[0], newest}, {workers[1], old}} {
 			live := importFiles(t, env, append(flags, "--worker", one.worker)...)
-			sameAsCode(t, one.worker, live, importFiles(t, env, "celery", "live", "--python", one.python))
+			sameAsCode(t, one.worker, live, importFiles(t, env, "celery", "-A", "live", "--python", one.python))
 			if one.worker == workers[0] {
 				sameAsCode(t, "both", both, importFiles(t, env, "celery", "live", "--python", one.python))
 			}
