@@ -33,12 +33,13 @@ type ear struct {
 	// grid is the entry's spec as it was when it was first looked at, or edited: that of
 	// an interval goes through each last run of the other's, and would follow its drift.
 	grid  schedule.Spec
-	from  time.Time   // it listens since then
-	upTo  time.Time   // slots up to here were looked at
-	last  time.Time   // the last of them
-	open  []time.Time // those that no message was heard of yet
-	heard bool        // whether any message was
-	each  bool        // whether each one is heard, as far as one can tell: not only those that wait in a queue
+	from  time.Time     // it listens since then
+	upTo  time.Time     // slots up to here were looked at
+	last  time.Time     // the last of them
+	open  []time.Time   // those that no message was heard of yet
+	heard bool          // whether any message was
+	phase time.Duration // of an interval: how much later than its slot the last message came; less than a period
+	each  bool          // whether each one is heard, as far as one can tell: not only those that wait in a queue
 
 	finding Finding
 	unseen  int // slots without a message from before each was heard
@@ -56,7 +57,7 @@ func (r *ear) miss() {
 
 // begin lets the ear judge slots from an instant on. What it has found stays.
 func (r *ear) begin(grid schedule.Spec, at time.Time) {
-	r.grid, r.from, r.upTo, r.last, r.open = grid, at, at, time.Time{}, nil
+	r.grid, r.from, r.upTo, r.last, r.open, r.phase = grid, at, at, time.Time{}, nil, 0
 }
 
 // advance opens the slots up to an instant.
@@ -93,7 +94,7 @@ func (w *judged) settle(at time.Time) {
 	for len(r.open) > 0 {
 		wait := settled
 		if w.every() {
-			wait = max(wait, w.half(r.open[0]))
+			wait = max(wait, w.half(r.open[0])+max(r.phase, 0))
 		}
 		if at.Sub(r.open[0]) <= wait {
 			return
@@ -106,7 +107,8 @@ func (w *judged) settle(at time.Time) {
 }
 
 // slotOf finds the open slot that a message of an instant is of: of an interval the
-// nearest, within half a period; else the last one that has come. before says that it may
+// nearest, within half a period of where the last message has it, for the other's grid may lie
+// in the middle of two slots and drift; else the last one that has come. before says that it may
 // be of one from before the ear listened.
 func (w *judged) slotOf(at time.Time) (slot time.Time, found, before bool) {
 	r := &w.ear
@@ -117,10 +119,10 @@ func (w *judged) slotOf(at time.Time) (slot time.Time, found, before bool) {
 		r.advance(at.Add(early))
 		return r.last, slices.Contains(r.open, r.last), r.last.IsZero() && at.Sub(r.from) < settled
 	}
-	half := w.half(at)
-	r.advance(at.Add(half))
+	half, due := w.half(at), at.Add(-r.phase)
+	r.advance(due.Add(half))
 	for _, open := range r.open {
-		if apart := at.Sub(open).Abs(); apart <= half && (!found || apart < at.Sub(slot).Abs()) {
+		if apart := due.Sub(open).Abs(); apart <= half && (!found || apart < due.Sub(slot).Abs()) {
 			slot, found = open, true
 		}
 	}
@@ -143,6 +145,11 @@ func (w *judged) hear(s celery.Sighting) bool {
 	r.open = slices.DeleteFunc(r.open, slot.Equal)
 	r.finding.Both++
 	r.finding.late(s.At.Sub(slot).Seconds())
+	if w.every() {
+		if r.phase = s.At.Sub(slot); r.phase.Abs() >= 2*w.half(slot) {
+			r.phase = 0 // it has fallen behind by a whole slot
+		}
+	}
 	return true
 }
 
@@ -390,7 +397,7 @@ func (w *judged) apart(at time.Time) time.Duration {
 	if !found {
 		return never
 	}
-	return at.Sub(slot).Abs()
+	return at.Add(-w.ear.phase).Sub(slot).Abs()
 }
 
 // Heard returns what was heard in all.

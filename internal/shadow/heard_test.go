@@ -77,6 +77,12 @@ func TestHear(t *testing.T) {
 		{"an interval of another phase that drifts", "@every 30s", []heard{
 			{"a", beat, "[1]", at(0, 41)}, {"b", beat, "[1]", at(1, 11.2)}, {"c", beat, "[1]", at(1, 41.4)}, {"d", beat, "[1]", at(2, 11.6)},
 		}, at(2, 20), 3, 0, 0, 0, 0, ""}, // the first is of the slot at 00:30
+		{"an interval of a phase that drifts past the middle of two slots", "@every 30s", []heard{
+			{"a", beat, "[1]", at(1, 14.9)}, {"b", beat, "[1]", at(1, 45.1)}, {"c", beat, "[1]", at(2, 15.3)}, {"d", beat, "[1]", at(2, 45.4)},
+		}, at(2, 50), 4, 0, 0, 0, 0, ""},
+		{"an interval that falls behind by a slot", "@every 30s", []heard{
+			{"a", beat, "[1]", at(1, 10)}, {"b", beat, "[1]", at(1, 50)}, {"c", beat, "[1]", at(2, 30)}, {"d", beat, "[1]", at(3, 10)}, {"e", beat, "[1]", at(3, 40)},
+		}, at(3, 50), 5, 0, 1, 0, 0, "drifts"},
 		{"an application's own, at any time", "* * * * *", []heard{{"a", beat, "[1]", at(1, 0.1)}, {"b", "gen2@web", "[1]", at(1, 20)}, {"c", "gen2@web", "[5]", at(1, 40)}}, at(1, 50), 1, 0, 0, 0, 2, ""},
 		{"other arguments, with the slot", "* * * * *", []heard{{"a", beat, "[2]", at(1, 0.1)}, {"b", beat, "[2]", at(2, 0.1)}}, at(2, 30), 2, 0, 0, 0, 0, "args differs"},
 		{"nothing is heard", "* * * * *", nil, at(6, 0), 0, 0, 0, 6, 0, "nothing tells what the other sends"},
