@@ -26,7 +26,7 @@ import (
 // the other, and what either wrote stays. SQLite lets one write at a time: Django waits five
 // seconds for that if its transactions begin as those of a writer, as docs/moving.md says. Who waits looks
 // again from time to time, so that two who write there without any pause may keep a third waiting for as long as they like,
-// on a busy machine for longer than a lease: they rest for a hundredth of a second after some writes.
+// on a busy machine for longer than a lease: they rest for a hundredth of a second after each, and the lease is longer.
 func TestDjangoWritesMeanwhile(t *testing.T) {
 	eachWhere(t, func(c catalog) bool { return c.name == "django" && c.zone == "" && !c.old }, func(t *testing.T, c catalog) {
 		d := newTables(t, c)
@@ -43,7 +43,7 @@ for name in ("edited", "saved"):
 		broker := harness.Env(t, "ONEBEAT_TEST_REDIS")
 		w := worker.Start(t, worker.Options{Broker: broker, Queues: []string{queue}, Pool: "solo"})
 		log := filepath.Join(t.TempDir(), "onebeat.log")
-		node := launch(t, "onebeat", onebeatCommand(log, broker, d.flags()...))
+		node := launch(t, "onebeat", onebeatCommand(log, broker, append(d.flags(), "--lease", "15s")...))
 		w.Await(t, 10, time.Minute)
 
 		// Each of the two writes for ten seconds, and tells how often.
@@ -57,8 +57,8 @@ while time.monotonic() < end:
     written += 1
     for n in range(5):
         %s
-    if connection.vendor == "sqlite":
-        time.sleep(0.01)
+        if connection.vendor == "sqlite":
+            time.sleep(0.01)
 tell(written)
 `, statement))
 		}
