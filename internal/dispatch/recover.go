@@ -43,14 +43,15 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 		return 0, fmt.Errorf("read the note that the broker keeps with the mark of batch %d: %w", mark.Seq, err)
 	}
 	seq = max(seq, mark.Seq)
-	notes := newNotes()
-	again, began := claimedAgain(journal), d.opts.Now()
-	claims.learn(mark, reasons, again, began)
-	coming := &plan{claims, map[schedule.ID]settledEntry{}}
+	r := &recovery{
+		Dispatcher: d, term: term, claims: claims, mark: mark, reasons: reasons, again: claimedAgain(journal), present: present,
+		coming: &plan{claims, map[schedule.ID]settledEntry{}}, began: d.opts.Now(), notes: newNotes(),
+	}
+	claims.learn(mark, reasons, r.again, r.began)
 	for _, claimed := range journal {
 		seq = max(seq, claimed.Seq)
 	}
-	anew, err := d.claimAnew(hold, term, seq+1, claims, mark, reasons, again, coming, present)
+	anew, err := r.claimAnew(hold, seq+1)
 	if err != nil {
 		return 0, fenced(err)
 	}
@@ -58,40 +59,61 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 		seq, journal = anew.Seq, append(slices.Clone(journal), anew)
 	}
 	for i, claimed := range journal {
-		notes.beyond = 0
+		r.notes.beyond = 0
 		if claimed.Seq == anew.Seq {
-			mark.Beyond = 0 // none of it was ever sent
+			r.mark.Beyond = 0 // none of it was ever sent
 		}
-		if mark.Beyond == celery.AllBeyond && i < len(journal)-1 {
-			notes.beyond = celery.AllBeyond // a crash from here on must not forget it
+		if r.mark.Beyond == celery.AllBeyond && i < len(journal)-1 {
+			r.notes.beyond = celery.AllBeyond // a crash from here on must not forget it
 		}
-		if err := d.recoverBatch(hold, term, claimed, mark, reasons[claimed.Seq], again[claimed.Seq], coming, present, began, notes); err != nil {
+		if err := r.end(hold, claimed); err != nil {
 			return 0, fenced(err)
 		}
-		if !mark.Covers(claimed.Seq, len(claimed.Dues)) && mark.Beyond != celery.AllBeyond {
-			mark.Beyond = 0 // a batch begins when the mark covers the one before it
+		if !r.mark.Covers(claimed.Seq, len(claimed.Dues)) && r.mark.Beyond != celery.AllBeyond {
+			r.mark.Beyond = 0 // a batch begins when the mark covers the one before it
 		}
 	}
 	return seq, nil
 }
 
+// A recovery is what the batches of a journal are ended by.
+type recovery struct {
+	*Dispatcher
+	term    int64
+	claims  *Claims
+	mark    celery.Mark                       // Beyond is that of the batch which is ended
+	reasons map[int64]map[int]string          // by batch and place, of slots that the mark says were not sent
+	again   places                            // slots that a later batch claims too
+	present func(schedule.ID) schedule.Change // an entry's definition, or why it has none
+	coming  *plan
+	began   time.Time
+	notes   *notes
+}
+
+// places are slots by batch and place in it.
+type places map[int64]map[int]bool
+
+func (p places) add(seq int64, i int) {
+	if p[seq] == nil {
+		p[seq] = map[int]bool{}
+	}
+	p[seq][i] = true
+}
+
 // claimAnew claims slots that an edit withdrew and that no other claim has, of entries that
 // give them as they are now: the claim that it leaves is all that tells of them once the one
 // that they were withdrawn from is recorded.
-func (d *Dispatcher) claimAnew(hold context.Context, term, seq int64, claims *Claims, mark celery.Mark, reasons map[int64]map[int]string, again map[int64]map[int]bool, coming *plan, present func(schedule.ID) schedule.Change) (anew schedule.Claimed, err error) {
-	batch := schedule.Batch{Term: term, Seq: seq}
-	for _, claimed := range claims.journal {
+func (r *recovery) claimAnew(hold context.Context, seq int64) (anew schedule.Claimed, err error) {
+	batch := schedule.Batch{Term: r.term, Seq: seq}
+	for _, claimed := range r.claims.journal {
 		for i, due := range claimed.Dues {
-			ended := mark.Covers(claimed.Seq, i+1) && reasons[claimed.Seq][i] != schedule.ReasonReplaced
-			if due.Request != "" || due.State != "" || ended || again[claimed.Seq][i] {
+			ended := r.mark.Covers(claimed.Seq, i+1) && r.reasons[claimed.Seq][i] != schedule.ReasonReplaced
+			if due.Request != "" || due.State != "" || ended || r.again[claimed.Seq][i] {
 				continue
 			}
-			if e := present(due.Entry).Entry; coming.gives(e, due.Slot) {
+			if e := r.present(due.Entry).Entry; r.coming.gives(e, due.Slot) {
 				batch.Dues = append(batch.Dues, schedule.Due{Entry: e, Slot: due.Slot})
-				if again[claimed.Seq] == nil {
-					again[claimed.Seq] = map[int]bool{}
-				}
-				again[claimed.Seq][i] = true
+				r.again.add(claimed.Seq, i)
 			}
 		}
 	}
@@ -99,18 +121,18 @@ func (d *Dispatcher) claimAnew(hold context.Context, term, seq int64, claims *Cl
 		return anew, nil
 	}
 	slices.SortFunc(batch.Dues, func(a, b schedule.Due) int { return a.Slot.Compare(b.Slot) })
-	err = d.persist(hold, "claiming", d.metrics.databaseError, func(ctx context.Context) error {
-		return d.ledger.Claim(ctx, batch)
+	err = r.persist(hold, "claiming", r.metrics.databaseError, func(ctx context.Context) error {
+		return r.ledger.Claim(ctx, batch)
 	})
 	if err != nil {
 		return anew, err
 	}
-	anew = schedule.Claimed{Term: term, Seq: seq}
+	anew = schedule.Claimed{Term: r.term, Seq: seq}
 	for _, due := range batch.Dues {
-		claims.through[claim{due.Entry.ID, due.Slot.UnixMicro()}] = due.Slot
+		r.claims.through[claim{due.Entry.ID, due.Slot.UnixMicro()}] = due.Slot
 		anew.Dues = append(anew.Dues, schedule.ClaimedDue{Entry: due.Entry.ID, Slot: due.Slot, Digest: due.Entry.Digest})
 	}
-	clear(coming.settled)
+	clear(r.coming.settled)
 	return anew, nil
 }
 
@@ -155,7 +177,7 @@ func last(due schedule.ClaimedDue) time.Time {
 // learn takes in which slots may have been sent by the mark that the broker has, or
 // ended for a reason of their own. Nobody may plan them again, whatever an edit made of
 // their entry meanwhile.
-func (c *Claims) learn(mark celery.Mark, reasons map[int64]map[int]string, again map[int64]map[int]bool, now time.Time) {
+func (c *Claims) learn(mark celery.Mark, reasons map[int64]map[int]string, again places, now time.Time) {
 	beyond := mark.Beyond
 	for _, claimed := range c.journal {
 		base := 0
@@ -231,18 +253,18 @@ func (p *plan) gives(e *schedule.Entry, slot time.Time) bool {
 	if !slot.After(settled.from) {
 		return slices.ContainsFunc(settled.owed, slot.Equal)
 	}
-	return e.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
+	return schedule.Gives(e.Spec, slot)
 }
 
 // claimedAgain finds slots that a later batch claims too, by batch and place: the
 // entry was edited in between, and its new definition answers for the slot.
-func claimedAgain(journal []schedule.Claimed) map[int64]map[int]bool {
+func claimedAgain(journal []schedule.Claimed) places {
 	type slot struct {
 		entry schedule.ID
 		at    int64
 	}
 	single, ranges := map[slot]bool{}, map[schedule.ID][]schedule.ClaimedDue{}
-	again := map[int64]map[int]bool{}
+	again := places{}
 	for _, claimed := range slices.Backward(journal) {
 		for i, due := range claimed.Dues {
 			if due.Request != "" || due.State != "" {
@@ -250,10 +272,7 @@ func claimedAgain(journal []schedule.Claimed) map[int64]map[int]bool {
 			}
 			within := func(r schedule.ClaimedDue) bool { return !due.Slot.Before(r.Slot) && !due.Slot.After(r.Through) }
 			if single[slot{due.Entry, due.Slot.UnixMicro()}] || slices.ContainsFunc(ranges[due.Entry], within) {
-				if again[claimed.Seq] == nil {
-					again[claimed.Seq] = map[int]bool{}
-				}
-				again[claimed.Seq][i] = true
+				again.add(claimed.Seq, i)
 			}
 		}
 		for _, due := range claimed.Dues {
@@ -277,40 +296,41 @@ func fenced(err error) error {
 	return err
 }
 
-// recoverBatch ends one batch of an earlier term.
-func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed schedule.Claimed, mark celery.Mark, reasons map[int]string, again map[int]bool, coming *plan, present func(schedule.ID) schedule.Change, began time.Time, notes *notes) error {
+// end ends one batch of an earlier term.
+func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 	var runs []schedule.Run
-	left := schedule.Batch{Term: term, Seq: claimed.Seq}
+	reasons, again := r.reasons[claimed.Seq], r.again[claimed.Seq]
+	left := schedule.Batch{Term: r.term, Seq: claimed.Seq}
 	base := len(claimed.Dues) // where what is left to send begins
 	for i, due := range claimed.Dues {
-		now := present(due.Entry)
-		withdrawn := due.Request == "" && due.State == "" && (again[i] || coming.gives(now.Entry, due.Slot))
+		now := r.present(due.Entry)
+		withdrawn := due.Request == "" && due.State == "" && (again[i] || r.coming.gives(now.Entry, due.Slot))
 		switch {
-		case mark.Covers(claimed.Seq, i+1):
+		case r.mark.Covers(claimed.Seq, i+1):
 			if reasons[i] != "" { // whoever recovers after this one must know it too
-				notes.withhold(claimed.Seq, i, reasons[i])
+				r.notes.withhold(claimed.Seq, i, reasons[i])
 			}
 			reason := reasons[i]
 			if reason == schedule.ReasonReplaced && !withdrawn {
 				reason = schedule.ReasonEdited // its new definition had not claimed it yet
 			}
-			if run, ok := d.known(due, now, term, reason); ok {
+			if run, ok := r.known(due, now, r.term, reason); ok {
 				runs = append(runs, run)
 			}
 		default: // from the first such slot on, all are
 			base = min(base, i)
 			owed := replaced(due)
 			if !withdrawn {
-				owed = d.owed(due, now, i-base < mark.Beyond && !due.Slot.After(began))
+				owed = r.owed(due, now, i-base < r.mark.Beyond && !due.Slot.After(r.began))
 			}
 			if owed.State != due.State { // the journal does not say so
-				notes.withhold(claimed.Seq, i, asNote(owed.State, owed.Reason))
+				r.notes.withhold(claimed.Seq, i, asNote(owed.State, owed.Reason))
 			}
 			left.Dues = append(left.Dues, owed)
 		}
 	}
 	if len(left.Dues) > 0 {
-		sent, err := d.send(hold, left, base, notes)
+		sent, err := r.send(hold, left, base, r.notes)
 		if err != nil {
 			return err
 		}
@@ -319,11 +339,11 @@ func (d *Dispatcher) recoverBatch(hold context.Context, term int64, claimed sche
 			runs = append(runs, run)
 		}
 	}
-	d.log.Info("batch recovered", "seq", claimed.Seq, "slots", len(claimed.Dues), "sent_before", len(claimed.Dues)-len(left.Dues))
-	if err := d.write(hold, term, []int64{claimed.Seq}, runs); err != nil {
+	r.log.Info("batch recovered", "seq", claimed.Seq, "slots", len(claimed.Dues), "sent_before", len(claimed.Dues)-len(left.Dues))
+	if err := r.write(hold, r.term, []int64{claimed.Seq}, runs); err != nil {
 		return err
 	}
-	notes.forget([]int64{claimed.Seq})
+	r.notes.forget([]int64{claimed.Seq})
 	return nil
 }
 
