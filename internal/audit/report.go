@@ -46,10 +46,14 @@ func newReport(from, until time.Time, exceptions bool, keep int) *Report {
 func (r *Report) Clean() bool { return len(r.Findings) == 0 && r.More == 0 }
 
 // comes notes a slot after those that are judged.
-func (r *Report) comes(slot time.Time) {
-	if !slot.IsZero() && (r.coming.IsZero() || slot.Before(r.coming)) {
-		r.coming = slot
+func (r *Report) comes(slot time.Time) { r.coming = sooner(r.coming, slot) }
+
+// sooner is the earlier one; the zero Time is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
+	return a
 }
 
 func (r *Report) unjudged(reason string) { r.Unjudged[reason]++ }

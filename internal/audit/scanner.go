@@ -156,10 +156,7 @@ func (s *Scanner) round(ctx context.Context) error {
 	s.until, s.left, s.current = r.until, r.left, nil
 	s.idle = time.Time{}
 	if !r.busy {
-		s.idle = r.until.Add(s.options.Delay + s.options.Quiet)
-		if !r.coming.IsZero() && r.coming.Before(s.idle) {
-			s.idle = r.coming
-		}
+		s.idle = sooner(r.until.Add(s.options.Delay+s.options.Quiet), r.coming)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,9 +207,7 @@ func (s *Scanner) slice(ctx context.Context, r *round) (schedule.ID, error) {
 	}
 	r.overdue += report.Counts[Overdue]
 	r.busy = r.busy || report.Slots > 0 || !report.Clean()
-	if !report.coming.IsZero() && (r.coming.IsZero() || report.coming.Before(r.coming)) {
-		r.coming = report.coming
-	}
+	r.coming = sooner(r.coming, report.coming)
 	s.add(report)
 	return last, nil
 }

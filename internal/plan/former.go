@@ -71,7 +71,7 @@ func (p *Planner) forsake(it *item, through int64, reason string, takes func(slo
 	if none {
 		takes = func(time.Time) bool { return false }
 	}
-	had := func(slot time.Time) bool { return slot.UnixMicro() <= through && gives(spec, slot) }
+	had := func(slot time.Time) bool { return slot.UnixMicro() <= through && schedule.Gives(spec, slot) }
 	for _, e := range before.ended {
 		for _, slot := range e.entry.Forsake(had, takes) {
 			p.urgent = append(p.urgent, schedule.Due{Entry: e.entry, Slot: slot, State: schedule.Skipped, Reason: reason, Through: slot, Count: 1})

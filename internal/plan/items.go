@@ -116,11 +116,18 @@ type counted struct {
 // maxKnown bounds known: where most specs differ, it would be of no use.
 const maxKnown = 1 << 16
 
-func (s *specs) number(spec schedule.Spec) int32 {
-	var comparable bool
+// oneForMany says whether the spec can be compared, and many entries are likely to have it.
+func oneForMany(spec schedule.Spec) bool {
 	switch spec.(type) {
 	case *schedule.Crontab, schedule.Every:
-		comparable = true
+		return true
+	}
+	return false
+}
+
+func (s *specs) number(spec schedule.Spec) int32 {
+	shared := oneForMany(spec)
+	if shared {
 		if n, ok := s.known[spec]; ok {
 			s.all[n].items++
 			return n
@@ -133,7 +140,7 @@ func (s *specs) number(spec schedule.Spec) int32 {
 		s.all = append(s.all, counted{})
 	}
 	s.all[n] = counted{spec, 1}
-	if comparable && len(s.known) < maxKnown {
+	if shared && len(s.known) < maxKnown {
 		s.known[spec] = n
 	}
 	return n
@@ -147,11 +154,8 @@ func (s *specs) drop(n int32) {
 	if c.items--; c.items > 0 {
 		return
 	}
-	switch c.spec.(type) {
-	case *schedule.Crontab, schedule.Every:
-		if s.known[c.spec] == n {
-			delete(s.known, c.spec)
-		}
+	if oneForMany(c.spec) && s.known[c.spec] == n {
+		delete(s.known, c.spec)
 	}
 	*c = counted{}
 	s.free = append(s.free, n)

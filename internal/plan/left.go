@@ -215,8 +215,7 @@ func (p *Planner) serve(w *want) bool {
 // supply takes over what was brought.
 func (p *Planner) supply(s supply) {
 	for _, e := range s.entries {
-		number, _ := p.byID.Get(e.ID)
-		it := p.items.at(number)
+		it := p.item(e.ID)
 		if it == nil || !it.wanted || it.digest != e.Digest {
 			continue
 		}
@@ -230,8 +229,7 @@ func (p *Planner) supply(s supply) {
 		}
 	}
 	for _, id := range s.ids {
-		number, _ := p.byID.Get(id)
-		if it := p.items.at(number); it != nil && it.wanted {
+		if it := p.item(id); it != nil && it.wanted {
 			p.left.again = append(p.left.again, it)
 			p.left.againAt = time.Now().Add(glance)
 		}

@@ -328,8 +328,7 @@ func (p *Planner) apply(c schedule.Change) {
 		p.windows = c.Windows
 		return
 	}
-	number, _ := p.byID.Get(c.ID)
-	it := p.items.at(number)
+	it := p.item(c.ID)
 	switch {
 	case c.Entry == nil && it == nil:
 	case c.Entry == nil:
@@ -358,6 +357,12 @@ func (p *Planner) apply(c schedule.Change) {
 	default:
 		p.replace(it, c.Entry)
 	}
+}
+
+// item is the entry's, nil for one that is not known.
+func (p *Planner) item(id schedule.ID) *item {
+	number, _ := p.byID.Get(id)
+	return p.items.at(number)
 }
 
 // end takes it out of the agenda.
@@ -400,7 +405,7 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 		from = latest(from, entry.After) // a new rule counts from its edit
 	}
 	sealed := p.ended(it, schedule.ReasonEdited, handed, entry, from)
-	p.forsake(it, handed, schedule.ReasonEdited, func(slot time.Time) bool { return slot.After(from) && gives(entry.Spec, slot) })
+	p.forsake(it, handed, schedule.ReasonEdited, func(slot time.Time) bool { return slot.After(from) && schedule.Gives(entry.Spec, slot) })
 	var owed []time.Time
 	if !same {
 		owed = between(was, entry.Spec, from, sealed)
@@ -424,7 +429,7 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 // which it did not give and the new one does: it counts since then, and was told of late.
 func between(former, spec schedule.Spec, from, sealed time.Time) (owed []time.Time) {
 	for slot := spec.Next(from); !slot.IsZero() && slot.Before(sealed); slot = spec.Next(slot) {
-		if !gives(former, slot) {
+		if !schedule.Gives(former, slot) {
 			owed = append(owed, slot)
 		}
 	}
@@ -459,8 +464,7 @@ func (p *Planner) handed(it *item) int64 {
 
 // submit readies a run that a person asked for.
 func (p *Planner) submit(due schedule.Due) {
-	number, _ := p.byID.Get(due.Entry.ID)
-	it := p.items.at(number)
+	it := p.item(due.Entry.ID)
 	switch {
 	case it == nil || it.off:
 		due.State, due.Reason, due.Count = schedule.Skipped, "not enabled", 1
@@ -499,10 +503,6 @@ func (p *Planner) state() State {
 		}
 	}
 	return s
-}
-
-func gives(spec schedule.Spec, slot time.Time) bool {
-	return spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
 }
 
 func latest(a, b time.Time) time.Time {

@@ -33,6 +33,11 @@ func (e Every) periods(from, to time.Time) uint64 {
 	return n
 }
 
+// Gives reports whether an instant is one of the spec's slots.
+func Gives(spec Spec, slot time.Time) bool {
+	return spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
+}
+
 // Latest returns the last slot of spec in (after, through], or the zero Time.
 //
 // For an Every it is arithmetic. For others it halves the time in which the slot

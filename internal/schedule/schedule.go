@@ -218,7 +218,7 @@ func (end *end) of(slot time.Time) (reason string, fate fate) {
 		end.by.mu.Lock()
 		next := end.by.end
 		end.by.mu.Unlock()
-		gives := slot.UnixMicro() > end.from && end.by.Spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
+		gives := slot.UnixMicro() > end.from && Gives(end.by.Spec, slot)
 		if gives && (next == nil || slot.UnixMicro() <= next.handed) {
 			if next == nil {
 				return ReasonReplaced, left
