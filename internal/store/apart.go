@@ -112,7 +112,7 @@ func (w *watch) readApart() (together func() []string) {
 	}
 	return func() []string {
 		f.remembered = nil
-		w.recalled()
+		w.forgetRecalled()
 		return w.undressed
 	}
 }
@@ -137,8 +137,8 @@ func (w *watch) recall(m *recalled) {
 	w.unread++
 }
 
-// recalled forgets what is remembered of entries that have no row.
-func (w *watch) recalled() {
+// forgetRecalled forgets what is remembered of entries that have no row.
+func (w *watch) forgetRecalled() {
 	if w.unread == 0 {
 		return
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,20 +13,7 @@ import (
 // What is remembered of entries counts alike whether the server puts it together with their rows or the store
 // does, whatever it is; of most rows nothing is read twice.
 func TestRowsReadApartSayWhatJoinedRowsSay(t *testing.T) {
-	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
-	if server == "" {
-		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
-	}
-	scratch, err := NewScratch(t.Context(), server, "onebeat_apart")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := scratch.Drop(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
-	s, err := Open(t.Context(), scratch.URL, Options{Prepare: func(e *schedule.Entry) error { e.Row = nil; return nil }})
+	s, err := Open(t.Context(), scratched(t, "ONEBEAT_TEST_POSTGRES", "onebeat_apart"), Options{Prepare: func(e *schedule.Entry) error { e.Row = nil; return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,27 +90,7 @@ func TestRowsReadApartSayWhatJoinedRowsSay(t *testing.T) {
 // Entries that had a slot lately are told of first, then the first few that are due every few minutes, before all of the table
 // was looked for them, and then the others.
 func TestSoonEntriesAreFoundAFewAtFirst(t *testing.T) {
-	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
-	if server == "" {
-		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
-	}
-	scratch, err := NewScratch(t.Context(), server, "onebeat_soon")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := scratch.Drop(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}()
-	s, err := Open(t.Context(), scratch.URL, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := scratchedPostgres(t, "onebeat_soon")
 	var all []Definition
 	soon := []string{"*/5 * * * *", "* 9 * * *", "@every 1s", "@every 90s", "@every 5m", "@every 15m from 2026-11-26T00:00:00Z", "@every 1m30s"}
 	for i := range 10 {
@@ -148,7 +114,7 @@ func TestSoonEntriesAreFoundAFewAtFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err = s.db.(*postgres).pool.Exec(t.Context(), `INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, recovered)
+	_, err := s.db.(*postgres).pool.Exec(t.Context(), `INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, recovered)
 		VALUES ('17', 'of another catalog', 't', now(), 1, 'sent', '', '', '', '', '', 1, false)`)
 	if err != nil {
 		t.Fatal(err)

@@ -1,28 +1,13 @@
 package store
 
 import (
-	"context"
-	"os"
 	"slices"
 	"testing"
 )
 
 // A look at all rows names those alone whose hash is another than in the last one.
 func TestMySQLNamesOnlyRowsThatDiffer(t *testing.T) {
-	server := os.Getenv("ONEBEAT_TEST_MARIADB")
-	if server == "" {
-		t.Fatal("ONEBEAT_TEST_MARIADB is not set: run the tests with `make test`, or `make stack` first")
-	}
-	scratch, err := NewScratch(t.Context(), server, "onebeat_prints")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := scratch.Drop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
-	s, err := Open(t.Context(), scratch.URL, Options{})
+	s, err := Open(t.Context(), scratched(t, "ONEBEAT_TEST_MARIADB", "onebeat_prints"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

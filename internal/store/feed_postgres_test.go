@@ -48,12 +48,12 @@ func TestWhatComesBetweenRowsDoesNotWaitForTheLast(t *testing.T) {
 	}
 }
 
-// scratchedPostgres is a store with tables of its own, behind a pooler if it is to speak so.
-func scratchedPostgres(t *testing.T, name string, parameters ...string) *Store {
+// scratched is the URL of a database of the test's own, on the server that the variable of the environment names.
+func scratched(t *testing.T, variable, name string) string {
 	t.Helper()
-	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
+	server := os.Getenv(variable)
 	if server == "" {
-		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
+		t.Fatalf("%s is not set: run the tests with `make test`, or `make stack` first", variable)
 	}
 	scratch, err := NewScratch(t.Context(), server, name)
 	if err != nil {
@@ -64,7 +64,13 @@ func scratchedPostgres(t *testing.T, name string, parameters ...string) *Store {
 			t.Error(err)
 		}
 	})
-	at, err := url.Parse(scratch.URL)
+	return scratch.URL
+}
+
+// scratchedPostgres is a store with tables of its own, behind a pooler if it is to speak so.
+func scratchedPostgres(t *testing.T, name string, parameters ...string) *Store {
+	t.Helper()
+	at, err := url.Parse(scratched(t, "ONEBEAT_TEST_POSTGRES", name))
 	if err != nil {
 		t.Fatal("the scratch database has no URL")
 	}

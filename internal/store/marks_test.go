@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -34,20 +33,7 @@ var djangoTables = []string{
 func TestTheModelsMarkTellsOfEdits(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { marksTell(t, "sqlite:///"+filepath.Join(t.TempDir(), "django.db")) })
 	t.Run("MySQL", func(t *testing.T) {
-		server := os.Getenv("ONEBEAT_TEST_MARIADB")
-		if server == "" {
-			t.Fatal("ONEBEAT_TEST_MARIADB is not set: run the tests with `make test`, or `make stack` first")
-		}
-		scratch, err := NewScratch(t.Context(), server, "onebeat_marks")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := scratch.Drop(context.Background()); err != nil {
-				t.Error(err)
-			}
-		}()
-		marksTell(t, scratch.URL)
+		marksTell(t, scratched(t, "ONEBEAT_TEST_MARIADB", "onebeat_marks"))
 	})
 }
 
