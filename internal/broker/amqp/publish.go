@@ -525,11 +525,15 @@ func (f *flight) settle(confirm amqp091.Confirmation) error {
 }
 
 // takeReturns reads the returns that are there. A return comes before the confirm
-// of its message, which is an ack all the same.
+// of its message, which is an ack all the same. Confirms may be left to be read when the
+// connection has ended, and with it the returns.
 func (f *flight) takeReturns() error {
 	for {
 		select {
-		case returned := <-f.link.returns:
+		case returned, open := <-f.link.returns:
+			if !open {
+				return nil
+			}
 			if returned.MessageId == markID {
 				return errors.New("onebeat's own queue was deleted")
 			}
