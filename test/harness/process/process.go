@@ -50,6 +50,9 @@ type Process struct {
 	logged int64 // the log's length before the process wrote to it
 }
 
+// ErrEnded says that a process ended by itself before it was ready.
+var ErrEnded = errors.New("ended before it was ready")
+
 // Start starts the command. The caller ends it with Stop or Kill.
 func Start(command Command) (*Process, error) {
 	log, err := os.OpenFile(command.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -163,7 +166,7 @@ func (p *Process) signalFamily(sig syscall.Signal) {
 }
 
 // Await calls ready until it returns nil. It gives up with the reason and the
-// end of the log when ctx is over or the process ends.
+// end of the log when ctx is over or the process ends, then with ErrEnded.
 func (p *Process) Await(ctx context.Context, ready func(context.Context) error) error {
 	poll := time.NewTicker(25 * time.Millisecond)
 	defer poll.Stop()
@@ -174,7 +177,7 @@ func (p *Process) Await(ctx context.Context, ready func(context.Context) error) 
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready: %v\n%s", p.name, p.cmd.ProcessState, p.Tail(20))
+			return fmt.Errorf("%s %w: %v\n%s", p.name, ErrEnded, p.cmd.ProcessState, p.Tail(20))
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w\n%s", p.name, err, p.Tail(20))
 		case <-poll.C:

@@ -100,9 +100,22 @@ func (s *Server) Leave() error {
 	return err
 }
 
+// portTries is how often a server is given other ports: the ports are free when they are chosen, and
+// may be somebody else's by the time the server listens.
+const portTries = 3
+
 // open makes the server's folder, lets prepare fill it, and starts the server.
 // What fails leaves nothing behind.
-func open(ctx context.Context, name string, prepare func(*Server) error) (*Server, error) {
+func open(ctx context.Context, name string, prepare func(*Server) error) (s *Server, err error) {
+	for range portTries {
+		if s, err = openOnce(ctx, name, prepare); !errors.Is(err, process.ErrEnded) {
+			return s, err
+		}
+	}
+	return nil, err
+}
+
+func openOnce(ctx context.Context, name string, prepare func(*Server) error) (*Server, error) {
 	dir, err := os.MkdirTemp("", "onebeat-"+name+"-")
 	if err != nil {
 		return nil, err
