@@ -48,8 +48,10 @@ func TestWhoComesToLeadDoesNotWaitForWhatIsReadBeforehand(t *testing.T) {
 		}
 		reads := 0
 		w.feed = countedFeed{w.feed, func() {
-			if reads++; comes {
+			if reads++; comes { // what Lead does
+				w.mu.Lock()
 				w.coming = append(w.coming, &lead{})
+				w.mu.Unlock()
 			}
 		}}
 		w.refreshedAt = w.refreshedAt.Add(-refreshInterval)

@@ -26,7 +26,7 @@ import (
 // the other, and what either wrote stays. SQLite lets one write at a time: Django waits five
 // seconds for that if its transactions begin as those of a writer, as docs/moving.md says. Who waits looks
 // again from time to time, so that two who write there without any pause may keep a third waiting for as long as they like,
-// on a busy machine for longer than a lease: they rest for a hundredth of a second after each, and the lease is longer.
+// on a slow disk for longer than a lease: they rest for as long as each write took, and the lease is longer.
 func TestDjangoWritesMeanwhile(t *testing.T) {
 	eachWhere(t, func(c catalog) bool { return c.name == "django" && c.zone == "" && !c.old }, func(t *testing.T, c catalog) {
 		d := newTables(t, c)
@@ -47,24 +47,28 @@ for name in ("edited", "saved"):
 		w.Await(t, 10, time.Minute)
 
 		// Each of the two writes for ten seconds, and tells how often.
-		write := func(statement string) func(written any) error {
+		write := func(statements ...string) func(written any) error {
+			rested := "rested(lambda: " + strings.Join(statements, "); rested(lambda: ") + ")"
 			return d.models(t, fmt.Sprintf(`
 import time
 from django.db import connection
 connection.settings_dict["OPTIONS"].update({"timeout": 5, "transaction_mode": "IMMEDIATE"} if connection.vendor == "sqlite" else {})
 written, end = 0, time.monotonic() + 10
+def rested(write):
+    began = time.monotonic()
+    write()
+    if connection.vendor == "sqlite":
+        time.sleep(time.monotonic() - began)
 while time.monotonic() < end:
     written += 1
     for n in range(5):
         %s
-        if connection.vendor == "sqlite":
-            time.sleep(0.01)
 tell(written)
-`, statement))
+`, rested))
 		}
 		var edits, saves int
 		update := write(`change(f"edited {n}", description=str(written))`)
-		save := write(`save(f"saved {n}", description=str(written)); task("more", crontab=first_cron()); PeriodicTask.objects.get(name="more").delete()`)
+		save := write(`save(f"saved {n}", description=str(written))`, `task("more", crontab=first_cron())`, `PeriodicTask.objects.get(name="more").delete()`)
 		var both errgroup.Group
 		both.Go(func() error { return update(&edits) })
 		both.Go(func() error { return save(&saves) })
