@@ -430,6 +430,19 @@ type Claimed struct {
 	Seq  int64
 	At   time.Time
 	Dues []ClaimedDue
+
+	// Recorded is how many of the dues, from the first on, are recorded, where parts of a
+	// batch are recorded with their messages.
+	Recorded int
+}
+
+// A Settling says how far a batch is recorded with one of its parts: the first Done of its
+// slots are, and the batches of the sequence numbers Gone leave the journal.
+type Settling struct {
+	Term int64
+	Seq  int64
+	Done int
+	Gone []int64
 }
 
 // A ClaimedDue is a Due as the journal remembers it. Digest is that of the

@@ -104,6 +104,11 @@ func (s *Shard) Claim(ctx context.Context, batch schedule.Batch) error {
 // Its commit need not be durable: a record that is lost with the database's
 // machine leaves its batches in the journal.
 func (s *Shard) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
+	r := &recording{Shard: s, term: term, seqs: seqs, runs: runs, ended: fold(runs)}
+	return s.record(ctx, r, mode{relaxed: true, point: "record.commit.before"})
+}
+
+func (s *Shard) record(ctx context.Context, r *recording, how mode) error {
 	if err := failpoint.Here("record.before"); err != nil {
 		return err
 	}
@@ -112,14 +117,12 @@ func (s *Shard) Record(ctx context.Context, term int64, seqs []int64, runs []sch
 			return fmt.Errorf("record: %w", err)
 		}
 	}
-	how := mode{relaxed: true, point: "record.commit.before"}
-	work := recording{Shard: s, term: term, seqs: seqs, runs: runs, ended: fold(runs)}
-	if err := work.recorded(ctx, how); err != nil {
+	if err := r.recorded(ctx, how); err != nil {
 		return err
 	}
-	if !work.again {
-		s.store.noteEnds(work.ended)
-		s.store.memory.record(work.ended)
+	if !r.again {
+		s.store.noteEnds(r.ended)
+		s.store.memory.record(r.ended)
 	}
 	return failpoint.Here("record.after")
 }
@@ -127,13 +130,16 @@ func (s *Shard) Record(ctx context.Context, term int64, seqs []int64, runs []sch
 // errHeld is a transaction that gave up waiting for a row that another program holds.
 var errHeld = errors.New("another program holds a row that is to be written: end its open transaction")
 
-// A recording is one call of Record.
+// A recording is one call of Record or RecordWith.
 type recording struct {
 	*Shard
 	term  int64
 	seqs  []int64
 	runs  []schedule.Run
 	ended ends
+
+	part schedule.Settling                                         // of RecordWith
+	with func(tx Tx, record func(runs []schedule.Run) error) error // what it does beside; nil for Record
 
 	around bool // leave out rows that another program holds
 	leave  bool // and rows of entries that have ended
@@ -144,9 +150,28 @@ func (r *recording) do(ctx context.Context, tx transaction) error {
 	if err := r.close(ctx, tx); err != nil {
 		return err
 	}
-	if r.again {
-		return r.holds(ctx, tx, r.term)
+	var err error
+	switch {
+	case r.again:
+	case r.with == nil:
+		err = r.write(ctx, tx)
+	default:
+		err = r.with(tx, func(runs []schedule.Run) error {
+			r.runs, r.ended = runs, fold(runs)
+			if !slices.ContainsFunc(runs, func(run schedule.Run) bool { return run.Then != schedule.ThenKeep }) {
+				r.around = true // messages wait for it
+			}
+			return r.write(ctx, tx)
+		})
 	}
+	if err != nil {
+		return err
+	}
+	return r.holds(ctx, tx, r.term)
+}
+
+// write writes the runs, and what becomes of their entries.
+func (r *recording) write(ctx context.Context, tx transaction) error {
 	if err := r.move(ctx, tx); err != nil {
 		return err
 	}
@@ -158,15 +183,19 @@ func (r *recording) do(ctx context.Context, tx transaction) error {
 			return err
 		}
 	}
-	if err := tx.insertRuns(ctx, r.store.noted(r.runs)); err != nil {
-		return err
-	}
-	return r.holds(ctx, tx, r.term)
+	return tx.insertRuns(ctx, r.store.noted(r.runs))
 }
 
-// close takes the batches out of the journal, which tells too whether they were
-// recorded before.
+// close takes the batches out of the journal, or notes how far the one is recorded that stays,
+// which tells too whether they were recorded before.
 func (r *recording) close(ctx context.Context, tx transaction) error {
+	r.again = false
+	if r.with != nil && !slices.Contains(r.seqs, r.part.Seq) {
+		settled, err := tx.exec(ctx, "journal_settle", r.number, r.part.Seq, r.part.Done)
+		if r.again = settled == 0; err != nil || r.again {
+			return err
+		}
+	}
 	if len(r.seqs) == 0 {
 		return nil
 	}
@@ -347,7 +376,7 @@ func (s *Shard) Journal(ctx context.Context) ([]schedule.Claimed, error) {
 	err := s.store.db.each(ctx, "journal", func(row scanner) error {
 		var batch schedule.Claimed
 		var text string
-		if err := row.Scan(&batch.Seq, &batch.Term, instant{&batch.At}, &text); err != nil {
+		if err := row.Scan(&batch.Seq, &batch.Term, instant{&batch.At}, &text, &batch.Recorded); err != nil {
 			return err
 		}
 		var dues []journalDue

@@ -387,6 +387,24 @@ func (on mysqlOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
 	return nil
 }
 
+// Dialect implements Tx.
+func (on mysqlOn) Dialect() string { return "mysql" }
+
+// Exec implements Tx.
+func (on mysqlOn) Exec(ctx context.Context, text string, args ...any) (int64, error) {
+	result, err := on.conn.ExecContext(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// Query implements Tx.
+func (on mysqlOn) Query(ctx context.Context, text string, row func(scan func(into ...any) error) error, args ...any) error {
+	rows, err := on.conn.QueryContext(ctx, text, args...)
+	return eachOf(rows, err, func(from scanner) error { return row(from.Scan) })
+}
+
 // A mysqlGuard is a lock of the server's that a session of its own holds.
 type mysqlGuard struct {
 	pool *sql.DB

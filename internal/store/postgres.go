@@ -119,8 +119,8 @@ func (p *postgres) attend(ctx context.Context, node string, shards int, fit bool
 func (p *postgres) transact(ctx context.Context, how mode, work func(transaction) error) error {
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		on := postgresOn{p, tx}
-		if how.relaxed {
-			if _, err := on.exec(ctx, "relax"); err != nil {
+		if how.recording || how.relaxed {
+			if _, err := on.exec(ctx, "relax", how.relaxed); err != nil {
 				return err
 			}
 		}
@@ -186,6 +186,39 @@ func (on postgresOn) claim(ctx context.Context, shard int, term, seq int64, dues
 func (on postgresOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
 	_, err := on.conn.(pgx.Tx).Conn().PgConn().CopyFrom(ctx, &runReader{runs: runs}, copyRuns)
 	return err
+}
+
+// Dialect implements Tx.
+func (on postgresOn) Dialect() string { return "postgres" }
+
+// Exec implements Tx.
+func (on postgresOn) Exec(ctx context.Context, text string, args ...any) (int64, error) {
+	tag, err := on.conn.Exec(ctx, text, on.p.foreign(args)...)
+	return tag.RowsAffected(), err
+}
+
+// Query implements Tx.
+func (on postgresOn) Query(ctx context.Context, text string, row func(scan func(into ...any) error) error, args ...any) error {
+	rows, err := on.conn.Query(ctx, text, on.p.foreign(args)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// foreign are the arguments of a statement that is not the store's: it is not kept
+// prepared, for a broker's insert has as many forms as a part may have messages.
+func (p *postgres) foreign(args []any) []any {
+	if !p.described {
+		return args
+	}
+	return append([]any{pgx.QueryExecModeExec}, args...)
 }
 
 func orNull(at time.Time) any {

@@ -286,6 +286,24 @@ func appendRun(into []any, r *schedule.Run) []any {
 		r.TaskID, r.Queue, r.Request, r.Node, r.Term, plainArg(r.SentAt), r.Recovered)
 }
 
+// Dialect implements Tx.
+func (on *sqliteOn) Dialect() string { return "sqlite" }
+
+// Exec implements Tx.
+func (on *sqliteOn) Exec(ctx context.Context, text string, args ...any) (int64, error) {
+	result, err := on.tx.ExecContext(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// Query implements Tx.
+func (on *sqliteOn) Query(ctx context.Context, text string, row func(scan func(into ...any) error) error, args ...any) error {
+	rows, err := on.tx.QueryContext(ctx, text, args...)
+	return eachOf(rows, err, func(from scanner) error { return row(from.Scan) })
+}
+
 // A fileGuard is a lock of the operating system on a file beside the database.
 type fileGuard struct {
 	path string

@@ -146,6 +146,7 @@ type querier interface {
 // A transaction is a querier with what claims and records alone need.
 type transaction interface {
 	querier
+	Tx
 	// claim moves the lease on to the sequence number and writes the journal's row,
 	// or returns false when the term is over.
 	claim(ctx context.Context, shard int, term, seq int64, dues string) (bool, error)
@@ -154,8 +155,11 @@ type transaction interface {
 
 // A mode is what is special about a transaction.
 type mode struct {
-	// relaxed: the commit may return before it is durable, if a later durable one
-	// makes it so too, and what is written to the catalog is run state.
+	// recording: what is written to the catalog is run state, and rows that another
+	// program holds are waited for only shortly.
+	recording bool
+	// relaxed: it is recording, and the commit may return before it is durable, if a later
+	// durable one makes it so too.
 	relaxed bool
 	point   string // the failpoint before the commit
 }
