@@ -2,9 +2,10 @@ package sqlalchemy
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/onebeat/onebeat/internal/broker/virtual"
@@ -47,61 +48,81 @@ func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failur
 }
 
 func (b *Broker) publish(ctx context.Context, part celery.Part) (failures []celery.Failure, err error) {
-	covered := false
-	err = b.transact(ctx, func(tx *sql.Tx) error {
-		messages := part.Messages
-		covered, failures = false, nil
-		moved, err := b.move(ctx, tx, part.Mark, messages)
-		if err != nil {
-			return err
-		}
-		if !moved { // something was sent before, or never can be
-			mark, err := b.mark(ctx, tx)
-			switch {
-			case err != nil:
-				return err
-			case mark.Term > part.Mark.Term:
-				return celery.ErrFenced
-			}
-			if messages, covered = virtual.Rest(mark, part); covered {
-				return nil
-			}
-			if moved, err = b.move(ctx, tx, part.Mark, messages); err == nil && !moved {
-				err = errors.New("the mark in onebeat_marks moves beneath a transaction that holds it")
-			}
-			if err != nil {
-				return err
-			}
-		}
-		var rows []row
-		if rows, failures, err = b.render(messages); err != nil {
-			return err
-		}
-		if err := b.insert(ctx, tx, rows); err != nil {
-			return err
-		}
-		b.last = outcome{part.Mark, failures}
-		return failpoint.Here("sqlalchemy.publish.written")
+	err = b.transact(ctx, func(tx Tx) error {
+		failures, err = b.write(ctx, tx, part, nil)
+		return err
 	})
-	if err == nil && covered && b.last.mark == part.Mark {
-		return b.last.failures, nil
-	}
 	return failures, err
 }
 
+// write moves the mark and inserts the part's messages; record, if there is one, is called in between.
+func (b *Broker) write(ctx context.Context, tx Tx, part celery.Part, record func([]celery.Failure) error) (failures []celery.Failure, err error) {
+	messages, covered, err := b.advance(ctx, tx, part)
+	if err != nil {
+		return nil, err
+	}
+	var rows []row
+	switch {
+	case !covered:
+		if rows, failures, err = b.render(messages); err != nil {
+			return nil, err
+		}
+	case b.last.mark == part.Mark:
+		failures = b.last.failures
+	}
+	if record != nil {
+		if err := failpoint.Here("sqlalchemy.publish.marked"); err != nil {
+			return nil, err
+		}
+		if err := record(failures); err != nil {
+			return nil, err
+		}
+		if err := failpoint.Here("sqlalchemy.publish.recorded"); err != nil {
+			return nil, err
+		}
+	}
+	if covered {
+		return failures, nil
+	}
+	if err := b.insert(ctx, tx, rows); err != nil {
+		return nil, err
+	}
+	b.last = outcome{part.Mark, failures}
+	return failures, failpoint.Here("sqlalchemy.publish.written")
+}
+
+// advance moves the mark on and returns the messages that it did not cover before, or that it
+// covered the part.
+func (b *Broker) advance(ctx context.Context, tx Tx, part celery.Part) (messages []celery.Message, covered bool, err error) {
+	moved, err := b.move(ctx, tx, part.Mark, part.Messages)
+	if err != nil || moved {
+		return part.Messages, false, err
+	}
+	mark, err := b.mark(ctx, tx) // something was sent before, or never can be
+	switch {
+	case err != nil:
+		return nil, false, err
+	case mark.Term > part.Mark.Term:
+		return nil, false, celery.ErrFenced
+	}
+	if messages, covered = virtual.Rest(mark, part); covered {
+		return nil, true, nil
+	}
+	if moved, err = b.move(ctx, tx, part.Mark, messages); err == nil && !moved {
+		err = errors.New("the mark in onebeat_marks moves beneath a transaction that holds it")
+	}
+	return messages, false, err
+}
+
 // move moves the mark on to the end of messages, from where they begin.
-func (b *Broker) move(ctx context.Context, tx *sql.Tx, mark celery.Mark, messages []celery.Message) (bool, error) {
+func (b *Broker) move(ctx context.Context, tx Tx, mark celery.Mark, messages []celery.Message) (bool, error) {
 	first := mark.Done
 	if len(messages) > 0 {
 		first = messages[0].Index
 	}
-	result, err := tx.ExecContext(ctx, b.statements.get("mark_set"), mark.Term, mark.Seq, mark.Done, []byte(mark.Note),
+	moved, err := tx.Exec(ctx, b.statements.get("mark_set"), mark.Term, mark.Seq, mark.Done, []byte(mark.Note),
 		b.installation, b.shard, mark.Term, mark.Seq, mark.Seq, first)
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n > 0, err
+	return moved > 0, err
 }
 
 // render makes the rows of messages, and finds those that no row can take.
@@ -137,47 +158,50 @@ func (b *Broker) render(messages []celery.Message) (rows []row, failures []celer
 	return rows, failures, nil
 }
 
-// insert writes rows in order.
-func (b *Broker) insert(ctx context.Context, tx *sql.Tx, rows []row) error {
+// insert writes rows in order. It looks for their queues first, by name: shards that make the
+// same ones at the same moment wait for each other in one direction.
+func (b *Broker) insert(ctx context.Context, tx Tx, rows []row) error {
 	ids := map[string]int64{}
+	for _, r := range rows {
+		ids[r.queue] = 0
+	}
+	for _, name := range slices.Sorted(maps.Keys(ids)) {
+		id, err := b.queue(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		ids[name] = id
+	}
 	var arguments []any
 	bytes := 0
 	flush := func() error {
 		if len(arguments) == 0 {
 			return nil
 		}
-		_, err := tx.ExecContext(ctx, b.statements.insert(len(arguments)/2), arguments...)
+		_, err := tx.Exec(ctx, b.statements.insert(len(arguments)/2), arguments...)
 		arguments, bytes = arguments[:0], 0
 		return err
 	}
 	for _, r := range rows {
-		id, known := ids[r.queue]
-		if !known {
-			var err error
-			if id, err = b.queue(ctx, tx, r.queue); err != nil {
-				return err
-			}
-			ids[r.queue] = id
-		}
 		if len(arguments)/2 == chunkRows || bytes+len(r.payload) > chunkBytes {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
-		arguments = append(arguments, r.payload, id)
+		arguments = append(arguments, r.payload, ids[r.queue])
 		bytes += len(r.payload)
 	}
 	return flush()
 }
 
 // queue returns a queue's id, and makes the queue if there is none.
-func (b *Broker) queue(ctx context.Context, tx *sql.Tx, name string) (id int64, err error) {
+func (b *Broker) queue(ctx context.Context, tx Tx, name string) (id int64, err error) {
 	for range 2 {
-		err = tx.QueryRowContext(ctx, b.statements.get("queue_find"), name).Scan(&id)
-		if !errors.Is(err, sql.ErrNoRows) {
+		found, err := first(ctx, tx, b.statements.get("queue_find"), []any{name}, &id)
+		if err != nil || found {
 			return id, err
 		}
-		if _, err := tx.ExecContext(ctx, b.statements.get("queue_insert"), name); err != nil {
+		if _, err := tx.Exec(ctx, b.statements.get("queue_insert"), name); err != nil {
 			return 0, err
 		}
 	}

@@ -5,8 +5,9 @@
 // has both or neither; the transaction moves the mark first, and only from where the
 // part begins and for a term that is not lower than the mark's. That makes publishing
 // exactly once, whatever happens to the connection or the node: a part that may have
-// arrived is sent again and found there. It does not matter whether the database is
-// also the one with the schedules.
+// arrived is sent again and found there. Where the database is also the one with the
+// schedules, which Shares finds out, PublishIn writes both in a transaction of the
+// caller's, with what the caller records.
 //
 // The marks are in a table of onebeat's own, onebeat_marks, which is made where it is
 // missing, as kombu's tables are. A node that freezes in the middle of a transaction
@@ -157,30 +158,30 @@ func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
 }
 
 func (b *Broker) take(ctx context.Context, term int64) (mark celery.Mark, err error) {
-	err = b.transact(ctx, func(tx *sql.Tx) error {
+	err = b.transact(ctx, func(tx Tx) error {
 		if mark, err = b.mark(ctx, tx); err != nil {
 			return err
 		}
 		if mark.Term > term {
 			return celery.ErrFenced
 		}
-		_, err := tx.ExecContext(ctx, b.statements.get("mark_term"), term, b.installation, b.shard)
+		_, err := tx.Exec(ctx, b.statements.get("mark_term"), term, b.installation, b.shard)
 		return err
 	})
 	return mark, err
 }
 
 // mark reads the mark, which it makes if there is none.
-func (b *Broker) mark(ctx context.Context, tx *sql.Tx) (celery.Mark, error) {
+func (b *Broker) mark(ctx context.Context, tx Tx) (celery.Mark, error) {
 	for range 2 {
 		var mark celery.Mark
 		var note []byte
-		err := tx.QueryRowContext(ctx, b.statements.get("mark"), b.installation, b.shard).Scan(&mark.Term, &mark.Seq, &mark.Done, &note)
+		found, err := first(ctx, tx, b.statements.get("mark"), []any{b.installation, b.shard}, &mark.Term, &mark.Seq, &mark.Done, &note)
 		mark.Note = string(note)
-		if !errors.Is(err, sql.ErrNoRows) {
+		if err != nil || found {
 			return mark, err
 		}
-		if _, err := tx.ExecContext(ctx, b.statements.get("mark_insert"), b.installation, b.shard); err != nil {
+		if _, err := tx.Exec(ctx, b.statements.get("mark_insert"), b.installation, b.shard); err != nil {
 			return celery.Mark{}, err
 		}
 	}
@@ -192,9 +193,9 @@ func (b *Broker) mark(ctx context.Context, tx *sql.Tx) (celery.Mark, error) {
 const attempts = 5
 
 // transact prepares the tables and carries out work in a transaction.
-func (b *Broker) transact(ctx context.Context, work func(*sql.Tx) error) (err error) {
+func (b *Broker) transact(ctx context.Context, work func(Tx) error) (err error) {
 	for range attempts {
-		if err = b.prepare(ctx); err == nil {
+		if err = b.Prepare(ctx); err == nil {
 			err = b.once(ctx, work)
 		}
 		if !hindered(err) || ctx.Err() != nil {
@@ -207,7 +208,7 @@ func (b *Broker) transact(ctx context.Context, work func(*sql.Tx) error) (err er
 	return err
 }
 
-func (b *Broker) once(ctx context.Context, work func(*sql.Tx) error) error {
+func (b *Broker) once(ctx context.Context, work func(Tx) error) error {
 	var options sql.TxOptions
 	if b.dialect != sqlite { // SQLite has one level
 		options.Isolation = sql.LevelReadCommitted
@@ -217,7 +218,7 @@ func (b *Broker) once(ctx context.Context, work func(*sql.Tx) error) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after a commit
-	if err := work(tx); err != nil {
+	if err := work(ownTx{tx, b.dialect}); err != nil {
 		return err
 	}
 	return tx.Commit()
@@ -237,8 +238,8 @@ func hindered(err error) bool {
 	return false
 }
 
-// prepare makes the tables that are missing: kombu's as kombu makes them, and the marks.
-func (b *Broker) prepare(ctx context.Context) error {
+// Prepare makes the tables that are missing: kombu's as kombu makes them, and the marks.
+func (b *Broker) Prepare(ctx context.Context) error {
 	if b.prepared {
 		return nil
 	}
