@@ -7,7 +7,9 @@
 //	publish  at the slot, never before it; fenced at the broker by term and mark
 //	record   one transaction for one or more batches: run state, ledger, journal gone
 //
-// Recover runs before them and ends what an earlier term left in the journal.
+// Recover runs before them and ends what an earlier term left in the journal. Where
+// ledger and broker are in one database (Joint), a part is published and recorded in one
+// transaction, and nothing is left to the third stage.
 //
 //   - A claimed slot is published, or ends in a recorded state that says why
 //     not. A broker that is down delays; it does not lose.
@@ -65,6 +67,22 @@ type Publisher interface {
 	Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error)
 }
 
+// A Joint is a ledger and a publisher in one database. One goroutine calls it.
+type Joint interface {
+	// Joined says whether they are. It is asked once in each term, after Take.
+	Joined(ctx context.Context) bool
+
+	// Send publishes the part and records the ends of its slots in one transaction, all or
+	// nothing: all that the part's mark covers of its batch is recorded then, and the
+	// batches named by gone are out of the journal. ends returns what is to be recorded, given the
+	// messages that the broker takes no copy of. It is called again when the transaction is
+	// begun anew, and not at all if everything was done before.
+	//
+	// Its errors are Publish's and Record's; after any but ErrFenced and ErrLost the same part
+	// may be sent again.
+	Send(ctx context.Context, part celery.Part, gone []int64, ends func([]celery.Failure) []schedule.Run) error
+}
+
 // Options tune a Dispatcher. The zero Options are the defaults.
 type Options struct {
 	Installation string           // the name that task ids are made from
@@ -80,6 +98,9 @@ type Options struct {
 	// order: what a broker that comes back with older data has lost. Nil: not known.
 	SentSince func(ctx context.Context, at time.Time) ([]schedule.Run, error)
 	Resend    bool // send again what a broker has lost, and do not only tell of it
+
+	// Joint sends and records at once where that can be. Nil: it can't.
+	Joint Joint
 
 	Limits  *Limits      // of entries that end of themselves; none
 	Logger  *slog.Logger // silent
@@ -99,6 +120,7 @@ type Dispatcher struct {
 	last      time.Time // when the last part began, by this node's clock
 	most      int       // messages of a part
 	withdrawn withdrawn
+	joined    bool // Options.Joint sends and records, in this term
 }
 
 // New returns a dispatcher. It works while Run does.
@@ -157,7 +179,7 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 		defer close(claimed)
 		return d.claim(ctx, working, term, seq, claimed)
 	})
-	group.Go(func() error {
+	group.Go(func() error { // where it records too, it hands nothing on
 		defer close(published)
 		return d.publish(working, claimed, published, notes)
 	})

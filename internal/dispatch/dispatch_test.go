@@ -31,6 +31,7 @@ type world struct {
 	off     map[schedule.ID]string // why those that have none have none; not known for others
 	limits  map[schedule.ID]schedule.Limit
 	resend  bool
+	joint   *joint            // nil: none
 	metrics *dispatch.Metrics // of the process, over its terms; nil for each its own
 }
 
@@ -45,7 +46,7 @@ func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error 
 	planner := plan.New(plan.Options{})
 	limits := &dispatch.Limits{}
 	d := dispatch.New(planner, w.ledger, w.broker, dispatch.Options{
-		Installation: installation, Node: "n", SentSince: w.ledger.sentSince, Resend: w.resend, Limits: limits, Metrics: w.metrics,
+		Installation: installation, Node: "n", SentSince: w.ledger.sentSince, Resend: w.resend, Limits: limits, Metrics: w.metrics, Joint: w.together(),
 	})
 	entries := map[schedule.ID]*schedule.Entry{}
 	w.ledger.mu.Lock()
@@ -100,6 +101,14 @@ func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error 
 		each(planner)
 	}
 	return d.Run(ctx, hold, term, seq)
+}
+
+// together is the joint, if there is one.
+func (w *world) together() dispatch.Joint {
+	if w.joint == nil {
+		return nil
+	}
+	return w.joint
 }
 
 // add makes an entry known; it is planned from its last ended slot on.

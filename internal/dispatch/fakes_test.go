@@ -105,32 +105,36 @@ func (l *ledger) Record(_ context.Context, term int64, seqs []int64, runs []sche
 		open[claimed.Seq] = true
 	}
 	if open[seqs[0]] { // else it was recorded, and the answer was lost
-		l.runs = append(l.runs, runs...)
-		var rest []schedule.Claimed
-		for _, claimed := range l.journal {
-			keep := true
-			for _, seq := range seqs {
-				keep = keep && claimed.Seq != seq
-			}
-			if keep {
-				rest = append(rest, claimed)
-			}
-		}
-		l.journal = rest
-		for _, run := range runs {
-			through := run.Slot
-			if run.Through.After(through) {
-				through = run.Through
-			}
-			if run.Request == "" && through.After(l.last[run.Entry]) {
-				l.last[run.Entry] = through
-			}
-		}
+		l.recordLocked(seqs, runs)
 	}
 	if fate == after {
 		return errFault
 	}
 	return nil
+}
+
+func (l *ledger) recordLocked(seqs []int64, runs []schedule.Run) {
+	l.runs = append(l.runs, runs...)
+	var rest []schedule.Claimed
+	for _, claimed := range l.journal {
+		keep := true
+		for _, seq := range seqs {
+			keep = keep && claimed.Seq != seq
+		}
+		if keep {
+			rest = append(rest, claimed)
+		}
+	}
+	l.journal = rest
+	for _, run := range runs {
+		through := run.Slot
+		if run.Through.After(through) {
+			through = run.Through
+		}
+		if run.Request == "" && through.After(l.last[run.Entry]) {
+			l.last[run.Entry] = through
+		}
+	}
 }
 
 // sentSince is what the ledger has as sent after an instant.

@@ -20,6 +20,9 @@ func TestNeverMoreRunsThanTheLimit(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, seed, 0.15)
+				if seed%2 == 1 {
+					w.joint = &joint{ledger: w.ledger, broker: w.broker}
+				}
 				w.add("limited", "@every 1s", schedule.All)
 				w.add("other", "@every 1s", schedule.All)
 				w.limits = map[schedule.ID]schedule.Limit{"limited": {Runs: runs, Then: schedule.ThenDisable}}

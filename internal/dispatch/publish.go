@@ -111,7 +111,14 @@ func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch
 			return nil
 		}
 		frees := d.withdrawn.claimed(batch)
-		runs, err := d.send(hold, batch, 0, notes)
+		b := &sending{Batch: batch, notes: notes}
+		if d.joined {
+			if err := d.recorded(hold, b, frees); err != nil {
+				return err
+			}
+			continue
+		}
+		runs, err := d.send(hold, b)
 		if err != nil {
 			return err
 		}
@@ -121,6 +128,38 @@ func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch
 			return context.Cause(hold)
 		}
 	}
+}
+
+// A sending is a batch that is being sent.
+type sending struct {
+	schedule.Batch
+	base      int // the place in the batch of its first due: what comes before was settled earlier
+	notes     *notes
+	recovered bool
+
+	// Where parts are recorded with their messages:
+	known []schedule.Run // what was settled earlier and is not recorded: it goes with the first part
+	gone  func() []int64 // of the last part, when its slots are settled: the batches that leave the journal
+}
+
+// recorded sends a batch whose parts are recorded with their messages. frees are batches that
+// waited for its claims.
+func (d *Dispatcher) recorded(hold context.Context, b *sending, frees []int64) error {
+	gone := frees
+	b.gone = func() []int64 {
+		if !d.withdrawn.end(b.Seq) {
+			gone = append(gone, b.Seq)
+		}
+		return gone
+	}
+	runs, err := d.send(hold, b)
+	if err != nil {
+		return err
+	}
+	d.spare.give(runs)
+	b.notes.forget(gone)
+	d.metrics.progress(-len(gone))
+	return nil
 }
 
 // While slots are late by less than promptFor, a part has promptPart of them at
@@ -160,26 +199,24 @@ func (d *Dispatcher) leaves(slot time.Time) time.Time {
 	return slot
 }
 
-// send settles all slots of the batch and returns their runs. base is the place
-// in the batch of its first due: what comes before it was settled earlier.
-func (d *Dispatcher) send(hold context.Context, batch schedule.Batch, base int, notes *notes) ([]schedule.Run, error) {
-	runs := d.spare.take(len(batch.Dues))
-	for done := 0; done < len(batch.Dues); {
-		now, err := d.until(hold, d.leaves(batch.Dues[done].Slot))
+// send settles all slots of the batch and returns their runs.
+func (d *Dispatcher) send(hold context.Context, b *sending) ([]schedule.Run, error) {
+	runs, dues := d.spare.take(len(b.Dues)), b.Dues
+	for done := 0; done < len(dues); {
+		now, err := d.until(hold, d.leaves(dues[done].Slot))
 		if err != nil {
 			return nil, err
 		}
 		d.last = now
 		most := done + d.most
-		if now.Sub(batch.Dues[done].Slot) < promptFor {
+		if now.Sub(dues[done].Slot) < promptFor {
 			most = done + min(d.most, promptPart)
 		}
 		end := done + 1
-		for end < min(most, len(batch.Dues)) && !batch.Dues[end].Slot.After(now) {
+		for end < min(most, len(dues)) && !dues[end].Slot.After(now) {
 			end++
 		}
-		part := schedule.Batch{Term: batch.Term, Seq: batch.Seq, Dues: batch.Dues[done:end]}
-		if runs, err = d.part(hold, part, base+done, now, notes, runs); err != nil {
+		if runs, err = d.part(hold, b, done, end, now, runs); err != nil {
 			return nil, err
 		}
 		done = end
@@ -206,67 +243,116 @@ func (d *Dispatcher) until(hold context.Context, at time.Time) (time.Time, error
 	}
 }
 
-// part publishes slots whose time has come, the first of them at place start of
-// its batch, and appends their runs.
-func (d *Dispatcher) part(hold context.Context, batch schedule.Batch, start int, now time.Time, notes *notes, runs []schedule.Run) ([]schedule.Run, error) {
-	dues, earlier := batch.Dues, len(runs)
-	messages := make([]celery.Message, 0, len(dues))
-	at := make([]int, 0, len(dues)) // messages[i] is runs[at[i]]
+// A portion is a part of a batch with the runs of its slots.
+type portion struct {
+	celery.Part
+	dues   []schedule.Due
+	runs   []schedule.Run // of the dues, but for those that another claim answers for
+	at     []int          // Messages[i] is runs[at[i]]
+	failed []int          // of runs
+}
+
+// part publishes the slots of a batch from one place up to another, whose time has come, and
+// appends their runs.
+func (d *Dispatcher) part(hold context.Context, b *sending, from, to int, now time.Time, runs []schedule.Run) ([]schedule.Run, error) {
+	p := d.portion(b, from, to, now, runs[len(runs):])
+	began := time.Now()
+	var err error
+	if d.joined {
+		err = d.pushJoint(hold, b, p, to == len(b.Dues))
+	} else {
+		var failures []celery.Failure
+		if failures, err = d.push(hold, p.Part); err == nil {
+			d.conclude(b, p, failures)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.size(len(p.Messages), time.Since(began))
+	d.metrics.progress(0)
+	d.metrics.ended(p.runs)
+	d.news.tell(d.opts.Now(), p.runs)
+	return runs[:len(runs)+len(p.runs)], nil
+}
+
+// portion decides what becomes of the slots, and puts their runs into room.
+func (d *Dispatcher) portion(b *sending, from, to int, now time.Time, room []schedule.Run) *portion {
+	dues, start := b.Dues[from:to], b.base+from
+	p := &portion{dues: dues, runs: room, at: make([]int, 0, len(dues))}
+	p.Messages = make([]celery.Message, 0, len(dues))
 	ids := d.taskIDs(dues)
 	for i := range dues {
 		due := &dues[i]
-		run := d.run(due, batch.Term)
+		run := d.run(due, b.Term)
+		run.Recovered = b.recovered
 		if run.State == "" {
 			run.State, run.Reason = d.withheld(due, now)
 			if run.Reason == schedule.ReasonReplaced {
-				notes.withhold(batch.Seq, start+i, run.Reason)
+				b.notes.withhold(b.Seq, start+i, run.Reason)
 				d.withdrawn.now = append(d.withdrawn.now, claim{due.Entry.ID, due.Slot.UnixMicro()})
 				continue // the new definition's run stands for the slot
 			}
 			if run.State != schedule.Sent {
-				notes.withhold(batch.Seq, start+i, run.Reason)
+				b.notes.withhold(b.Seq, start+i, run.Reason)
 			}
 		}
 		if run.State == schedule.Sent {
 			template := due.Entry.Payload.(*celery.Template)
 			message := celery.Message{Template: template, ID: ids(i), Slot: due.Slot, At: now, Index: start + i}
 			run.TaskID, run.Queue = template.TaskID(message), template.Route().Queue
-			messages = append(messages, message)
-			at = append(at, len(runs))
+			p.Messages = append(p.Messages, message)
+			p.at = append(p.at, len(p.runs))
 		}
-		runs = append(runs, run)
+		p.runs = append(p.runs, run)
 	}
-
-	mark := celery.Mark{Term: batch.Term, Seq: batch.Seq, Done: start + len(dues), Note: notes.text(), Beyond: notes.beyond, At: now.UnixMicro()}
-	if len(at) > 0 {
-		mark.Last = runs[at[len(at)-1]].TaskID
+	p.Events = d.opts.Events
+	p.Mark = celery.Mark{Term: b.Term, Seq: b.Seq, Done: start + len(dues), Note: b.notes.text(), Beyond: b.notes.beyond, At: now.UnixMicro()}
+	if len(p.at) > 0 {
+		p.Mark.Last = p.runs[p.at[len(p.at)-1]].TaskID
 	}
-	began := time.Now()
-	failures, err := d.push(hold, celery.Part{Mark: mark, Messages: messages, Events: d.opts.Events})
-	if err != nil {
-		return nil, err
-	}
-	acked := d.opts.Now()
-	d.size(len(messages), time.Since(began))
-	d.metrics.progress(0)
-	for _, i := range at {
-		runs[i].SentAt = acked
-	}
-	d.fail(failures, messages, at, runs, batch.Seq, notes)
-	d.finish(dues, runs[earlier:])
-	d.metrics.ended(runs[earlier:])
-	d.news.tell(acked, runs[earlier:])
-	return runs, nil
+	return p
 }
 
 // push publishes one part, the very same one again and again if need be.
 func (d *Dispatcher) push(hold context.Context, part celery.Part) (failures []celery.Failure, err error) {
-	err = d.persist(hold, "publishing", d.metrics.brokerError, func(ctx context.Context) error {
+	err = d.persistSending(hold, func(ctx context.Context) (err error) {
+		failures, err = d.publisher.Publish(ctx, part)
+		return err
+	})
+	return failures, err
+}
+
+// pushJoint publishes one part and records it, with what of its batch is settled and not
+// recorded, the very same one again and again if need be.
+func (d *Dispatcher) pushJoint(hold context.Context, b *sending, p *portion, last bool) error {
+	var gone []int64
+	if last {
+		gone = b.gone()
+	}
+	err := d.persistSending(hold, func(ctx context.Context) error {
+		return d.opts.Joint.Send(ctx, p.Part, gone, func(failures []celery.Failure) []schedule.Run {
+			d.conclude(b, p, failures)
+			return slices.Concat(b.known, p.runs)
+		})
+	})
+	b.known = nil
+	at := d.opts.Now()
+	for _, i := range p.at { // the ledger has the moment before the commit
+		if p.runs[i].State == schedule.Sent {
+			p.runs[i].SentAt = at
+		}
+	}
+	return err
+}
+
+// persistSending calls send until it has sent something.
+func (d *Dispatcher) persistSending(hold context.Context, send func(ctx context.Context) error) error {
+	return d.persist(hold, "publishing", d.metrics.brokerError, func(ctx context.Context) error {
 		if err := failpoint.Here("publish.before"); err != nil {
 			return err
 		}
-		var err error
-		failures, err = d.publisher.Publish(ctx, part)
+		err := send(ctx)
 		if errors.Is(err, celery.ErrForgot) {
 			d.metrics.forgot.Store(true)
 		}
@@ -275,25 +361,38 @@ func (d *Dispatcher) push(hold context.Context, part celery.Part) (failures []ce
 		}
 		return failpoint.Here("publish.after")
 	})
-	return failures, err
 }
 
-// fail turns the runs of messages that the broker would not take into failed ones,
-// and of those that it may have, and that are not sent again, into unsure ones.
-func (d *Dispatcher) fail(failures []celery.Failure, messages []celery.Message, at []int, runs []schedule.Run, seq int64, notes *notes) {
+// conclude ends the runs of messages, and turns those that the broker would not take into failed
+// ones, and those that it may have, and that are not sent again, into unsure ones. Asked
+// again, it takes back what it said before.
+func (d *Dispatcher) conclude(b *sending, p *portion, failures []celery.Failure) {
+	for _, i := range p.failed {
+		d.opts.Limits.take(p.runs[i].Entry)
+		p.runs[i].State, p.runs[i].Reason = schedule.Sent, ""
+	}
+	p.failed = p.failed[:0]
+	at := d.opts.Now()
+	for _, i := range p.at {
+		p.runs[i].SentAt = at
+	}
 	for _, failure := range failures {
-		for i, message := range messages {
+		for i, message := range p.Messages {
 			if message.Index == failure.Index {
-				run := &runs[at[i]]
+				run := &p.runs[p.at[i]]
 				d.opts.Limits.give(run.Entry)
 				run.State, run.Reason, run.SentAt = schedule.Failed, failure.Reason, time.Time{}
 				if failure.Unsure {
 					run.State = schedule.Unsure
 				}
-				notes.withhold(seq, failure.Index, asNote(run.State, failure.Reason))
+				p.failed = append(p.failed, p.at[i])
+				if !d.joined { // else it is recorded with the mark
+					b.notes.withhold(b.Seq, failure.Index, asNote(run.State, failure.Reason))
+				}
 			}
 		}
 	}
+	d.finish(p.dues, p.runs)
 }
 
 // finish notes which runs were the last of their entries. Of dues those that another

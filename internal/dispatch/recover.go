@@ -35,6 +35,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	if err != nil {
 		return 0, err
 	}
+	d.joined = d.opts.Joint != nil && d.opts.Joint.Joined(hold)
 	if mark, err = d.recall(hold, term, recorded(seq, journal), mark, present); err != nil {
 		return 0, fenced(err)
 	}
@@ -69,7 +70,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 		if err := r.end(hold, claimed); err != nil {
 			return 0, fenced(err)
 		}
-		if !r.mark.Covers(claimed.Seq, len(claimed.Dues)) && r.mark.Beyond != celery.AllBeyond {
+		if !covers(r.mark, &claimed, len(claimed.Dues)) && r.mark.Beyond != celery.AllBeyond {
 			r.mark.Beyond = 0 // a batch begins when the mark covers the one before it
 		}
 	}
@@ -90,6 +91,11 @@ type recovery struct {
 	notes   *notes
 }
 
+// covers says whether the first done slots of the batch are settled.
+func covers(mark celery.Mark, claimed *schedule.Claimed, done int) bool {
+	return done <= claimed.Recorded || mark.Covers(claimed.Seq, done)
+}
+
 // places are slots by batch and place in it.
 type places map[int64]map[int]bool
 
@@ -107,7 +113,7 @@ func (r *recovery) claimAnew(hold context.Context, seq int64) (anew schedule.Cla
 	batch := schedule.Batch{Term: r.term, Seq: seq}
 	for _, claimed := range r.claims.journal {
 		for i, due := range claimed.Dues {
-			ended := r.mark.Covers(claimed.Seq, i+1) && r.reasons[claimed.Seq][i] != schedule.ReasonReplaced
+			ended := covers(r.mark, &claimed, i+1) && r.reasons[claimed.Seq][i] != schedule.ReasonReplaced
 			if due.Request != "" || due.State != "" || ended || r.again[claimed.Seq][i] {
 				continue
 			}
@@ -182,7 +188,7 @@ func (c *Claims) learn(mark celery.Mark, reasons map[int64]map[int]string, again
 	for _, claimed := range c.journal {
 		base := 0
 		for i, due := range claimed.Dues {
-			known := mark.Covers(claimed.Seq, i+1)
+			known := covers(mark, &claimed, i+1)
 			if known {
 				base = i + 1
 			}
@@ -306,13 +312,15 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 		now := r.present(due.Entry)
 		withdrawn := due.Request == "" && due.State == "" && (again[i] || r.coming.gives(now.Entry, due.Slot))
 		switch {
-		case r.mark.Covers(claimed.Seq, i+1):
+		case covers(r.mark, &claimed, i+1):
 			if reasons[i] != "" { // whoever recovers after this one must know it too
 				r.notes.withhold(claimed.Seq, i, reasons[i])
 			}
 			reason := reasons[i]
 			if reason == schedule.ReasonReplaced && !withdrawn {
 				reason = schedule.ReasonEdited // its new definition had not claimed it yet
+			} else if i < claimed.Recorded {
+				continue // it has its end, or its other claim gives it one
 			}
 			if run, ok := r.known(due, now, r.term, reason); ok {
 				runs = append(runs, run)
@@ -329,19 +337,23 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 			left.Dues = append(left.Dues, owed)
 		}
 	}
+	gone := []int64{claimed.Seq}
 	if len(left.Dues) > 0 {
-		sent, err := r.send(hold, left, base, r.notes)
+		b := &sending{Batch: left, base: base, notes: r.notes, recovered: true}
+		if r.joined {
+			b.known, b.gone = runs, func() []int64 { return gone }
+		}
+		sent, err := r.send(hold, b)
 		if err != nil {
 			return err
 		}
-		for _, run := range sent {
-			run.Recovered = true
-			runs = append(runs, run)
-		}
+		runs = append(runs, sent...)
 	}
 	r.log.Info("batch recovered", "seq", claimed.Seq, "slots", len(claimed.Dues), "sent_before", len(claimed.Dues)-len(left.Dues))
-	if err := r.write(hold, r.term, []int64{claimed.Seq}, runs); err != nil {
-		return err
+	if !r.joined || len(left.Dues) == 0 { // else it is recorded with its last part
+		if err := r.write(hold, r.term, gone, runs); err != nil {
+			return err
+		}
 	}
 	r.notes.forget([]int64{claimed.Seq})
 	return nil

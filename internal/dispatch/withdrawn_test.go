@@ -39,8 +39,16 @@ func (l *ledger) open() (seqs []int64) {
 // The journal tells of a slot that an edit withdrew until another claim has it, and of that
 // claim until the first is recorded: whenever the node is lost, the next finds the slot.
 func TestAWithdrawnSlotIsInTheJournalUntilItIsClaimedAgain(t *testing.T) {
+	t.Run("ledger and broker apart", func(t *testing.T) { testAWithdrawnSlot(t, false) })
+	t.Run("in one database", func(t *testing.T) { testAWithdrawnSlot(t, true) })
+}
+
+func testAWithdrawnSlot(t *testing.T, together bool) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, 0)
+		if together {
+			w.joint = &joint{ledger: w.ledger, broker: w.broker}
+		}
 		slot := time.Now()
 		due := func(e *schedule.Entry) schedule.Due { return schedule.Due{Entry: e, Slot: slot} }
 		replaced := func(id string) (old, by *schedule.Entry) {
@@ -53,7 +61,10 @@ func TestAWithdrawnSlotIsInTheJournalUntilItIsClaimedAgain(t *testing.T) {
 		c := entry(t, "c", "@every 1s", slot)
 		term, seq, _ := w.ledger.takeOver()
 		planner := make(list)
-		d := dispatch.New(planner, w.ledger, w.broker, dispatch.Options{Installation: installation})
+		d := dispatch.New(planner, w.ledger, w.broker, dispatch.Options{Installation: installation, Joint: w.together()})
+		if _, err := d.Recover(t.Context(), term, seq, dispatch.ClaimsOf(nil), nil); err != nil {
+			t.Fatal(err)
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- d.Run(ctx, context.Background(), term, seq) }()

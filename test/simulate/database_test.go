@@ -285,24 +285,30 @@ func (s *session) Record(ctx context.Context, term int64, seqs []int64, runs []s
 		if again {
 			return nil
 		}
-		db.runs = append(db.runs, runs...)
-		for i := range runs {
-			run := &runs[i]
-			s.world.note(s.who, "recorded as "+string(run.State)+" "+run.Reason, nil, s.world.name(run.Entry, run.Slot, run.Request))
-			if run.Request != "" {
-				delete(db.open, run.Request)
-				continue
-			}
-			through := run.Slot
-			if run.Through.After(through) {
-				through = run.Through
-			}
-			if through.After(db.last[run.Entry]) {
-				db.last[run.Entry] = through
-			}
-		}
+		s.write(runs)
 		return nil
 	})
+}
+
+// write is the part of a record that is the ledger's and the entries'.
+func (s *session) write(runs []schedule.Run) {
+	db := s.db
+	db.runs = append(db.runs, runs...)
+	for i := range runs {
+		run := &runs[i]
+		s.world.note(s.who, "recorded as "+string(run.State)+" "+run.Reason, nil, s.world.name(run.Entry, run.Slot, run.Request))
+		if run.Request != "" {
+			delete(db.open, run.Request)
+			continue
+		}
+		through := run.Slot
+		if run.Through.After(through) {
+			through = run.Through
+		}
+		if through.After(db.last[run.Entry]) {
+			db.last[run.Entry] = through
+		}
+	}
 }
 
 // A reading is a row as it was read.

@@ -91,7 +91,7 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	if err != nil {
 		return err
 	}
-	d := dispatch.New(planner, n.session, n.wire, dispatch.Options{Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2})
+	d := dispatch.New(planner, n.session, n.wire, dispatch.Options{Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2, Joint: n.joint()})
 	f := newFollower(planner, journal)
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)

@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rules are the worlds that seeds are tried in, in turn.
-var rules = []rule{{}, {steps: 3}, {}, {forgets: true}}
+var rules = []rule{{}, {steps: 3}, {}, {forgets: true}, {joint: true}}
 
 // Each slot comes to one end, whatever goes wrong.
 func TestEachSlotOnce(t *testing.T) {
@@ -91,8 +91,8 @@ func try(t *testing.T, seed uint64, rule rule) {
 	if len(wrong) == 0 {
 		return
 	}
-	t.Errorf("seed %d, %+v:\n%s\nThe history of these slots, and all that went wrong:\n\n%s\nTo keep it as a test, add to kept: {%d, rule{steps: %d, forgets: %v}, \"why\"}",
-		seed, rule, strings.Join(wrong, "\n"), history, seed, rule.steps, rule.forgets)
+	t.Errorf("seed %d, %+v:\n%s\nThe history of these slots, and all that went wrong:\n\n%s\nTo keep it as a test, add to kept: {%d, rule{steps: %d, joint: %v, forgets: %v}, \"why\"}",
+		seed, rule, strings.Join(wrong, "\n"), history, seed, rule.steps, rule.joint, rule.forgets)
 }
 
 // What keeps slots single is needed: without it, a few seeds find a fault.
@@ -102,6 +102,9 @@ func TestTheSeedsFindWhatIsLeftOut(t *testing.T) {
 	}
 	for _, without := range []string{"exclusive queue", "mark at publish"} {
 		found(t, rule{without: without, steps: 3}, 2000)
+	}
+	for _, without := range []string{"again", "how far", "term at claim", "journal"} {
+		found(t, rule{without: without, joint: true}, 2000)
 	}
 }
 
