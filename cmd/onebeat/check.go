@@ -75,8 +75,10 @@ func look(ctx context.Context, config app.Config) []finding {
 	add("zones", zones.note(), nil)
 	celery, err := app.CelerySettings(config)
 	add("Celery's settings", "", err)
+	reached := false
 	if add("URLs", "", app.CheckURLs(config)) {
-		findings = append(findings, lookAtBroker(ctx, config))
+		f := lookAtBroker(ctx, config)
+		findings, reached = append(findings, f), f.OK
 	}
 	if celery == nil || store.CheckURL(config.String("database")) != nil {
 		return findings
@@ -87,6 +89,11 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	defer s.Close()
 
+	if reached {
+		if note := lookAtJoin(ctx, s, config); note != "" {
+			add("messages", note, nil)
+		}
+	}
 	pending, err := s.Pending(ctx)
 	note := "all tables, columns and triggers are in place"
 	if len(pending) > 0 {
@@ -182,6 +189,26 @@ func lookAtBroker(ctx context.Context, config app.Config) finding {
 		f.OK, f.Note = false, oneLine(err)
 	}
 	return f
+}
+
+// lookAtJoin tells of a broker in a database whether that is the one with the schedules.
+func lookAtJoin(ctx context.Context, s *store.Store, config app.Config) string {
+	b, err := app.OpenBroker(config, broker.Options{Installation: "check", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return "" // it is told of as a fault of the broker
+	}
+	defer func() { _ = b.Close() }()
+	shared := broker.SharedOf(b)
+	if shared == nil {
+		return ""
+	}
+	switch joined, err := app.Joined(ctx, s, shared); {
+	case err != nil:
+		return "sent in one transaction and recorded in another, for the broker cannot be written with the schedules' database: " + oneLine(err)
+	case joined:
+		return "sent and recorded in one transaction: the broker is in the schedules' database"
+	}
+	return "sent in one transaction and recorded in another: the broker is not in the schedules' database"
 }
 
 func printFindings(cmd *cobra.Command, findings []finding) {

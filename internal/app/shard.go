@@ -34,6 +34,7 @@ type shard struct {
 
 	keeper    keeper             // the store, but for a trace
 	publisher dispatch.Publisher // the broker, but for a trace
+	trace     *tracer            // nil for none
 
 	dispatching *dispatch.Metrics
 	asked       atomic.Int64 // how often the lease was asked for or renewed
@@ -69,7 +70,7 @@ func (n *node) shard(number int, trace *tracer) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &shard{node: n, number: number, log: log, store: n.store.Shard(number), broker: b, dispatching: n.dispatching.Beside()}
+	s := &shard{node: n, number: number, log: log, store: n.store.Shard(number), broker: b, trace: trace, dispatching: n.dispatching.Beside()}
 	s.keeper, s.publisher = s.store, s.broker
 	if trace != nil {
 		s.keeper, s.publisher = tracedShard{s.store, trace}, tracedBroker{s.broker, trace}
@@ -250,6 +251,7 @@ func (s *shard) options(follower *follower) dispatch.Options {
 		Drain:        n.config.Length("drain"),
 		Events:       n.celery.SendSentEvent,
 		Resend:       n.config.String("broker-loss") == "resend",
+		Joint:        s.joint(),
 		Limits:       follower.limits,
 		Now:          n.clock.Now,
 		Logger:       s.log,

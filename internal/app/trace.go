@@ -127,6 +127,31 @@ func (s tracedShard) Record(ctx context.Context, term int64, seqs []int64, runs 
 	})
 }
 
+type tracedJoint struct {
+	joint
+	trace *tracer
+}
+
+// Send is written down as the publishing and, of what leaves the journal, the record that it is.
+func (j tracedJoint) Send(ctx context.Context, part celery.Part, gone []int64, ends func([]celery.Failure) []schedule.Run) error {
+	return j.trace.step(published(part), func() (TraceLine, error) {
+		send := func() (TraceLine, error) { return TraceLine{}, j.joint.Send(ctx, part, gone, ends) }
+		if len(gone) == 0 {
+			return send()
+		}
+		return TraceLine{}, j.trace.step(TraceLine{Op: "record", Term: part.Mark.Term, Seqs: gone}, send)
+	})
+}
+
+// published is the line of a part's publishing.
+func published(part celery.Part) TraceLine {
+	call := TraceLine{Op: "publish", Term: part.Mark.Term, Seq: part.Mark.Seq, Done: part.Mark.Done}
+	for i := range part.Messages {
+		call.Sent = append(call.Sent, part.Messages[i].Index)
+	}
+	return call
+}
+
 type tracedBroker struct {
 	broker.Broker
 	trace *tracer
@@ -141,11 +166,7 @@ func (b tracedBroker) Take(ctx context.Context, term int64) (mark celery.Mark, e
 }
 
 func (b tracedBroker) Publish(ctx context.Context, part celery.Part) (failures []celery.Failure, err error) {
-	call := TraceLine{Op: "publish", Term: part.Mark.Term, Seq: part.Mark.Seq, Done: part.Mark.Done}
-	for i := range part.Messages {
-		call.Sent = append(call.Sent, part.Messages[i].Index)
-	}
-	err = b.trace.step(call, func() (TraceLine, error) {
+	err = b.trace.step(published(part), func() (TraceLine, error) {
 		failures, err = b.Broker.Publish(ctx, part)
 		return TraceLine{}, err
 	})

@@ -30,9 +30,10 @@ type broker struct {
 	transport map[string]any // broker_transport_options of a virtual one
 	suffix    string         // what names end in
 
-	redis  rueidis.Client
-	taken  []message // off RabbitMQ's queues so far
-	queues []string
+	redis    rueidis.Client
+	database *database // that the queues are tables of
+	taken    []message // off RabbitMQ's queues so far
+	queues   []string
 }
 
 func newBroker(t *testing.T, kind string) *broker {
@@ -106,7 +107,7 @@ func (b *broker) declare(t *testing.T, names ...string) {
 	for _, name := range names {
 		b.queues = append(b.queues, b.queue(name))
 	}
-	if b.kind == redis {
+	if b.kind != rabbitmq {
 		return
 	}
 	err := b.channel(func(channel *amqp.Channel) error {
@@ -125,7 +126,7 @@ func (b *broker) declare(t *testing.T, names ...string) {
 // remove deletes what the test left on the server, with the mark of the installation.
 func (b *broker) remove(t *testing.T, installation string) {
 	t.Helper()
-	if b.kind == virtual {
+	if b.kind == virtual || b.kind == oneDatabase {
 		return
 	}
 	queues := []string{b.queue("default"), b.queue("priority"), "onebeat." + installation + ".0.steps", "onebeat." + installation + ".0.mark"}
@@ -164,8 +165,11 @@ type message struct {
 // messages returns all that ever lay in the declared queues, which nobody else reads.
 func (b *broker) messages(t *testing.T) []message {
 	t.Helper()
-	if b.kind == redis {
+	switch b.kind {
+	case redis:
 		return b.listed(t)
+	case oneDatabase:
+		return b.rows(t)
 	}
 	err := b.channel(func(channel *amqp.Channel) error {
 		for _, queue := range b.queues {
