@@ -161,9 +161,7 @@ func (p *Planner) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case c := <-p.changes:
-			for i := range c.changes {
-				p.apply(c.changes[i])
-			}
+			p.applyAll(c.changes)
 			p.resume()
 			close(c.done)
 		case w := <-wants:
@@ -321,6 +319,24 @@ func (p *Planner) due(it *item) schedule.Due {
 	}
 	return due
 }
+
+// applyAll takes changes over, some at a time, of which what is known is looked for together.
+func (p *Planner) applyAll(changes []schedule.Change) {
+	for some := range slices.Chunk(changes, together) {
+		p.byID.Warm(func(yield func(schedule.Key) bool) {
+			for i := range some {
+				key, _ := some[i].ID.Key()
+				yield(key)
+			}
+		})
+		for i := range some {
+			p.apply(some[i])
+		}
+	}
+}
+
+// together is how many changes are looked for together.
+const together = 64
 
 // apply takes one change over.
 func (p *Planner) apply(c schedule.Change) {

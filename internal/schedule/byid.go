@@ -86,6 +86,7 @@ type ByID[V any] struct {
 	tables []table[V] // by the first bits of a key's hash; nil while it is empty
 	others map[ID]*V
 	length int
+	warmed byte // what Warm saw, which it would else not have to look at
 }
 
 // A ByID has 2 to the tableBits tables.
@@ -163,6 +164,51 @@ func (t *table[V]) insert(i int, s slot[V]) bool {
 	t.length++
 	return true
 }
+
+// Grow makes room for so many in all, if it is empty: a ByID of which is known how many come does not
+// grow by and by, which leaves four times its memory behind.
+func (m *ByID[V]) Grow(n int) {
+	each := n >> tableBits
+	if m.length > 0 || each == 0 {
+		return
+	}
+	m.tables = make([]table[V], 1<<tableBits)
+	for i := range m.tables {
+		m.tables[i].slots = make([]slot[V], (each+each/16)*5/4+beyond) // some have a few more
+	}
+}
+
+// Warm looks at where the ids of keys are, or would be, many of them at once: one after the other is then found without
+// waiting for memory, as long as a processor's own holds them. It is for some dozens of a ByID of many.
+func (m *ByID[V]) Warm(keys iter.Seq[Key]) {
+	if m.length < warmFrom {
+		return
+	}
+	var hashes [warmMost]uint64
+	n := 0
+	look := func() {
+		var seen byte
+		for _, hash := range hashes[:n] {
+			if t := &m.tables[hash>>(64-tableBits)]; len(t.slots) > 0 {
+				seen |= t.slots[t.home(hash)].key[0]
+			}
+		}
+		m.warmed, n = seen, 0
+	}
+	for key := range keys {
+		hashes[n] = key.hash()
+		if n++; n == len(hashes) {
+			look()
+		}
+	}
+	look()
+}
+
+// A ByID of fewer than warmFrom is in the processor's memory anyway; warmMost are looked at together.
+const (
+	warmFrom = 20_000
+	warmMost = 64
+)
 
 // grow makes room.
 func (t *table[V]) grow() {

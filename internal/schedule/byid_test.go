@@ -44,6 +44,53 @@ func TestAKeyIsTheIDInFewerBytes(t *testing.T) {
 	}
 }
 
+// A ByID that was made room for takes little more than that, and all are found wherever they were looked for before.
+func TestByIDHasRoomForWhatIsExpected(t *testing.T) {
+	const entries = 200_000
+	key := func(i int) (key schedule.Key) {
+		copy(key[:], fmt.Sprintf("%08d", i)) // a short text's key has its length in the middle
+		key[8] = 8
+		return key
+	}
+	fill := func(room int) (m *schedule.ByID[int64], bytes uint64) {
+		m = &schedule.ByID[int64]{}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		m.Grow(room)
+		for i := range entries {
+			if i%64 == 0 {
+				m.Warm(func(yield func(schedule.Key) bool) {
+					for k := i; k < i+70 && yield(key(k)); k++ { // more than are looked at together
+					}
+				})
+			}
+			at, added := m.AtKey(key(i))
+			if !added {
+				t.Fatalf("%d is in it already", i)
+			}
+			*at = int64(i)
+		}
+		runtime.ReadMemStats(&after)
+		return m, after.TotalAlloc - before.TotalAlloc
+	}
+	grown, much := fill(0)
+	roomy, little := fill(entries)
+	if little > much/2 {
+		t.Errorf("%d bytes were made for a ByID with room, %d for one that grew", little, much)
+	}
+	for name, m := range map[string]*schedule.ByID[int64]{"grown": grown, "roomy": roomy} {
+		m.Grow(2 * entries) // it is not empty
+		if m.Len() != entries {
+			t.Errorf("%s: %d of %d are in it", name, m.Len(), entries)
+		}
+		for i := range entries {
+			if got, ok := m.Get(key(i).ID()); !ok || got != int64(i) {
+				t.Fatalf("%s: Get(%d) = %d, %t", name, i, got, ok)
+			}
+		}
+	}
+}
+
 func FuzzKey(f *testing.F) {
 	f.Add("12345678", "123456789")
 	f.Add("4be0643f-1d98-573b-97cd-ca98a65347dd", "4be0643f-1d98-573b-97cd-ca98a65347de")

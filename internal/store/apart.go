@@ -106,15 +106,33 @@ func (w *watch) readApart() (together func() []string) {
 		return func() []string { return nil }
 	}
 	w.undressed = nil
-	f.remembered = func(m *recalled) error {
-		w.recall(m)
+	f.remembered = func(some []recalled) error {
+		w.seen.Warm(func(yield func(schedule.Key) bool) {
+			for i := range some {
+				yield(some[i].key)
+			}
+		})
+		for i := range some {
+			w.recall(&some[i])
+		}
 		return nil
 	}
+	f.coming = w.lookFor
 	return func() []string {
-		f.remembered = nil
+		f.remembered, f.coming = nil, nil
 		w.forgetRecalled()
 		return w.undressed
 	}
+}
+
+// lookFor looks for what is known of rows together; each is found sooner then.
+func (w *watch) lookFor(rows []row) {
+	w.seen.Warm(func(yield func(schedule.Key) bool) {
+		for i := range rows {
+			key, _ := schedule.ID(rows[i].id).Key()
+			yield(key)
+		}
+	})
 }
 
 // recall keeps what is remembered of an entry until its row is read, unless that was read with all of it.

@@ -96,7 +96,10 @@ func (b *binaryRow) scan(i int, field *pgconn.FieldDescription, value []byte, ta
 			*target.into = string(schedule.UUID(value))
 			return true
 		}
-		*target.into = string(value)
+		if string(value) != b.last[i] {
+			b.last[i] = string(value)
+		}
+		*target.into = b.last[i]
 		return isText(field, value)
 	}
 	return scanBinary(field, value, target)

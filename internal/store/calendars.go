@@ -103,7 +103,7 @@ type ruling struct {
 
 // ruling reads what of the rules is not the spec's matter alone: of most rows nothing.
 func (r *row) ruling() ruling {
-	if !mayRule(r.rules) && !mayRule(r.spec) {
+	if r.common != nil || !mayRule(r.rules) && !mayRule(r.spec) {
 		return ruling{}
 	}
 	var ruling ruling

@@ -207,6 +207,9 @@ type watch struct {
 
 	rows []row // read and not yet applied
 
+	commons commons
+	large   bool // there are many more rows than definitions are held: of those that are not due soon none is
+
 	looking bool      // a look goes on, and news may come in between
 	heardAt time.Time // when the log of changes was last read
 	waiting []string  // entries that it named then, more than are told of in between
@@ -297,6 +300,11 @@ func (w *watch) load(ctx context.Context) error {
 		return err
 	}
 	calendars := w.reading.calendars
+	if !w.loaded {
+		if err := w.expect(ctx); err != nil {
+			return err
+		}
+	}
 	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken, later: &w.later}
 	w.later.room = laterMost
 	err = w.beside(func() error {
@@ -319,6 +327,23 @@ func (w *watch) load(ctx context.Context) error {
 	}
 	if first.loading && leads {
 		return w.begun(ctx)
+	}
+	return nil
+}
+
+// expect makes ready for as many rows as there seem to be.
+func (w *watch) expect(ctx context.Context) error {
+	most := w.store.options.Held
+	if most == 0 || w.store.layout.table == "" {
+		return nil
+	}
+	about := 0
+	err := w.store.db.each(ctx, "rows_about", func(row scanner) error { return row.Scan(&about) }, w.store.layout.table)
+	if err != nil {
+		return fmt.Errorf("look how large the catalog is: %w", err)
+	}
+	if w.large = about > 2*most; w.large {
+		w.seen.Grow(about)
 	}
 	return nil
 }
@@ -347,12 +372,14 @@ func (w *watch) begun(ctx context.Context) error {
 // take keeps the row for the next apply if it says anything new.
 func (w *watch) take(ctx context.Context, r *row) error {
 	r.calendars = w.reading.calendars
+	zone := r.zoneOr(w.store.options.Zone)
+	r.common = w.commons.of(r, zone)
 	if names := r.ruling().Calendars; len(names) > 0 {
 		w.named[r.id] = names
 	} else if len(w.named) > 0 {
 		delete(w.named, r.id)
 	}
-	print := r.fingerprint(r.zoneOr(w.store.options.Zone))
+	print := r.fingerprint(zone)
 	if w.reading.done(r) {
 		print = ^print
 	}

@@ -19,9 +19,10 @@ type postgresFeed struct {
 
 	between <-chan func() error // what is to be done while many rows are read, between them; nil: nothing
 
-	// remembered, unless it is nil, takes what is remembered of entries before all reads the
-	// rows, which then are bare.
-	remembered func(*recalled) error
+	// remembered, unless it is nil, takes what is remembered of entries, some at a time, before all
+	// reads the rows, which then are bare. Coming is told of some of those before each is called for them.
+	remembered func([]recalled) error
+	coming     func([]row)
 
 	hintsSince string // snapshot; empty before open
 	rowsSince  string // snapshot, from before all or the last written
@@ -176,9 +177,21 @@ func (f *postgresFeed) rows(ctx context.Context, each func(*row) error, name str
 
 // many is rows for many of them: the next are read while each is called.
 func (f *postgresFeed) many(ctx context.Context, each func(*row) error, name string, args ...any) error {
-	return beforehand(ctx, f.between, each, func(ctx context.Context, read func(*row) error) error {
+	return beforehand(ctx, f.between, oneByOne(each), func(ctx context.Context, read func(*row) error) error {
 		return f.rows(ctx, read, name, args...)
 	})
+}
+
+// oneByOne calls each for some rows.
+func oneByOne(each func(*row) error) func([]row) error {
+	return func(rows []row) error {
+		for i := range rows {
+			if err := each(&rows[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // apart calls each for all rows, which are bare, and f.remembered for what goes with them, all of it first.
@@ -200,7 +213,12 @@ func (f *postgresFeed) apart(ctx context.Context, each func(*row) error) error {
 		if err != nil {
 			return err
 		}
-		return beforehand(ctx, f.between, each, func(ctx context.Context, read func(*row) error) error {
+		all := oneByOne(each)
+		some := func(rows []row) error {
+			f.coming(rows)
+			return all(rows)
+		}
+		return beforehand(ctx, f.between, some, func(ctx context.Context, read func(*row) error) error {
 			var r row
 			var answer binaryRow
 			return on.each(ctx, "entries_alone", func(from scanner) error {
@@ -215,14 +233,14 @@ func (f *postgresFeed) apart(ctx context.Context, each func(*row) error) error {
 	})
 }
 
-// beforehand calls each for what read reads, which goes on meanwhile, and what comes from between in between.
-// There are never more than two hundred that were read and that each was not called for.
-func beforehand[T any](ctx context.Context, between <-chan func() error, each func(*T) error, read func(context.Context, func(*T) error) error) error {
-	const some = 64
+// beforehand calls some for what read reads, some at a time, while that goes on, and what comes from between in between.
+// There are never more than two hundred that were read and that it was not called for.
+func beforehand[T any](ctx context.Context, between <-chan func() error, some func([]T) error, read func(context.Context, func(*T) error) error) error {
+	const most = 64
 	group, ctx := errgroup.WithContext(ctx)
 	full, empty := make(chan []T, 1), make(chan []T, 3)
 	for range cap(empty) {
-		empty <- make([]T, 0, some)
+		empty <- make([]T, 0, most)
 	}
 	hand := func(all []T) ([]T, error) {
 		select {
@@ -241,7 +259,7 @@ func beforehand[T any](ctx context.Context, between <-chan func() error, each fu
 		defer close(full)
 		all := <-empty
 		err := read(ctx, func(one *T) (err error) {
-			if all = append(all, *one); len(all) == some {
+			if all = append(all, *one); len(all) == most {
 				all, err = hand(all)
 			}
 			return err
@@ -258,10 +276,8 @@ func beforehand[T any](ctx context.Context, between <-chan func() error, each fu
 				if !more {
 					return nil
 				}
-				for i := range all {
-					if err := each(&all[i]); err != nil {
-						return err
-					}
+				if err := some(all); err != nil {
+					return err
 				}
 				empty <- all // there is room for all
 			case do := <-between:

@@ -324,7 +324,6 @@ func (w *watch) keep(rows []row, changes []schedule.Change) {
 	for i := range rows {
 		r, entry := &rows[i], changes[i].Entry
 		id, k := schedule.ID(r.id), known{print: r.print}
-		w.hold(id, entry)
 		switch {
 		case r.unwritten, w.leadOf(r.id) != nil:
 		case entry == nil:
@@ -332,29 +331,36 @@ func (w *watch) keep(rows []row, changes []schedule.Change) {
 		default:
 			k.next = nextSlot(entry)
 		}
-		at, _ := w.seen.At(id)
+		at, fresh := w.seen.At(id)
 		if at.remembered() {
 			w.unread--
+			fresh = true
 		}
 		*at = k
+		w.hold(id, entry, fresh)
 	}
 }
 
 // mayLeave says whether the definition of the row need not be held, nor made to be sent.
 func (w *watch) mayLeave(r *row) bool {
 	options := &w.store.options
-	if options.Sound == nil || options.Held == 0 || len(w.held) < options.Held || w.whole[r.id] {
+	if options.Sound == nil || options.Held == 0 || !w.large && len(w.held) < options.Held || w.whole[r.id] {
 		return false
 	}
 	_, keyed := schedule.ID(r.id).Key()
 	return keyed
 }
 
-// hold keeps the entry in the place of what was, if there is one and room for it.
-func (w *watch) hold(id schedule.ID, entry *schedule.Entry) {
-	_, was := w.held[id]
+// hold keeps the entry in the place of what was, if there is one and room for it. Of a row
+// that is fresh there was none.
+func (w *watch) hold(id schedule.ID, entry *schedule.Entry, fresh bool) {
+	none, was := entry == nil || entry.Left(), false
+	if !fresh {
+		_, was = w.held[id]
+	}
 	switch most := w.store.options.Held; {
-	case entry == nil || entry.Left():
+	case none && fresh:
+	case none:
 		delete(w.held, id)
 	case was, most == 0, len(w.held) < most:
 		w.held[id] = entry

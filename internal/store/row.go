@@ -50,6 +50,8 @@ type row struct {
 	again              bool
 	wasCreated, wasRun lenient // as they were read
 
+	common *common // its spec, if that is one that means the same in all rows
+
 	mayLeave  bool            // its definition may be left in the catalog, if it is good
 	was       *schedule.Entry // what was made of it when it was read before, and said the same
 	unwritten bool            // what was seen of it for the first time is not on record
@@ -163,6 +165,9 @@ func (r *row) specDigest(zone string) uint64 {
 }
 
 func (r *row) digestOfSpec(zone string) uint64 {
+	if r.common != nil {
+		return r.common.digest
+	}
 	spec := r.ruled()
 	sum := empty.text(spec).text(zone)
 	if strings.Contains(spec, "@every") && !strings.Contains(spec, " from ") {
@@ -213,18 +218,32 @@ const empty digest = 14695981039346656037
 func (d digest) text(text string) digest {
 	d = d.number(uint64(len(text)))
 	for i := range len(text) {
-		d = (d ^ digest(text[i])) * 1099511628211
+		d = (d ^ digest(text[i])) * prime
 	}
 	return d
 }
 
+// number takes in eight bytes, the lowest first: of most numbers the rest are zeros, each of which is a
+// multiplication.
 func (d digest) number(n uint64) digest {
-	for range 8 {
-		d = (d ^ digest(n&0xff)) * 1099511628211
-		n >>= 8
+	zeros := 8
+	for ; n != 0; n >>= 8 {
+		d = (d ^ digest(n&0xff)) * prime
+		zeros--
 	}
-	return d
+	return d * primes[zeros]
 }
+
+const prime = 1099511628211
+
+// primes are the powers of prime.
+var primes = func() (powers [9]digest) {
+	powers[0] = 1
+	for i := range 8 {
+		powers[i+1] = powers[i] * prime
+	}
+	return powers
+}()
 
 // entry makes the entry that the row defines, but for After. An error says what
 // is wrong with the row and what to do, on one line, without arguments of tasks.
@@ -236,7 +255,7 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		return nil, errors.New("task_name is empty: write the Celery task's name there")
 	}
 	zone := r.zoneOr(options.Zone)
-	spec, err := schedule.Reading{Zone: zone, Anchor: r.anchor(), Key: r.id, Calendar: r.calendars.find}.Parse(r.ruled())
+	spec, err := r.parse(zone)
 	if err != nil {
 		return nil, err
 	}
@@ -265,6 +284,13 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		return e, nil
 	}
 	return e, options.prepare(e)
+}
+
+func (r *row) parse(zone string) (schedule.Spec, error) {
+	if r.common != nil {
+		return r.common.spec, nil
+	}
+	return schedule.Reading{Zone: zone, Anchor: r.anchor(), Key: r.id, Calendar: r.calendars.find}.Parse(r.ruled())
 }
 
 func (o *Options) prepare(e *schedule.Entry) error {

@@ -91,7 +91,8 @@ type Options struct {
 	KeepRuns int
 
 	// Held is how many definitions a Roster holds in memory; 0 is all. Those of the other
-	// entries of a larger catalog are read again when this process comes to lead, sooner slots first.
+	// entries of a larger catalog are read again when this process comes to lead, sooner slots first. Of one
+	// that has more than twice as many entries when it is first read, none is held that is not due soon.
 	Held int
 
 	// Prepare is called with each entry that was read, before it is handed out, to

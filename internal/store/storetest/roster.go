@@ -395,6 +395,53 @@ func testLeft(t *testing.T, db Database) {
 	}
 }
 
+// A catalog that has many more entries than are held comes without the definitions of those that are not due soon, from the
+// first on; of a smaller one so many are held.
+func testLarge(t *testing.T, db Database) {
+	const entries = 3000 // more than are applied together
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	s := open(t, db, store.Options{})
+	definitions := make([]store.Definition, entries)
+	for n := range definitions {
+		definitions[n] = store.Definition{Name: fmt.Sprintf("far %d", n), Task: "tasks.add", Spec: "@at 2099-01-01T00:00:00Z", Enabled: true}
+	}
+	definitions[7].Name, definitions[7].Spec = "near", "* * * * *"
+	if err := s.Fill(t.Context(), definitions); err != nil {
+		t.Fatal(err)
+	}
+	if db.MySQL {
+		db.Exec(t, "ANALYZE TABLE celery_beat_schedules") // its guess is old else
+	}
+	for _, tt := range []struct{ held, want int }{{entries / 10, 1}, {entries * 2 / 3, entries * 2 / 3}} {
+		s := open(t, db, store.Options{
+			Held:    tt.held,
+			Prepare: func(e *schedule.Entry) error { e.Payload = "prepared"; return nil },
+			Sound:   func(*schedule.Entry) bool { return true },
+		})
+		lease := acquire(t, s)
+		prepared := map[string]bool{}
+		err := s.Load(t.Context(), func(_ context.Context, changes []schedule.Change) error {
+			for _, change := range changes {
+				if change.Entry != nil && !change.Entry.Left() {
+					prepared[change.Name] = true
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(prepared); !prepared["near"] || got < tt.want || got > tt.want+1 {
+			t.Errorf("of %d, of which %d may be held, %d are told of with their definitions, want about %d and the one that is due soon", entries, tt.held, got, tt.want)
+		}
+		if err := s.Shard(0).Release(t.Context(), lease.Term); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Each shard's leader is told of its own entries and requests, and of no others.
 func testShards(t *testing.T, db Database) {
 	const shards, entries = 3, 30

@@ -97,6 +97,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"definitions are read again as they were told of", testDefinitions},
 		{"entries that are to come first do", testFirst},
 		{"a definition beyond what is held is left", testLeft},
+		{"of many more than are held none is that is not due soon", testLarge},
 		{"entries that are due often come first", testSoonest},
 		{"shards have entries of their own", testShards},
 		{"pauses hold and end", testPauses},

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// commons are specs that were read, by their texts and zones: of a million rows most have few specs, and each is
+// read, and its digest made, but once. The zero commons are none.
+type commons struct {
+	known map[commonText]*common
+	last  *common // rows that were made together mostly have the same
+}
+
+type commonText struct{ spec, zone string }
+
+// A common is a spec that means the same in all rows that have its text and zone, and no rules around it.
+type common struct {
+	commonText
+	spec   schedule.Spec
+	digest uint64
+}
+
+// mostCommons bounds them: where most specs differ, they would be of no use.
+const mostCommons = 1 << 12
+
+// of returns what the row's spec is, or nil if that says only the row.
+func (c *commons) of(r *row, zone string) *common {
+	if r.oneOff || r.problem != "" || len(r.rules) > 0 && r.written() != "" {
+		return nil
+	}
+	text := commonText{r.spec, zone}
+	if c.last != nil && c.last.commonText == text {
+		return c.last
+	}
+	one, ok := c.known[text]
+	if !ok {
+		if one = c.read(r, text); one == nil {
+			return nil
+		}
+	}
+	c.last = one
+	return one
+}
+
+func (c *commons) read(r *row, text commonText) *common {
+	if !forAll(r.spec) {
+		return nil
+	}
+	spec, err := schedule.Reading{Zone: text.zone}.Parse(r.spec)
+	if err != nil { // which is the row's problem
+		return nil
+	}
+	if c.known == nil || len(c.known) == mostCommons {
+		c.known = map[commonText]*common{}
+	}
+	text = commonText{strings.Clone(text.spec), strings.Clone(text.zone)}
+	one := &common{text, spec, r.digestOfSpec(text.zone)}
+	c.known[text] = one
+	return one
+}
+
+// forAll says whether a spec depends on nothing but its text and zone: not on when its row was made, nor on its id.
+func forAll(spec string) bool {
+	if strings.HasPrefix(spec, "@every ") {
+		return strings.Contains(spec, " from ")
+	}
+	return !strings.Contains(spec, "@")
+}
