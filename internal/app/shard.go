@@ -190,7 +190,12 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 	}
 	follower := newFollower(planner, journal, n.metrics, &n.garbage, s.log)
 	defer follower.end()
-	dispatcher := dispatch.New(planner, s.keeper, s.publisher, s.options(follower))
+	options := s.options(follower)
+	if alarm := newAlarm(); alarm != nil {
+		defer alarm.close()
+		options.Sleep = alarm.sleep
+	}
+	dispatcher := dispatch.New(planner, s.keeper, s.publisher, options)
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })

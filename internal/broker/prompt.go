@@ -17,6 +17,14 @@ type prompt struct {
 	turn chan struct{} // held while the adapter is called
 }
 
+// An interrupter is an adapter that ends a call under way when it is asked to. Its calls need no
+// goroutine of their own, which for a message that leaves alone is a third of the processor time.
+type interrupter interface {
+	// Interrupt makes a call whose context has ended return at once. It may be called when
+	// there is none.
+	Interrupt()
+}
+
 func newPrompt(b Broker) *prompt { return &prompt{b, make(chan struct{}, 1)} }
 
 func (p *prompt) Take(ctx context.Context, term int64) (mark celery.Mark, err error) {
@@ -61,10 +69,6 @@ func (p *prompt) yield() { <-p.turn }
 // prompted returns what do does, or the context's error as soon as it is cancelled. Its
 // deadline is the adapter's to keep: whoever does not is noticed by that.
 func prompted[T any](ctx context.Context, p *prompt, do func() (T, error)) (T, error) {
-	type answer struct {
-		value T
-		err   error
-	}
 	var none T
 	select {
 	case p.turn <- struct{}{}:
@@ -73,6 +77,14 @@ func prompted[T any](ctx context.Context, p *prompt, do func() (T, error)) (T, e
 			return none, ctx.Err()
 		}
 		p.turn <- struct{}{}
+	}
+	if b, ok := p.Broker.(interrupter); ok {
+		defer p.yield()
+		return interruptible(ctx, b, do)
+	}
+	type answer struct {
+		value T
+		err   error
 	}
 	answered := make(chan answer, 1)
 	go func() {
@@ -90,4 +102,19 @@ func prompted[T any](ctx context.Context, p *prompt, do func() (T, error)) (T, e
 		a = <-answered
 	}
 	return a.value, a.err
+}
+
+// interruptible is prompted for an adapter that can be interrupted.
+func interruptible[T any](ctx context.Context, b interrupter, do func() (T, error)) (T, error) {
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			b.Interrupt()
+		}
+	})
+	defer stop()
+	value, err := do()
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return value, ctx.Err()
+	}
+	return value, err
 }

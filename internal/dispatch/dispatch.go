@@ -94,6 +94,10 @@ type Options struct {
 	Events       bool             // tell a task-sent event of each message
 	Now          func() time.Time // this node's clock; time.Now
 
+	// Sleep waits for a length of time or until ctx ends, and says whether ctx has not. It may
+	// wake early. The goroutine that publishes alone calls it; a timer of the runtime.
+	Sleep func(ctx context.Context, length time.Duration) bool
+
 	// SentSince returns the runs that were recorded as sent after an instant, in that
 	// order: what a broker that comes back with older data has lost. Nil: not known.
 	SentSince func(ctx context.Context, at time.Time) ([]schedule.Run, error)
@@ -118,7 +122,8 @@ type Dispatcher struct {
 	spare     spare
 	news      news      // of the goroutine that publishes, as is:
 	last      time.Time // when the last part began, by this node's clock
-	most      int       // messages of a part
+	rest      time.Duration
+	most      int // messages of a part
 	withdrawn withdrawn
 	joined    bool // Options.Joint sends and records, in this term
 }
@@ -142,6 +147,9 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.Sleep == nil {
+		opts.Sleep = sleep
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)

@@ -22,6 +22,10 @@ func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failur
 	if err := failpoint.Here("redis.publish.before"); err != nil {
 		return nil, &celery.PublishError{Err: err}
 	}
+	if err := b.begin(ctx); err != nil {
+		return nil, unpublished(err)
+	}
+	defer b.end()
 	messages := part.Messages
 	for {
 		push, err := b.prepare(ctx, messages)
@@ -102,6 +106,10 @@ func (b *Broker) sendEvents(ctx context.Context, sent outbox.Sent) error {
 		envelope := celery.AppendEventEnvelope(nil, event, b.words.Events(), b.node, tag.String())
 		commands = append(commands, b.client.B().Publish().Channel(channel).Message(rueidis.BinaryString(envelope)).Build())
 	}
+	if err := b.begin(ctx); err != nil {
+		return err
+	}
+	defer b.end()
 	for _, answer := range b.client.DoMulti(ctx, commands...) {
 		if err := answer.Error(); err != nil {
 			return err

@@ -34,6 +34,10 @@ import (
 // dialWait bounds a connection attempt (broker_connection_timeout of Celery).
 const dialWait = 4 * time.Second
 
+// keepAlive lets the system find out within some ten seconds that the other end of a connection
+// is gone, and keep what stands between from forgetting it: it need not wake this process for that.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}
+
 var (
 	//go:embed take.lua
 	takeText string
@@ -67,7 +71,8 @@ type Broker struct {
 	socket *socket
 	events *outbox.Outbox
 
-	buffer []byte // envelopes are rendered here, and sent from here
+	turn   chan struct{} // held by who asks Redis
+	buffer []byte        // envelopes are rendered here, and sent from here
 
 	known celery.Mark // as Redis told last: it must not be behind that
 
@@ -105,11 +110,12 @@ func Open(rawURL string, options Options) (*Broker, error) {
 		fence:  fmt.Sprintf("%sonebeat:%s:%d", layout.prefix, options.Installation, options.Shard),
 		layout: layout,
 		socket: &socket{target: target},
+		turn:   make(chan struct{}, 1),
 	}
 	b.client, err = rueidis.NewClient(rueidis.ClientOption{
 		InitAddress:         target.addresses[:1], // socket knows all
 		DialCtxFn:           b.socket.dial,
-		Dialer:              net.Dialer{Timeout: dialWait},
+		Dialer:              net.Dialer{Timeout: dialWait, KeepAlive: -1, KeepAliveConfig: keepAlive}, // -1: the client asks for no sign of life itself
 		Username:            target.username,
 		Password:            target.password,
 		SelectDB:            target.db,
@@ -137,8 +143,30 @@ func Open(rawURL string, options Options) (*Broker, error) {
 // String is the URL without its password.
 func (b *Broker) String() string { return b.name }
 
+// begin waits until nobody else asks Redis, or ctx ends; who has begun calls end. One call at
+// a time is written and read by its own goroutine. If two of them ever meet, the client hands all
+// that follow on that connection to goroutines of its own, which costs twice the processor time.
+func (b *Broker) begin(ctx context.Context) error {
+	select {
+	case b.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *Broker) end() { <-b.turn }
+
+// Interrupt ends a call of Take or Publish that is under way, if its context has ended: the
+// answer of a server that says nothing is not waited for.
+func (b *Broker) Interrupt() { b.socket.end() }
+
 // Ping asks for an answer.
 func (b *Broker) Ping(ctx context.Context) error {
+	if err := b.begin(ctx); err != nil {
+		return fmt.Errorf("redis: wait for a call before it: %w", err)
+	}
+	defer b.end()
 	err := b.client.Do(ctx, b.client.B().Ping().Build()).Error()
 	switch {
 	case err == nil:
@@ -178,6 +206,10 @@ func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
 	if err := failpoint.Here("redis.take.before"); err != nil {
 		return celery.Mark{}, err
 	}
+	if err := b.begin(ctx); err != nil {
+		return celery.Mark{}, fmt.Errorf("redis: take term: %w", err)
+	}
+	defer b.end()
 	answer, err := b.run(ctx, takeScript, []string{b.fence}, []string{strconv.FormatInt(term, 10)})
 	if err == nil {
 		err = failpoint.Here("redis.take.after")

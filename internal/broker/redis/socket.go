@@ -20,13 +20,18 @@ type socket struct {
 
 	mu   sync.Mutex
 	at   int      // the one of target.addresses that is tried next
-	conn net.Conn // the last connection
+	conn net.Conn // the last connection, to the server or to a Sentinel
 }
 
 // cut ends the connection, so that the next call looks for the server anew, at the
 // next address.
 func (s *socket) cut() {
 	s.next()
+	s.end()
+}
+
+// end ends the connection: who waits for it gets an error at once.
+func (s *socket) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != nil {
@@ -51,9 +56,6 @@ func (s *socket) dial(ctx context.Context, _ string, dialer *net.Dialer, _ *tls.
 		s.mu.Unlock()
 		conn, err := s.reach(ctx, to, dialer)
 		if err == nil {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.conn = conn
 			return conn, nil
 		}
 		s.next()
@@ -96,9 +98,30 @@ func (s *socket) reach(ctx context.Context, to string, dialer *net.Dialer) (net.
 	return s.connect(ctx, to, dialer)
 }
 
+// connect connects to an address, unless ctx has ended: then nobody may be there to end the
+// connection.
 func (s *socket) connect(ctx context.Context, to string, dialer *net.Dialer) (net.Conn, error) {
+	conn, err := s.open(ctx, to, dialer)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	s.conn = conn
+	return conn, nil
+}
+
+func (s *socket) open(ctx context.Context, to string, dialer *net.Dialer) (net.Conn, error) {
 	if s.target.tls == nil {
-		return dialer.DialContext(ctx, s.target.network, to)
+		conn, err := dialer.DialContext(ctx, s.target.network, to)
+		if err != nil {
+			return nil, err
+		}
+		return quick(conn), nil
 	}
 	config := s.target.tls.Clone()
 	if host, _, err := net.SplitHostPort(to); err == nil && config.ServerName == "" {
@@ -113,7 +136,7 @@ func (s *socket) ask(ctx context.Context, sentinel string, dialer *net.Dialer) (
 	defer cancel()
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{sentinel},
-		DialCtxFn: func(ctx context.Context, to string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+		DialCtxFn: func(_ context.Context, to string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
 			return s.connect(ctx, to, dialer)
 		},
 		Dialer:            *dialer,
