@@ -357,3 +357,16 @@ func (m *ByID[V]) All() iter.Seq2[ID, V] {
 		}
 	}
 }
+
+// Parts goes through all of them a part at a time, of some five hundred. Between parts any may be set or deleted.
+func (m *ByID[V]) Parts() iter.Seq[iter.Seq2[ID, V]] {
+	return func(yield func(iter.Seq2[ID, V]) bool) {
+		for i := range m.tables {
+			part := ByID[V]{tables: m.tables[i : i+1]}
+			if !yield(part.All()) {
+				return
+			}
+		}
+		yield((&ByID[V]{others: m.others}).All())
+	}
+}

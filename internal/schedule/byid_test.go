@@ -196,3 +196,38 @@ func inUse() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// Parts go through each once, whatever is set and deleted between them.
+func TestPartsGoThroughAllThatStay(t *testing.T) {
+	const stay, leave = 5000, 200
+	var m schedule.ByID[int]
+	id := func(i int) schedule.ID { return schedule.ID(fmt.Sprintf("%08x-1d98-473b-97cd-ca98a65347dd", i)) }
+	for i := range stay + leave {
+		m.Set(id(i), i)
+	}
+	m.Set("a text that is too long for a key", stay)
+	seen := map[schedule.ID]int{}
+	parts := 0
+	for part := range m.Parts() {
+		for id := range part {
+			seen[id]++
+		}
+		m.Delete(id(stay + parts%leave))
+		m.Set(id(2*stay+parts), 0)
+		parts++
+	}
+	for i := range stay {
+		if seen[id(i)] != 1 {
+			t.Fatalf("%s was gone through %d times in %d parts, want once", id(i), seen[id(i)], parts)
+		}
+	}
+	if seen["a text that is too long for a key"] != 1 || parts < 100 {
+		t.Errorf("an id without a key was gone through %d times, in %d parts; want once, and many", seen["a text that is too long for a key"], parts)
+	}
+	for part := range m.Parts() {
+		for range part {
+			break
+		}
+		break // which ends it
+	}
+}

@@ -361,14 +361,24 @@ func (w *watch) compare(ctx context.Context) error {
 		return fmt.Errorf("read ids of entries: %w", err)
 	}
 	var differ []string
-	for id := range present.All() {
-		if _, ok := w.seen.Get(id); !ok {
-			differ = append(differ, string(id))
+	for part := range present.Parts() {
+		for id := range part {
+			if _, ok := w.seen.Get(id); !ok {
+				differ = append(differ, string(id))
+			}
+		}
+		if _, err := w.between(ctx); err != nil {
+			return err
 		}
 	}
-	for id := range w.seen.All() {
-		if _, ok := present.Get(id); !ok && w.store.source(string(id)) == nil {
-			differ = append(differ, string(id))
+	for part := range w.seen.Parts() {
+		for id := range part {
+			if _, ok := present.Get(id); !ok && w.store.source(string(id)) == nil {
+				differ = append(differ, string(id))
+			}
+		}
+		if _, err := w.between(ctx); err != nil {
+			return err
 		}
 	}
 	return w.reread(ctx, differ)
