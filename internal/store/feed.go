@@ -210,6 +210,8 @@ type watch struct {
 	commons commons
 	large   bool // there are many more rows than definitions are held: of those that are not due soon none is
 
+	following bool // the feed was opened: there may be news
+
 	looking bool      // a look goes on, and news may come in between
 	heardAt time.Time // when the log of changes was last read
 	waiting []string  // entries that it named then, more than are told of in between
@@ -234,6 +236,7 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 		return err
 	}
 	w.admit()
+	w.following = true
 	if err := w.load(ctx); err != nil {
 		return err
 	}
@@ -306,7 +309,6 @@ func (w *watch) load(ctx context.Context) error {
 		}
 	}
 	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken, later: &w.later}
-	w.later.room = laterMost
 	err = w.beside(func() error {
 		if err := w.before(ctx); err != nil {
 			return err
@@ -322,7 +324,10 @@ func (w *watch) load(ctx context.Context) error {
 	}
 	w.count.Store(int64(w.seen.Len()))
 	w.told()
-	if err := w.writeLater(ctx); err != nil {
+	w.reading.told, w.looking = true, w.following
+	err = w.writeLater(ctx)
+	w.looking = false
+	if err != nil {
 		return err
 	}
 	if first.loading && leads {

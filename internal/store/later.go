@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -17,15 +19,23 @@ const putOffFor = time.Minute
 
 // later is what was seen of entries for the first time and is not written down yet: of a
 // million entries at the first start, or of thousands that were added together, in which writing a
-// thousand at a time takes longer than all else.
+// thousand at a time takes longer than all else. Of an entry it is written down before its row is read
+// again, and before a slot of it is claimed: what ends is noted in what is remembered.
 //
-// Whoever comes after a crash sees them anew, as if the crash had come a moment sooner: they have no slot
-// for as long as that they are put off.
+// Whoever comes after a crash sees them anew, as if the crash had come a moment sooner: they had no slot
+// since.
+//
+// A watch owns it. Who claims looks at it too.
 type later struct {
-	sights []laterSight
-	after  time.Time // of all of them: since when their slots count
-	since  time.Time // of the first of them, by this process's clock
-	room   int       // how many there may be
+	soonest atomic.Int64 // Unix microseconds: none has a slot before; 0 says that there are none
+
+	mu      sync.Mutex
+	runs    [][]laterSight // each in order of keys, but for the last while it grows
+	writing []laterSight   // in order: taken out of the runs, and not yet known to be written down
+	length  int            // of all of them
+	sorted  bool           // the last run is in order too
+	after   time.Time      // of all of them: since when their slots count
+	since   time.Time      // of the first of them, by this process's clock
 }
 
 // A laterSight is a sight of an entry. There are millions of them: it holds no pointers.
@@ -34,76 +44,227 @@ type laterSight struct {
 	spec uint64 // digest
 }
 
-// laterMost is how many are put off at most: 24 MB.
-const laterMost = 1_000_000
+func byKey(a, b laterSight) int { return bytes.Compare(a.key[:], b.key[:]) }
 
-// put takes a sight. Of several the latest instant counts for all: none has a slot in between.
-func (l *later) put(key schedule.Key, spec uint64, after time.Time) {
-	if len(l.sights) == 0 {
-		l.since, l.after = time.Now(), after
-		l.sights = make([]laterSight, 0, l.room) // what is not used of it takes no memory
-	}
-	l.after = latest(l.after, after)
-	l.sights = append(l.sights, laterSight{key, spec})
-}
-
-// pressing says whether it is time to write them down.
-func (l *later) pressing() bool {
-	return len(l.sights) >= laterMost || len(l.sights) > 0 && time.Since(l.since) > putOffFor/2
-}
-
-// laterChunk is how many are written down in one transaction at the first start, and laterPart while
-// edits wait for it.
 const (
-	laterChunk = 20 * chunk
-	laterPart  = 4 * chunk
+	// laterMost is how many are put off at most: 24 MB.
+	laterMost = 1_000_000
+
+	// laterRun is how many are put in order together, which takes some milliseconds.
+	laterRun = 1 << 16
+
+	// laterPart is how many are written down in one transaction, for which edits wait.
+	laterPart = 2 * chunk
 )
 
-// writeLater writes down what was put off, in order of ids: so the index of the table is
-// read and written piece by piece. What is not of a shard that is led is seen anew by who leads.
-func (w *watch) writeLater(ctx context.Context) error {
-	slices.SortFunc(w.later.sights, func(a, b laterSight) int { return bytes.Compare(a.key[:], b.key[:]) })
-	most := laterChunk
-	if w.looking {
-		most = laterPart
+// put takes a sight of an entry whose first slot is next. Of several the latest instant counts for all: none
+// has a slot in between.
+func (l *later) put(sight laterSight, after, next time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.length == 0 {
+		l.since, l.after = time.Now(), after
 	}
-	for len(w.later.sights) > 0 {
-		part := w.later.sights[:min(most, len(w.later.sights))]
-		clear(w.writing)
-		var ids, specs []string
-		for _, s := range part {
-			if id := string(s.key.ID()); w.remembers(id) {
-				ids, specs = append(ids, id), append(specs, strconv.FormatUint(s.spec, 16))
+	l.after = latest(l.after, after)
+	soonest := int64(never)
+	if !next.IsZero() {
+		soonest = next.UnixMicro()
+	}
+	if was := l.soonest.Load(); was == 0 || soonest < was {
+		l.soonest.Store(soonest)
+	}
+	last := len(l.runs) - 1
+	if last < 0 || len(l.runs[last]) == cap(l.runs[last]) {
+		l.sortLocked()
+		l.runs = append(l.runs, make([]laterSight, 0, laterRun)) // what is not used of it takes no memory
+		last++
+	}
+	l.runs[last] = append(l.runs[last], sight)
+	l.length, l.sorted = l.length+1, false
+}
+
+// sortLocked puts the last run in order.
+func (l *later) sortLocked() {
+	if n := len(l.runs); n > 0 && !l.sorted {
+		slices.SortFunc(l.runs[n-1], byKey)
+	}
+	l.sorted = true
+}
+
+// pressing says whether it is time to write them down, and nobody does.
+func (l *later) pressing() bool {
+	return len(l.writing) == 0 && (l.length >= laterMost || l.length > 0 && time.Since(l.since) > putOffFor/2)
+}
+
+// part returns those that are to be written down next, a part of them, and since when they count. They count as
+// put off until it is called again.
+func (l *later) part() (part []laterSight, after time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.length -= len(l.writing)
+	l.writing = l.writing[:0]
+	l.sortLocked()
+	for len(l.runs) > 0 && len(l.writing) < laterPart {
+		least := 0
+		for i := range l.runs {
+			if byKey(l.runs[i][0], l.runs[least][0]) < 0 {
+				least = i
 			}
 		}
-		if len(ids) > 0 {
-			err := w.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
-				if err := tx.many(ctx, "entry_seen", ids, specs, slices.Repeat([]time.Time{w.later.after}, len(ids))); err != nil {
-					return err
-				}
-				return w.holds(ctx, tx)
-			})
-			if err != nil {
-				return fmt.Errorf("remember entries: %w", err)
+		l.writing = append(l.writing, l.runs[least][0])
+		if l.runs[least] = l.runs[least][1:]; len(l.runs[least]) == 0 {
+			l.runs = slices.Delete(l.runs, least, least+1)
+		}
+	}
+	if len(l.writing) == 0 {
+		l.forgetLocked()
+	}
+	return l.writing, l.after
+}
+
+// of returns what is put off of these, and since when it counts.
+func (l *later) of(ids []string) (sights []laterSight, after time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.length == 0 {
+		return nil, l.after
+	}
+	l.sortLocked()
+	all := l.allLocked()
+	for _, id := range ids {
+		key, keyed := schedule.ID(id).Key()
+		if !keyed {
+			continue
+		}
+		for _, run := range all {
+			if i, ok := slices.BinarySearchFunc(run, laterSight{key: key}, byKey); ok {
+				sights = append(sights, run[i])
 			}
 		}
-		w.later.sights = w.later.sights[len(part):]
+	}
+	slices.SortFunc(sights, byKey)
+	return sights, l.after
+}
+
+// forget forgets all, and returns what it was.
+func (l *later) forget() (all []laterSight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all = slices.Concat(l.allLocked()...)
+	l.forgetLocked()
+	return all
+}
+
+func (l *later) allLocked() [][]laterSight { return append(slices.Clip(l.runs), l.writing) }
+
+func (l *later) forgetLocked() {
+	l.runs, l.writing, l.length = nil, nil, 0
+	l.soonest.Store(0)
+}
+
+// writeLater writes down what was put off, in order of ids: so the index of the table is
+// read and written piece by piece. What was edited meanwhile is told of in between. What is not of a shard
+// that is led is seen anew by who leads.
+func (w *watch) writeLater(ctx context.Context) error {
+	for {
+		part, after := w.later.part()
+		if len(part) == 0 {
+			return nil
+		}
+		if err := w.writeDown(ctx, part, after); err != nil {
+			return err
+		}
 		if _, err := w.between(ctx); err != nil {
 			return err
 		}
 	}
-	w.later.sights = nil
+}
+
+// writeDown writes down what was put off.
+func (w *watch) writeDown(ctx context.Context, sights []laterSight, after time.Time) error {
+	clear(w.writing)
+	var ids, specs []string
+	for _, s := range sights {
+		if id := string(s.key.ID()); w.remembers(id) {
+			ids, specs = append(ids, id), append(specs, strconv.FormatUint(s.spec, 16))
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := w.store.remember(ctx, ids, specs, after, w.holds); err != nil {
+		return fmt.Errorf("remember entries: %w", err)
+	}
+	return nil
+}
+
+// remember writes down what was seen of entries for the first time, if the rest of the transaction succeeds.
+//
+// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
+func (s *Store) remember(ctx context.Context, ids, specs []string, after time.Time, rest func(context.Context, transaction) error) error {
+	return s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
+		if err := tx.many(ctx, "entry_first_seen", ids, specs, slices.Repeat([]time.Time{after}, len(ids))); err != nil {
+			return err
+		}
+		return rest(ctx, tx)
+	})
+}
+
+// settleLater writes down what is put off of these entries.
+func (w *watch) settleLater(ctx context.Context, ids []string) error {
+	if w.later.soonest.Load() == 0 {
+		return nil
+	}
+	sights, after := w.later.of(ids)
+	for len(sights) > 0 {
+		part := sights[:min(laterPart, len(sights))]
+		if err := w.writeDown(ctx, part, after); err != nil {
+			return err
+		}
+		sights = sights[len(part):]
+	}
 	return nil
 }
 
 // forgetLater makes rows new again whose sights were not written down. That they are gone
 // is still to be told.
 func (w *watch) forgetLater() {
-	for _, s := range w.later.sights {
+	for _, s := range w.later.forget() {
 		if k, ok := w.seen.Get(s.key.ID()); ok {
 			k.print = ^k.print
 			w.seen.Set(s.key.ID(), k)
 		}
 	}
-	w.later.sights = nil
+}
+
+// settle writes down what is put off of entries of which a slot is to be claimed.
+func (s *Shard) settle(ctx context.Context, batch schedule.Batch) error {
+	later := s.later.Load()
+	if later == nil {
+		return nil
+	}
+	soonest := later.soonest.Load()
+	if soonest == 0 {
+		return nil
+	}
+	var due []string
+	for i := range batch.Dues {
+		d := &batch.Dues[i]
+		if d.Request != "" || d.Slot.UnixMicro() >= soonest || d.Through.UnixMicro() >= soonest {
+			due = append(due, string(d.Entry.ID))
+		}
+	}
+	sights, after := later.of(due)
+	if len(sights) == 0 {
+		return nil
+	}
+	var ids, specs []string
+	for _, sight := range sights {
+		ids, specs = append(ids, string(sight.key.ID())), append(specs, strconv.FormatUint(sight.spec, 16))
+	}
+	err := s.store.remember(ctx, ids, specs, after, func(ctx context.Context, tx transaction) error { return s.holds(ctx, tx, batch.Term) })
+	if err != nil {
+		return fmt.Errorf("remember entries: %w", err)
+	}
+	return nil
 }

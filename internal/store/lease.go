@@ -43,7 +43,8 @@ type Shard struct {
 	store  *Store
 	number int
 	guard  guard
-	term   atomic.Int64 // of the lease that this process acquired last; 0 for none
+	term   atomic.Int64          // of the lease that this process acquired last; 0 for none
+	later  atomic.Pointer[later] // what was seen of its entries by who leads it, and is not written down
 }
 
 // Shard returns the shard of the number, from 0 up: the same each time.

@@ -80,6 +80,9 @@ func appendJSON(dst []byte, text string) []byte {
 // batch's term is over. It may be called again with the same batch after an error.
 func (s *Shard) Claim(ctx context.Context, batch schedule.Batch) error {
 	text := journalText(batch.Dues)
+	if err := s.settle(ctx, batch); err != nil {
+		return fmt.Errorf("claim: %w", err)
+	}
 	if err := failpoint.Here("claim.before"); err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func (w *watch) meanwhile(ctx context.Context, read func(ctx context.Context) er
 
 // reread reads the rows of these ids, which it puts in order, and tells of those that
 // differ or are gone. Where it comes between rows that are read for the first time, those that were
-// taken are told of first, and written down: they may be the same.
+// taken are told of first, and what was seen of these is written down: they may be the same.
 func (w *watch) reread(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -148,17 +148,15 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 	if err := w.apply(ctx); err != nil {
 		return err
 	}
-	if len(w.later.sights) > 0 {
-		if err := w.writeLater(ctx); err != nil {
-			return err
-		}
-	}
 	slices.Sort(ids) // neighbours are read and written together
 	ids = slices.Compact(ids)
+	if err := w.settleLater(ctx, ids); err != nil {
+		return err
+	}
 	if len(ids) <= chunk || w.reading.later != nil {
 		return w.retellAll(ctx, ids)
 	}
-	w.reading.later, w.later.room = &w.later, len(ids)
+	w.reading.later = &w.later
 	err := w.retellAll(ctx, ids)
 	w.reading.later = nil
 	if err != nil {

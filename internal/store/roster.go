@@ -249,6 +249,7 @@ func (w *watch) admit() {
 			w.whole[id] = true
 		}
 		w.leads[l.shard] = l
+		w.store.Shard(l.shard).later.Store(&w.later)
 		w.asked = true
 	}
 	w.coming = nil

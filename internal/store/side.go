@@ -152,6 +152,7 @@ type reading struct {
 	holds     func(context.Context, transaction) error // fails once another may write that down
 	later     *later                                   // takes what need not be written down at once; nil: all is
 	taken     time.Time                                // slots count after it, of every entry; zero: no matter
+	told      bool                                     // all that was there at the first start was told of: what comes now is new
 
 	ids, specs []string // to be written down
 	afters     []time.Time
@@ -271,13 +272,16 @@ func (r *reading) after(row *row, entry *schedule.Entry, known bool) time.Time {
 	switch {
 	case known || entry == nil:
 		return row.readAt
-	case r.first.loading && r.store.options.CatchUp && (!row.lastRunAt.IsZero() || once(entry.Spec)):
+	case r.starting() && r.store.options.CatchUp && (!row.lastRunAt.IsZero() || once(entry.Spec)):
 		return latest(time.Unix(0, 0).UTC(), row.lastRunAt)
-	case r.first.loading || once(entry.Spec):
+	case r.starting() || once(entry.Spec):
 		return r.first.at
 	}
 	return row.readAt
 }
+
+// starting says whether rows that nothing is remembered of were there at the first start.
+func (r *reading) starting() bool { return r.first.loading && !r.told }
 
 // seen is what is remembered of the row's entry, in whichever home.
 func (r *reading) seen(row *row) (seen sight, known bool) {
@@ -315,18 +319,19 @@ func (r *reading) done(row *row) bool {
 // from a later one, before which it has no slot.
 func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
 	counts := row.readAt
-	if r.first.loading {
+	if r.starting() {
 		counts = r.first.at
 	}
 	if r.later == nil || entry == nil || r.home == HomeMemory || row.known || row.oneOff || !seen.after.Equal(counts) || !r.remember(row.id) {
 		return false
 	}
 	key, keyed := schedule.ID(row.id).Key()
-	if next := entry.Spec.Next(latest(seen.after, seen.last)); !keyed || !next.IsZero() && !next.After(row.readAt.Add(putOffFor)) {
+	next := entry.Spec.Next(latest(seen.after, seen.last))
+	if !keyed || !next.IsZero() && !next.After(row.readAt.Add(putOffFor)) {
 		return false
 	}
 	row.unwritten = true
-	r.later.put(key, row.specDigest(row.zoneOr(r.store.options.Zone)), seen.after)
+	r.later.put(laterSight{key, row.specDigest(row.zoneOr(r.store.options.Zone))}, seen.after, next)
 	return true
 }
 

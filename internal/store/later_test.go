@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// What is put off is handed out in parts, in order of ids whatever order it came in, each once, and is
+// found until it is known to be written down.
+func TestWhatIsPutOffComesInOrderOfIDs(t *testing.T) {
+	const sights = laterRun + 3*laterPart/2
+	var l later
+	at := time.Unix(1_800_000_000, 0)
+	all := make([]laterSight, sights)
+	for i := range all {
+		binary.BigEndian.PutUint32(all[i].key[:], uint32(i+1))
+		all[i].key[8], all[i].spec = 0x80, uint64(i)
+	}
+	for _, i := range rand.Perm(sights) {
+		l.put(all[i], at, at.Add(time.Duration(i)*time.Second))
+	}
+	if got := time.UnixMicro(l.soonest.Load()); !got.Equal(at) {
+		t.Errorf("the soonest slot is at %v, want %v", got, at)
+	}
+	id := string(all[1].key.ID())
+	var parts []laterSight
+	for {
+		part, after := l.part()
+		if len(part) == 0 {
+			break
+		}
+		if len(part) > laterPart || !after.Equal(at) {
+			t.Fatalf("a part of %d counts after %v, want %d at most and %v", len(part), after, laterPart, at)
+		}
+		found, _ := l.of([]string{id, "of no key, for it is too long", "none"})
+		if first := len(parts) == 0; first != (len(found) == 1 && found[0] == all[1]) {
+			t.Errorf("with %d written down before this part, %v is put off of %s", len(parts), found, id)
+		}
+		parts = append(parts, part...)
+	}
+	if !slices.Equal(parts, all) {
+		t.Errorf("%d sights came out in order, want all of %d", len(parts), sights)
+	}
+	if l.soonest.Load() != 0 || l.length != 0 {
+		t.Errorf("%d are left, with a slot at %d", l.length, l.soonest.Load())
+	}
+}
+
+// A starting is a watch that leads at a first start, of rows that have no slot for long.
+func starting(t *testing.T, rows int) *heard {
+	t.Helper()
+	h := hear(t, rows)
+	h.exec("UPDATE celery_beat_schedules SET cron_expression = '0 9 1 1 *'")
+	h.exec("DELETE FROM onebeat_entries")
+	h.exec("DELETE FROM onebeat_meta WHERE key IN ('first_start', 'first_load')")
+	leads := h.leads[0]
+	h.feed.close()
+	if err := h.feed.open(t.Context()); err != nil { // what was done until here is no news
+		t.Fatal(err)
+	}
+	h.watch = h.store.newWatch(1)
+	h.watch.feed, h.watch.following = h.feed, true
+	h.coming = append(h.coming, leads)
+	h.admit()
+	h.news = map[schedule.ID][]schedule.Change{}
+	return h
+}
+
+// A parted is a database in which something happens when a part of what was put off has been written down.
+type parted struct {
+	database
+	counted
+	do func(part int)
+}
+
+func (p *parted) transact(ctx context.Context, how mode, work func(transaction) error) error {
+	before := p.seen
+	err := p.counted.transact(ctx, how, work)
+	if p.seen > before {
+		p.do(p.seen)
+	}
+	return err
+}
+
+// An edit that comes while what was seen at a first start is written down waits for one part of that at
+// most, and for what was seen of its own entry.
+func TestAnEditDoesNotWaitForWhatIsWrittenDown(t *testing.T) {
+	const rows = 2*laterPart + 99
+	h := starting(t, rows)
+	db := &parted{database: h.store.db, counted: counted{database: h.store.db}}
+	told := map[schedule.ID]int{} // how many sights were written down when it was told of
+	h.tells = func(change schedule.Change) {
+		if change.Name == "edited" {
+			told[change.ID] = db.rows
+		}
+	}
+	db.do = func(part int) {
+		if part > 1 {
+			return
+		}
+		if db.rows != laterPart || len(h.news) != rows {
+			t.Errorf("%d entries were told of when %d sights were written down, want %d and %d", len(h.news), db.rows, rows, laterPart)
+		}
+		h.exec("UPDATE celery_beat_schedules SET name = 'edited', cron_expression = '0 9 2 1 *' WHERE id = '04099'")
+		h.exec("INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) VALUES ('new', 'edited', 't', '@every 1s')")
+		h.heardAt = time.Time{} // the part took long
+	}
+	h.store.db = db
+	if err := h.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := laterPart + 3 // of the edited entry as it was and as it is, and of the new one
+	if told["04099"] != want || told["new"] != want {
+		t.Errorf("so many sights were written down when edits were told of: %v, want %d", told, want)
+	}
+	if got := remembered(t, h.lite, ""); got != rows+1 {
+		t.Errorf("%d entries are remembered, want %d", got, rows+1)
+	}
+	for _, id := range []schedule.ID{"04099", "new"} {
+		news := schedule.Change{}
+		if all := h.news[id]; len(all) > 0 {
+			news = all[len(all)-1]
+		}
+		if news.Entry == nil || !news.Entry.After.After(h.reading.first.at) {
+			t.Errorf("slots of %s count after %v, want after the edit, not since the first start at %v", id, news.Entry, h.reading.first.at)
+		}
+		var spec string
+		query := fmt.Sprintf("SELECT spec FROM onebeat_entries WHERE entry_id = '%s' AND after_at > %d", id, h.reading.first.at.UnixMicro())
+		if err := h.lite.reader.QueryRowContext(t.Context(), query).Scan(&spec); err != nil {
+			t.Errorf("what is remembered of %s: %v", id, err)
+		}
+	}
+}
+
+// A slot is not claimed before what was seen of its entry is written down, for what ends is noted there.
+// Of entries that have none, nothing is written for that.
+func TestWhatIsPutOffIsWrittenDownBeforeItsFirstClaim(t *testing.T) {
+	h := starting(t, 3)
+	h.store.options.Home = HomeTable
+	shard := h.store.Shard(0)
+	lease, won, err := shard.Acquire(t.Context(), "a")
+	if err != nil || !won {
+		t.Fatalf("Acquire = %v, %v", won, err)
+	}
+	h.reading = reading{store: h.store, home: HomeTable, first: beginning{at: time.Now().Truncate(time.Microsecond), loading: true}, remember: h.remembers, holds: h.holds, later: &h.later}
+	if err := h.store.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err = h.feed.feed.all(t.Context(), func(r *row) error { return h.take(t.Context(), r) })
+	if err == nil {
+		err = h.apply(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dues []schedule.Due
+	for _, id := range []schedule.ID{"00001", "00002"} {
+		entry := h.news[id][0].Entry
+		dues = append(dues, schedule.Due{Entry: entry, Slot: entry.Spec.Next(entry.After)})
+	}
+	dues[1].Slot = dues[1].Slot.Add(-time.Hour) // which is none of its slots
+	for seq, want := range []int{0, 1} {
+		batch := schedule.Batch{Term: lease.Term, Seq: int64(seq + 1), Dues: dues[1-seq : 2-seq]}
+		if err := shard.Claim(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+		if got := remembered(t, h.lite, ""); got != want {
+			t.Errorf("after the claim of the slot %v, %d entries are remembered, want %d", batch.Dues[0].Slot, got, want)
+		}
+	}
+	runs := []schedule.Run{{Entry: "00001", Slot: dues[0].Slot, State: schedule.Sent, Count: 1}}
+	if err := shard.Record(t.Context(), lease.Term, []int64{2}, runs); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.writeLater(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := remembered(t, h.lite, fmt.Sprintf("WHERE last_slot = %d", dues[0].Slot.UnixMicro())); got != 1 || remembered(t, h.lite, "") != 3 {
+		t.Errorf("the slot that was sent is remembered of %d entries of %d, want 1 of 3", got, remembered(t, h.lite, ""))
+	}
+}
