@@ -32,7 +32,7 @@ func (n *node) Health(ctx context.Context) web.Health {
 	}
 	add := func(name string, err error, detail string) {
 		if err != nil {
-			detail = err.Error()
+			detail = strings.ReplaceAll(err.Error(), "\n", "; ") // errors of several shards stand on a line each
 			health.OK = false
 		}
 		health.Checks = append(health.Checks, web.Check{Name: name, OK: err == nil, Detail: detail})

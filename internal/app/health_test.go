@@ -158,6 +158,10 @@ func TestHealthAsksTheBrokerForEachShardThatIsLed(t *testing.T) {
 	if detail := broken(); detail != "shard 1: no way to the broker" {
 		t.Errorf("the broker's check is %q, want it to name the shard that is led and cannot be sent", detail)
 	}
+	s.broker = answering{err: away}
+	if detail := broken(); detail != "shard 0: no way to the broker; shard 1: no way to the broker" {
+		t.Errorf("the broker's check is %q, want it to name both shards in one line", detail)
+	}
 }
 
 // A dispatching is a dispatcher that can be started.
