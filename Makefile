@@ -7,7 +7,7 @@
 # make failover KILLS=100   nodes are lost: how late slots are then, on each database
 # make differential, make simulate, make model   more of what the tests compare, try and prove
 # make chaos    three nodes among servers, links and clocks that fail, and each slot checked: MINUTES=60 SEED=7 ON=PostgreSQL.and.Redis
-# make crash    every failpoint in every way, with every database, broker and misfire policy: an hour or so
+# make crash    every failpoint in every way, with every database, broker and misfire policy: about 25 minutes
 # make stack    private servers for tests: alone until Ctrl-C, or around CMD="go test ./internal/store/..."
 
 SHELL := /bin/bash
