@@ -31,6 +31,7 @@ type sqlite struct {
 	texts          statements
 	filled         atomic.Pointer[statements] // texts for the table as it is
 	wal            bool                       // the file has a write-ahead log
+	turns          turns                      // of whoever has the writer
 }
 
 func (s *Store) openSQLite(ctx context.Context, file string) error {
@@ -87,7 +88,7 @@ const inMemory = "&_pragma=temp_store(memory)&_pragma=cache_size(-8000)&_pragma=
 // of a path is taken for a parameter.
 func connectSQLite(file, parameters string) (*sql.DB, error) {
 	name := (&url.URL{Scheme: "file", Opaque: url.PathEscape(file)}).String()
-	return sql.Open("sqlite", name+"?_pragma=busy_timeout(5000)"+parameters)
+	return sql.Open("sqlite", fmt.Sprintf("%s?_pragma=busy_timeout(%d)%s", name, lockFor.Milliseconds(), parameters))
 }
 
 // start makes sure that the file is a database. One that was not there before is
@@ -176,11 +177,15 @@ func (l *sqlite) transact(ctx context.Context, how mode, work func(transaction) 
 			}
 		}()
 	}
-	tx, err := conn.BeginTx(ctx, nil)
+	tx, err := l.begin(ctx, conn)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // does nothing after a commit
+	began := time.Now()
+	defer func() {
+		_ = tx.Rollback() // does nothing after a commit
+		l.turns.had(time.Since(began))
+	}()
 	if err := work(&sqliteOn{l: l, tx: tx}); err != nil {
 		return err
 	}
