@@ -62,6 +62,27 @@ type Part struct {
 	Mark     Mark
 	Messages []Message
 	Events   bool // tell a task-sent event of each; best effort, never an error
+
+	// Noted returns what the mark is to have as its note if these messages are not sent.
+	// nil: what it has.
+	Noted func([]Failure) (note string)
+}
+
+// Noting is the part's mark where some of its messages are not sent, for they may have arrived:
+// whoever comes after a crash takes what a mark speaks of for sent, unless its note says otherwise.
+// What certainly did not arrive is left to the notes of later parts: where a queue is missing these are many.
+func (p *Part) Noting(failures []Failure) Mark {
+	mark := p.Mark
+	var unsure []Failure
+	for _, failure := range failures {
+		if failure.Unsure {
+			unsure = append(unsure, failure)
+		}
+	}
+	if len(unsure) > 0 && p.Noted != nil {
+		mark.Note = p.Noted(unsure)
+	}
+	return mark
 }
 
 // A Failure is a message that the broker will not take now or ever, while it

@@ -606,8 +606,34 @@ func TestAnUnsureMessageEndsItsSlot(t *testing.T) {
 		if len(w.ledger.runs) != 1 || w.ledger.runs[0].State != schedule.Unsure || w.ledger.runs[0].TaskID == "" || !w.ledger.runs[0].SentAt.IsZero() {
 			t.Errorf("runs = %+v, want one that is unsure, with its task id", w.ledger.runs)
 		}
-		if note := w.broker.mark.Note; note != "" {
-			t.Errorf("the mark of the first part has the note %q, want none: the broker said it after", note)
+	})
+}
+
+// So it does if the node dies before it has recorded that: the part's mark says so to the next one, which would take
+// what the mark speaks of for sent.
+func TestAnUnsureMessageIsNotTakenForSentAfterACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		slot := time.Now().Add(10 * time.Second)
+		w.add("e", "@every 10s", schedule.Once)
+		w.broker.unsure = true
+		w.ledger.full = true
+		crashed, crash := context.WithTimeout(t.Context(), 11*time.Second)
+		defer crash()
+		if err := w.node(t.Context(), crashed, nil); err == nil {
+			t.Fatal("the node that crashes did not")
+		}
+		w.broker.unsure, w.ledger.full = false, false
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.node(ctx, context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.ledger.runs) != 1 || w.ledger.runs[0].State != schedule.Unsure || w.ledger.runs[0].TaskID != celery.TaskID(installation, "e", slot) {
+			t.Errorf("runs = %+v, want one that is unsure, with its task id", w.ledger.runs)
+		}
+		if len(w.broker.got) != 0 {
+			t.Errorf("%d messages were sent again, want none", len(w.broker.got))
 		}
 	})
 }

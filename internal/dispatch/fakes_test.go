@@ -221,7 +221,7 @@ func (b *broker) Publish(_ context.Context, part celery.Part) ([]celery.Failure,
 			}
 			b.got = append(b.got, sent{m.ID, m.Slot, time.Now()})
 		}
-		b.mark = part.Mark
+		b.mark = part.Noting(failures)
 	}
 	if fate == after {
 		return nil, &celery.PublishError{Err: errFault}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
@@ -33,6 +34,15 @@ func (n *notes) withhold(seq int64, index int, reason string) {
 	n.bySeq[seq] = append(n.bySeq[seq], note{seq, index, reason})
 }
 
+// failed is the note of a message that a broker did not take, or may have.
+func failed(seq int64, failure celery.Failure) note {
+	state := schedule.Failed
+	if failure.Unsure {
+		state = schedule.Unsure
+	}
+	return note{seq, failure.Index, asNote(state, failure.Reason)}
+}
+
 // forget drops the notes of batches that are recorded.
 func (n *notes) forget(seqs []int64) {
 	n.mu.Lock()
@@ -42,14 +52,14 @@ func (n *notes) forget(seqs []int64) {
 	}
 }
 
-// text is what goes with the mark; empty when there is nothing to say.
-func (n *notes) text() string {
+// text is what goes with the mark, and with it more of such slots; empty when there is nothing to say.
+func (n *notes) text(more ...note) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.bySeq) == 0 {
+	if len(n.bySeq)+len(more) == 0 {
 		return ""
 	}
-	var all []note
+	all := more
 	for _, notes := range n.bySeq {
 		all = append(all, notes...)
 	}

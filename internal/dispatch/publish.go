@@ -314,6 +314,13 @@ func (d *Dispatcher) portion(b *sending, from, to int, now time.Time, room []sch
 	}
 	p.Events = d.opts.Events
 	p.Mark = celery.Mark{Term: b.Term, Seq: b.Seq, Done: start + len(dues), Note: b.notes.text(), Beyond: b.notes.beyond, At: now.UnixMicro()}
+	p.Noted = func(failures []celery.Failure) string {
+		more := make([]note, len(failures))
+		for i, failure := range failures {
+			more[i] = failed(b.Seq, failure)
+		}
+		return b.notes.text(more...)
+	}
 	if len(p.at) > 0 {
 		p.Mark.Last = p.runs[p.at[len(p.at)-1]].TaskID
 	}

@@ -84,6 +84,7 @@ func unpublished(ctx context.Context, err error) error {
 type attempt struct {
 	*Broker
 	part    celery.Part
+	tells   celery.Mark    // the part's mark, which notes what is unsure
 	reasons map[int]string // of messages that are hopeless, by Message.Index
 	fresh   []celery.Message
 
@@ -98,7 +99,7 @@ type attempt struct {
 // step is the mark that tells of the first done slots of the batch. If the part
 // goes out again, any behind it may have arrived before.
 func (a *attempt) step(done int) celery.Mark {
-	step := a.part.Mark
+	step := a.tells
 	step.Done = done
 	if a.again {
 		step.Beyond = a.part.Mark.Done - done
@@ -127,6 +128,7 @@ func (a *attempt) run(ctx context.Context) error {
 	if len(todo) == 0 && a.mark.Covers(a.part.Mark.Seq, a.part.Mark.Done) {
 		return nil
 	}
+	a.tells = a.part.Noting(a.failures())
 	f := &flight{link: l, base: l.published}
 	if err := a.send(ctx, f, todo); err != nil {
 		return err
@@ -139,10 +141,10 @@ func (a *attempt) run(ctx context.Context) error {
 	if err := a.refusal(ctx, f); err != nil {
 		return err
 	}
-	a.mark = a.part.Mark
+	a.mark = a.tells
 	// What the channel was told is enough for Publish; this is for a crash of
 	// RabbitMQ, and its confirm is not waited for.
-	_, err = l.write(a.queues.marks, a.part.Mark, amqp091.Persistent)
+	_, err = l.write(a.queues.marks, a.tells, amqp091.Persistent)
 	return err
 }
 
@@ -234,7 +236,7 @@ func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) er
 	if err := failpoint.Here("amqp.mark.before"); err != nil {
 		return a.lost(f, err)
 	}
-	if err := f.write(a.queues.steps, a.part.Mark, amqp091.Transient); err != nil {
+	if err := f.write(a.queues.steps, a.tells, amqp091.Transient); err != nil {
 		return a.lost(f, err)
 	}
 	if err := failpoint.Here("amqp.confirm.before"); err != nil {
@@ -375,15 +377,22 @@ func (a *attempt) finish() []celery.Failure {
 	if a.sent.last == a.part.Mark {
 		return a.sent.failures
 	}
-	var failures []celery.Failure
+	a.sent.last, a.sent.failures = a.part.Mark, a.failures()
+	if a.part.Events {
+		a.events.Put(a.fresh, time.Now())
+	}
+	return a.sent.failures
+}
+
+// failures are the messages that are not sent, as far as that is known.
+func (a *attempt) failures() (failures []celery.Failure) {
+	if len(a.reasons) == 0 {
+		return nil
+	}
 	for _, m := range a.part.Messages {
 		if reason := a.reasons[m.Index]; reason != "" {
 			failures = append(failures, celery.Failure{Index: m.Index, Reason: reason, Unsure: a.sent.fates[m.Index] == unsure})
 		}
-	}
-	a.sent.last, a.sent.failures = a.part.Mark, failures
-	if a.part.Events {
-		a.events.Put(a.fresh, time.Now())
 	}
 	return failures
 }

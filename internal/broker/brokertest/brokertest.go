@@ -537,7 +537,7 @@ func testCut(t *testing.T, s *site) {
 }
 
 // What goes at most once comes once, or is told of as unsure: no more than may come
-// twice of what goes at least once.
+// twice of what goes at least once. The mark notes it for whoever comes after a crash.
 func testOnceAfterCut(t *testing.T, s *site) {
 	b, proxy := s.through()
 	s.take(b, 1)
@@ -547,6 +547,7 @@ func testOnceAfterCut(t *testing.T, s *site) {
 		for i := range part.Messages {
 			part.Messages[i].Template = template
 		}
+		part.Noted = func(unsure []celery.Failure) string { return fmt.Sprint(len(unsure), " are unsure") }
 		proxy.CutAfter(after)
 		unsure := map[string]bool{}
 		for _, failure := range s.persist(b, part) {
@@ -557,6 +558,14 @@ func testOnceAfterCut(t *testing.T, s *site) {
 		}
 		if len(unsure) > s.server.Repeats {
 			t.Errorf("%d messages are unsure, want at most %d", len(unsure), s.server.Repeats)
+		}
+		note := ""
+		if len(unsure) > 0 {
+			note = fmt.Sprint(len(unsure), " are unsure")
+		}
+		b.Release() // so that it reads what is left at the broker
+		if mark := s.take(b, 1); !mark.Covers(part.Mark.Seq, part.Mark.Done) || mark.Note != note {
+			t.Errorf("the mark that is left is %+v, want one of batch %d with the note %q", mark, part.Mark.Seq, note)
 		}
 		count := map[string]int{}
 		for _, id := range s.received() {

@@ -94,11 +94,12 @@ func (b *Broker) publish(ctx context.Context, part celery.Part) (failures []cele
 	if err := failpoint.Here("sqs.publish.sent"); err != nil {
 		return nil, false, err
 	}
-	if err := b.keep(ctx, part.Mark); err != nil {
+	failures = b.failures(messages)
+	if err := b.keep(ctx, part.Noting(failures)); err != nil {
 		return nil, false, err
 	}
 	b.batch.last = part.Mark
-	return b.failures(messages), false, nil
+	return failures, false, nil
 }
 
 // failures are those of messages that SQS never takes.
