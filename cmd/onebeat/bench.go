@@ -195,6 +195,7 @@ func (r *benchReport) print(out io.Writer) error {
 			row(what, "messages", "%s", grouped(m.Sent))
 			row(what, "late by p50, p99, p99.9, at most", "%s, %s, %s, %s", brief(m.P50), brief(m.P99), brief(m.P999), brief(m.Most))
 			row(what, "processor time a message, share of one", "%s, %.1f %%", brief(m.CPU), 100*m.Processor)
+			row(what, "threads woken a message", "%.2f", m.Wakes)
 			row(what, "the database alone right after", "%s slots/s, %s commits/s", grouped(int(m.Alone.Slots)), grouped(int(m.Alone.Commits)))
 		}
 		if m := r.Load; m != nil {

@@ -20,7 +20,7 @@ var layers = map[string]string{
 	"internal/schedule": "", "internal/celery": "", "internal/failpoint": "", // the words
 	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", "internal/audit": "schedule", "internal/forecast": "schedule", "internal/shadow": "schedule celery", "internal/celeryapp": "", "internal/daysoff": "schedule", // the steps
 	"internal/dispatch":        "schedule celery failpoint",
-	"internal/store":           "schedule failpoint mysqlurl", // the ports, and what serves them
+	"internal/store":           "schedule failpoint mysqlurl socket", // the ports, and what serves them
 	"internal/store/storetest": "schedule store audit",
 	"internal/catalog":         "",
 	"internal/catalog/file":    "schedule store catalog",
@@ -28,9 +28,10 @@ var layers = map[string]string{
 	"internal/broker":          "celery broker/address broker/redis broker/amqp broker/sqlalchemy broker/filesystem broker/sqs",
 
 	"internal/broker/address":    "",
+	"internal/socket":            "",
 	"internal/mysqlurl":          "broker/address",
 	"internal/broker/outbox":     "celery",
-	"internal/broker/redis":      "celery failpoint broker/address broker/outbox",
+	"internal/broker/redis":      "celery failpoint broker/address broker/outbox socket",
 	"internal/broker/amqp":       "celery failpoint broker/address broker/outbox",
 	"internal/broker/virtual":    "celery",
 	"internal/broker/filesystem": "celery failpoint broker/virtual",

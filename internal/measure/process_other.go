@@ -13,3 +13,6 @@ func bind(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 
 // CPU is not known here.
 func (p *Process) CPU() time.Duration { return 0 }
+
+// Wakes is not known here.
+func (p *Process) Wakes() int { return 0 }

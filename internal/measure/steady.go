@@ -20,7 +20,8 @@ type Steady struct {
 	Most time.Duration `json:"most_ns"`
 
 	CPU       time.Duration `json:"cpu_per_message_ns"`
-	Processor float64       `json:"processor"` // the part of one processor that the node used
+	Processor float64       `json:"processor"`         // the part of one processor that the node used
+	Wakes     float64       `json:"wakes_per_message"` // how often one of its threads woke up
 	Peak      int64         `json:"peak_bytes"`
 
 	Alone Alone `json:"database_alone"` // right after, with what the ledger holds then
@@ -53,14 +54,14 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 		if err := b.until(ctx, since, "warming up"); err != nil {
 			return err
 		}
-		spent := n.CPU()
+		spent, woken := n.CPU(), n.Wakes()
 		if b.Soon != nil {
 			b.Soon(n.PID())
 		}
 		if err := b.until(ctx, until, "measuring"); err != nil {
 			return err
 		}
-		used := n.CPU() - spent
+		used, wakes := n.CPU()-spent, n.Wakes()-woken
 		_, result.Peak = n.Memory()
 		if err := stop(); err != nil {
 			return err
@@ -82,6 +83,7 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 		result.Sent = len(late)
 		result.P50, result.P99, result.P999, result.Most = quantile(late, 0.5), quantile(late, 0.99), quantile(late, 0.999), late[len(late)-1]
 		result.CPU = used / time.Duration(len(late))
+		result.Wakes = float64(wakes) / float64(len(late))
 		result.Processor = float64(used) / float64(length)
 		result.Alone, err = s.alone(ctx)
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/onebeat/onebeat/internal/failpoint"
 	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/socket"
 )
 
 // A postgres speaks PostgreSQL 13 or newer.
@@ -49,6 +51,14 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = idleInTransaction
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return socket.Quick(conn), nil
 	}
 	config.AfterConnect = encodeArrays
 	pool, err := pgxpool.NewWithConfig(ctx, config)

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/onebeat/onebeat/internal/broker/address"
+	sockets "github.com/onebeat/onebeat/internal/socket"
 )
 
 // A socket connects to the Redis that takes writes now: the first of a list that
@@ -121,7 +122,7 @@ func (s *socket) open(ctx context.Context, to string, dialer *net.Dialer) (net.C
 		if err != nil {
 			return nil, err
 		}
-		return quick(conn), nil
+		return sockets.Quick(conn), nil
 	}
 	config := s.target.tls.Clone()
 	if host, _, err := net.SplitHostPort(to); err == nil && config.ServerName == "" {

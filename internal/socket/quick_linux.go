@@ -1,4 +1,5 @@
-package redis
+// Package socket makes connections that cost little where few bytes come and go, now and then.
+package socket
 
 import (
 	"io"
@@ -11,7 +12,7 @@ import (
 // A quickConn reads and writes a socket that never blocks without telling the runtime of it. The
 // runtime, when it is told by a process that was asleep, wakes its watcher of threads, which then looks
 // each twenty microseconds whether the call has blocked: for a message that leaves alone that is a third of
-// the processor time.
+// the processor time, and so it is for a question to a database.
 type quickConn struct {
 	net.Conn
 	raw syscall.RawConn
@@ -20,8 +21,8 @@ type quickConn struct {
 // quickMost bounds what is written so: the garbage collector waits for it.
 const quickMost = 64 << 10
 
-// quick is a connection that costs little to read and write where few bytes come and go.
-func quick(conn net.Conn) net.Conn {
+// Quick returns a connection to use in place of conn, if it is a socket of the system.
+func Quick(conn net.Conn) net.Conn {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
 		return conn

@@ -1,4 +1,4 @@
-package redis
+package socket
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func pair(t *testing.T, network, at string) (net.Conn, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ours.Close(); theirs.Close() })
-	return quick(ours), theirs
+	return Quick(ours), theirs
 }
 
 // What goes through it is what went in, also when the other end is slow to read, and writes are

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package redis
-
-import "net"
-
-// quick is a connection as it is.
-func quick(conn net.Conn) net.Conn { return conn }
