@@ -3,18 +3,24 @@ package app
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/gofrs/uuid/v5"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
+	"golang.org/x/sync/errgroup"
 
 	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/broker/brokertest"
@@ -311,4 +317,160 @@ func TestMessagesAndTheirRecordGoInOneTransaction(t *testing.T) {
 			expect("after the tables were away", 1, 6, 0)
 		})
 	}
+}
+
+// Shards that send to the same new queues, workers that take what they send, and a person who edits
+// do not stop each other, and each message is taken once.
+func TestShardsWorkersAndEditsGoOnInOneDatabase(t *testing.T) {
+	const shards, parts, size = 3, 12, 20
+	config, err := celery.ParseConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"PostgreSQL", "MariaDB"} {
+		t.Run(name, func(t *testing.T) {
+			g := grounds[name](t)
+			s, err := store.Open(t.Context(), g.url, store.Options{LeaseFor: time.Minute, Shards: shards})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Close)
+			if err := s.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Join(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var entries []string
+			for i := range size {
+				id := uuid.Must(uuid.NewV4()).String()
+				g.exec(t, "INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression, enabled, args, kwargs) VALUES ('"+id+"', '"+fmt.Sprint("e", i)+"', 't', '* * * * *', true, '[]', '{}')")
+				entries = append(entries, id)
+			}
+			ctx, done := context.WithCancel(t.Context())
+			defer done()
+			var sending, beside errgroup.Group
+			var taken sync.Map
+			for shard := range shards {
+				b, err := broker.Open(g.queues(), broker.Options{Installation: "i", Shard: shard, Logger: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = b.Close() })
+				j := joint{s, s.Shard(shard), broker.SharedOf(b), slog.New(slog.DiscardHandler)}
+				lease, won, err := j.shard.Acquire(ctx, t.Name())
+				if err != nil || !won {
+					t.Fatalf("Acquire = %v, %v", won, err)
+				}
+				if _, err := b.Take(ctx, lease.Term); err != nil || !j.Joined(ctx) {
+					t.Fatalf("Take = %v, or the two are not joined", err)
+				}
+				chance := rand.New(rand.NewPCG(uint64(shard), 1))
+				sending.Go(func() error {
+					for seq := int64(1); seq <= parts; seq++ {
+						part := celery.Part{Mark: celery.Mark{Term: lease.Term, Seq: seq, Done: size}}
+						batch := schedule.Batch{Term: lease.Term, Seq: seq}
+						var runs []schedule.Run
+						for i := range size {
+							template, err := config.Template(celery.Task{Name: "tasks.tick", Options: fmt.Sprintf(`{"queue": "q%d-%d"}`, seq, chance.IntN(5))})
+							if err != nil {
+								return err
+							}
+							m := celery.Message{Template: template, ID: fmt.Sprint(shard, "-", seq, "-", i), Slot: time.Now(), At: time.Now(), Index: i}
+							entry := schedule.ID(entries[chance.IntN(size)])
+							part.Messages = append(part.Messages, m)
+							batch.Dues = append(batch.Dues, schedule.Due{Entry: &schedule.Entry{ID: entry}, Slot: m.Slot})
+							runs = append(runs, schedule.Run{Entry: entry, Slot: m.Slot, Count: 1, State: schedule.Sent, TaskID: m.ID, Term: lease.Term})
+						}
+						if err := j.shard.Claim(ctx, batch); err != nil {
+							return err
+						}
+						for tries := 1; ; tries++ { // as the dispatcher does
+							err := j.Send(ctx, part, []int64{seq}, func([]celery.Failure) []schedule.Run { return runs })
+							if err == nil {
+								break
+							}
+							if tries == 10 {
+								return fmt.Errorf("part %d of shard %d: %w", seq, shard, err)
+							}
+							t.Logf("part %d of shard %d is tried again: %v", seq, shard, err)
+						}
+					}
+					return nil
+				})
+			}
+			for range 2 {
+				beside.Go(func() error { return g.work(ctx, t, &taken) })
+			}
+			beside.Go(func() error { // the person
+				for i := 0; ctx.Err() == nil; i++ {
+					tx, err := g.db.BeginTx(ctx, nil)
+					if err != nil {
+						break
+					}
+					for _, id := range []string{entries[i%size], entries[(i+7)%size]} {
+						if _, err = tx.ExecContext(ctx, "UPDATE celery_beat_schedules SET description = '"+fmt.Sprint(i)+"' WHERE id = '"+id+"'"); err != nil {
+							break
+						}
+					}
+					if err = errors.Join(err, tx.Commit()); err != nil && ctx.Err() == nil {
+						return fmt.Errorf("edit %d: %w", i, err)
+					}
+				}
+				return nil
+			})
+			if err := sending.Wait(); err != nil {
+				t.Error(err)
+			}
+			for !t.Failed() && g.count(t, "kombu_message WHERE visible") > 0 && t.Context().Err() == nil {
+				runtime.Gosched()
+			}
+			done()
+			if err := beside.Wait(); err != nil {
+				t.Error(err)
+			}
+			n := 0
+			taken.Range(func(_, times any) bool { n++; return true })
+			if runs := g.count(t, "onebeat_runs"); n != shards*parts*size || runs != n {
+				t.Errorf("%d messages were taken and %d runs recorded, want %d", n, runs, shards*parts*size)
+			}
+		})
+	}
+}
+
+// work takes messages as kombu does, one at a time, until ctx ends.
+func (g ground) work(ctx context.Context, t *testing.T, taken *sync.Map) error {
+	for ctx.Err() == nil {
+		tx, err := g.db.BeginTx(ctx, nil)
+		if err != nil {
+			break
+		}
+		var id int64
+		var payload string
+		err = tx.QueryRowContext(ctx, "SELECT id, payload FROM kombu_message WHERE visible ORDER BY timestamp, id LIMIT 1 FOR UPDATE").Scan(&id, &payload)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, fmt.Sprint("UPDATE kombu_message SET visible = false WHERE id = ", id))
+		}
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+			payload = ""
+		}
+		if err = errors.Join(err, tx.Commit()); err != nil {
+			if ctx.Err() == nil {
+				return fmt.Errorf("take a message: %w", err)
+			}
+			break
+		}
+		if payload == "" {
+			continue
+		}
+		var envelope struct{ Headers struct{ ID string } }
+		if err := json.Unmarshal([]byte(payload), &envelope); err != nil {
+			return err
+		}
+		if _, twice := taken.LoadOrStore(envelope.Headers.ID, 1); twice {
+			t.Errorf("%s was taken twice", envelope.Headers.ID)
+		}
+	}
+	return nil
 }

@@ -57,14 +57,8 @@ func (r *recording) finishAs(ctx context.Context, tx transaction, name string, i
 		return nil
 	}
 	if r.around {
-		var free []string
-		err := tx.each(ctx, "rows_free", func(row scanner) error {
-			var id string
-			err := row.Scan(&id)
-			free = append(free, id)
-			return err
-		}, ids)
-		if err != nil {
+		free := make(map[string]bool, len(ids))
+		if err := r.lock(ctx, tx, ids, free); err != nil {
 			return err
 		}
 		if len(free) < len(ids) {

@@ -161,9 +161,6 @@ func (r *recording) do(ctx context.Context, tx transaction) error {
 	default:
 		err = r.with(tx, func(runs []schedule.Run) error {
 			r.runs, r.ended = runs, fold(runs)
-			if !slices.ContainsFunc(runs, func(run schedule.Run) bool { return run.Then != schedule.ThenKeep }) {
-				r.around = true // messages wait for it
-			}
 			return r.write(ctx, tx)
 		})
 	}
@@ -256,12 +253,7 @@ func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, 
 	own := slices.DeleteFunc(slices.Clone(r.ended.ids), func(id string) bool { return r.store.source(id) != nil })
 	got := make(map[string]bool, len(own))
 	if r.around {
-		err = tx.each(ctx, "rows_free", func(row scanner) error {
-			var id string
-			err := row.Scan(&id)
-			got[id] = true
-			return err
-		}, own)
+		err = r.lock(ctx, tx, own, got)
 	} else {
 		for _, id := range own {
 			got[id] = true
@@ -275,6 +267,33 @@ func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, 
 		}
 	}
 	return free, held, err
+}
+
+// lock locks those rows of entries that no other program holds, and puts their ids into got.
+func (r *recording) lock(ctx context.Context, tx transaction, ids []string, got map[string]bool) error {
+	over := r.patience()
+	for {
+		err := tx.each(ctx, "rows_free", func(row scanner) error {
+			var id string
+			err := row.Scan(&id)
+			got[id] = true
+			return err
+		}, ids)
+		if err != nil {
+			return err
+		}
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return got[id] })
+		if len(ids) == 0 {
+			return nil
+		}
+		if !time.Now().Before(over) {
+			r.hindered(ids)
+			return nil
+		}
+		if err := rest(ctx, heldInterval); err != nil {
+			return err
+		}
+	}
 }
 
 // holds fails unless the term holds the lease, and keeps the lease as it is until

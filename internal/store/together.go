@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -46,10 +47,38 @@ func (s *Store) Rehearse(ctx context.Context, work func(Tx) error) error {
 // call it may be called several times, each time in another transaction, of which only the
 // last stays. The commit is durable as the database has it.
 //
-// Rows of entries that another program holds are not waited for: messages would wait too. What
-// they should say is remembered beside them, as Record does after a while; but for a row that is to be disabled or
-// deleted, for which it waits as Record does.
+// Rows of entries that another program holds are waited for only a moment: messages wait too.
+// What they should say is remembered beside them then, as Record does.
 func (s *Shard) RecordWith(ctx context.Context, part schedule.Settling, work func(tx Tx, record func([]schedule.Run) error) error) error {
-	r := &recording{Shard: s, term: part.Term, seqs: part.Gone, part: part, with: work}
+	r := &recording{Shard: s, term: part.Term, seqs: part.Gone, part: part, with: work, around: true}
 	return s.record(ctx, r, mode{recording: true, point: "record.commit.before"})
+}
+
+// For rows that another program holds messages wait as long as an edit takes, and, if that was
+// in vain, for a while not at all: whoever holds them has gone for lunch.
+const (
+	heldPatience = 100 * time.Millisecond
+	heldInterval = 5 * time.Millisecond
+	heldFor      = 5 * time.Second
+)
+
+// patience is until when to ask again for rows that are held: not at all, but where messages
+// would wait for as long as the database lets them. SQLite has no locks on rows, so that
+// one that is not free there is gone.
+func (r *recording) patience() (over time.Time) {
+	now := time.Now()
+	if r.with == nil || r.store.name == "sqlite" || now.UnixNano() < r.impatient.Load() {
+		return now
+	}
+	return now.Add(heldPatience)
+}
+
+// hindered notes that rows were waited for in vain.
+func (r *recording) hindered(ids []string) {
+	now := time.Now()
+	if r.with == nil || now.UnixNano() < r.impatient.Load() {
+		return
+	}
+	r.impatient.Store(now.Add(heldFor).UnixNano())
+	r.store.log.Debug("rows that another program holds are left as they are", "rows", len(ids))
 }

@@ -124,7 +124,7 @@ func testRecordWithAllOrNothing(t *testing.T, db Database) {
 	}
 }
 
-// A row that another program holds does not keep what stands beside waiting.
+// A row that another program holds keeps what stands beside waiting for a moment alone.
 func testRecordWithAHeldRow(t *testing.T, db Database) {
 	if !db.Postgres && !db.MySQL {
 		return // SQLite has no locks on rows: a writer waits for the other's whole transaction
@@ -139,7 +139,14 @@ func testRecordWithAHeldRow(t *testing.T, db Database) {
 	if err != nil || asked != 1 {
 		t.Errorf("RecordWith: %v, asked %d times, want once: the first transaction waits for nothing", err, asked)
 	}
+	counts := func(want string) {
+		t.Helper()
+		if got := db.Query(t, fmt.Sprintf("SELECT total_run_count FROM celery_beat_schedules WHERE id = '%s'", id(0))); got[0] != want {
+			t.Errorf("the row counts %s runs, want %s", got, want)
+		}
+	}
 	commit()
+	counts("0")
 	for n := range 2 {
 		if got := entry(t, s, id(n)); !got.LastRunAt.Equal(at(9, 0)) || got.TotalRunCount != 1 {
 			t.Errorf("entry %d: last run %v, %d runs; want 9:00 and 1", n, got.LastRunAt, got.TotalRunCount)
