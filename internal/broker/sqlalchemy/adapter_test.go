@@ -312,3 +312,32 @@ func held(p place, installation string) bool {
 	var my *mysql.MySQLError
 	return errors.As(err, &pg) && pg.Code == "55P03" || errors.As(err, &my) && my.Number == 1205
 }
+
+// A server that answers and lets nobody in is told apart from one that is away.
+func TestALoginThatIsRefusedIsSaid(t *testing.T) {
+	for _, name := range []string{"PostgreSQL", "MariaDB"} {
+		good, err := url.Parse(empty[name](t).url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		with := func(change func(u *url.URL)) string {
+			u := *good
+			change(&u)
+			return u.String()
+		}
+		for _, tt := range []struct {
+			name, url string
+			refused   bool
+		}{
+			{"another password", with(func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "pa55word-marker") }), true},
+			{"nobody", with(func(u *url.URL) { u.User = url.UserPassword("nobody_of_that_name", "pa55word-marker") }), true},
+			{"no such database", with(func(u *url.URL) { u.Path = "/no_database_of_that_name" }), true},
+			{"nobody answers", with(func(u *url.URL) { u.Host = "127.0.0.1:1" }), false},
+		} {
+			err := open(t, tt.url, nil).Ping(t.Context())
+			if errors.Is(err, celery.ErrLogin) != tt.refused || err == nil || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "pa55word") {
+				t.Errorf("%s, %s: Ping = %v, want celery.ErrLogin: %v, in one line, without the password", name, tt.name, err, tt.refused)
+			}
+		}
+	}
+}

@@ -25,6 +25,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -127,11 +128,31 @@ func (b *Broker) Ping(ctx context.Context) error {
 			return nil
 		}
 	}
-	if err := b.db.PingContext(ctx); err != nil {
-		return fmt.Errorf("sqlalchemy: %w", err)
+	err := b.db.PingContext(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case loginRefused(err):
+		return fmt.Errorf("sqlalchemy: %w, or has no such database: %w", celery.ErrLogin, oneLine(err))
 	}
-	return nil
+	return fmt.Errorf("sqlalchemy: %w", oneLine(err))
 }
+
+// What servers say to who is not let in.
+var (
+	postgresLogin = []string{"28P01", "28000", "3D000", "42501"} // password, user or address, database, and the right to connect to it
+	mysqlLogin    = []uint16{1044, 1045, 1049, 1698}             // rights in the database, user or password, database, a user of the machine alone
+)
+
+// loginRefused says whether a server answered and let nobody in.
+func loginRefused(err error) bool {
+	var pg *pgconn.PgError
+	var my *mysql.MySQLError
+	return errors.As(err, &pg) && slices.Contains(postgresLogin, pg.Code) || errors.As(err, &my) && slices.Contains(mysqlLogin, my.Number)
+}
+
+// oneLine is an error of a connection in one line: pgx uses several.
+func oneLine(err error) error { return errors.New(strings.Join(strings.Fields(err.Error()), " ")) }
 
 // Release does nothing: the next Take needs nobody's leave.
 func (b *Broker) Release() {}

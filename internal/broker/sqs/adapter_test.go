@@ -305,3 +305,39 @@ func TestPredefinedQueues(t *testing.T) {
 		t.Errorf("Take with a queue that hides: %v", err)
 	}
 }
+
+// An SQS that answers and does not know the key is told apart from one that is away, or
+// that withholds a right.
+func TestALoginThatIsRefusedIsSaid(t *testing.T) {
+	fake := sqs.New(t)
+	predefined := broker.Options{TransportOptions: map[string]any{"predefined_queues": map[string]any{"q": map[string]any{"url": fake.QueueURL("q")}}}}
+	for _, tt := range []struct {
+		name, url, code string
+		refused         bool
+	}{
+		{"no such key", fake.URL(), "InvalidClientTokenId", true},
+		{"no such key, in newer words", fake.URL(), "UnrecognizedClientException", true},
+		{"another secret", fake.URL(), "SignatureDoesNotMatch", true},
+		{"a right is wanting", fake.URL(), "AccessDenied", false},
+		{"throttled", fake.URL(), "ThrottlingException", false},
+		{"nobody answers", "sqs://key:secret@127.0.0.1:1", "", false},
+	} {
+		for _, options := range []broker.Options{{}, predefined} {
+			fake.Refuse(tt.code)
+			b := open(t, tt.url, options)
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
+			err := b.Ping(ctx)
+			cancel()
+			if tt.url != fake.URL() && options.TransportOptions != nil {
+				continue // its queues are elsewhere
+			}
+			if errors.Is(err, celery.ErrLogin) != tt.refused || err == nil || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s: Ping = %v, want celery.ErrLogin: %v, in one line, without the secret", tt.name, err, tt.refused)
+			}
+		}
+	}
+	fake.Refuse("")
+	if err := open(t, fake.URL(), broker.Options{}).Ping(t.Context()); err != nil {
+		t.Errorf("Ping = %v once it serves", err)
+	}
+}

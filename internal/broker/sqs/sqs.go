@@ -30,6 +30,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -40,6 +42,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 
 	"github.com/onebeat/onebeat/internal/broker/address"
 	"github.com/onebeat/onebeat/internal/celery"
@@ -169,13 +172,37 @@ func (b *Broker) String() string { return b.name }
 
 // Ping asks SQS for one thing that it knows.
 func (b *Broker) Ping(ctx context.Context) error {
+	err := b.ping(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case loginRefused(err):
+		return fmt.Errorf("sqs: %w: %w", celery.ErrLogin, err)
+	}
+	return fmt.Errorf("sqs: %w", err)
+}
+
+// refusals are what AWS says to who has no key that it knows, or another secret for it: Common
+// Errors of its API reference, some of which end in Exception as well, by the protocol.
+var refusals = []string{
+	"InvalidClientTokenId", "UnrecognizedClient", "SignatureDoesNotMatch", "InvalidSignature", "IncompleteSignature", "MissingAuthenticationToken",
+}
+
+// loginRefused says whether SQS answered and does not know the key or its secret. Rights that
+// are wanting are another thing: they may be given meanwhile.
+func loginRefused(err error) bool {
+	var refusal smithy.APIError
+	return errors.As(err, &refusal) && slices.Contains(refusals, strings.TrimSuffix(refusal.ErrorCode(), "Exception"))
+}
+
+func (b *Broker) ping(ctx context.Context) error {
 	var err error
 	for name, url := range b.target.predefined {
 		_, err = b.clients[name].GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
 			QueueUrl: aws.String(url.url), AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameVisibilityTimeout},
 		})
 		if err != nil {
-			return fmt.Errorf("sqs: queue %s: %w", name, err)
+			return fmt.Errorf("queue %s: %w", name, err)
 		}
 	}
 	if b.target.predefined == nil {
@@ -184,10 +211,7 @@ func (b *Broker) Ping(ctx context.Context) error {
 			return nil // it answered
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("sqs: %w", err)
-	}
-	return nil
+	return err
 }
 
 // Release does nothing: the next Take needs nobody's leave.

@@ -43,6 +43,7 @@ type Server struct {
 	throttle int
 	fail     int
 	lose     int
+	refuse   string
 	requests map[string]int
 	serial   int
 }
@@ -109,6 +110,14 @@ func (s *Server) LoseAnswers(batches int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lose = batches
+}
+
+// Refuse answers all requests with an error's code from now on, as SQS does to who has no key; with
+// none it serves them again.
+func (s *Server) Refuse(code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = code
 }
 
 // Requests is how often an action was asked for.
@@ -195,6 +204,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		err = &fault{"SerializationException", err.Error()}
+	case s.refused() != "":
+		err = &fault{s.refused(), "the security token included in the request is invalid"}
 	case action == "ReceiveMessage":
 		out, err = s.receive(r, in)
 	default:
@@ -217,6 +228,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out = map[string]string{"__type": "com.amazonaws.sqs#" + f.code, "message": f.message}
 	}
 	_ = json.NewEncoder(w).Encode(out) // a client that is gone needs no answer
+}
+
+func (s *Server) refused() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refuse
 }
 
 func (s *Server) now() time.Time { return time.Now().Add(s.ahead) }
