@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,14 +23,14 @@ func TestRowsBecomeTasksThroughADatabase(t *testing.T) {
 		name    string
 		catalog string
 		broker  func(*testing.T, *database) string
+		jointly bool
 	}{
-		{"the same PostgreSQL", postgres, func(_ *testing.T, d *database) string {
-			return "sqla+postgresql+psycopg2" + strings.TrimPrefix(d.url, "postgres")
-		}},
-		{"the same SQLite file", sqlite, func(_ *testing.T, d *database) string { return "sqla+" + d.url }},
+		{"the same PostgreSQL", postgres, func(_ *testing.T, d *database) string { return inDatabase(d).url }, true},
+		{"the same MariaDB", mariadb, func(_ *testing.T, d *database) string { return inDatabase(d).url }, true},
+		{"the same SQLite file", sqlite, func(_ *testing.T, d *database) string { return inDatabase(d).url }, true},
 		{"MariaDB", sqlite, func(t *testing.T, _ *database) string {
 			return "sqla+mysql+pymysql" + strings.TrimPrefix(newMariaDB(t), "mysql")
-		}},
+		}, false},
 	} {
 		for _, python := range pythons {
 			t.Run(fmt.Sprintf("%s, Celery %s", tt.name, strings.Trim(python.celery, ".")), func(t *testing.T) {
@@ -39,6 +40,10 @@ func TestRowsBecomeTasksThroughADatabase(t *testing.T) {
 				s.command(t, "migrate")
 				s.command(t, "check")
 				testRowsBecomeTasks(t, s, python.variable, python.celery)
+				served := &node{log: filepath.Join(s.dir, "node1.log")}
+				if says := len(served.find(t, jointly)) > 0; says != tt.jointly {
+					t.Errorf("the node says that it sends and records in one transaction: %v, want %v", says, tt.jointly)
+				}
 			})
 		}
 	}
