@@ -46,7 +46,6 @@ func TestDjangoWritesMeanwhileInOneDatabase(t *testing.T) {
 }
 
 func djangoWritesMeanwhile(t *testing.T, d *database, broker string, oneDatabase bool) {
-	t.Helper()
 	queue := "catalogs-" + uuid.Must(uuid.NewV4()).String()
 	d.python(t, schedules+fmt.Sprintf(`
 second = every(1, "seconds")
