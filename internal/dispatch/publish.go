@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/celery"
@@ -468,11 +469,13 @@ func (d *Dispatcher) taskID(due *schedule.Due) string {
 
 // taskIDs names the tasks of dues: all ids of a part are one text.
 func (d *Dispatcher) taskIDs(dues []schedule.Due) (id func(i int) string) {
-	room := make([]byte, 0, len(dues)*celery.IDLength)
+	var all strings.Builder
+	all.Grow(len(dues) * celery.IDLength)
+	var room [celery.IDLength]byte
 	for i := range dues {
-		room = celery.AppendTaskID(room, d.opts.Installation, string(dues[i].Entry.ID), dues[i].Slot)
+		all.Write(celery.AppendTaskID(room[:0], d.opts.Installation, string(dues[i].Entry.ID), dues[i].Slot))
 	}
-	text := string(room)
+	text := all.String()
 	return func(i int) string {
 		if dues[i].Request != "" {
 			return d.taskID(&dues[i])

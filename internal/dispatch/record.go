@@ -30,20 +30,26 @@ func (d *Dispatcher) record(hold context.Context, term int64, published <-chan s
 		}
 		d.spare.give(s.runs)
 	}
+	var all []settled
 	for first := range published {
-		seqs, runs = seqs[:0], runs[:0]
-		take(first)
+		all = append(all[:0], first)
+		slots := len(first.runs)
 	gather:
-		for len(runs) < together {
+		for slots < together {
 			select {
 			case next, ok := <-published:
 				if !ok {
 					break gather
 				}
-				take(next)
+				all = append(all, next)
+				slots += len(next.runs)
 			default:
 				break gather
 			}
+		}
+		seqs, runs = seqs[:0], slices.Grow(runs[:0], slots) // at once: what grows bit by bit leaves as much behind
+		for _, s := range all {
+			take(s)
 		}
 		if len(seqs) == 0 {
 			continue

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/failpoint"
@@ -29,7 +30,10 @@ type journalDue struct {
 // journalText is the dues as the journal has them, an array of journalDue; by
 // hand, for each slot's claim waits for it.
 func journalText(dues []schedule.Due) string {
-	text := make([]byte, 0, 2+len(dues)*(len(`{"e":"","s":,"d":},`)+36+16+20))
+	var all strings.Builder
+	all.Grow(2 + len(dues)*(len(`{"e":"","s":,"d":},`)+36+16+20))
+	all.WriteByte('[')
+	var text []byte // of one
 	number := func(key string, n int64) {
 		if n != 0 {
 			text = strconv.AppendInt(append(text, key...), n, 10)
@@ -40,9 +44,11 @@ func journalText(dues []schedule.Due) string {
 			text = appendJSON(append(text, key...), value)
 		}
 	}
-	text = append(text, '[')
 	for i := range dues {
 		due := &dues[i]
+		if text = text[:0]; i > 0 {
+			text = append(text, ',')
+		}
 		text = appendJSON(append(text, `{"e":`...), string(due.Entry.ID))
 		text = strconv.AppendInt(append(text, `,"s":`...), micros(due.Slot), 10)
 		if digest := due.Entry.Digest; digest != 0 {
@@ -53,12 +59,10 @@ func journalText(dues []schedule.Due) string {
 		word(`,"why":`, due.Reason)
 		number(`,"to":`, micros(due.Through))
 		number(`,"n":`, int64(due.Count))
-		text = append(text, '}', ',')
+		all.Write(append(text, '}'))
 	}
-	if len(dues) > 0 {
-		text = text[:len(text)-1]
-	}
-	return string(append(text, ']'))
+	all.WriteByte(']')
+	return all.String()
 }
 
 // appendJSON appends a text as JSON.

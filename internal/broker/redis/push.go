@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"github.com/gofrs/uuid/v5"
@@ -192,14 +193,16 @@ func newTags(n int) (tag func(i int) string, err error) {
 	if _, err := rand.Read(random); err != nil {
 		return nil, err
 	}
-	text := make([]byte, 0, n*length)
+	var text strings.Builder
+	text.Grow(n * length)
+	var room [length]byte
 	for id := range slices.Chunk(random, raw) {
 		u := uuid.UUID(id)
 		u.SetVersion(uuid.V4)
 		u.SetVariant(uuid.VariantRFC9562)
-		text = celery.AppendUUID(text, u)
+		text.Write(celery.AppendUUID(room[:0], u))
 	}
-	all := string(text)
+	all := text.String()
 	return func(i int) string { return all[i*length : (i+1)*length] }, nil
 }
 
