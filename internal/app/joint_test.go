@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,7 +323,7 @@ func TestMessagesAndTheirRecordGoInOneTransaction(t *testing.T) {
 // Shards that send to the same new queues, workers that take what they send, and a person who edits
 // do not stop each other, and each message is taken once.
 func TestShardsWorkersAndEditsGoOnInOneDatabase(t *testing.T) {
-	const shards, parts, size = 3, 12, 20
+	const shards, parts, size = 3, 8, 20
 	config, err := celery.ParseConfig(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -347,9 +348,10 @@ func TestShardsWorkersAndEditsGoOnInOneDatabase(t *testing.T) {
 				g.exec(t, "INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression, enabled, args, kwargs) VALUES ('"+id+"', '"+fmt.Sprint("e", i)+"', 't', '* * * * *', true, '[]', '{}')")
 				entries = append(entries, id)
 			}
-			ctx, done := context.WithCancel(t.Context())
-			defer done()
-			var sending, beside errgroup.Group
+			ctx := t.Context()
+			var done atomic.Bool // nothing more is begun; what is under way ends
+			var sending errgroup.Group
+			var beside sync.WaitGroup
 			var taken sync.Map
 			for shard := range shards {
 				b, err := broker.Open(g.queues(), broker.Options{Installation: "i", Shard: shard, Logger: slog.New(slog.DiscardHandler)})
@@ -400,35 +402,28 @@ func TestShardsWorkersAndEditsGoOnInOneDatabase(t *testing.T) {
 				})
 			}
 			for range 2 {
-				beside.Go(func() error { return g.work(ctx, t, &taken) })
+				beside.Go(func() {
+					if err := g.work(t, &done, &taken); err != nil {
+						t.Errorf("take a message: %v", err)
+					}
+				})
 			}
-			beside.Go(func() error { // the person
-				for i := 0; ctx.Err() == nil; i++ {
-					tx, err := g.db.BeginTx(ctx, nil)
-					if err != nil {
-						break
-					}
-					for _, id := range []string{entries[i%size], entries[(i+7)%size]} {
-						if _, err = tx.ExecContext(ctx, "UPDATE celery_beat_schedules SET description = '"+fmt.Sprint(i)+"' WHERE id = '"+id+"'"); err != nil {
-							break
-						}
-					}
-					if err = errors.Join(err, tx.Commit()); err != nil && ctx.Err() == nil {
-						return fmt.Errorf("edit %d: %w", i, err)
+			beside.Go(func() { // the person
+				for i := 0; !done.Load(); i++ {
+					if err := g.edit(t, fmt.Sprint(i), entries[i%size], entries[(i+7)%size]); err != nil {
+						t.Errorf("edit: %v", err)
+						return
 					}
 				}
-				return nil
 			})
 			if err := sending.Wait(); err != nil {
 				t.Error(err)
 			}
-			for !t.Failed() && g.count(t, "kombu_message WHERE visible") > 0 && t.Context().Err() == nil {
+			for !t.Failed() && g.count(t, "kombu_message WHERE visible") > 0 {
 				runtime.Gosched()
 			}
-			done()
-			if err := beside.Wait(); err != nil {
-				t.Error(err)
-			}
+			done.Store(true)
+			beside.Wait()
 			n := 0
 			taken.Range(func(_, times any) bool { n++; return true })
 			if runs := g.count(t, "onebeat_runs"); n != shards*parts*size || runs != n {
@@ -438,28 +433,39 @@ func TestShardsWorkersAndEditsGoOnInOneDatabase(t *testing.T) {
 	}
 }
 
-// work takes messages as kombu does, one at a time, until ctx ends.
-func (g ground) work(ctx context.Context, t *testing.T, taken *sync.Map) error {
-	for ctx.Err() == nil {
+// edit changes rows in one transaction.
+func (g ground) edit(t *testing.T, description string, ids ...string) error {
+	tx, err := g.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err = tx.ExecContext(t.Context(), "UPDATE celery_beat_schedules SET description = '"+description+"' WHERE id = '"+id+"'"); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, tx.Commit())
+}
+
+// work takes messages as kombu does, one at a time, until it is done.
+func (g ground) work(t *testing.T, done *atomic.Bool, taken *sync.Map) error {
+	ctx := t.Context()
+	for !done.Load() {
 		tx, err := g.db.BeginTx(ctx, nil)
 		if err != nil {
-			break
+			return err
 		}
 		var id int64
 		var payload string
 		err = tx.QueryRowContext(ctx, "SELECT id, payload FROM kombu_message WHERE visible ORDER BY timestamp, id LIMIT 1 FOR UPDATE").Scan(&id, &payload)
-		if err == nil {
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			err = nil
+		case err == nil:
 			_, err = tx.ExecContext(ctx, fmt.Sprint("UPDATE kombu_message SET visible = false WHERE id = ", id))
 		}
-		if errors.Is(err, sql.ErrNoRows) {
-			err = nil
-			payload = ""
-		}
 		if err = errors.Join(err, tx.Commit()); err != nil {
-			if ctx.Err() == nil {
-				return fmt.Errorf("take a message: %w", err)
-			}
-			break
+			return err
 		}
 		if payload == "" {
 			continue
