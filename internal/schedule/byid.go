@@ -252,6 +252,11 @@ func (m *ByID[V]) Get(id ID) (value V, ok bool) {
 		}
 		return value, false
 	}
+	return m.GetKey(key)
+}
+
+// GetKey is Get for the id of a key, which is not the empty one.
+func (m *ByID[V]) GetKey(key Key) (value V, ok bool) {
 	if m.tables == nil {
 		return value, false
 	}

@@ -129,10 +129,26 @@ func (w *watch) readApart() (together func() []string) {
 func (w *watch) lookFor(rows []row) {
 	w.seen.Warm(func(yield func(schedule.Key) bool) {
 		for i := range rows {
-			key, _ := schedule.ID(rows[i].id).Key()
+			key, _ := rows[i].place()
 			yield(key)
 		}
 	})
+}
+
+// knownOf is what is known of a row.
+func (w *watch) knownOf(r *row) (known, bool) {
+	if key, ok := r.place(); ok {
+		return w.seen.GetKey(key)
+	}
+	return w.seen.Get(schedule.ID(r.id))
+}
+
+// at is where what is known of a row is, or will be.
+func (w *watch) at(r *row) (at *known, added bool) {
+	if key, ok := r.place(); ok {
+		return w.seen.AtKey(key)
+	}
+	return w.seen.At(schedule.ID(r.id))
 }
 
 // recall keeps what is remembered of an entry until its row is read, unless that was read with all of it.

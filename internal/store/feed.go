@@ -393,7 +393,7 @@ func (w *watch) take(ctx context.Context, r *row) error {
 		// By this process's clock, which alone wakes it, however far off it may be.
 		w.paused[r.id] = time.Now().Add(r.pausedUntil.Sub(r.readAt))
 	}
-	k, ok := w.seen.Get(schedule.ID(r.id))
+	k, ok := w.knownOf(r)
 	r.print = print
 	if r.bare && !w.dress(r, k, ok) {
 		w.undressed = append(w.undressed, r.id)

@@ -332,7 +332,7 @@ func (w *watch) keep(rows []row, changes []schedule.Change) {
 		default:
 			k.next = nextSlot(entry)
 		}
-		at, fresh := w.seen.At(id)
+		at, fresh := w.at(r)
 		if at.remembered() {
 			w.unread--
 			fresh = true
@@ -348,7 +348,7 @@ func (w *watch) mayLeave(r *row) bool {
 	if options.Sound == nil || options.Held == 0 || !w.large && len(w.held) < options.Held || w.whole[r.id] {
 		return false
 	}
-	_, keyed := schedule.ID(r.id).Key()
+	_, keyed := r.place()
 	return keyed
 }
 

@@ -43,6 +43,9 @@ type row struct {
 	description string // if outside
 	problem     string // what was found to be wrong while the row was read, and what to do
 
+	key           schedule.Key // of its id, zero if that has none
+	looked, keyed bool         // the key was looked for, and found
+
 	print            uint64 // its fingerprint, once it was taken
 	defined, specSum uint64 // its definition and digest of the spec, once they were asked for
 
@@ -127,6 +130,15 @@ func (r *row) columns() []any {
 
 // clear makes it ready for the next scan.
 func (r *row) clear() { *r = row{into: r.into, again: true} }
+
+// place is the key of its id, if it has one. It is read once.
+func (r *row) place() (key schedule.Key, ok bool) {
+	if !r.looked {
+		r.key, r.keyed = schedule.ID(r.id).Key()
+		r.looked, r.keyed = true, r.keyed && r.key != schedule.Key{}
+	}
+	return r.key, r.keyed
+}
 
 // paused says whether the entry is paused at the instant the row was read.
 func (r *row) paused() bool {

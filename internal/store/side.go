@@ -325,7 +325,7 @@ func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
 	if r.later == nil || entry == nil || r.home == HomeMemory || row.known || row.oneOff || !seen.after.Equal(counts) || !r.remember(row.id) {
 		return false
 	}
-	key, keyed := schedule.ID(row.id).Key()
+	key, keyed := row.place()
 	next := entry.Spec.Next(latest(seen.after, seen.last))
 	if !keyed || !next.IsZero() && !next.After(row.readAt.Add(putOffFor)) {
 		return false
