@@ -138,7 +138,7 @@ func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database, held int) {
 	if err := leader.Pause(t.Context(), id(7), time.Time{}, "r", "b"); err != nil {
 		t.Fatal(err)
 	}
-	if err := leader.Pause(t.Context(), id(8), now(t, db).Add(100*time.Millisecond), "r", "b"); err != nil {
+	if err := leader.Pause(t.Context(), id(8), now(t, db).Add(time.Second), "r", "b"); err != nil {
 		t.Fatal(err)
 	}
 	led.await("the leader's look", func() bool {
