@@ -347,6 +347,9 @@ func (d *Dispatcher) pushJoint(hold context.Context, b *sending, p *portion, las
 	err := d.persistSending(hold, func(ctx context.Context) error {
 		return d.opts.Joint.Send(ctx, p.Part, gone, func(failures []celery.Failure) []schedule.Run {
 			d.conclude(b, p, failures)
+			if len(b.known) == 0 {
+				return p.runs
+			}
 			return slices.Concat(b.known, p.runs)
 		})
 	})
