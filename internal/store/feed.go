@@ -283,8 +283,10 @@ func (w *watch) sweepInterval() time.Duration {
 func (w *watch) load(ctx context.Context) error {
 	w.rows, w.waiting, w.every = w.rows[:0], nil, false
 	w.asked = true
-	w.forgetLater()
 	if err := w.store.look(ctx); err != nil {
+		return err
+	}
+	if err := w.settleAll(ctx); err != nil {
 		return err
 	}
 	if err := w.readMark(ctx); err != nil {

@@ -122,6 +122,15 @@ func (l *later) part() (part []laterSight, after time.Time) {
 	return l.writing, l.after
 }
 
+// again lets the last part come again, of which it is not known that it was written down.
+func (l *later) again() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.writing) > 0 {
+		l.runs, l.writing = slices.Insert(l.runs, 0, l.writing), nil
+	}
+}
+
 // of returns what is put off of these, and since when it counts.
 func (l *later) of(ids []string) (sights []laterSight, after time.Time) {
 	l.mu.Lock()
@@ -144,15 +153,6 @@ func (l *later) of(ids []string) (sights []laterSight, after time.Time) {
 	}
 	slices.SortFunc(sights, byKey)
 	return sights, l.after
-}
-
-// forget forgets all, and returns what it was.
-func (l *later) forget() (all []laterSight) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	all = slices.Concat(l.allLocked()...)
-	l.forgetLocked()
-	return all
 }
 
 func (l *later) allLocked() [][]laterSight { return append(slices.Clip(l.runs), l.writing) }
@@ -226,13 +226,16 @@ func (w *watch) settleLater(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// forgetLater makes rows new again whose sights were not written down. That they are gone
-// is still to be told.
-func (w *watch) forgetLater() {
-	for _, s := range w.later.forget() {
-		if k, ok := w.seen.Get(s.key.ID()); ok {
-			k.print = ^k.print
-			w.seen.Set(s.key.ID(), k)
+// settleAll writes down what is put off, before all rows are read again: their slots may be claimed meanwhile.
+func (w *watch) settleAll(ctx context.Context) error {
+	w.later.again()
+	for {
+		part, after := w.later.part()
+		if len(part) == 0 {
+			return nil
+		}
+		if err := w.writeDown(ctx, part, after); err != nil {
+			return err
 		}
 	}
 }

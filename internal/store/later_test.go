@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -183,6 +184,64 @@ func TestWhatIsPutOffIsWrittenDownBeforeItsFirstClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := remembered(t, h.lite, fmt.Sprintf("WHERE last_slot = %d", dues[0].Slot.UnixMicro())); got != 1 || remembered(t, h.lite, "") != 3 {
+		t.Errorf("the slot that was sent is remembered of %d entries of %d, want 1 of 3", got, remembered(t, h.lite, ""))
+	}
+}
+
+// A refusing is a database that refuses to write down what was put off.
+type refusing struct{ database }
+
+func (refusing) transact(context.Context, mode, func(transaction) error) error {
+	return errors.New("the connection is lost")
+}
+
+// A claiming is a feed during whose reading of all rows something is claimed.
+type claiming struct {
+	feed
+	claim func()
+}
+
+func (c claiming) all(ctx context.Context, each func(*row) error) error {
+	c.claim()
+	return c.feed.all(ctx, each)
+}
+
+// What was put off when the sight of the catalog was lost is put off no more when all rows are read again: meanwhile
+// slots are claimed and recorded.
+func TestWhatIsPutOffIsNotForgottenWhenAllIsReadAgain(t *testing.T) {
+	h := starting(t, 3)
+	h.store.options.Home = HomeTable
+	shard := h.store.Shard(0)
+	lease, won, err := shard.Acquire(t.Context(), "a")
+	if err != nil || !won {
+		t.Fatalf("Acquire = %v, %v", won, err)
+	}
+	db := h.store.db
+	h.feed.feed = claiming{h.feed.feed, func() { h.store.db = refusing{db} }}
+	_ = h.load(t.Context())
+	if h.later.length != 3 || len(h.news) != 3 {
+		t.Fatalf("%d sights of %d entries are put off, want 3", h.later.length, len(h.news))
+	}
+	h.store.db = db
+	entry := h.news["00001"][0].Entry
+	slot := entry.Spec.Next(entry.After)
+	h.feed.feed = claiming{h.feed.feed.(claiming).feed, func() {
+		batch := schedule.Batch{Term: lease.Term, Seq: 1, Dues: []schedule.Due{{Entry: entry, Slot: slot}}}
+		if err := shard.Claim(t.Context(), batch); err != nil {
+			t.Error(err)
+		}
+		runs := []schedule.Run{{Entry: "00001", Slot: slot, State: schedule.Sent, Count: 1}}
+		if err := shard.Record(t.Context(), lease.Term, []int64{1}, runs); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := h.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.writeLater(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := remembered(t, h.lite, fmt.Sprintf("WHERE last_slot = %d", slot.UnixMicro())); got != 1 || remembered(t, h.lite, "") != 3 {
 		t.Errorf("the slot that was sent is remembered of %d entries of %d, want 1 of 3", got, remembered(t, h.lite, ""))
 	}
 }
