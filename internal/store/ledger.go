@@ -286,7 +286,7 @@ func (r *recording) lock(ctx context.Context, tx transaction, ids []string, got 
 		if err != nil {
 			return err
 		}
-		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return got[id] })
+		ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return got[id] || r.removed(id) })
 		if len(ids) == 0 {
 			return nil
 		}
@@ -298,6 +298,13 @@ func (r *recording) lock(ctx context.Context, tx transaction, ids []string, got 
 			return err
 		}
 	}
+}
+
+// removed says whether the entry ended for its row is gone, which is not to be waited for.
+func (r *recording) removed(id string) bool {
+	return slices.ContainsFunc(r.runs, func(run schedule.Run) bool {
+		return run.Reason == schedule.ReasonRemoved && string(run.Entry) == id
+	})
 }
 
 // holds fails unless the term holds the lease, and keeps the lease as it is until

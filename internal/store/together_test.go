@@ -32,11 +32,12 @@ func (tx *heldTx) each(_ context.Context, _ string, row func(scanner) error, arg
 }
 
 // A row that is held is waited for as long as an edit takes, and if that was in vain, for a
-// while not at all; where nothing but the record waits, not either.
+// while not at all; where nothing but the record waits, or there is no such row any more, not either.
 func TestMessagesWaitForARowForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Shard{store: &Store{dialect: dialect{name: "postgres"}, log: slog.New(slog.DiscardHandler)}}
 		messages := &recording{Shard: s, with: func(Tx, func([]schedule.Run) error) error { return nil }}
+		removed := []schedule.Run{{Entry: "a", State: schedule.Sent}, {Entry: "b", State: schedule.Skipped, Reason: schedule.ReasonRemoved}}
 		for _, step := range []struct {
 			name   string
 			r      *recording
@@ -50,6 +51,8 @@ func TestMessagesWaitForARowForAMoment(t *testing.T) {
 			{"held on", messages, heldFor - time.Second, time.Hour, 0, false},
 			{"held again", messages, 2 * time.Second, 12 * time.Millisecond, 15 * time.Millisecond, true},
 			{"of a record alone", &recording{Shard: s}, 0, time.Hour, 0, false},
+			{"gone, with its entry", &recording{Shard: s, with: messages.with, runs: removed}, 2 * heldFor, time.Hour, 0, false},
+			{"held, after one was gone", messages, 0, 12 * time.Millisecond, 15 * time.Millisecond, true},
 		} {
 			time.Sleep(step.after)
 			began, got := time.Now(), map[string]bool{}
