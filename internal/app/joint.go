@@ -39,9 +39,9 @@ const joinWait = 5 * time.Second
 // Joined implements dispatch.Joint, and says in the log how messages and records go in
 // this term.
 func (j joint) Joined(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, joinWait)
+	bounded, cancel := context.WithTimeout(ctx, joinWait)
 	defer cancel()
-	joined, err := Joined(ctx, j.store, j.broker)
+	joined, err := Joined(bounded, j.store, j.broker)
 	switch {
 	case ctx.Err() != nil:
 		return false
@@ -49,8 +49,10 @@ func (j joint) Joined(ctx context.Context) bool {
 		j.log.Warn("messages and their records go in two transactions: the broker cannot be written with the schedules' database", "err", err)
 	case joined:
 		j.log.Info("messages and their records go in one transaction: the broker is in the schedules' database")
+	default:
+		j.log.Info("messages and their records go in two transactions: the broker is not in the schedules' database")
 	}
-	return joined
+	return joined && err == nil
 }
 
 // Joined says whether a broker's messages are in the store's database, and may be

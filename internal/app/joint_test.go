@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -208,6 +209,38 @@ func TestOneDatabaseIsOfNoUseWithoutTheRights(t *testing.T) {
 	if joined, err := Joined(t.Context(), s, broker.SharedOf(b)); joined || err == nil || !strings.Contains(err.Error(), "permission denied") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("joined is %v, %v; want an error that names the right, in one line", joined, err)
 	}
+}
+
+// Each term says which way messages and records go, also where that could not be found out in time.
+func TestATermSaysWhichWayMessagesAndRecordsGo(t *testing.T) {
+	t.Parallel()
+	g := grounds["SQLite"](t)
+	other := "sqla+sqlite:///" + filepath.Join(t.TempDir(), "other.db")
+	says := func(queues string) string {
+		t.Helper()
+		var log bytes.Buffer
+		s, b := openedStore(t, g.url), openedBroker(t, queues)
+		j := joint{s, s.Shard(0), broker.SharedOf(b), slog.New(slog.NewTextHandler(&log, nil))}
+		j.Joined(t.Context())
+		return log.String()
+	}
+	expect := func(what, queues string, want ...string) {
+		t.Helper()
+		got := says(queues)
+		for _, text := range want {
+			if !strings.Contains(got, text) {
+				t.Errorf("%s: the log says %q, want %q", what, got, want)
+			}
+		}
+	}
+	expect("the same file", g.queues(), "level=INFO", "one transaction")
+	expect("another file", other, "level=INFO", "two transactions")
+	tx, err := g.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	expect("a file that another program holds", g.queues(), "level=WARN", "two transactions")
 }
 
 // Messages, mark and record are there together, or none of them.
