@@ -47,8 +47,8 @@ type laterSight struct {
 func byKey(a, b laterSight) int { return bytes.Compare(a.key[:], b.key[:]) }
 
 const (
-	// laterMost is how many are put off at most: 24 MB.
-	laterMost = 1_000_000
+	// laterMost is how many are put off at most: 48 MB. A load that sees more waits until they are written down.
+	laterMost = 2_000_000
 
 	// laterRun is how many are put in order together, which takes some milliseconds.
 	laterRun = 1 << 16
