@@ -326,7 +326,7 @@ func (w *watch) load(ctx context.Context) error {
 	}
 	w.count.Store(int64(w.seen.Len()))
 	w.told()
-	w.reading.told, w.looking = true, w.following
+	w.reading.told, w.looking = leads, w.following
 	err = w.writeLater(ctx)
 	w.looking = false
 	if err != nil {

@@ -62,6 +62,7 @@ func starting(t *testing.T, rows int) *heard {
 	h.exec("DELETE FROM onebeat_entries")
 	h.exec("DELETE FROM onebeat_meta WHERE key IN ('first_start', 'first_load')")
 	leads := h.leads[0]
+	leads.begun = false
 	h.feed.close()
 	if err := h.feed.open(t.Context()); err != nil { // what was done until here is no news
 		t.Fatal(err)
@@ -243,5 +244,29 @@ func TestWhatIsPutOffIsNotForgottenWhenAllIsReadAgain(t *testing.T) {
 	}
 	if got := remembered(t, h.lite, fmt.Sprintf("WHERE last_slot = %d", slot.UnixMicro())); got != 1 || remembered(t, h.lite, "") != 3 {
 		t.Errorf("the slot that was sent is remembered of %d entries of %d, want 1 of 3", got, remembered(t, h.lite, ""))
+	}
+}
+
+// Who takes over from a node that was lost during the first start goes on from that: slots count since then.
+func TestAFirstStartThatAnotherEnds(t *testing.T) {
+	h := starting(t, 3)
+	at := time.Now().UTC().Add(-time.Minute).Truncate(time.Second)
+	h.exec(fmt.Sprintf("INSERT INTO onebeat_meta (key, value) VALUES ('first_start', '%s')", at.Format(time.RFC3339Nano)))
+	l := h.leads[0]
+	delete(h.leads, 0)
+	if err := h.load(t.Context()); err != nil { // while the other leads
+		t.Fatal(err)
+	}
+	h.coming = append(h.coming, l)
+	if err := h.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []schedule.ID{"00001", "00003"} {
+		if news := h.news[id]; len(news) != 1 || news[0].Entry == nil || !news[0].Entry.After.Equal(at) {
+			t.Errorf("news of %s = %v, want it once, with slots after %v", id, news, at)
+		}
+	}
+	if remembered(t, h.lite, "") != 3 || h.reading.first.loading {
+		t.Errorf("%d entries are remembered, and the first start goes on: %v; want 3, and no more", remembered(t, h.lite, ""), h.reading.first.loading)
 	}
 }

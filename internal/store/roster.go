@@ -554,6 +554,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 			return err
 		}
 		first = w.reading.first.loading
+		w.reading.told = false // to anyone who was to write it down
 	}
 	w.tellWindows()
 	now, err := w.store.Now(ctx)
