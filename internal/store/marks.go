@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -73,24 +74,22 @@ func inWholeSeconds(instant string) bool {
 	return strings.Trim(parts, "0") == ""
 }
 
-// edited returns the rows that say that they were changed since the mark was moved to what it was,
-// unless there are so many, as after many runs, that it is no dearer to look at all.
+// edited returns the rows that say that they were changed since the mark was moved to what it was. Of
+// so many, as after many runs or a bulk of new rows, that it is no dearer to look at all, it returns those that were changed last: an
+// edit that moved the mark just now is mostly among them.
 func (w *watch) edited(ctx context.Context, was string) ([]string, error) {
-	if was == "" {
-		return nil, nil
-	}
 	var ids []string
 	err := w.store.db.each(ctx, "ids_edited", func(row scanner) error {
 		var id string
 		err := row.Scan(orEmpty{&id})
 		ids = append(ids, id)
 		return err
-	}, was, w.mark.value, sweepFrom+1)
+	}, cmp.Or(was, w.mark.value), cmp.Or(w.mark.value, was), sweepFrom+1) // there is none before the first edit
 	if err != nil {
 		return nil, fmt.Errorf("look for edited entries: %w", err)
 	}
 	if len(ids) > sweepFrom {
-		return nil, nil
+		ids = ids[:chunk]
 	}
 	return ids, nil
 }

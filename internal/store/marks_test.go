@@ -130,5 +130,17 @@ func marksTell(t *testing.T, url string) {
 	told, w.looking, w.heardAt, w.mark = nil, true, time.Time{}, mark{value: w.mark.value}
 	if ids, err := w.between(t.Context()); err != nil || !slices.Contains(ids, "2") || !slices.Equal(told, []string{"b "}) || !w.mark.behind {
 		t.Errorf("within a look %v is read, %v, and told of %v, with a look at all to come: %v; want b, and one", ids, err, told, w.mark.behind)
+	} // And an edit in the moment after so many rows were made that they are not all read for it.
+	const eleven = "(SELECT 0 AS n UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5 UNION SELECT 6 UNION SELECT 7 UNION SELECT 8 UNION SELECT 9 UNION SELECT 10)"
+	exec("INSERT INTO django_celery_beat_periodictask (id, name, enabled, date_changed) SELECT 1000 + a.n + 11 * b.n + 121 * c.n + 1331 * d.n, 'of many', 0, '2026-01-01 14:00:00.5' FROM "+
+		eleven+" AS a, "+eleven+" AS b, "+eleven+" AS c, "+eleven+" AS d",
+		edit("b", "2026-01-01 14:00:00.6"), moved("2026-01-01 14:00:00.6"))
+	told, w.looking, w.heardAt, w.mark = nil, false, time.Time{}, mark{value: "2026-01-01 14:00:00.500000"}
+	w.sweepFor = time.Hour
+	if err := w.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(told, "b ") || len(told) > chunk {
+		t.Errorf("%d were told of, want %d at most, and b among them", len(told), chunk)
 	}
 }
