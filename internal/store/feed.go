@@ -110,6 +110,9 @@ func (s *Store) Load(ctx context.Context, apply func(context.Context, []schedule
 	l := &lead{ctx: ctx, term: s.Shard(0).term.Load(), watcher: loader(apply), failed: make(chan error, 1)}
 	w.leads[0] = l
 	err := w.load(ctx)
+	if err == nil {
+		err = w.writeLater(ctx)
+	}
 	select {
 	case refused := <-l.failed:
 		return refused
@@ -210,8 +213,6 @@ type watch struct {
 	commons commons
 	large   bool // there are many more rows than definitions are held: of those that are not due soon none is
 
-	following bool // the feed was opened: there may be news
-
 	looking bool      // a look goes on, and news may come in between
 	heardAt time.Time // when the log of changes was last read
 	waiting []string  // entries that it named then, more than are told of in between
@@ -236,7 +237,6 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 		return err
 	}
 	w.admit()
-	w.following = true
 	if err := w.load(ctx); err != nil {
 		return err
 	}
@@ -246,6 +246,9 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 			return err
 		}
 		if err := w.look(ctx); err != nil {
+			return err
+		}
+		if err := w.writeSome(ctx); err != nil {
 			return err
 		}
 		if err := w.feed.wait(ctx, w.store.poke, w.interval()); err != nil {
@@ -258,6 +261,9 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 func (w *watch) interval() time.Duration {
 	if w.every || len(w.waiting) > 0 {
 		return 0
+	}
+	if w.later.length > 0 {
+		return w.later.rest
 	}
 	wait := min(max(w.sweepInterval()-time.Since(w.sweptAt), 0), hintedLook, schedule.Beat(w.store.options.Node, time.Now(), w.store.leaseFor/5))
 	for _, until := range w.paused {
@@ -326,15 +332,7 @@ func (w *watch) load(ctx context.Context) error {
 	}
 	w.count.Store(int64(w.seen.Len()))
 	w.told()
-	w.reading.told, w.looking = leads, w.following
-	err = w.writeLater(ctx)
-	w.looking = false
-	if err != nil {
-		return err
-	}
-	if first.loading && leads {
-		return w.begun(ctx)
-	}
+	w.reading.told = leads
 	return nil
 }
 
@@ -432,8 +430,8 @@ func (w *watch) apply(ctx context.Context) error {
 	w.keep(w.rows, changes)
 	w.rows = w.rows[:0]
 	w.tell(changes)
-	if w.later.pressing() {
-		return w.writeLater(ctx)
+	if w.later.length >= laterMost {
+		return w.writeSome(ctx)
 	}
 	return nil
 }

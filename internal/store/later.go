@@ -13,8 +13,7 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// putOffFor is how far off the slot is at least of an entry that is written down later. What has
-// waited for half as long is written down before more rows are read.
+// putOffFor is how far off the slot is at least of an entry that is written down later.
 const putOffFor = time.Minute
 
 // later is what was seen of entries for the first time and is not written down yet: of a
@@ -35,7 +34,7 @@ type later struct {
 	length  int            // of all of them
 	sorted  bool           // the last run is in order too
 	after   time.Time      // of all of them: since when their slots count
-	since   time.Time      // of the first of them, by this process's clock
+	rest    time.Duration  // before the next part: as long as the last took, for others write too
 }
 
 // A laterSight is a sight of an entry. There are millions of them: it holds no pointers.
@@ -63,7 +62,7 @@ func (l *later) put(sight laterSight, after, next time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.length == 0 {
-		l.since, l.after = time.Now(), after
+		l.after = after
 	}
 	l.after = latest(l.after, after)
 	soonest := int64(never)
@@ -89,11 +88,6 @@ func (l *later) sortLocked() {
 		slices.SortFunc(l.runs[n-1], byKey)
 	}
 	l.sorted = true
-}
-
-// pressing says whether it is time to write them down, and nobody does.
-func (l *later) pressing() bool {
-	return len(l.writing) == 0 && (l.length >= laterMost || l.length > 0 && time.Since(l.since) > putOffFor/2)
 }
 
 // part returns those that are to be written down next, a part of them, and since when they count. They count as
@@ -162,19 +156,27 @@ func (l *later) forgetLocked() {
 	l.soonest.Store(0)
 }
 
-// writeLater writes down what was put off, in order of ids: so the index of the table is
-// read and written piece by piece. What was edited meanwhile is told of in between. What is not of a shard
-// that is led is seen anew by who leads.
+// writeSome writes down a part of what was put off, in order of ids: so the index of the table is
+// read and written piece by piece. What is not of a shard that is led is seen anew by who leads. Once none is left, the
+// first start has ended if there is one.
+func (w *watch) writeSome(ctx context.Context) error {
+	part, after := w.later.part()
+	if len(part) > 0 {
+		began := time.Now()
+		err := w.writeDown(ctx, part, after)
+		w.later.rest = time.Since(began)
+		return err
+	}
+	if w.reading.first.loading && w.leading() > 0 {
+		return w.begun(ctx)
+	}
+	return nil
+}
+
+// writeLater writes all of it down.
 func (w *watch) writeLater(ctx context.Context) error {
 	for {
-		part, after := w.later.part()
-		if len(part) == 0 {
-			return nil
-		}
-		if err := w.writeDown(ctx, part, after); err != nil {
-			return err
-		}
-		if _, err := w.between(ctx); err != nil {
+		if err := w.writeSome(ctx); err != nil || w.later.length == 0 {
 			return err
 		}
 	}

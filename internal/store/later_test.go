@@ -64,11 +64,8 @@ func starting(t *testing.T, rows int) *heard {
 	leads := h.leads[0]
 	leads.begun = false
 	h.feed.close()
-	if err := h.feed.open(t.Context()); err != nil { // what was done until here is no news
-		t.Fatal(err)
-	}
 	h.watch = h.store.newWatch(1)
-	h.watch.feed, h.watch.following = h.feed, true
+	h.watch.feed = h.feed
 	h.coming = append(h.coming, leads)
 	h.admit()
 	h.news = map[schedule.ID][]schedule.Change{}
@@ -103,27 +100,27 @@ func TestAnEditDoesNotWaitForWhatIsWrittenDown(t *testing.T) {
 			told[change.ID] = db.rows
 		}
 	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
 	db.do = func(part int) {
-		if part > 1 {
-			return
+		if part == 1 {
+			if db.rows != laterPart || len(h.news) != rows {
+				t.Errorf("%d entries were told of when %d sights were written down, want %d and %d", len(h.news), db.rows, rows, laterPart)
+			}
+			h.exec("UPDATE celery_beat_schedules SET name = 'edited', cron_expression = '0 9 2 1 *' WHERE id = '04099'")
+			h.exec("INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) VALUES ('new', 'edited', 't', '@every 1s')")
 		}
-		if db.rows != laterPart || len(h.news) != rows {
-			t.Errorf("%d entries were told of when %d sights were written down, want %d and %d", len(h.news), db.rows, rows, laterPart)
+		if remembered(t, h.lite, "") == rows+1 {
+			stop()
 		}
-		h.exec("UPDATE celery_beat_schedules SET name = 'edited', cron_expression = '0 9 2 1 *' WHERE id = '04099'")
-		h.exec("INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) VALUES ('new', 'edited', 't', '@every 1s')")
-		h.heardAt = time.Time{} // the part took long
 	}
 	h.store.db = db
-	if err := h.load(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := h.follow(ctx, func() {}); context.Cause(ctx) != context.Canceled {
+		t.Fatalf("follow = %v, before all was written down", err)
 	}
 	want := laterPart + 3 // of the edited entry as it was and as it is, and of the new one
 	if told["04099"] != want || told["new"] != want {
 		t.Errorf("so many sights were written down when edits were told of: %v, want %d", told, want)
-	}
-	if got := remembered(t, h.lite, ""); got != rows+1 {
-		t.Errorf("%d entries are remembered, want %d", got, rows+1)
 	}
 	for _, id := range []schedule.ID{"04099", "new"} {
 		news := schedule.Change{}
@@ -254,6 +251,9 @@ func TestAFirstStartThatAnotherEnds(t *testing.T) {
 	h.exec(fmt.Sprintf("INSERT INTO onebeat_meta (key, value) VALUES ('first_start', '%s')", at.Format(time.RFC3339Nano)))
 	l := h.leads[0]
 	delete(h.leads, 0)
+	if err := h.feed.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := h.load(t.Context()); err != nil { // while the other leads
 		t.Fatal(err)
 	}

@@ -153,16 +153,13 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 	if err := w.settleLater(ctx, ids); err != nil {
 		return err
 	}
-	if len(ids) <= chunk || w.reading.later != nil {
+	if len(ids) <= chunk || w.reading.later != nil || w.reading.first.loading && w.reading.told { // who came next would count all from the first start
 		return w.retellAll(ctx, ids)
 	}
 	w.reading.later = &w.later
 	err := w.retellAll(ctx, ids)
 	w.reading.later = nil
-	if err != nil {
-		return err
-	}
-	return w.writeLater(ctx)
+	return err
 }
 
 // retellAll does it a page at a time.

@@ -82,6 +82,9 @@ func hear(t *testing.T, rows int) *heard {
 	if err := h.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.writeLater(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	h.news = map[schedule.ID][]schedule.Change{}
 	return h
 }
@@ -307,6 +310,9 @@ func TestManyNewEntriesAreWrittenDownTogether(t *testing.T) {
 	if err := h.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.writeLater(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if len(h.news) != rows || remembered(t, h.lite, "") != rows+1 {
 		t.Errorf("%d of %d new entries were told of, and %d are remembered", len(h.news), rows, remembered(t, h.lite, "")-1)
 	}
@@ -328,6 +334,9 @@ func TestManyNewEntriesOfAnOldTerm(t *testing.T) {
 	h.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		INSERT INTO celery_beat_schedules (name, task_name, cron_expression) SELECT 'new', 't', '@every 1h' FROM n`, rows))
 	if err := h.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.writeLater(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := remembered(t, h.lite, ""); got != 1 {

@@ -581,7 +581,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		w.sweptAt = time.Time{} // edits are looked for at once
 	}
 	if first && !l.ended() {
-		return w.begun(ctx)
+		return w.writeLater(ctx)
 	}
 	return nil
 }
