@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,11 +47,10 @@ func TestAKeyIsTheIDInFewerBytes(t *testing.T) {
 
 // A ByID that was made room for takes little more than that, and all are found wherever they were looked for before.
 func TestByIDHasRoomForWhatIsExpected(t *testing.T) {
-	const entries = 200_000
-	key := func(i int) (key schedule.Key) {
-		copy(key[:], fmt.Sprintf("%08d", i)) // a short text's key has its length in the middle
-		key[8] = 8
-		return key
+	const entries = 50_000
+	keys := make([]schedule.Key, entries+70)
+	for i := range keys {
+		keys[i], _ = schedule.ID(fmt.Sprintf("%08d", i)).Key()
 	}
 	fill := func(room int) (m *schedule.ByID[int64], bytes uint64) {
 		m = &schedule.ByID[int64]{}
@@ -59,12 +59,9 @@ func TestByIDHasRoomForWhatIsExpected(t *testing.T) {
 		m.Grow(room)
 		for i := range entries {
 			if i%64 == 0 {
-				m.Warm(func(yield func(schedule.Key) bool) {
-					for k := i; k < i+70 && yield(key(k)); k++ { // more than are looked at together
-					}
-				})
+				m.Warm(slices.Values(keys[i : i+70])) // more than are looked at together
 			}
-			at, added := m.AtKey(key(i))
+			at, added := m.AtKey(keys[i])
 			if !added {
 				t.Fatalf("%d is in it already", i)
 			}
@@ -84,7 +81,7 @@ func TestByIDHasRoomForWhatIsExpected(t *testing.T) {
 			t.Errorf("%s: %d of %d are in it", name, m.Len(), entries)
 		}
 		for i := range entries {
-			if got, ok := m.Get(key(i).ID()); !ok || got != int64(i) {
+			if got, ok := m.Get(keys[i].ID()); !ok || got != int64(i) {
 				t.Fatalf("%s: Get(%d) = %d, %t", name, i, got, ok)
 			}
 		}
