@@ -40,7 +40,7 @@ func (r *recording) finish(ctx context.Context, tx transaction) error {
 		if len(ids) == 0 {
 			continue
 		}
-		if err := r.finishAs(ctx, tx, name, ids); err != nil {
+		if err := r.finishAs(ctx, tx, name, slices.Clone(ids)); err != nil {
 			return err
 		}
 		for _, id := range ids {
@@ -58,11 +58,17 @@ func (r *recording) finishAs(ctx context.Context, tx transaction, name string, i
 	}
 	if r.around {
 		free := make(map[string]bool, len(ids))
-		if err := r.lock(ctx, tx, ids, free); err != nil {
+		if err := r.lock(ctx, tx, ids, free, true); err != nil {
 			return err
 		}
-		if len(free) < len(ids) {
-			return &unfinished{errHeld}
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			if !free[id] {
+				r.left++
+			}
+			return !free[id]
+		})
+		if len(ids) == 0 {
+			return nil
 		}
 	}
 	if _, err := tx.exec(ctx, name, ids); err != nil {
@@ -90,6 +96,9 @@ func (r *recording) recorded(ctx context.Context, how mode) error {
 	}
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
+	}
+	if r.left > 0 {
+		r.store.log.WarnContext(ctx, "entries have ended and their rows stay as they are", "err", errHeld, "rows", r.left)
 	}
 	return nil
 }

@@ -150,10 +150,12 @@ type recording struct {
 
 	around bool // leave out rows that another program holds
 	leave  bool // and rows of entries that have ended
+	left   int  // rows of entries that have ended and that another program holds
 	again  bool // all was recorded before
 }
 
 func (r *recording) do(ctx context.Context, tx transaction) error {
+	r.left = 0
 	if err := r.close(ctx, tx); err != nil {
 		return err
 	}
@@ -257,7 +259,7 @@ func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, 
 	own := slices.DeleteFunc(slices.Clone(r.ended.ids), func(id string) bool { return r.store.source(id) != nil })
 	got := make(map[string]bool, len(own))
 	if r.around {
-		err = r.lock(ctx, tx, own, got)
+		err = r.lock(ctx, tx, own, got, false)
 	} else {
 		for _, id := range own {
 			got[id] = true
@@ -273,9 +275,10 @@ func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, 
 	return free, held, err
 }
 
-// lock locks those rows of entries that no other program holds, and puts their ids into got.
-func (r *recording) lock(ctx context.Context, tx transaction, ids []string, got map[string]bool) error {
-	over := r.patience()
+// lock locks those rows of entries that no other program holds, and puts their ids into got. It is more patient
+// where they are written for the last time.
+func (r *recording) lock(ctx context.Context, tx transaction, ids []string, got map[string]bool, last bool) error {
+	over := r.patience(last)
 	for {
 		err := tx.each(ctx, "rows_free", func(row scanner) error {
 			var id string

@@ -64,10 +64,11 @@ const (
 
 // patience is until when to ask again for rows that are held: not at all, but where messages
 // would wait for as long as the database lets them. SQLite has no locks on rows, so that
-// one that is not free there is gone.
-func (r *recording) patience() (over time.Time) {
+// one that is not free there is gone. What is written for the last time is waited for each
+// time: nobody writes it later.
+func (r *recording) patience(last bool) (over time.Time) {
 	now := time.Now()
-	if r.with == nil || r.store.name == "sqlite" || now.UnixNano() < r.impatient.Load() {
+	if r.with == nil || r.store.name == "sqlite" || !last && now.UnixNano() < r.impatient.Load() {
 		return now
 	}
 	return now.Add(heldPatience)

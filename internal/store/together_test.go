@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +50,7 @@ func TestMessagesWaitForARowForAMoment(t *testing.T) {
 			{"let go of soon", messages, 0, 12 * time.Millisecond, 15 * time.Millisecond, true},
 			{"held for long", messages, 0, time.Hour, heldPatience, false},
 			{"held on", messages, heldFor - time.Second, time.Hour, 0, false},
+			{"held on, of an entry that has ended", messages, 0, 12 * time.Millisecond, 15 * time.Millisecond, true},
 			{"held again", messages, 2 * time.Second, 12 * time.Millisecond, 15 * time.Millisecond, true},
 			{"of a record alone", &recording{Shard: s}, 0, time.Hour, 0, false},
 			{"gone, with its entry", &recording{Shard: s, with: messages.with, runs: removed}, 2 * heldFor, time.Hour, 0, false},
@@ -57,7 +59,7 @@ func TestMessagesWaitForARowForAMoment(t *testing.T) {
 			time.Sleep(step.after)
 			began, got := time.Now(), map[string]bool{}
 			tx := &heldTx{until: began.Add(step.held)}
-			if err := step.r.lock(t.Context(), tx, []string{"a", "b"}, got); err != nil {
+			if err := step.r.lock(t.Context(), tx, []string{"a", "b"}, got, strings.HasSuffix(step.name, "ended")); err != nil {
 				t.Fatal(err)
 			}
 			if waited := time.Since(began); waited != step.waited || got["b"] != step.got || !got["a"] {

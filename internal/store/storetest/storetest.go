@@ -47,6 +47,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"a part is recorded with what stands beside it, once", testRecordWith},
 		{"a record and what stands beside it are both there or neither", testRecordWithAllOrNothing},
 		{"a row held by another program holds up nothing beside a record", testRecordWithAHeldRow},
+		{"a row held by another program, or gone, does not keep others from their end", testRecordWithAHeldRowThatEnds},
 		{"a rehearsal leaves nothing", testRehearse},
 		{"runs are found by entry, state and slot", testRuns},
 		{"a ledger of exceptions has no rows of sent slots", testExceptions},

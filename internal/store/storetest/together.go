@@ -154,6 +154,39 @@ func testRecordWithAHeldRow(t *testing.T, db Database) {
 	}
 }
 
+// Of entries that have ended, those rows are left as they are that another program holds, or that are gone, and no
+// others.
+func testRecordWithAHeldRowThatEnds(t *testing.T, db Database) {
+	s := full(t, db)
+	lease := acquire(t, s)
+	b := batch(lease.Term, 1, at(9, 0), id(0), id(1), id(2))
+	claim(t, s, b)
+	runs := sent(b)
+	for i := range runs {
+		runs[i].Then = schedule.ThenDisable
+	}
+	db.Exec(t, fmt.Sprintf("DELETE FROM celery_beat_schedules WHERE id = '%s'", id(2)))
+	want := []string{"1", "0"}
+	commit := func() {}
+	if db.Postgres || db.MySQL {
+		var exec func(string)
+		exec, commit = db.Begin(t)
+		exec(fmt.Sprintf("UPDATE celery_beat_schedules SET description = 'held' WHERE id = '%s'", id(0)))
+	} else {
+		want[0] = "0" // who writes in SQLite holds all of it
+	}
+	asked, err := together(t, s, schedule.Settling{Term: lease.Term, Seq: 1, Done: 3, Gone: []int64{1}}, runs)
+	commit()
+	if err != nil || asked != 1 {
+		t.Errorf("RecordWith: %v, asked %d times, want once", err, asked)
+	}
+	for i, want := range want {
+		if got := db.Query(t, fmt.Sprintf("SELECT count(*) FROM celery_beat_schedules WHERE enabled AND id = '%s'", id(i))); got[0] != want {
+			t.Errorf("row %d is enabled: %s, want %s", i, got[0], want)
+		}
+	}
+}
+
 // What is rehearsed sees the database and leaves nothing in it.
 func testRehearse(t *testing.T, db Database) {
 	s := full(t, db)
