@@ -106,13 +106,17 @@ func prompted[T any](ctx context.Context, p *prompt, do func() (T, error)) (T, e
 
 // interruptible is prompted for an adapter that can be interrupted.
 func interruptible[T any](ctx context.Context, b interrupter, do func() (T, error)) (T, error) {
+	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(over)
 		if errors.Is(ctx.Err(), context.Canceled) {
 			b.Interrupt()
 		}
 	})
-	defer stop()
 	value, err := do()
+	if !stop() {
+		<-over // or it may interrupt the next call
+	}
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return value, ctx.Err()
 	}
