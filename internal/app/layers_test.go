@@ -20,7 +20,7 @@ var layers = map[string]string{
 	"internal/schedule": "", "internal/celery": "", "internal/failpoint": "", // the words
 	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", "internal/audit": "schedule", "internal/forecast": "schedule", "internal/shadow": "schedule celery", "internal/celeryapp": "", "internal/daysoff": "schedule", // the steps
 	"internal/dispatch":        "schedule celery failpoint",
-	"internal/store":           "schedule failpoint mysqlurl socket", // the ports, and what serves them
+	"internal/store":           "schedule failpoint mysqlurl login socket", // the ports, and what serves them
 	"internal/store/storetest": "schedule store audit",
 	"internal/catalog":         "",
 	"internal/catalog/file":    "schedule store catalog",
@@ -30,13 +30,14 @@ var layers = map[string]string{
 	"internal/broker/address":    "",
 	"internal/socket":            "",
 	"internal/mysqlurl":          "broker/address",
+	"internal/login":             "",
 	"internal/broker/outbox":     "celery",
 	"internal/broker/redis":      "celery failpoint broker/address broker/outbox socket",
 	"internal/broker/amqp":       "celery failpoint broker/address broker/outbox",
 	"internal/broker/virtual":    "celery",
 	"internal/broker/filesystem": "celery failpoint broker/virtual",
 	"internal/broker/sqs":        "celery failpoint broker/address broker/virtual",
-	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl",
+	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl login",
 	"internal/broker/brokertest": "celery failpoint broker",
 
 	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring

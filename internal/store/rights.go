@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 	sqlitedriver "modernc.org/sqlite"
+
+	"github.com/onebeat/onebeat/internal/login"
 )
 
 // A RightsError says that onebeat's own tables are not there, or not in their newest
@@ -38,19 +39,10 @@ func (e *LoginError) Error() string {
 
 func (e *LoginError) Unwrap() error { return e.err }
 
-// What the servers say to who is not let in.
-var (
-	postgresLogin = []string{"28P01", "28000", "3D000", postgresDenied} // password, user or address, database, and the right to connect to it
-	mysqlLogin    = []uint16{1044, 1045, 1049, 1698}                    // rights in the database, user or password, database, a user of the machine alone
-)
-
 // reached makes one line of why no connection came to be.
 func reached(err error) error {
-	line := errors.New(strings.Join(strings.Fields(err.Error()), " ")) // for pgx uses several
-	if refused := new(pgconn.PgError); errors.As(err, &refused) && slices.Contains(postgresLogin, refused.Code) {
-		return &LoginError{line}
-	}
-	if refused := new(mysql.MySQLError); errors.As(err, &refused) && slices.Contains(mysqlLogin, refused.Number) {
+	line := login.OneLine(err)
+	if login.Refused(err) {
 		return &LoginError{line}
 	}
 	return line

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
+	"github.com/onebeat/onebeat/internal/login"
 )
 
 // A Scratch is a database of its own beside another, to try something in and to
@@ -44,7 +45,7 @@ func NewScratch(ctx context.Context, url, name string) (*Scratch, error) {
 		s, err = scratchPostgres(ctx, target.postgres, name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make a database of its own: %s", strings.Join(strings.Fields(err.Error()), " "))
+		return nil, fmt.Errorf("make a database of its own: %w", login.OneLine(err))
 	}
 	return s, nil
 }

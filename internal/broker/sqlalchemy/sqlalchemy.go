@@ -25,7 +25,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -36,6 +35,7 @@ import (
 	"github.com/onebeat/onebeat/internal/broker/address"
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/failpoint"
+	"github.com/onebeat/onebeat/internal/login"
 )
 
 // Options are what Open needs beside the URL.
@@ -132,27 +132,11 @@ func (b *Broker) Ping(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return nil
-	case loginRefused(err):
-		return fmt.Errorf("sqlalchemy: %w, or has no such database: %w", celery.ErrLogin, oneLine(err))
+	case login.Refused(err):
+		return fmt.Errorf("sqlalchemy: %w, or has no such database: %w", celery.ErrLogin, login.OneLine(err))
 	}
-	return fmt.Errorf("sqlalchemy: %w", oneLine(err))
+	return fmt.Errorf("sqlalchemy: %w", login.OneLine(err))
 }
-
-// What servers say to who is not let in.
-var (
-	postgresLogin = []string{"28P01", "28000", "3D000", "42501"} // password, user or address, database, and the right to connect to it
-	mysqlLogin    = []uint16{1044, 1045, 1049, 1698}             // rights in the database, user or password, database, a user of the machine alone
-)
-
-// loginRefused says whether a server answered and let nobody in.
-func loginRefused(err error) bool {
-	var pg *pgconn.PgError
-	var my *mysql.MySQLError
-	return errors.As(err, &pg) && slices.Contains(postgresLogin, pg.Code) || errors.As(err, &my) && slices.Contains(mysqlLogin, my.Number)
-}
-
-// oneLine is an error of a connection in one line: pgx uses several.
-func oneLine(err error) error { return errors.New(strings.Join(strings.Fields(err.Error()), " ")) }
 
 // Release does nothing: the next Take needs nobody's leave.
 func (b *Broker) Release() {}

@@ -1,0 +1,30 @@
+// Package login tells from the error of a connection whether a database's server lets the user in.
+package login
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// What the servers say to who is not let in (PostgreSQL's Appendix A, MariaDB's Error Codes).
+var (
+	postgres = []string{"28P01", "28000", "3D000", "42501"} // password, user or address, database, and the right to connect to it
+	mariadb  = []uint16{1044, 1045, 1049, 1698}             // rights in the database, user or password, database, a user of the machine alone
+)
+
+// Refused says whether a server of PostgreSQL, MySQL or MariaDB answered and let nobody in: for the
+// user, the password, or the name of the database. One that is away refused nobody.
+func Refused(err error) bool {
+	if refused := new(pgconn.PgError); errors.As(err, &refused) && slices.Contains(postgres, refused.Code) {
+		return true
+	}
+	refused := new(mysql.MySQLError)
+	return errors.As(err, &refused) && slices.Contains(mariadb, refused.Number)
+}
+
+// OneLine is the error of a connection on one line, without what it wraps: pgx uses several.
+func OneLine(err error) error { return errors.New(strings.Join(strings.Fields(err.Error()), " ")) }
