@@ -185,31 +185,33 @@ func (w *watch) writeLater(ctx context.Context) error {
 // writeDown writes down what was put off.
 func (w *watch) writeDown(ctx context.Context, sights []laterSight, after time.Time) error {
 	clear(w.writing)
+	return w.store.remember(ctx, sights, w.remembers, after, w.holds)
+}
+
+// remember writes down what was seen of entries for the first time, of those that are wanted, if the rest of the
+// transaction succeeds.
+//
+// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
+func (s *Store) remember(ctx context.Context, sights []laterSight, wanted func(id string) bool, after time.Time, rest func(context.Context, transaction) error) error {
 	var ids, specs []string
-	for _, s := range sights {
-		if id := string(s.key.ID()); w.remembers(id) {
-			ids, specs = append(ids, id), append(specs, strconv.FormatUint(s.spec, 16))
+	for _, sight := range sights {
+		if id := string(sight.key.ID()); wanted(id) {
+			ids, specs = append(ids, id), append(specs, strconv.FormatUint(sight.spec, 16))
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
-	if err := w.store.remember(ctx, ids, specs, after, w.holds); err != nil {
-		return fmt.Errorf("remember entries: %w", err)
-	}
-	return nil
-}
-
-// remember writes down what was seen of entries for the first time, if the rest of the transaction succeeds.
-//
-// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
-func (s *Store) remember(ctx context.Context, ids, specs []string, after time.Time, rest func(context.Context, transaction) error) error {
-	return s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
+	err := s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
 		if err := tx.many(ctx, "entry_first_seen", ids, specs, slices.Repeat([]time.Time{after}, len(ids))); err != nil {
 			return err
 		}
 		return rest(ctx, tx)
 	})
+	if err != nil {
+		return fmt.Errorf("remember entries: %w", err)
+	}
+	return nil
 }
 
 // settleLater writes down what is put off of these entries.
@@ -260,16 +262,6 @@ func (s *Shard) settle(ctx context.Context, batch schedule.Batch) error {
 		}
 	}
 	sights, after := later.of(due)
-	if len(sights) == 0 {
-		return nil
-	}
-	var ids, specs []string
-	for _, sight := range sights {
-		ids, specs = append(ids, string(sight.key.ID())), append(specs, strconv.FormatUint(sight.spec, 16))
-	}
-	err := s.store.remember(ctx, ids, specs, after, func(ctx context.Context, tx transaction) error { return s.holds(ctx, tx, batch.Term) })
-	if err != nil {
-		return fmt.Errorf("remember entries: %w", err)
-	}
-	return nil
+	all := func(string) bool { return true }
+	return s.store.remember(ctx, sights, all, after, func(ctx context.Context, tx transaction) error { return s.holds(ctx, tx, batch.Term) })
 }
