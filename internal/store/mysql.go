@@ -255,19 +255,12 @@ func (m *mySQL) try(ctx context.Context, how mode, work func(transaction) error)
 // A mysqlOn runs statements on the pool or in a transaction.
 type mysqlOn struct {
 	m    *mySQL
-	conn interface {
-		ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
-		QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
-	}
+	conn sqlConn
 }
 
 func (on mysqlOn) exec(ctx context.Context, name string, args ...any) (int64, error) {
 	statement := on.m.get(name)
-	result, err := on.conn.ExecContext(ctx, statement.text, statement.args(args)...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return execOn(ctx, on.conn, statement.text, statement.args(args))
 }
 
 // each answers for statements that write from another one, since MySQL's do not
@@ -392,17 +385,12 @@ func (on mysqlOn) Dialect() string { return "mysql" }
 
 // Exec implements Tx.
 func (on mysqlOn) Exec(ctx context.Context, text string, args ...any) (int64, error) {
-	result, err := on.conn.ExecContext(ctx, text, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return execOn(ctx, on.conn, text, args)
 }
 
 // Query implements Tx.
 func (on mysqlOn) Query(ctx context.Context, text string, row func(scan func(into ...any) error) error, args ...any) error {
-	rows, err := on.conn.QueryContext(ctx, text, args...)
-	return eachOf(rows, err, func(from scanner) error { return row(from.Scan) })
+	return queryOn(ctx, on.conn, text, row, args)
 }
 
 // A mysqlGuard is a lock of the server's that a session of its own holds.

@@ -166,7 +166,11 @@ func (on postgresOn) exec(ctx context.Context, name string, args ...any) (int64,
 }
 
 func (on postgresOn) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
-	rows, err := on.conn.Query(ctx, on.p.filled.Load().get(name), on.p.args(args)...)
+	return on.rows(ctx, on.p.filled.Load().get(name), row, on.p.args(args))
+}
+
+func (on postgresOn) rows(ctx context.Context, text string, row func(scanner) error, args []any) error {
+	rows, err := on.conn.Query(ctx, text, args...)
 	if err != nil {
 		return err
 	}
@@ -209,17 +213,7 @@ func (on postgresOn) Exec(ctx context.Context, text string, args ...any) (int64,
 
 // Query implements Tx.
 func (on postgresOn) Query(ctx context.Context, text string, row func(scan func(into ...any) error) error, args ...any) error {
-	rows, err := on.conn.Query(ctx, text, on.p.foreign(args)...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return on.rows(ctx, text, func(from scanner) error { return row(from.Scan) }, on.p.foreign(args))
 }
 
 // foreign are the arguments of a statement that is not the store's: it is not kept

@@ -144,6 +144,25 @@ func (l *sqlite) each(ctx context.Context, name string, row func(scanner) error,
 	return eachOf(rows, err, row)
 }
 
+// A sqlConn is a pool, a connection or a transaction of database/sql.
+type sqlConn interface {
+	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+func execOn(ctx context.Context, on sqlConn, text string, args []any) (written int64, err error) {
+	result, err := on.ExecContext(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func queryOn(ctx context.Context, on sqlConn, text string, row func(scan func(into ...any) error) error, args []any) error {
+	rows, err := on.QueryContext(ctx, text, args...)
+	return eachOf(rows, err, func(from scanner) error { return row(from.Scan) })
+}
+
 func eachOf(rows *sql.Rows, err error, row func(scanner) error) error {
 	if err != nil {
 		return err
@@ -202,11 +221,7 @@ type sqliteOn struct {
 }
 
 func (on *sqliteOn) exec(ctx context.Context, name string, args ...any) (int64, error) {
-	result, err := on.tx.ExecContext(ctx, on.l.filled.Load().get(name), plainArgs(args)...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return execOn(ctx, on.tx, on.l.filled.Load().get(name), plainArgs(args))
 }
 
 func (on *sqliteOn) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
@@ -296,17 +311,12 @@ func (on *sqliteOn) Dialect() string { return "sqlite" }
 
 // Exec implements Tx.
 func (on *sqliteOn) Exec(ctx context.Context, text string, args ...any) (int64, error) {
-	result, err := on.tx.ExecContext(ctx, text, args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return execOn(ctx, on.tx, text, args)
 }
 
 // Query implements Tx.
 func (on *sqliteOn) Query(ctx context.Context, text string, row func(scan func(into ...any) error) error, args ...any) error {
-	rows, err := on.tx.QueryContext(ctx, text, args...)
-	return eachOf(rows, err, func(from scanner) error { return row(from.Scan) })
+	return queryOn(ctx, on.tx, text, row, args)
 }
 
 // A fileGuard is a lock of the operating system on a file beside the database.

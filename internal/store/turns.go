@@ -40,10 +40,7 @@ func (l *sqlite) begin(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
 }
 
 // patience sets how long the connection waits for locks by itself.
-func patience(ctx context.Context, on interface {
-	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
-}, wait time.Duration,
-) error {
+func patience(ctx context.Context, on sqlConn, wait time.Duration) error {
 	_, err := on.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", wait.Milliseconds()))
 	return err
 }
