@@ -75,10 +75,13 @@ func look(ctx context.Context, config app.Config) []finding {
 	add("zones", zones.note(), nil)
 	celery, err := app.CelerySettings(config)
 	add("Celery's settings", "", err)
-	reached := false
+	var b broker.Broker
 	if add("URLs", "", app.CheckURLs(config)) {
-		f := lookAtBroker(ctx, config)
-		findings, reached = append(findings, f), f.OK
+		var f finding
+		if b, f = lookAtBroker(ctx, config); b != nil {
+			defer func() { _ = b.Close() }()
+		}
+		findings = append(findings, f)
 	}
 	if celery == nil || store.CheckURL(config.String("database")) != nil {
 		return findings
@@ -89,10 +92,8 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	defer s.Close()
 
-	if reached {
-		if note := lookAtJoin(ctx, s, config); note != "" {
-			add("messages", note, nil)
-		}
+	if note := lookAtJoin(ctx, s, broker.SharedOf(b)); note != "" {
+		add("messages", note, nil)
 	}
 	pending, err := s.Pending(ctx)
 	note := "all tables, columns and triggers are in place"
@@ -178,27 +179,22 @@ func lookAtCalendars(ctx context.Context, s *store.Store, now time.Time) (findin
 	return findings
 }
 
-func lookAtBroker(ctx context.Context, config app.Config) finding {
-	f := finding{What: "broker", OK: true, Note: broker.Redact(config.String("broker"))}
+// lookAtBroker returns the broker too, if it answers; whoever called closes it.
+func lookAtBroker(ctx context.Context, config app.Config) (broker.Broker, finding) {
 	b, err := app.OpenBroker(config, broker.Options{Installation: "check", Logger: slog.New(slog.DiscardHandler)})
 	if err == nil {
-		defer func() { _ = b.Close() }()
-		err = b.Ping(ctx)
+		if err = b.Ping(ctx); err != nil {
+			_ = b.Close()
+		}
 	}
 	if err != nil {
-		f.OK, f.Note = false, oneLine(err)
+		return nil, finding{"broker", false, oneLine(err)}
 	}
-	return f
+	return b, finding{"broker", true, broker.Redact(config.String("broker"))}
 }
 
-// lookAtJoin tells of a broker in a database whether that is the one with the schedules.
-func lookAtJoin(ctx context.Context, s *store.Store, config app.Config) string {
-	b, err := app.OpenBroker(config, broker.Options{Installation: "check", Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return "" // it is told of as a fault of the broker
-	}
-	defer func() { _ = b.Close() }()
-	shared := broker.SharedOf(b)
+// lookAtJoin tells of a broker in a database whether that is the one with the schedules; of others nothing.
+func lookAtJoin(ctx context.Context, s *store.Store, shared *broker.Shared) string {
 	if shared == nil {
 		return ""
 	}
