@@ -18,18 +18,6 @@ func (d *Dispatcher) record(hold context.Context, term int64, published <-chan s
 	var seqs []int64
 	var runs []schedule.Run // used again and again: the ledger keeps nothing of it
 	waiting := map[int64][]schedule.Run{}
-	take := func(s settled) {
-		for _, seq := range s.frees {
-			seqs, runs = append(seqs, seq), append(runs, waiting[seq]...)
-			delete(waiting, seq)
-		}
-		if s.waits {
-			waiting[s.seq] = slices.Clone(s.runs)
-		} else {
-			seqs, runs = append(seqs, s.seq), append(runs, s.runs...)
-		}
-		d.spare.give(s.runs)
-	}
 	var all []settled
 	for first := range published {
 		all = append(all[:0], first)
@@ -49,7 +37,16 @@ func (d *Dispatcher) record(hold context.Context, term int64, published <-chan s
 		}
 		seqs, runs = seqs[:0], slices.Grow(runs[:0], slots) // at once: what grows bit by bit leaves as much behind
 		for _, s := range all {
-			take(s)
+			for _, seq := range s.frees {
+				seqs, runs = append(seqs, seq), append(runs, waiting[seq]...)
+				delete(waiting, seq)
+			}
+			if s.waits {
+				waiting[s.seq] = slices.Clone(s.runs)
+			} else {
+				seqs, runs = append(seqs, s.seq), append(runs, s.runs...)
+			}
+			d.spare.give(s.runs)
 		}
 		if len(seqs) == 0 {
 			continue
