@@ -1,17 +1,16 @@
 package app
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/broker/brokertest"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -72,21 +71,9 @@ func countingWay(t *testing.T, server string) *counter {
 // A node that has nothing to do asks the database three things on a beat: that its lease lasts on, who is there, and what
 // has changed. One that waits asks two, and waits in one statement as long as the lease lasts.
 func TestANodeThatHasNothingToDoAsksLittle(t *testing.T) {
-	server := os.Getenv("ONEBEAT_TEST_POSTGRES")
-	if server == "" {
-		t.Fatal("ONEBEAT_TEST_POSTGRES is not set: run the tests with `make test`, or `make stack` first")
-	}
-	scratch, err := store.NewScratch(t.Context(), server, "onebeat_idle")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := scratch.Drop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	made := scratch(t, brokertest.ServerURL(t, "ONEBEAT_TEST_POSTGRES"))
 	through := func() (*counter, string) {
-		u, err := url.Parse(scratch.URL)
+		u, err := url.Parse(made)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,7 +64,7 @@ var grounds = map[string]func(*testing.T) ground{
 
 func scratch(t *testing.T, server string) string {
 	t.Helper()
-	made, err := store.NewScratch(t.Context(), server, "joint_"+strings.ReplaceAll(uuid.Must(uuid.NewV4()).String(), "-", ""))
+	made, err := store.NewScratch(t.Context(), server, "app_"+strings.ReplaceAll(uuid.Must(uuid.NewV4()).String(), "-", ""))
 	if err != nil {
 		t.Fatal(err)
 	}

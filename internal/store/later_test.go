@@ -138,21 +138,28 @@ func TestAnEditDoesNotWaitForWhatIsWrittenDown(t *testing.T) {
 	}
 }
 
-// A slot is not claimed before what was seen of its entry is written down, for what ends is noted there.
-// Of entries that have none, nothing is written for that.
-func TestWhatIsPutOffIsWrittenDownBeforeItsFirstClaim(t *testing.T) {
-	h := starting(t, 3)
-	h.store.options.Home = HomeTable
-	shard := h.store.Shard(0)
+// leading takes the lease of a store that has run state in the table.
+func leading(t *testing.T, s *Store) (*Shard, schedule.Lease) {
+	t.Helper()
+	s.options.Home = HomeTable
+	shard := s.Shard(0)
 	lease, won, err := shard.Acquire(t.Context(), "a")
 	if err != nil || !won {
 		t.Fatalf("Acquire = %v, %v", won, err)
 	}
+	return shard, lease
+}
+
+// A slot is not claimed before what was seen of its entry is written down, for what ends is noted there.
+// Of entries that have none, nothing is written for that.
+func TestWhatIsPutOffIsWrittenDownBeforeItsFirstClaim(t *testing.T) {
+	h := starting(t, 3)
+	shard, lease := leading(t, h.store)
 	h.reading = reading{store: h.store, home: HomeTable, first: beginning{at: time.Now().Truncate(time.Microsecond), loading: true}, remember: h.remembers, holds: h.holds, later: &h.later}
 	if err := h.store.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	err = h.feed.feed.all(t.Context(), func(r *row) error { return h.take(t.Context(), r) })
+	err := h.feed.feed.all(t.Context(), func(r *row) error { return h.take(t.Context(), r) })
 	if err == nil {
 		err = h.apply(t.Context())
 	}
@@ -208,12 +215,7 @@ func (c claiming) all(ctx context.Context, each func(*row) error) error {
 // slots are claimed and recorded.
 func TestWhatIsPutOffIsNotForgottenWhenAllIsReadAgain(t *testing.T) {
 	h := starting(t, 3)
-	h.store.options.Home = HomeTable
-	shard := h.store.Shard(0)
-	lease, won, err := shard.Acquire(t.Context(), "a")
-	if err != nil || !won {
-		t.Fatalf("Acquire = %v, %v", won, err)
-	}
+	shard, lease := leading(t, h.store)
 	db := h.store.db
 	h.feed.feed = claiming{h.feed.feed, func() { h.store.db = refusing{db} }}
 	_ = h.load(t.Context())

@@ -147,11 +147,7 @@ func testRecordWithAHeldRow(t *testing.T, db Database) {
 	}
 	commit()
 	counts("0")
-	for n := range 2 {
-		if got := entry(t, s, id(n)); !got.LastRunAt.Equal(at(9, 0)) || got.TotalRunCount != 1 {
-			t.Errorf("entry %d: last run %v, %d runs; want 9:00 and 1", n, got.LastRunAt, got.TotalRunCount)
-		}
-	}
+	ranAtNine(t, s, 2)
 }
 
 // Of entries that have ended, those rows are left as they are that another program holds, or that are gone, and no
