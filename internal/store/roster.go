@@ -565,7 +565,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	if err := w.renew(ctx, slices.DeleteFunc(l.ids, gone), l.ended); err != nil {
 		return err
 	}
-	p := w.part(func(id string) bool { return first || w.leadOf(id) == l }, now)
+	p := w.part(l, first, now)
 	for _, step := range []func() error{
 		func() error { return w.renew(ctx, p.moved, l.ended) },
 		func() error { w.hand(l, p.soon); return nil },
@@ -586,20 +586,24 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	return nil
 }
 
-// parts are ids of entries in the order in which they are told of: those with a slot
+// parts are ids of the lead's entries in the order in which they are told of: those with a slot
 // near now before the others; moved are those whose run state has to be read again, and
-// unheld those whose definition has.
+// unheld those whose definition has. At the first start movedLong has others too, of which it is not known
+// that they were written down.
 type parts struct {
 	moved, soon, movedLong, later, unheld []string
 }
 
-func (w *watch) part(of func(id string) bool, now time.Time) (p parts) {
+func (w *watch) part(l *lead, first bool, now time.Time) (p parts) {
 	past, ahead, soon := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
 	for key, k := range w.seen.All() {
 		id, entry := string(key), w.held[key]
 		coming, near := k.next > ahead && k.next != never, k.next >= past && k.next <= soon
 		switch {
-		case !of(id):
+		case w.leadOf(id) != l:
+			if first && k.next == 0 {
+				p.movedLong = append(p.movedLong, id)
+			}
 		case coming && entry == nil && !near:
 			p.unheld = append(p.unheld, id)
 		case coming && entry != nil && limited(entry) && near:

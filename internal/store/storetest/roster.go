@@ -489,6 +489,35 @@ func testShards(t *testing.T, db Database) {
 	}
 }
 
+// While the first start goes on, who comes to lead a shard sees to all that is not written down yet; it is
+// told of its own entries all the same.
+func testShardsAtTheFirstStart(t *testing.T, db Database) {
+	const shards, entries = 3, 30
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	for n := range entries {
+		insert(t, db, shape, n, line{})
+	}
+	first := lead(t, stand(t, open(t, db, store.Options{Node: "a", Shards: shards})), 0)
+	first.await("its entries", func() bool { return first.loaded })
+	instants := db.Query(t, "SELECT value FROM onebeat_meta WHERE value LIKE '2%T%' ORDER BY value")
+	if len(instants) != 2 {
+		t.Fatalf("instants of the first start are %v, want that of its begin and its end", instants)
+	}
+	db.Exec(t, "DELETE FROM onebeat_meta WHERE value = '"+instants[1]+"'") // its end, as if it were still to come
+	next := lead(t, stand(t, open(t, db, store.Options{Node: "b", Shards: shards})), 1)
+	next.await("its entries", func() bool { return next.loaded })
+	for id := range next.now {
+		if id.Shard(shards) != 1 {
+			t.Errorf("shard 1 was told of %s, which is of shard %d", id, id.Shard(shards))
+		}
+	}
+	if len(next.now) < entries/shards/3 {
+		t.Errorf("shard 1 has %d of %d entries", len(next.now), entries)
+	}
+}
+
 // waitUntil waits until the database's clock has come to the instant.
 func waitUntil(t testing.TB, db Database, at time.Time) {
 	t.Helper()

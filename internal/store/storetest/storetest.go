@@ -101,6 +101,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"of many more than are held none is that is not due soon", testLarge},
 		{"entries that are due often come first", testSoonest},
 		{"shards have entries of their own", testShards},
+		{"shards have entries of their own at the first start", testShardsAtTheFirstStart},
 		{"pauses hold and end", testPauses},
 
 		{"nodes see each other", testNodesSeeEachOther},
