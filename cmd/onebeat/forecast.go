@@ -11,7 +11,6 @@ import (
 
 	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/forecast"
-	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -53,16 +52,8 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 					return err
 				}
 			}
-			rows, err := s.List(ctx)
-			if err != nil {
-				return err
-			}
-			_, windows, err := s.Windows(ctx)
-			if err != nil {
-				return err
-			}
 			shown := newProgress(cmd)
-			report, err := forecast.Run(ctx, forecasted(rows, windows), begin, length, worst, func(done, all int) { shown.say("%d of %d specs", done, all) })
+			report, err := app.Forecast(ctx, s, begin, length, worst, func(done, all int) { shown.say("%d of %d specs", done, all) })
 			shown.done()
 			if err != nil {
 				return err
@@ -75,17 +66,6 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 	}
 	settingFlags(cmd, ofDatabase)
 	return cmd
-}
-
-// forecasted are the entries that have slots outside of windows.
-func forecasted(rows []store.Row, windows *schedule.Windows) []forecast.Entry {
-	var entries []forecast.Entry
-	for _, row := range rows {
-		if row.Entry != nil {
-			entries = append(entries, forecast.Entry{Name: row.Name, Spec: windows.Outside(row.Entry), Left: max(row.Limit.Runs-row.Limit.Sent, 0)})
-		}
-	}
-	return entries
 }
 
 // barLength is how long the bar of the fullest hour is.

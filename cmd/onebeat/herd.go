@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/forecast"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
@@ -22,7 +22,13 @@ const herdAhead = 24 * time.Hour
 
 // herd tells of the worst second of the coming day, if it is bad.
 func herd(ctx context.Context, rows []store.Row) (string, error) {
-	report, err := forecast.Run(ctx, forecasted(rows, nil), time.Now(), herdAhead, 1, func(int, int) {})
+	count := forecast.New(time.Now(), herdAhead)
+	for _, row := range rows {
+		if e, ok := app.Forecasted(row, nil); ok {
+			count.Add(e)
+		}
+	}
+	report, err := count.Report(ctx, 1, func(int, int) {})
 	if err != nil || len(report.Worst) == 0 {
 		return "", err
 	}
@@ -60,15 +66,18 @@ func warnOfHerd(ctx context.Context, cmd *cobra.Command, s *store.Store, id sche
 
 // herdOf tells of the fullest second of the coming day that an entry has a slot in.
 func herdOf(ctx context.Context, s *store.Store, id schedule.ID) (string, error) {
-	rows, err := s.List(ctx)
-	if err != nil {
-		return "", err
+	count := forecast.New(time.Now(), herdAhead)
+	var of *forecast.Entry
+	err := s.Outline(ctx, func(row store.Row) {
+		if e, ok := app.Forecasted(row, nil); ok {
+			if count.Add(e); row.ID == id {
+				of = &e
+			}
+		}
+	})
+	if err != nil || of == nil {
+		return "", err // or it has no slots
 	}
-	rows = slices.DeleteFunc(rows, func(row store.Row) bool { return row.Entry == nil })
-	i := slices.IndexFunc(rows, func(row store.Row) bool { return row.ID == id })
-	if i < 0 {
-		return "", nil // it has no slots
-	}
-	second, err := forecast.Fullest(ctx, forecasted(rows, nil), i, time.Now(), herdAhead)
+	second, err := count.Fullest(ctx, *of)
 	return inHerd(second), err
 }

@@ -40,7 +40,7 @@ var layers = map[string]string{
 	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl login",
 	"internal/broker/brokertest": "celery failpoint broker",
 
-	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit catalog/file catalog/redbeat", // the wiring
+	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit forecast catalog/file catalog/redbeat", // the wiring
 	"internal/measure": "app store broker schedule celery",
 	"cmd/onebeat":      "app measure schedule celery store broker web audit forecast celeryapp daysoff shadow",
 }

@@ -49,7 +49,8 @@ type node struct {
 	scanner *audit.Scanner
 	shards  []*shard
 
-	mu sync.Mutex
+	mu          sync.Mutex
+	forecasting sync.Mutex // held by the one forecast that is made at a time
 }
 
 // Run is the daemon: it serves until ctx ends, and then returns nil once what it

@@ -82,22 +82,61 @@ type Hour struct {
 	Worst int64     `json:"worst_second"` // most slots in a second of it
 }
 
-// Most is the longest time that Run counts: two million seconds and a half.
+// Most is the longest time that is counted: two million seconds and a half.
 const Most = 31 * 24 * time.Hour
 
 // named is how many entries of a second are named.
 const named = 5
 
-// Run counts the slots of entries in the time of the length, at most Most, after
-// from. It names so many of the worst seconds. Progress is called from time to time
-// with how many of the different specs were counted. It returns an error only
-// when ctx ends.
-func Run(ctx context.Context, entries []Entry, from time.Time, length time.Duration, worst int, progress func(done, all int)) (Report, error) {
-	c, err := count(ctx, entries, from, length, progress)
-	if err != nil {
+// A Count is the entries whose slots are counted. Make one with New.
+//
+// Of entries with the same spec it keeps the spec, how many they are and the names of some: little, however
+// many they are.
+type Count struct {
+	from, until time.Time
+	entries     int
+	bySpec      map[string]*alike
+	specs       []*alike // in the order in which they came
+	slots       []int64  // by seconds after that of from
+}
+
+// alike are entries with the same spec.
+type alike struct {
+	spec    schedule.Spec
+	entries int
+	names   []string // of the first of them
+}
+
+// New returns a count of the slots in the time of the length, at most Most, after from.
+func New(from time.Time, length time.Duration) *Count {
+	from = from.UTC()
+	return &Count{from: from, until: from.Add(min(length, Most)), bySpec: map[string]*alike{}}
+}
+
+// Add takes an entry in.
+func (c *Count) Add(e Entry) {
+	c.entries++
+	spec := e.spec(c.from, c.until)
+	text := spec.String()
+	of, ok := c.bySpec[text]
+	if !ok {
+		of = &alike{spec: spec}
+		c.bySpec[text] = of
+		c.specs = append(c.specs, of)
+	}
+	of.entries++
+	if len(of.names) < named {
+		of.names = append(of.names, e.Name)
+	}
+}
+
+// Report counts, and names so many of the worst seconds. Progress is called from time to
+// time with how many of the different specs were counted. It returns an error only when ctx ends.
+func (c *Count) Report(ctx context.Context, worst int, progress func(done, all int)) (Report, error) {
+	if err := c.count(ctx, progress); err != nil {
 		return Report{}, err
 	}
-	report := Report{From: c.from, Until: c.until, Entries: len(entries), Worst: []Second{}, Hours: []Hour{}}
+	report := Report{From: c.from, Until: c.until, Entries: c.entries, Worst: []Second{}, Hours: []Hour{}}
 	for i, n := range c.slots {
 		report.Slots += n
 		at := c.at(i)
@@ -115,16 +154,14 @@ func Run(ctx context.Context, entries []Entry, from time.Time, length time.Durat
 	return report, nil
 }
 
-// Fullest returns the fullest of the seconds in which one of the entries, the one of
-// the index, has a slot in the time of the length, at most Most, after from; zero if
-// it has none. It returns an error only when ctx ends.
-func Fullest(ctx context.Context, entries []Entry, index int, from time.Time, length time.Duration) (Second, error) {
-	c, err := count(ctx, entries, from, length, func(int, int) {})
-	if err != nil {
+// Fullest counts, and returns the fullest of the seconds in which one of the entries has a
+// slot; zero if it has none. It returns an error only when ctx ends.
+func (c *Count) Fullest(ctx context.Context, of Entry) (Second, error) {
+	if err := c.count(ctx, func(int, int) {}); err != nil {
 		return Second{}, err
 	}
 	fullest := -1
-	spec := entries[index].spec(c.from, c.until)
+	spec := of.spec(c.from, c.until)
 	for slot := spec.Next(c.from); !slot.IsZero() && !slot.After(c.until); slot = spec.Next(slot) {
 		if i := int(slot.Unix() - c.from.Unix()); fullest < 0 || c.slots[i] > c.slots[fullest] {
 			fullest = i
@@ -136,64 +173,41 @@ func Fullest(ctx context.Context, entries []Entry, index int, from time.Time, le
 	return c.second(fullest), nil
 }
 
-// A counting is how many slots entries have in each second of (from, until].
-type counting struct {
-	from, until time.Time
-	entries     []Entry
-	bySpec      map[string][]int // indices of entries
-	specs       []schedule.Spec  // one of each
-	slots       []int64          // by seconds after that of from
-}
-
-func count(ctx context.Context, entries []Entry, from time.Time, length time.Duration, progress func(done, all int)) (*counting, error) {
-	from = from.UTC()
-	c := &counting{from: from, until: from.Add(min(length, Most)), entries: entries, bySpec: map[string][]int{}}
-	for i, entry := range entries {
-		spec := entry.spec(from, c.until)
-		text := spec.String()
-		if _, ok := c.bySpec[text]; !ok {
-			c.specs = append(c.specs, spec)
-		}
-		c.bySpec[text] = append(c.bySpec[text], i)
-	}
-	begin := from.Unix()
+func (c *Count) count(ctx context.Context, progress func(done, all int)) error {
+	begin := c.from.Unix()
 	c.slots = make([]int64, c.until.Unix()-begin+1)
-	for i, spec := range c.specs {
-		times := int64(len(c.bySpec[spec.String()]))
+	for i, of := range c.specs {
 		steps := 0
-		for slot := spec.Next(from); !slot.IsZero() && !slot.After(c.until); slot = spec.Next(slot) {
-			c.slots[slot.Unix()-begin] += times
+		for slot := of.spec.Next(c.from); !slot.IsZero() && !slot.After(c.until); slot = of.spec.Next(slot) {
+			c.slots[slot.Unix()-begin] += int64(of.entries)
 			if steps++; steps%100_000 == 0 && ctx.Err() != nil {
-				return nil, ctx.Err()
+				return ctx.Err()
 			}
 		}
 		if progress(i+1, len(c.specs)); ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	return c, nil
+	return ctx.Err()
 }
 
 // at is when a second begins.
-func (c *counting) at(i int) time.Time { return time.Unix(c.from.Unix()+int64(i), 0).UTC() }
+func (c *Count) at(i int) time.Time { return time.Unix(c.from.Unix()+int64(i), 0).UTC() }
 
 // second names who is in a second.
-func (c *counting) second(i int) Second {
+func (c *Count) second(i int) Second {
 	second := Second{At: c.at(i), Slots: c.slots[i]}
 	before, through := latest(second.At.Add(-time.Microsecond), c.from), earliest(second.At.Add(time.Second-time.Microsecond), c.until)
-	for _, spec := range c.specs {
-		slot := spec.Next(before)
+	entries := 0
+	for _, of := range c.specs {
+		slot := of.spec.Next(before)
 		if slot.IsZero() || slot.After(through) {
 			continue
 		}
-		for _, of := range c.bySpec[spec.String()] {
-			if len(second.Names) < named {
-				second.Names = append(second.Names, c.entries[of].Name)
-			} else {
-				second.More++
-			}
-		}
+		entries += of.entries
+		second.Names = append(second.Names, of.names[:min(len(of.names), named-len(second.Names))]...)
 	}
+	second.More = entries - len(second.Names)
 	return second
 }
 

@@ -25,9 +25,17 @@ func entry(t *testing.T, name, text string) forecast.Entry {
 	return forecast.Entry{Name: name, Spec: spec}
 }
 
+func count(entries []forecast.Entry, from time.Time, length time.Duration) *forecast.Count {
+	c := forecast.New(from, length)
+	for _, e := range entries {
+		c.Add(e)
+	}
+	return c
+}
+
 func run(t *testing.T, entries []forecast.Entry, from time.Time, length time.Duration, worst int) forecast.Report {
 	t.Helper()
-	report, err := forecast.Run(t.Context(), entries, from, length, worst, func(int, int) {})
+	report, err := count(entries, from, length).Report(t.Context(), worst, func(int, int) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +63,7 @@ func TestWorstSecondsAndWhoIsInThem(t *testing.T) {
 		},
 	}
 	if diff := cmp.Diff(want, report); diff != "" {
-		t.Errorf("Run (-want +got):\n%s", diff)
+		t.Errorf("Report (-want +got):\n%s", diff)
 	}
 }
 
@@ -75,7 +83,7 @@ func TestSlotsWithinASecond(t *testing.T) {
 func TestNothingToCome(t *testing.T) {
 	report := run(t, nil, midnight, time.Hour, 5)
 	if report.Slots != 0 || len(report.Worst) != 0 || len(report.Hours) != 2 {
-		t.Errorf("Run of nothing = %+v, want no slots in the two hours that it touches", report)
+		t.Errorf("Report of nothing = %+v, want no slots in the two hours that it touches", report)
 	}
 }
 
@@ -122,9 +130,9 @@ func (c *counting) Next(t time.Time) time.Time {
 func TestItEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := forecast.Run(ctx, []forecast.Entry{entry(t, "e", "@every 1s")}, midnight, 24*time.Hour, 1, func(int, int) {})
+	_, err := count([]forecast.Entry{entry(t, "e", "@every 1s")}, midnight, 24*time.Hour).Report(ctx, 1, func(int, int) {})
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("Run = %v, want context.Canceled", err)
+		t.Errorf("Report = %v, want context.Canceled", err)
 	}
 	if diff := cmp.Diff(midnight.Add(forecast.Most), run(t, nil, midnight, 1000*time.Hour, 1).Until, cmpopts.EquateApproxTime(0)); diff != "" {
 		t.Errorf("a longer time ends (-want +got):\n%s", diff)
@@ -162,7 +170,7 @@ func TestFullestIsTheFullestSecondOfAnEntry(t *testing.T) {
 		{At: midnight.Add(30 * time.Minute), Slots: 1, Names: []string{"half past"}},
 		{},
 	} {
-		got, err := forecast.Fullest(t.Context(), entries, i, midnight, 24*time.Hour)
+		got, err := count(entries, midnight, 24*time.Hour).Fullest(t.Context(), entries[i])
 		if err != nil {
 			t.Fatal(err)
 		}

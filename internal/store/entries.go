@@ -72,22 +72,35 @@ func (e *InputError) Error() string { return e.Problem }
 
 // List returns all entries, good and bad, and changes nothing.
 func (s *Store) List(ctx context.Context) ([]Row, error) {
-	if err := s.look(ctx); err != nil {
-		return nil, err
-	}
 	var rows []Row
+	err := s.list(ctx, false, func(row Row) { rows = append(rows, row) })
+	return rows, err
+}
+
+// Outline calls each for all entries, good and bad, and changes nothing. Of what Prepare
+// would surely not refuse, it does not make what is sent: an Entry may be one whose definition is left in
+// the catalog.
+func (s *Store) Outline(ctx context.Context, each func(Row)) error { return s.list(ctx, true, each) }
+
+func (s *Store) list(ctx context.Context, mayLeave bool, each func(Row)) error {
+	if err := s.look(ctx); err != nil {
+		return err
+	}
 	reading, err := s.onlyReading(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	var commons commons
 	err = s.every(ctx, s.newFeed(), func(r *row) error {
-		rows = append(rows, reading.row(r))
+		r.mayLeave = mayLeave && s.options.Sound != nil
+		r.common = commons.of(r, r.zoneOr(s.options.Zone))
+		each(reading.row(r))
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read entries: %w", err)
+		return fmt.Errorf("read entries: %w", err)
 	}
-	return rows, nil
+	return nil
 }
 
 // Count is how many entries there are, good and bad.

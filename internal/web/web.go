@@ -1,4 +1,5 @@
-// Package web shows how a node is: health, readiness and metrics over HTTP.
+// Package web shows how a node is, and what is to come: health, readiness, metrics and
+// forecasts over HTTP.
 //
 //   - Nothing here changes anything, and nothing names a task's arguments or a
 //     password, so it may be scraped; it listens where it is told to.
@@ -34,10 +35,24 @@ type Health struct {
 	Checks []Check `json:"checks"`
 }
 
+// A Forecast is what a forecast is asked for.
+type Forecast struct {
+	From  time.Time     // zero: now
+	Next  time.Duration // how much time after it
+	Worst int           // how many of the worst seconds are named
+}
+
+// ErrBusy is a forecast that is not made because one is being made.
+var ErrBusy = errors.New("a forecast is being made: ask again later")
+
 // A Node is what is shown.
 type Node interface {
 	// Health looks at everything that dispatching needs. It answers within ctx.
 	Health(ctx context.Context) Health
+
+	// Forecast counts the slots that are to come, and returns what is to be said of them as
+	// JSON; ErrBusy while it does so for another.
+	Forecast(ctx context.Context, asked Forecast) (any, error)
 
 	// Ready says whether the node does its part: it leads and has its entries
 	// loaded, or it waits for the lease.
@@ -46,9 +61,10 @@ type Node interface {
 
 // Serve answers on listener until ctx ends:
 //
-//	/healthz  200, or 503 when something that dispatching needs has failed
-//	/readyz   200 once the node does its part, else 503
-//	/metrics  Prometheus
+//	/healthz   200, or 503 when something that dispatching needs has failed
+//	/readyz    200 once the node does its part, else 503
+//	/metrics   Prometheus
+//	/forecast  how many slots the coming time has: ?next=24h&from=2026-12-01T00:00:00Z&worst=5, each as it is unless given
 func Serve(ctx context.Context, listener net.Listener, node Node, metrics prometheus.Gatherer, logger *slog.Logger) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -61,6 +77,7 @@ func Serve(ctx context.Context, listener net.Listener, node Node, metrics promet
 		ready := node.Ready()
 		answer(w, ready, map[string]bool{"ready": ready})
 	})
+	mux.HandleFunc("GET /forecast", func(w http.ResponseWriter, r *http.Request) { forecast(w, r, node) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 
 	server := &http.Server{
@@ -87,10 +104,16 @@ func Serve(ctx context.Context, listener net.Listener, node Node, metrics promet
 }
 
 func answer(w http.ResponseWriter, ok bool, body any) {
+	status := http.StatusOK
+	if !ok {
+		status = http.StatusServiceUnavailable
+	}
+	answerAs(w, status, body)
+}
+
+func answerAs(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	if !ok {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
+	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client may have gone
 }

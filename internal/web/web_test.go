@@ -23,7 +23,11 @@ type node struct {
 	health web.Health
 	ready  bool
 	bound  *time.Duration // how long Health may take, as it was told
+
+	forecast func(web.Forecast) (any, error)
 }
+
+func (n *node) Forecast(_ context.Context, asked web.Forecast) (any, error) { return n.forecast(asked) }
 
 func (n *node) Health(ctx context.Context) web.Health {
 	if end, ok := ctx.Deadline(); ok && n.bound != nil {
@@ -106,6 +110,43 @@ func TestAnswersSayHowTheNodeIs(t *testing.T) {
 				t.Errorf("GET %s is no JSON: %s", tt.path, body)
 			}
 		})
+	}
+}
+
+func TestAForecastIsAskedForInAQuery(t *testing.T) {
+	echo := func(asked web.Forecast) (any, error) { return asked, nil }
+	for _, tt := range []struct {
+		name     string
+		query    string
+		forecast func(web.Forecast) (any, error)
+		status   int
+		body     string
+	}{
+		{"as it is", "", echo, 200, `{"From":"0001-01-01T00:00:00Z","Next":86400000000000,"Worst":5}`},
+		{"all of it", "?next=90m&from=2026-12-01T00:00:00Z&worst=0", echo, 200, `{"From":"2026-12-01T00:00:00Z","Next":5400000000000,"Worst":0}`},
+		{"no length", "?next=soon", echo, 400, `{"error":"next=\"soon\": give a length up to 744h0m0s, such as 24h"}`},
+		{"too long", "?next=745h", echo, 400, `{"error":"next=\"745h\": give a length up to 744h0m0s, such as 24h"}`},
+		{"no time", "?next=0s", echo, 400, `{"error":"next=\"0s\": give a length up to 744h0m0s, such as 24h"}`},
+		{"no instant", "?from=monday", echo, 400, `{"error":"from=\"monday\": give an instant such as 2026-12-01T00:00:00Z"}`},
+		{"no number", "?worst=-1", echo, 400, `{"error":"worst=\"-1\": give a number from 0 to 1000"}`},
+		{"something else", "?hours=3", echo, 400, `{"error":"\"hours\" is not known here: a forecast takes next, from and worst"}`},
+		{"no query", "?%zz", echo, 400, `{"error":"the query cannot be read: write it as ?next=24h\u0026worst=5"}`},
+		{"busy", "", func(web.Forecast) (any, error) { return nil, web.ErrBusy }, 429, `{"error":"a forecast is being made: ask again later"}`},
+		{"failed", "", func(web.Forecast) (any, error) { return nil, errors.New("the database is away") }, 503, `{"error":"the database is away"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			response, body := ask(t, http.MethodGet, serve(t, &node{forecast: tt.forecast})+"/forecast"+tt.query)
+			if response.StatusCode != tt.status || strings.TrimSpace(body) != tt.body {
+				t.Errorf("GET /forecast%s: %d %s, want %d %s", tt.query, response.StatusCode, body, tt.status, tt.body)
+			}
+			if busy := tt.status == http.StatusTooManyRequests; busy != (response.Header.Get("Retry-After") != "") {
+				t.Errorf("GET /forecast%s: Retry-After is %q", tt.query, response.Header.Get("Retry-After"))
+			}
+		})
+	}
+	response, _ := ask(t, http.MethodPost, serve(t, &node{forecast: echo})+"/forecast")
+	if response.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("POST /forecast: %d", response.StatusCode)
 	}
 }
 

@@ -1,0 +1,73 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// What a forecast may be asked for.
+const (
+	forecastMost = 31 * 24 * time.Hour
+	worstMost    = 1000
+)
+
+// forecastPatience bounds a forecast: a million entries a minute for a day take some seconds.
+const forecastPatience = 5 * time.Minute
+
+func forecast(w http.ResponseWriter, r *http.Request, node Node) {
+	asked, err := readForecast(r.URL.RawQuery)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), forecastPatience)
+	defer cancel()
+	report, err := node.Forecast(ctx, asked)
+	switch {
+	case errors.Is(err, ErrBusy):
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusTooManyRequests, err)
+	case err != nil:
+		refuse(w, http.StatusServiceUnavailable, err)
+	default:
+		answerAs(w, http.StatusOK, report)
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, err error) {
+	answerAs(w, status, map[string]string{"error": err.Error()})
+}
+
+// readForecast reads what is asked for; a day and five seconds unless the query says so.
+func readForecast(query string) (asked Forecast, err error) {
+	asked = Forecast{Next: 24 * time.Hour, Worst: 5}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return asked, errors.New("the query cannot be read: write it as ?next=24h&worst=5")
+	}
+	for name := range values {
+		value := values.Get(name)
+		switch name {
+		case "next":
+			if asked.Next, err = time.ParseDuration(value); err != nil || asked.Next <= 0 || asked.Next > forecastMost {
+				return asked, fmt.Errorf("next=%.50q: give a length up to %v, such as 24h", value, forecastMost)
+			}
+		case "from":
+			if asked.From, err = time.Parse(time.RFC3339, value); err != nil {
+				return asked, fmt.Errorf("from=%.50q: give an instant such as 2026-12-01T00:00:00Z", value)
+			}
+		case "worst":
+			if asked.Worst, err = strconv.Atoi(value); err != nil || asked.Worst < 0 || asked.Worst > worstMost {
+				return asked, fmt.Errorf("worst=%.50q: give a number from 0 to %d", value, worstMost)
+			}
+		default:
+			return asked, fmt.Errorf("%.50q is not known here: a forecast takes next, from and worst", name)
+		}
+	}
+	return asked, nil
+}
