@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -87,19 +88,20 @@ func TestRowsReadApartSayWhatJoinedRowsSay(t *testing.T) {
 	}
 }
 
-// Entries that had a slot lately are told of first, then the first few that are due every few minutes, before all of the table
-// was looked for them, and then the others.
-func TestSoonEntriesAreFoundAFewAtFirst(t *testing.T) {
+// Entries that had a slot lately are told of first, then those that are due every few minutes, a part of the table after the
+// other, from both of its ends, and then the others.
+func TestSoonEntriesAreFoundPartByPart(t *testing.T) {
 	s := scratchedPostgres(t, "onebeat_soon")
-	var all []Definition
 	soon := []string{"*/5 * * * *", "* 9 * * *", "@every 1s", "@every 90s", "@every 5m", "@every 15m from 2026-11-26T00:00:00Z", "@every 1m30s"}
-	for i := range 10 {
-		for _, spec := range soon {
-			all = append(all, Definition{Name: fmt.Sprint(spec, i), Task: "t", Spec: spec})
+	far := []string{"@every 1h", "@every 12h", "@every 7d", "0 9 * * *", "@every 1h from 2026-11-26T00:00:00Z"}
+	const rows = 12_000 // 290 pages
+	var all []Definition
+	for i := range rows {
+		spec := far[i%len(far)]
+		if i < 3 || i >= rows-4 || i%1000 == 500 {
+			spec = soon[i%len(soon)]
 		}
-		for _, spec := range []string{"@every 1h", "@every 12h", "@every 7d", "0 9 * * *", "@every 1h from 2026-11-26T00:00:00Z"} {
-			all = append(all, Definition{Name: fmt.Sprint(spec, i), Task: "t", Spec: spec})
-		}
+		all = append(all, Definition{Name: fmt.Sprint(i), Task: "t", Spec: spec})
 	}
 	if err := s.Fill(t.Context(), all); err != nil {
 		t.Fatal(err)
@@ -107,32 +109,41 @@ func TestSoonEntriesAreFoundAFewAtFirst(t *testing.T) {
 	if err := s.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for name, ago := range map[string]string{"0 9 * * *3": "2 seconds", "0 9 * * *4": "2 hours"} {
-		_, err := s.db.(*postgres).pool.Exec(t.Context(), `INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, recovered)
-			SELECT id::text, name, 't', now() - $2::text::interval, 1, 'sent', '', '', '', '', '', 1, false FROM celery_beat_schedules WHERE name = $1`, name, ago)
-		if err != nil {
+	exec := func(text string, args ...any) {
+		t.Helper()
+		if _, err := s.db.(*postgres).pool.Exec(t.Context(), text, args...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := s.db.(*postgres).pool.Exec(t.Context(), `INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, recovered)
-		VALUES ('17', 'of another catalog', 't', now(), 1, 'sent', '', '', '', '', '', 1, false)`)
-	if err != nil {
-		t.Fatal(err)
+	const run = "INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, recovered) "
+	for name, ago := range map[string]string{"7003": "2 seconds", "7004": "2 hours"} {
+		exec(run+"SELECT id::text, name, 't', now() - $2::text::interval, 1, 'sent', '', '', '', '', '', 1, false FROM celery_beat_schedules WHERE name = $1", name, ago)
 	}
+	exec(run + "VALUES ('17', 'of another catalog', 't', now(), 1, 'sent', '', '', '', '', '', 1, false)")
 	w := s.newWatch(1)
 	w.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), first: true, watcher: loader(func(context.Context, []schedule.Change) error { return nil })}
 	w.reading = reading{store: s, home: s.home(s.shape()), remember: w.remembers, holds: w.holds}
+	if pages := w.pages(t.Context()); pages < 4*soonFirst {
+		t.Fatalf("the table has %d pages, want several parts", pages)
+	}
 	stop, err := w.soonest(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
-	for _, want := range []int{1, 1 + soonFirst, 1 + len(soon)*10} {
-		if err := (<-w.feed.(*postgresFeed).between)(); err != nil {
-			t.Fatal(err)
+	var told []int // how many there are, after each time
+	for len(told) < 3 || w.seen.Len() < 1+3+4+rows/1000 {
+		select {
+		case tell := <-w.feed.(*postgresFeed).between:
+			if err := tell(); err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d entries are told of at last, want %d", w.seen.Len(), 1+3+4+rows/1000)
 		}
-		if got := w.seen.Len(); got != want {
-			t.Fatalf("%d entries are told of, want %d", got, want)
-		}
+		told = append(told, w.seen.Len())
+	}
+	if len(told) < 4 || told[0] != 1 || told[1] < 1+3 || told[2] < told[1]+4 || told[1] > 1+3+4 || told[len(told)-1] != 1+3+4+rows/1000 {
+		t.Errorf("entries are told of until there are %v, want 1, then those of either end, then the others to %d", told, 1+3+4+rows/1000)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -441,97 +439,6 @@ func (w *watch) before(ctx context.Context) error {
 		w.rows = w.rows[:0]
 	}
 	return nil
-}
-
-// soonWait is for how long a load looks for entries that are due every few minutes, before it
-// reads all, where it cannot do both.
-const soonWait = 300 * time.Millisecond
-
-// soonest tells those who are told of rows while they are read of entries that are due every few
-// minutes: rows that are often written may be anywhere in the table. What it begins has
-// ended when stop returns.
-func (w *watch) soonest(ctx context.Context) (stop func(), err error) {
-	stop = func() {}
-	first := false
-	for _, l := range w.leads {
-		first = first || l.first
-	}
-	if w.loaded || !first {
-		return stop, nil
-	}
-	f, beside := w.feed.(*postgresFeed)
-	if !beside {
-		looking, cancel := context.WithTimeout(ctx, soonWait)
-		defer cancel()
-		return stop, w.reread(ctx, w.soon(looking, "ids_soon", soonMost))
-	}
-	looking, cancel := context.WithCancel(ctx)
-	found := make(chan func() error)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for _, look := range [...]struct {
-			statement string
-			most      int
-		}{{"ids_lately", soonMost}, {"ids_soon", soonFirst}, {"ids_soon", soonMost}} { // what is found soon does not wait for what is not
-			ids := w.soon(looking, look.statement, look.most)
-			if len(ids) > 0 {
-				select {
-				case found <- func() error { return w.reread(ctx, ids) }:
-				case <-looking.Done():
-				}
-			}
-			if look.statement == "ids_soon" && len(ids) < look.most {
-				return
-			}
-		}
-	}()
-	f.between = found
-	return func() {
-		cancel()
-		<-done
-		f.between = nil
-	}, nil
-}
-
-// soonFirst is how many entries that are due every few minutes are told of as soon as they are found,
-// and soonMost how many before the others.
-const (
-	soonFirst = 10
-	soonMost  = 10 * chunk
-)
-
-// soon returns the ids of so many entries that are due every few minutes, as far as the statement finds them
-// in time. Those that are not come with the others, and so does an error of the database.
-func (w *watch) soon(ctx context.Context, statement string, most int) (ids []string) {
-	err := w.store.db.each(ctx, statement, func(row scanner) error {
-		var id string
-		err := row.Scan(orEmpty{&id})
-		if w.ownID(id) {
-			ids = append(ids, id)
-		}
-		return err
-	}, most)
-	if err != nil && ctx.Err() == nil {
-		w.store.log.WarnContext(ctx, "entries that are due soon do not come first", "err", err)
-	}
-	return ids
-}
-
-// ownID says whether an id may be one of the table's. The ledger knows entries of sources, and of a catalog that was
-// changed for this one.
-func (w *watch) ownID(id string) bool {
-	switch kind := w.store.shape()["id"]; {
-	case w.store.source(id) != nil:
-		return false
-	case kind == "uuid":
-		_, keyed := schedule.ID(id).Key()
-		return keyed && len(id) == 36
-	case strings.Contains(kind, "int"):
-		_, err := strconv.ParseInt(id, 10, 32)
-		return err == nil
-	}
-	return true
 }
 
 // handOver tells of all entries of the shard. Its lease was taken before: what an

@@ -30,6 +30,8 @@ var oneSided = map[string]string{
 	"entries_page":          "PostgreSQL streams them",
 	"entries_print":         "PostgreSQL tells which transaction wrote a row",
 	"ids_lately":            "the others ask once, before they read their table",
+	"ids_soon_part":         "PostgreSQL alone reads a part of a table by where it is",
+	"table_pages":           "PostgreSQL alone reads a part of a table by where it is",
 	"ids_since":             "PostgreSQL alone tells which transaction wrote a row",
 	"lease_advance":         "PostgreSQL claims with one statement",
 	"lease_seed":            "MySQL takes a lease with several statements",
