@@ -94,6 +94,9 @@ func (p *Planner) Supply(ctx context.Context, ids []schedule.ID, entries []*sche
 func (p *Planner) place(it *item, e *schedule.Entry, next time.Time) {
 	p.withdraw(it)
 	p.items.define(it, e)
+	if next.IsZero() {
+		it.next = it.from // and not what a former definition would have had next
+	}
 	_, keyed := e.ID.Key()
 	it.stays = !keyed
 	if e.Left() || p.left.whole >= p.keep && p.mayLeave(it, next, p.now()) {

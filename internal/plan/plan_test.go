@@ -253,6 +253,25 @@ func TestAnEntryThatIsOffForAMomentDoesNotGetASlotAgain(t *testing.T) {
 	})
 }
 
+// A definition that has no slot leaves nothing of the slot that the one before it would have had next.
+func TestAnEntryThatHadNoSlotForAWhileHasAllOfItsNextDefinition(t *testing.T) {
+	for _, off := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			p := running(t, plan.Options{})
+			edit := func(digest uint64, spec string) {
+				apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Digest: digest, Spec: every(t, spec), After: time.Now(), Since: time.Now().UnixMicro()}))
+			}
+			edit(1, "@every 1h")
+			edit(2, "@at 1999-01-01T00:00:00Z")
+			if off {
+				apply(t, p, schedule.Change{ID: "1", Reason: schedule.ReasonDisabled})
+			}
+			edit(3, "@every 10m")
+			check(t, pull(t, p, 35*time.Minute, nil), "e 00:10:00", "e 00:20:00", "e 00:30:00")
+		})
+	}
+}
+
 // Each edit starts where the one before it did, not where the first began.
 func TestASecondEditBeforeASlotRepeatsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
