@@ -420,6 +420,9 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 	case !same:
 		from = latest(from, entry.After) // a new rule counts from its edit
 	}
+	if entry.After.UnixMicro() > handed { // another node led then, and ended what it planned
+		from = latest(from, entry.After)
+	}
 	sealed := p.ended(it, schedule.ReasonEdited, handed, entry, from)
 	p.forsake(it, handed, schedule.ReasonEdited, func(slot time.Time) bool { return slot.After(from) && schedule.Gives(entry.Spec, slot) })
 	var owed []time.Time

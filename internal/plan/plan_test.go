@@ -343,6 +343,23 @@ func TestARuleThatWasAnotherMeanwhileCountsFromItsReturn(t *testing.T) {
 	})
 }
 
+// Who comes to lead may be told of a definition that another node had seen edited, and then of the edit: what
+// that node has sent of the new definition is on record, and comes no more.
+func TestAnEditThatAnotherNodeSentFromRepeatsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{})
+		began := time.Now()
+		time.Sleep(25 * time.Minute) // another node leads
+		all := schedule.Misfire{Policy: schedule.All}
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Digest: 1, Spec: every(t, "@every 1h"), After: began, Since: began.UnixMicro(), Misfire: all}))
+		apply(t, p, present(&schedule.Entry{
+			ID: "1", Name: "e", Digest: 2, Spec: every(t, "@every 10m"), Misfire: all,
+			After: began.Add(20 * time.Minute), Since: began.Add(5 * time.Minute).UnixMicro(),
+		}))
+		check(t, pull(t, p, 10*time.Minute, nil), "e 00:30:00")
+	})
+}
+
 // Of what the former definition had handed over by then, and not sent, the new one
 // answers for the slots that it gives, and no other; unless it ends before it has them.
 func TestAnEditThatIsToldOfLateLeavesEachSlotOneEnd(t *testing.T) {

@@ -468,13 +468,20 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	if err != nil {
 		return err
 	}
-	gone := func(id string) bool { _, ok := w.seen.Get(schedule.ID(id)); return !ok }
-	if err := w.renew(ctx, slices.DeleteFunc(l.ids, gone), l.ended); err != nil {
+	// Of what the journal names it may never have seen a row that is there.
+	strange := func(id string) bool { _, ok := w.seen.Get(schedule.ID(id)); return !ok && !w.ownID(id) }
+	if err := w.renew(ctx, slices.DeleteFunc(l.ids, strange), l.ended); err != nil {
 		return err
 	}
 	p := w.part(l, first, now)
 	for _, step := range []func() error{
 		func() error { return w.renew(ctx, p.moved, l.ended) },
+		func() error {
+			if w.hints || every || l.ended() {
+				return nil
+			}
+			return w.sweep(ctx) // what is handed over as it is known must not be another by now
+		},
 		func() error { w.hand(l, p.soon); return nil },
 		func() error { return w.renew(ctx, p.movedLong, l.ended) },
 		func() error { w.hand(l, p.later); return nil },
@@ -483,9 +490,6 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		if err := step(); err != nil {
 			return err
 		}
-	}
-	if !w.hints {
-		w.sweptAt = time.Time{} // edits are looked for at once
 	}
 	if first && !l.ended() {
 		return w.writeLater(ctx)
@@ -542,21 +546,24 @@ func (w *watch) renew(ctx context.Context, ids []string, over func() bool) error
 	return w.reread(ctx, ids)
 }
 
-// hand tells of entries as they are known. The planner of an earlier term may have
-// ended them as they were, so that they are made anew.
+// hand tells of entries as they are known, but for those that were told of since they were found
+// to be known well enough. The planner of an earlier term may have ended them as they were, so that they are made anew.
 func (w *watch) hand(l *lead, ids []string) {
 	for len(ids) > 0 && !l.ended() {
 		part := ids[:min(chunk, len(ids))]
 		ids = ids[len(part):]
-		changes := make([]schedule.Change, len(part))
-		for i, id := range part {
+		changes := make([]schedule.Change, 0, len(part))
+		for _, id := range part {
 			id := schedule.ID(id)
 			k, _ := w.seen.Get(id)
+			if k.next == 0 {
+				continue
+			}
 			k.next = 0
 			w.seen.Set(id, k)
 			entry := w.held[id].Anew()
 			w.held[id] = entry
-			changes[i] = schedule.Change{ID: id, Name: entry.Name, Entry: entry}
+			changes = append(changes, schedule.Change{ID: id, Name: entry.Name, Entry: entry})
 		}
 		l.call(func(ctx context.Context) error { return l.watcher.Apply(ctx, changes) })
 	}

@@ -170,6 +170,61 @@ func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database, held int) {
 	}
 }
 
+// Where no trigger tells of edits, whoever comes to lead looks for those that another may have sent from before it
+// hands over what it knows. Nor need it have seen what the journal names.
+func testStandbyLooksForEdits(t *testing.T, db Database) {
+	const known, edited = "0 0 29 2 *", "@every 1s from 2026-01-01T00:00:00Z"
+	shape := shapeNamed("D")
+	createTable(t, db, shape)
+	for n := range 3 {
+		insert(t, db, shape, n, line{spec: known})
+	}
+	leader, s := open(t, db, store.Options{}), open(t, db, store.Options{})
+	led, roster := watch(t, leader), stand(t, s)
+	lease := acquire(t, leader)
+	insert(t, db, shape, 3, line{spec: known})
+	s.Poke()
+	await(t, "a look, after which there is none for most of a second", func() bool { return roster.Count() == 4 })
+
+	db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = '"+edited+"' WHERE id = '"+string(id(0))+"'")
+	db.Exec(t, "DELETE FROM celery_beat_schedules WHERE id = '"+string(id(1))+"'")
+	db.Exec(t, "UPDATE celery_beat_schedules SET enabled = false WHERE id = '"+string(id(2))+"'")
+	insert(t, db, shape, 4, line{spec: edited})
+	leader.Poke()
+	led.await("the leader's look", func() bool {
+		e := led.now[id(0)].Entry
+		return e != nil && strings.Contains(e.Spec.String(), "every") && led.now[id(1)].Reason == schedule.ReasonRemoved &&
+			led.now[id(2)].Reason == schedule.ReasonDisabled && led.now[id(4)].Entry != nil
+	})
+	slot := led.now[id(0)].Entry.Spec.Next(now(t, db))
+	b := batch(lease.Term, 1, slot, id(0))
+	claim(t, leader, b)
+	record(t, leader, lease.Term, []int64{1}, sent(b))
+	claim(t, leader, batch(lease.Term, 2, slot, id(4)))
+	led.stop()
+	if err := leader.Shard(0).Release(t.Context(), lease.Term); err != nil {
+		t.Fatal(err)
+	}
+
+	acquire(t, s)
+	w := lead(t, roster, 0, id(4))
+	w.await("what the roster knows", func() bool { return w.loaded })
+	told := w.told(0)
+	if len(told) == 0 || told[0].ID != id(4) || told[0].Entry == nil {
+		t.Errorf("told of %+v, want what the journal names first", told)
+	}
+	for _, change := range told {
+		e := change.Entry
+		switch {
+		case change.ID == id(3) || change.ID == id(4) || e == nil:
+		case change.ID != id(0):
+			t.Errorf("told of %s as if it were there", change.ID)
+		case e.Spec.String() == known || e.After.Before(slot):
+			t.Errorf("told of %v after %v, of which another has sent the slot %v as %s", e.Spec, e.After, slot, edited)
+		}
+	}
+}
+
 // Entries that are to come first do, whether all are read for the first time or known.
 func testFirst(t *testing.T, db Database) {
 	shape := shapeNamed("full")
