@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/failpoint"
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
@@ -202,6 +203,9 @@ func (s *Store) remember(ctx context.Context, sights []laterSight, wanted func(i
 	if len(ids) == 0 {
 		return nil
 	}
+	if err := failpoint.Here("side.before"); err != nil {
+		return err
+	}
 	err := s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
 		if err := tx.many(ctx, "entry_first_seen", ids, specs, slices.Repeat([]time.Time{after}, len(ids))); err != nil {
 			return err
@@ -211,7 +215,7 @@ func (s *Store) remember(ctx context.Context, sights []laterSight, wanted func(i
 	if err != nil {
 		return fmt.Errorf("remember entries: %w", err)
 	}
-	return nil
+	return failpoint.Here("side.after")
 }
 
 // settleLater writes down what is put off of these entries.
