@@ -7,6 +7,7 @@
 # make failover KILLS=100   nodes are lost: how late slots are then, on each database
 # make differential, make simulate, make model   more of what the tests compare, try and prove
 # make chaos    three nodes among servers, links and clocks that fail, and each slot checked: MINUTES=60 SEED=7 ON=PostgreSQL.and.Redis
+# make starts   first starts of three nodes, one after another, with faults from their first moment on: ROUNDS=100 SEED=7 ON=SQLite
 # make crash    every failpoint in every way, with every database, broker and misfire policy: about 25 minutes
 # make stack    private servers for tests: alone until Ctrl-C, or around CMD="go test ./internal/store/..."
 
@@ -60,6 +61,14 @@ chaos: MINUTES ?= 3
 chaos: deps .cache/bin/stack
 	@.cache/bin/stack -services "" -- env ONEBEAT_CHAOS=$(MINUTES)m ONEBEAT_SEED=$(SEED) ONEBEAT_CHAOS_FORMER=$(FORMER) \
 		ONEBEAT_CHAOS_REPORT=$(CURDIR)/.cache/chaos go test -count 1 -timeout 0 -v -run 'Whatever$(if $(ON),/$(ON))' ./test/chaos
+
+# The catalog is read for the first time of all, ROUNDS times in each of four settings or in those that ON matches. The
+# rounds have the seeds from SEED on. The logs of nodes in rounds that fail are left in .cache/chaos.
+.PHONY: starts
+starts: ROUNDS ?= 20
+starts: deps .cache/bin/stack
+	@.cache/bin/stack -services "" -- env ONEBEAT_CHAOS_ROUNDS=$(ROUNDS) ONEBEAT_SEED=$(SEED) ONEBEAT_CHAOS_REPORT=$(CURDIR)/.cache/chaos \
+		go test -count 1 -timeout 0 -v -run 'FirstStarts$(if $(ON),/$(ON))' ./test/chaos
 
 # Nodes are lost beside 100,000 entries, each way so often on each database: how late slots are
 # then. WAYS=kill for one way of five, ON=PostgreSQL,_Redis for one setting of four.

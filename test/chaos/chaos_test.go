@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,7 +53,7 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 	if out, err := nodes[0].verb(t.Context(), "migrate"); err != nil {
 		t.Fatalf("onebeat migrate: %v\n%s", err, out)
 	}
-	entries := makeEntries()
+	entries := makeEntries(groups)
 	d.insert(t, entries)
 	if brokerKind == rabbitmq {
 		declare(t, b.URL())
@@ -84,7 +83,7 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 		}
 		return nil
 	})
-	nemesis := &nemesis{t: t, chance: chance, nodes: nodes, database: d, broker: b, worker: w}
+	nemesis := &nemesis{t: t, chance: chance, pace: steady, nodes: nodes, database: d, broker: b, worker: w}
 	nemesis.run(lasting)
 	stopEditing()
 	<-edited
@@ -108,36 +107,42 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 		}
 	}
 	spans, wrong := nemesis.past()
-	if open, err := d.journal(t.Context()); err != nil || open > 0 {
-		wrong = append(wrong, fmt.Sprintf("%d batches are in the journal after all nodes have stopped well: %v", open, err))
-	}
 	s := &story{
 		entries: entries, from: d.firstStart(t), until: until, once: brokerKind == redis, spans: spans, ledger: d.ledger(t),
 	}
 	s.arrivals = gather(t, s, taken, w)
 	stopConsuming()
 	v := s.judge()
-	v.wrong = append(wrong, v.wrong...)
+	v.also("around", wrong...)
+	v.aside(t, d, nodes)
+	// The ledger is held against the specs by the product's own means too; only how late
+	// is fine was said by the faults.
+	audit, err := nodes[0].verb(t.Context(), "audit", "--since", began.UTC().Format(time.RFC3339), "--until", until.UTC().Format(time.RFC3339), "--late", "2h")
+	if err != nil {
+		v.also("audit", fmt.Sprintf("onebeat audit: %v\n%s", err, audit))
+	}
+	r := &report{database: databaseKind, broker: brokerKind, story: s, verdict: v, edits: edits, audit: audit}
+	r.tell(t)
+	if len(v.wrong) > 0 {
+		t.Errorf("%d faults:\n%s", len(v.wrong), v.examples(5))
+		for _, n := range nodes {
+			t.Logf("the end of the log of %s:\n%s", n.name, n.process.Tail(15))
+		}
+	}
+}
+
+// aside judges what is left when all nodes have stopped well.
+func (v *verdict) aside(t *testing.T, d *database, nodes []*node) {
+	t.Helper()
+	if open, err := d.journal(t.Context()); err != nil || open > 0 {
+		v.also("journal", fmt.Sprintf("%d batches are in the journal after all nodes have stopped well: %v", open, err))
+	}
 	for _, n := range nodes {
 		lines, err := n.complaints()
 		if err != nil {
 			t.Error(err)
 		}
-		v.wrong = append(v.wrong, lines...)
-	}
-	// The ledger is held against the specs by the product's own means too; only how late
-	// is fine was said by the faults.
-	audit, err := nodes[0].verb(t.Context(), "audit", "--since", began.UTC().Format(time.RFC3339), "--until", until.UTC().Format(time.RFC3339), "--late", "2h")
-	if err != nil {
-		v.wrong = append(v.wrong, fmt.Sprintf("onebeat audit: %v\n%s", err, audit))
-	}
-	r := &report{database: databaseKind, broker: brokerKind, story: s, verdict: v, edits: edits, audit: audit}
-	r.tell(t)
-	if len(v.wrong) > 0 {
-		t.Errorf("%d faults:\n%s", len(v.wrong), strings.Join(v.wrong[:min(len(v.wrong), 25)], "\n"))
-		for _, n := range nodes {
-			t.Logf("the end of the log of %s:\n%s", n.name, n.process.Tail(15))
-		}
+		v.also("log", lines...)
 	}
 }
 
@@ -197,23 +202,7 @@ func gather(t *testing.T, s *story, taken *consumer, w *worker.Worker) []arrival
 			sent[queues[e.entry]]++
 		}
 	}
-	var all []arrival
-	came := time.Now()
-	harness.Eventually(t, 5*time.Minute, func() error {
-		before := len(all)
-		var err error
-		all, err = taken.all()
-		switch {
-		case err != nil:
-			return err
-		case len(all) > before:
-			came = time.Now()
-		}
-		if len(all) < sent[volume] && time.Since(came) < 30*time.Second {
-			return fmt.Errorf("%d messages were taken of %d that the ledger has as sent", len(all), sent[volume])
-		}
-		return nil
-	})
+	all := taken.await(t, 0, sent[volume])
 	records := w.Await(t, sent[worked], time.Minute)
 	for _, r := range records {
 		slot, err := readSlot(r.Slot)

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -29,7 +30,7 @@ type verdict struct {
 
 	missing, extra, early, untrue int
 
-	wrong     []string
+	wrong     []fault
 	late      []time.Duration         // of what was taken, sorted
 	latest    map[int64]time.Duration // the worst lateness of what is owed at each second
 	effective []time.Duration         // from an edit's commit to its first slot, sorted
@@ -46,6 +47,9 @@ const (
 	// batch is the most that is claimed together: what a RabbitMQ that went away may repeat.
 	batch = 1000
 )
+
+// A fault is a broken promise. Faults of one kind differ in what they speak of alone.
+type fault struct{ kind, text string }
 
 type place struct {
 	entry string
@@ -81,7 +85,35 @@ func (s *story) judge() *verdict {
 
 func (v *verdict) fault(count *int, format string, args ...any) {
 	*count++
-	v.wrong = append(v.wrong, fmt.Sprintf(format, args...))
+	v.wrong = append(v.wrong, fault{format, fmt.Sprintf(format, args...)})
+}
+
+// also takes what is wrong beside slots.
+func (v *verdict) also(kind string, texts ...string) {
+	for _, text := range texts {
+		v.wrong = append(v.wrong, fault{kind, text})
+	}
+}
+
+// examples are the first so many faults of each kind, and how many more there are of it.
+func (v *verdict) examples(most int) string {
+	var kinds []string
+	of := map[string][]string{}
+	for _, f := range v.wrong {
+		if of[f.kind] == nil {
+			kinds = append(kinds, f.kind)
+		}
+		of[f.kind] = append(of[f.kind], f.text)
+	}
+	var lines []string
+	for _, kind := range kinds {
+		texts := of[kind]
+		lines = append(lines, texts[:min(len(texts), most)]...)
+		if more := len(texts) - most; more > 0 {
+			lines = append(lines, fmt.Sprintf("  and %d more like these", more))
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // came sorts arrivals by their slots. What the broker handed out again is no arrival.
@@ -121,7 +153,8 @@ func (s *story) ends(v *verdict, byName map[string]*entry) map[place][]end {
 	for _, e := range s.ledger {
 		of := byName[e.entry]
 		if of == nil {
-			v.fault(&v.untrue, "%q is in the ledger and no entry", e.entry)
+			same := slices.DeleteFunc(slices.Clone(s.arrivals), func(a arrival) bool { return a.id != e.id })
+			v.fault(&v.untrue, "%q is in the ledger and no entry: the id is %s%s, the slot %v; %v%s", e.entry, e.of, s.named(e.of), e.slot, e, evidence(nil, same))
 			continue
 		}
 		for slot := e.slot; !slot.After(e.through); slot = slot.Add(of.group.period) {
@@ -132,34 +165,58 @@ func (s *story) ends(v *verdict, byName map[string]*entry) map[place][]end {
 	return ends
 }
 
+// named tells whose id it is.
+func (s *story) named(id string) string {
+	for _, e := range s.entries {
+		if e.id != "" && e.id == id {
+			return " of " + e.name
+		}
+	}
+	return " of none"
+}
+
+// evidence tells of a slot's rows in the ledger, and of what came of it.
+func evidence(ends []end, arrivals []arrival) (text string) {
+	for _, e := range ends {
+		if e != (end{}) {
+			text += "; " + e.String()
+		}
+	}
+	text += fmt.Sprintf("; messages that came: %d", len(arrivals))
+	for i, a := range arrivals {
+		text += fmt.Sprintf("%s %s at %s", []string{" with the id", ","}[min(i, 1)], a.id, a.at.UTC().Format(clock))
+	}
+	return text
+}
+
 // judgeSlot judges a slot of an entry that was never edited.
 func (s *story) judgeSlot(v *verdict, e *entry, slot time.Time, came []arrival, ends []end) {
 	v.expected++
 	if len(ends) != 1 {
-		v.fault(&v.untrue, "%s: slot %v has %d ends in the ledger, want 1", e.name, slot, len(ends))
+		v.fault(&v.untrue, "%s: slot %v has %d ends in the ledger, want 1%s", e.name, slot, len(ends), evidence(ends, came))
 		ends = append(ends, end{}) // one that fits nothing
 	}
 	state, reason := ends[0].state, ends[0].reason
 	switch {
 	case len(came) > 0:
 		v.ran++
-		s.judgeRepeats(v, e, came)
+		s.judgeRepeats(v, e, came, ends)
 		if state != string(schedule.Sent) && (s.once || e.group.kind == owed || state != string(schedule.Unsure)) {
-			v.fault(&v.untrue, "%s: slot %v came, and the ledger has it as %q (%s)", e.name, slot, state, reason)
+			v.fault(&v.untrue, "%s: slot %v came, and the ledger has it as %q (%s)%s", e.name, slot, state, reason, evidence(ends, came))
 		} else if ends[0].id != came[0].id {
-			v.fault(&v.untrue, "%s: slot %v has the id %s in the ledger, %s in the message", e.name, slot, ends[0].id, came[0].id)
+			v.fault(&v.untrue, "%s: slot %v has the id %s in the ledger, %s in the message%s", e.name, slot, ends[0].id, came[0].id, evidence(ends, came))
 		}
 	case !s.once && state == string(schedule.Unsure) && (e.group.kind == atMostOnce || e.group.kind == byPolicy && s.wasLate(v, slot)):
 		v.unsure++
 	case e.group.kind == byPolicy && reason == schedule.ReasonMisfire && s.wasLate(v, slot):
 		v.policy++
 	default:
-		v.fault(&v.missing, "%s: slot %v is missing; the ledger has it as %q (%s)", e.name, slot, state, reason)
+		v.fault(&v.missing, "%s: slot %v is missing; the ledger has it as %q (%s)%s", e.name, slot, state, reason, evidence(ends, came))
 	}
 }
 
 // judgeRepeats looks at a slot's arrivals.
-func (s *story) judgeRepeats(v *verdict, e *entry, came []arrival) {
+func (s *story) judgeRepeats(v *verdict, e *entry, came []arrival, ends []end) {
 	if len(came) < 2 {
 		return
 	}
@@ -174,7 +231,7 @@ func (s *story) judgeRepeats(v *verdict, e *entry, came []arrival) {
 	}
 	switch {
 	case s.once, e.group.kind == atMostOnce, !s.disturbed(came[0].slot.Add(-time.Second), last):
-		v.fault(&v.extra, "%s: slot %v came %d times, at %v and last at %v%s", e.name, came[0].slot, len(came), came[0].at, last, e.told(came))
+		v.fault(&v.extra, "%s: slot %v came %d times%s%s", e.name, came[0].slot, len(came), e.told(came), evidence(ends, came))
 	default:
 		v.repeated += len(came) - 1
 	}
@@ -229,7 +286,7 @@ func (s *story) judgeEdited(v *verdict, e *entry, came map[place][]arrival, ends
 		if len(came[at]) == 0 {
 			continue
 		}
-		s.judgeRepeats(v, e, came[at])
+		s.judgeRepeats(v, e, came[at], ends[at])
 		for _, a := range came[at] {
 			if a.edit >= len(e.edits) || e.edits[a.edit].period == 0 || !a.slot.Equal(a.slot.Truncate(e.edits[a.edit].period)) {
 				v.fault(&v.extra, "%s: slot %v is none of definition %d", e.name, a.slot, a.edit)
@@ -243,7 +300,7 @@ func (s *story) judgeEdited(v *verdict, e *entry, came map[place][]arrival, ends
 		if !slot.After(s.until) && !slices.ContainsFunc(ends[at], func(e end) bool {
 			return e.state == string(schedule.Sent) || !s.once && e.state == string(schedule.Unsure)
 		}) {
-			v.fault(&v.untrue, "%s: slot %v came, and the ledger does not have it as sent", e.name, slot)
+			v.fault(&v.untrue, "%s: slot %v came, and the ledger does not have it as sent%s", e.name, slot, evidence(ends[at], came[at]))
 		}
 	}
 	for i, definition := range e.edits {
@@ -276,7 +333,7 @@ func (s *story) judgeEdited(v *verdict, e *entry, came map[place][]arrival, ends
 			if len(came[place{e.name, slot.Unix()}]) > 0 {
 				v.ran++
 			} else {
-				v.fault(&v.missing, "%s: slot %v of definition %d is missing", e.name, slot, i)
+				v.fault(&v.missing, "%s: slot %v of definition %d is missing%s", e.name, slot, i, evidence(ends[place{e.name, slot.Unix()}], nil))
 			}
 		}
 	}
@@ -286,7 +343,7 @@ func (s *story) judgeEdited(v *verdict, e *entry, came map[place][]arrival, ends
 func (s *story) judgeLater(v *verdict, came map[place][]arrival) {
 	for at, arrivals := range came {
 		if len(arrivals) > 1 && at.slot > s.until.Unix() && s.once {
-			v.fault(&v.extra, "%s: slot %v came %d times", at.entry, arrivals[0].slot, len(arrivals))
+			v.fault(&v.extra, "%s: slot %v after the time that is judged came %d times%s", at.entry, arrivals[0].slot, len(arrivals), evidence(nil, arrivals))
 		}
 	}
 }

@@ -73,13 +73,13 @@ type edit struct {
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // makeEntries returns the rows to be.
-func makeEntries() []*entry {
+func makeEntries(of []group) []*entry {
 	var all []*entry
-	for g := range groups {
-		for i := range groups[g].number {
+	for g := range of {
+		for i := range of[g].number {
 			all = append(all, &entry{
-				id: uuid.Must(uuid.NewV4()).String(), name: fmt.Sprintf("%s %03d", groups[g].name, i), group: &groups[g],
-				edits: []edit{{period: groups[g].period}},
+				id: uuid.Must(uuid.NewV4()).String(), name: fmt.Sprintf("%s %03d", of[g].name, i), group: &of[g],
+				edits: []edit{{period: of[g].period}},
 			})
 		}
 	}

@@ -32,18 +32,31 @@ type trouble struct {
 	do          func(lasting func()) error
 }
 
+// A pace is how fast things go wrong.
+type pace struct {
+	first       time.Duration // until the first: for everything to have begun
+	least, most time.Duration // from one to the next
+	short, long time.Duration // for how long one lasts
+	kinds       []often
+}
+
+// steady is the pace of a long run.
+var steady = pace{5 * time.Second, time.Second, 5 * time.Second, 500 * time.Millisecond, 9500 * time.Millisecond, kinds}
+
 // A nemesis makes things go wrong.
 type nemesis struct {
 	t        testing.TB
 	chance   *rand.Rand
+	pace     pace
 	nodes    []*node
 	database *database // nil where there is none
 	broker   *server.Server
 	worker   *worker.Worker // nil where there is none
 
 	busy    map[string]bool
-	healing chan struct{} // closed when all is to be well again
-	over    chan int      // the numbers of the spans that are over
+	needs   map[int][]string // by the span's number
+	healing chan struct{}    // closed when all is to be well again
+	over    chan int         // the numbers of the spans that are over
 	under   sync.WaitGroup
 
 	mu    sync.Mutex
@@ -51,11 +64,13 @@ type nemesis struct {
 	wrong []string
 }
 
-// kinds are how often each kind comes, of their sum.
-var kinds = []struct {
+// Often is how often a kind comes, of the sum of all.
+type often struct {
 	kind  string
 	often int
-}{
+}
+
+var kinds = []often{
 	{"kill", 5},
 	{"freeze", 5},
 	{"clean stop", 3},
@@ -74,35 +89,37 @@ var kinds = []struct {
 	{"broker server stopped", 1},
 }
 
-// run lets things go wrong until the time is over, and then makes all well again.
-func (n *nemesis) run(length time.Duration) {
-	n.busy, n.healing, n.over = map[string]bool{}, make(chan struct{}), make(chan int)
+// A drawn trouble has its length.
+type drawn struct {
+	trouble
+	length time.Duration
+}
+
+// run lets things go wrong until the time is over, and then makes all well again. It begins
+// with some that were drawn before.
+func (n *nemesis) run(length time.Duration, opening ...drawn) {
+	n.busy, n.needs, n.healing, n.over = map[string]bool{}, map[int][]string{}, make(chan struct{}), make(chan int)
+	for _, o := range opening {
+		n.let(o)
+	}
 	end := time.After(length)
-	next := time.NewTimer(5 * time.Second) // for everything to have begun
+	next := time.NewTimer(n.pace.first)
 	defer next.Stop()
 	watch := time.NewTicker(100 * time.Millisecond)
 	defer watch.Stop()
-	needs := map[int][]string{}
 	for ended := false; !ended; {
 		select {
 		case <-end:
 			ended = true
 		case number := <-n.over:
-			for _, need := range needs[number] {
+			for _, need := range n.needs[number] {
 				delete(n.busy, need)
 			}
 		case <-watch.C:
 			n.watch()
 		case <-next.C:
-			next.Reset(time.Second + time.Duration(n.chance.Int64N(int64(4*time.Second))))
-			trouble, length := n.draw()
-			if slices.ContainsFunc(trouble.needs, func(need string) bool { return n.busy[need] }) {
-				continue
-			}
-			for _, need := range trouble.needs {
-				n.busy[need] = true
-			}
-			needs[n.begin(trouble, length)] = trouble.needs
+			next.Reset(n.between(n.pace.least, n.pace.most))
+			n.let(n.draw())
 		}
 	}
 	close(n.healing)
@@ -111,6 +128,22 @@ func (n *nemesis) run(length time.Duration) {
 	}
 	n.busy = map[string]bool{}
 	n.watch()
+}
+
+// between draws a length of time.
+func (n *nemesis) between(least, most time.Duration) time.Duration {
+	return least + time.Duration(n.chance.Int64N(int64(most-least)))
+}
+
+// let begins a trouble, if nothing else goes on with what it needs.
+func (n *nemesis) let(d drawn) {
+	if slices.ContainsFunc(d.needs, func(need string) bool { return n.busy[need] }) {
+		return
+	}
+	for _, need := range d.needs {
+		n.busy[need] = true
+	}
+	n.needs[n.begin(d.trouble, d.length)] = d.needs
 }
 
 // begin starts a trouble and returns its number.
@@ -149,7 +182,9 @@ func (n *nemesis) complain(format string, args ...any) {
 func (n *nemesis) watch() {
 	for _, node := range n.nodes {
 		if !n.busy[node.name] && node.ended() {
-			n.complain("%s ended by itself with %v:\n%s", node.name, node.process.State(), node.process.Tail(10))
+			if !node.diedAtStep() {
+				n.complain("%s ended by itself with %v:\n%s", node.name, node.process.State(), node.process.Tail(10))
+			}
 			if err := node.start(); err != nil {
 				n.complain("%v", err)
 			}
@@ -177,23 +212,23 @@ func (n *nemesis) leader() *node {
 }
 
 // draw chooses what goes wrong next, and for how long. Most of it hits the node that leads.
-func (n *nemesis) draw() (trouble, time.Duration) {
+func (n *nemesis) draw() drawn {
 	sum := 0
-	for _, k := range kinds {
+	for _, k := range n.pace.kinds {
 		sum += k.often
 	}
 	left := n.chance.IntN(sum)
 	at := n.nodes[n.chance.IntN(len(n.nodes))]
 	leading := n.chance.IntN(100) < 60
-	length := 500*time.Millisecond + time.Duration(n.chance.Int64N(int64(9*time.Second)))
-	delay := 20*time.Millisecond + time.Duration(n.chance.Int64N(int64(230*time.Millisecond)))
+	length := n.between(n.pace.short, n.pace.long)
+	delay := n.between(20*time.Millisecond, 250*time.Millisecond)
 	step := []time.Duration{-time.Hour, -90 * time.Second, -2 * time.Second, 2 * time.Second, 90 * time.Second, time.Hour}[n.chance.IntN(6)]
 	if leader := n.leader(); leading && leader != nil {
 		at = leader
 	}
-	for _, k := range kinds {
+	for _, k := range n.pace.kinds {
 		if left -= k.often; left < 0 {
-			return n.trouble(k.kind, at, length, delay, step), length
+			return drawn{n.trouble(k.kind, at, length, delay, step), length}
 		}
 	}
 	panic("the numbers do not add up")

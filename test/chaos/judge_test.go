@@ -39,7 +39,7 @@ func told() *story {
 				a.edit = 1
 			}
 			s.arrivals = append(s.arrivals, a)
-			s.ledger = append(s.ledger, end{entry: g.name, state: "sent", id: a.id, slot: a.slot, through: a.slot, count: 1})
+			s.ledger = append(s.ledger, end{entry: g.name, state: "sent", id: a.id, node: "a-1", term: 2, slot: a.slot, through: a.slot, sent: at(second + 0.005), count: 1})
 		}
 	}
 	return s
@@ -115,6 +115,16 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 		{"a slot of no schedule", func(s *story) { s.arrivals[3].slot = at(4.5) }, "is no slot of it"},
 		{"a slot before the start", func(s *story) { s.arrivals[3].slot = at(-3) }, "was before the start"},
 		{"an entry that nobody made", func(s *story) { s.arrivals[3].entry = "ghost" }, `"ghost" is no entry`},
+		{"an entry in the ledger that nobody made, by a known id", func(s *story) {
+			s.entries[0].id = "an-id"
+			s.ledger[3].entry, s.ledger[3].of, s.ledger[3].recovered = "", "an-id", true
+		}, `"" is in the ledger and no entry: the id is an-id of owed, the slot 2026-11-25 12:00:04 +0000 UTC; sent by a-1 in term 2, recovered, id owed4, sent at 12:00:04.005; messages that came: 1 with the id owed4 at 12:00:04.010`},
+		{"two nodes ended a slot", func(s *story) {
+			other := s.ledger[3]
+			other.node, other.term, other.state, other.reason, other.sent = "b-1", 3, "skipped", "edited", time.Time{}
+			s.ledger = append(s.ledger, other)
+			s.repeat("owed", 4, 4.5)
+		}, "owed: slot 2026-11-25 12:00:04 +0000 UTC has 2 ends in the ledger, want 1; sent by a-1 in term 2, id owed4, sent at 12:00:04.005; skipped (edited) by b-1 in term 3, id owed4; messages that came: 2 with the id owed4 at 12:00:04.010, owed4 at 12:00:04.500"},
 		{"the ledger has no row", func(s *story) { s.ledger = slices.Delete(s.ledger, 3, 4) }, "has 0 ends in the ledger"},
 		{"the ledger has two rows", func(s *story) { s.ledger = append(s.ledger, s.ledger[3]) }, "has 2 ends in the ledger"},
 		{"the ledger has another id", func(s *story) { s.ledger[3].id = "another" }, "has the id another in the ledger"},
@@ -142,7 +152,7 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 			s := told()
 			tt.spoil(s)
 			v := s.judge()
-			text := strings.Join(v.wrong, "\n")
+			text := v.examples(100)
 			switch {
 			case tt.want == "" && text != "":
 				t.Errorf("judge finds\n%s\nwant nothing", text)
@@ -153,5 +163,18 @@ func TestTheCheckerFindsWhatIsWrong(t *testing.T) {
 				t.Errorf("judge counts %d faults, names %d", sum, len(v.wrong))
 			}
 		})
+	}
+}
+
+func TestFaultsAreShownOfEachKind(t *testing.T) {
+	v := &verdict{}
+	for second := range 197 {
+		v.fault(&v.untrue, "slot %d has two ends", second)
+	}
+	v.fault(&v.missing, "slot %d is missing", 3)
+	v.also("audit", "the audit is not clean")
+	want := "slot 0 has two ends\nslot 1 has two ends\n  and 195 more like these\nslot 3 is missing\nthe audit is not clean"
+	if got := v.examples(2); got != want {
+		t.Errorf("examples(2) is\n%s\nwant\n%s", got, want)
 	}
 }

@@ -14,7 +14,9 @@
 //     record what they ran.
 //   - Workers are stopped before a broker is, and started after: what a worker itself
 //     repeats or loses then is not what is tried here.
-//   - It runs for a minute or so unless ONEBEAT_CHAOS gives a length: make chaos.
+//   - It runs for three minutes unless ONEBEAT_CHAOS gives a length: make chaos.
+//   - By then nobody knows any more how the catalog was first read. So first starts are
+//     tried by themselves, one after another, with faults from their first moment on: make starts.
 package chaos
 
 import (
@@ -39,6 +41,8 @@ var (
 	seed = uint64(time.Now().UnixNano()) % 1_000_000
 	// reports is where a report of each run is written; empty for nowhere.
 	reports = os.Getenv("ONEBEAT_CHAOS_REPORT")
+	// rounds is how many first starts are tried in each setting; 0 for those of the tests.
+	rounds = 0
 	// former is the commit that the old version of the command is built from. Unless
 	// it is given it is the same source under another version.
 	former = os.Getenv("ONEBEAT_CHAOS_FORMER")
@@ -60,6 +64,14 @@ func run(m *testing.M) int {
 			return 2
 		}
 		lasting = length
+	}
+	if text := os.Getenv("ONEBEAT_CHAOS_ROUNDS"); text != "" {
+		number, err := strconv.Atoi(text)
+		if err != nil || number < 1 {
+			fmt.Fprintf(os.Stderr, "ONEBEAT_CHAOS_ROUNDS=%q: give a number from 1\n", text)
+			return 2
+		}
+		rounds = number
 	}
 	if text := os.Getenv("ONEBEAT_SEED"); text != "" {
 		number, err := strconv.ParseUint(text, 10, 64)

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,11 +29,16 @@ type node struct {
 	dir      string
 	database *brokertest.Proxy // nil where the database is a file
 	broker   *brokertest.Proxy
-	urls     [2]string // of the two, through the links
-	shards   int       // that it parts entries among; 0 is one
-	clock    string    // the file with its clock's step
+	urls     [2]string     // of the two, through the links
+	shards   int           // that it parts entries among; 0 is one
+	lease    time.Duration // 0 is the default
+	level    string        // of its log; empty is warn
+	clock    string        // the file with its clock's step
 
 	build   binary
+	points  []string // a failpoint of each next process, and what it does; empty for none
+	point   string   // of the process
+	steps   []span   // of each process that has one, from its start on
 	process *process.Process
 	starts  int
 	command func() (process.Command, error) // of the next process
@@ -78,6 +84,9 @@ func (n *node) settings() ([]string, error) {
 		"database": n.urls[0], "broker": n.urls[1], "listen": "off",
 		"celery": map[string]any{"task_default_queue": volume},
 	}
+	if n.lease > 0 {
+		settings["lease"] = n.lease.String()
+	}
 	if n.shards > 1 { // a former version may not know of them
 		settings["shards"] = n.shards
 	}
@@ -104,19 +113,27 @@ func (n *node) start() error {
 func (n *node) serve() (process.Command, error) {
 	settings, err := n.settings()
 	n.starts++
-	args := append([]string{"serve", "--node", fmt.Sprintf("%s-%d", n.name, n.starts), "--log-format", "json", "--log-level", "warn"}, settings...)
+	n.point = ""
+	if len(n.points) > 0 {
+		n.point, n.points = n.points[0], n.points[1:]
+	}
+	if n.point != "" {
+		n.steps = append(n.steps, span{kind: "step", text: fmt.Sprintf("%s-%d has %s", n.name, n.starts, n.point), from: time.Now(), connections: 2})
+	}
+	args := append([]string{"serve", "--node", fmt.Sprintf("%s-%d", n.name, n.starts), "--log-format", "json", "--log-level", cmp.Or(n.level, "warn")}, settings...)
 	return process.Command{
 		Path: n.build.path, Args: args, Log: n.log(), Dir: n.dir,
-		Env: []string{failpoint.StepEnv + "=" + n.clock, "ONEBEAT_CLOCK_SKEW=24h"}, // it may start while it is wrong
+		Env: []string{failpoint.StepEnv + "=" + n.clock, failpoint.Env + "=" + n.point, "ONEBEAT_CLOCK_SKEW=24h"}, // it may start while its clock is wrong
 	}, err
 }
 
-// stop ends the process as a deployment does.
+// stop ends the process as a deployment does. One that has said nothing yet may not have come to
+// listen for the signal, which ends it then.
 func (n *node) stop() error {
 	if err := n.process.Stop(syscall.SIGTERM, 40*time.Second); err != nil {
 		return err
 	}
-	if state := n.process.State(); !state.Success() {
+	if state := n.process.State(); !state.Success() && !n.diedAtStep() && !(n.endedBy(syscall.SIGTERM) && n.silent()) {
 		return fmt.Errorf("%s ended with %v after SIGTERM:\n%s", n.name, state, n.process.Tail(10))
 	}
 	return nil
@@ -130,6 +147,23 @@ func (n *node) ended() bool {
 	default:
 		return false
 	}
+}
+
+// diedAtStep says whether the process, which has ended, was to at its failpoint.
+func (n *node) diedAtStep() bool {
+	return strings.Contains(n.point, "=kill") && n.endedBy(syscall.SIGKILL)
+}
+
+// silent says whether the process, if its log tells of it, has not said yet that it starts.
+func (n *node) silent() bool {
+	text, err := os.ReadFile(n.log())
+	return n.level == "info" && (err != nil || !bytes.Contains(text, fmt.Appendf(nil, `"node":"%s-%d"`, n.name, n.starts)))
+}
+
+// endedBy says whether a signal ended the process, which has ended.
+func (n *node) endedBy(signal syscall.Signal) bool {
+	status, ok := n.process.State().Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == signal
 }
 
 // stepClock steps the wall clock that the node sees.

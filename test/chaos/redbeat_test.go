@@ -87,7 +87,7 @@ func benchRedBeat(b *testing.B, name string, args []string, calm bool) {
 	}
 	began := time.Now().Truncate(time.Minute).Add(time.Minute)
 	waitUntil(began) // the first whole minute
-	nemesis := &nemesis{t: b, chance: rand.New(rand.NewPCG(seed, 0)), nodes: nodes, broker: server}
+	nemesis := &nemesis{t: b, chance: rand.New(rand.NewPCG(seed, 0)), pace: steady, nodes: nodes, broker: server}
 	if calm {
 		waitUntil(began.Add(lasting))
 	} else {

@@ -32,17 +32,24 @@ func (r *report) tell(t *testing.T) {
 		t.Error(err)
 		return
 	}
-	var history strings.Builder
-	for _, w := range r.story.spans {
-		fmt.Fprintf(&history, "%s to %s  %s\n", w.from.UTC().Format("15:04:05.000"), w.until.UTC().Format("15:04:05.000"), w.text)
-	}
-	if len(r.verdict.wrong) > 0 {
-		history.WriteString("\n" + strings.Join(r.verdict.wrong, "\n") + "\n")
+	happened := history(r.story.spans)
+	for _, f := range r.verdict.wrong {
+		happened += "\n" + f.text
 	}
 	name := strings.ToLower(fmt.Sprintf("%s-%s-%d.md", r.database, r.broker, seed))
-	if err := os.WriteFile(filepath.Join(reports, name), []byte(text+"\n```\n"+history.String()+"```\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(reports, name), []byte(text+"\n```\n"+strings.TrimSpace(happened)+"\n```\n"), 0o644); err != nil {
 		t.Error(err)
 	}
+}
+
+// history tells what went wrong when.
+func history(spans []span) string {
+	var out strings.Builder
+	slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
+	for _, w := range spans {
+		fmt.Fprintf(&out, "%s to %s  %s\n", w.from.UTC().Format(clock), w.until.UTC().Format(clock), w.text)
+	}
+	return out.String()
 }
 
 func (r *report) text() string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,28 +96,72 @@ func (d *database) exec(ctx context.Context, statement string, values ...any) er
 // insert writes the rows.
 func (d *database) insert(t *testing.T, entries []*entry) {
 	t.Helper()
-	for _, e := range entries {
-		policy, grace := e.misfires()
-		err := d.exec(t.Context(), `INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression, enabled, args, kwargs,
-			created_at, updated_at, options, misfire_policy, misfire_grace_seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			e.id, e.name, "probe.record", e.spec(), true, "[0]", "{}", epoch, epoch, e.options(), policy, grace)
-		if err != nil {
-			t.Fatalf("insert %s: %v", e.name, err)
+	for some := range slices.Chunk(entries, 100) {
+		var values []any
+		for _, e := range some {
+			policy, grace := e.misfires()
+			values = append(values, e.id, e.name, "probe.record", e.spec(), e.edits[0].period > 0, "[0]", "{}", epoch, epoch, e.options(), policy, grace)
+		}
+		statement := `INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression, enabled, args, kwargs,
+			created_at, updated_at, options, misfire_policy, misfire_grace_seconds) VALUES ` +
+			strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), ", len(some))
+		if err := d.exec(t.Context(), strings.TrimSuffix(statement, ", "), values...); err != nil {
+			t.Fatalf("insert %d entries from %s on: %v", len(some), some[0].name, err)
+		}
+	}
+}
+
+// clear takes all rows of the catalog and of onebeat's own tables away: what comes next is a first start, of
+// another installation.
+func (d *database) clear(t *testing.T) {
+	t.Helper()
+	for _, table := range []string{
+		"celery_beat_schedules", "onebeat_journal", "onebeat_requests", "onebeat_changes", "onebeat_entries", "onebeat_runs",
+		"onebeat_calendars", "onebeat_windows", "onebeat_leases", "onebeat_nodes", "onebeat_meta",
+	} {
+		if err := d.exec(t.Context(), "DELETE FROM "+table); err != nil {
+			t.Fatalf("clear %s: %v", table, err)
 		}
 	}
 }
 
 // An end is a row of the ledger.
 type end struct {
-	entry, state, reason, id string
-	slot, through            time.Time
+	of                       string // the entry's id
+	entry, state, reason, id string // id is the message's
+	node                     string
+	term                     int64
+	recovered                bool
+	slot, through, sent      time.Time
 	count                    int
+}
+
+// clock is how instants of a run are written.
+const clock = "15:04:05.000"
+
+// String tells which term of which node made it.
+func (e end) String() string {
+	text := e.state
+	if e.reason != "" {
+		text += " (" + e.reason + ")"
+	}
+	text += fmt.Sprintf(" by %s in term %d", e.node, e.term)
+	if e.recovered {
+		text += ", recovered"
+	}
+	if e.id != "" {
+		text += ", id " + e.id
+	}
+	if !e.sent.IsZero() {
+		text += ", sent at " + e.sent.UTC().Format(clock)
+	}
+	return text
 }
 
 // ledger reads all runs.
 func (d *database) ledger(t *testing.T) []end {
 	t.Helper()
-	rows, err := d.db.QueryContext(t.Context(), "SELECT name, state, reason, task_id, slot, through, count FROM onebeat_runs")
+	rows, err := d.db.QueryContext(t.Context(), "SELECT entry_id, name, state, reason, task_id, node, term, recovered, slot, through, sent_at, count FROM onebeat_runs")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,11 +169,11 @@ func (d *database) ledger(t *testing.T) []end {
 	var ends []end
 	for rows.Next() {
 		var e end
-		var slot, through harness.Moment
-		if err := rows.Scan(&e.entry, &e.state, &e.reason, &e.id, &slot, &through, &e.count); err != nil {
+		var slot, through, sent harness.Moment
+		if err := rows.Scan(&e.of, &e.entry, &e.state, &e.reason, &e.id, &e.node, &e.term, &e.recovered, &slot, &through, &sent, &e.count); err != nil {
 			t.Fatal(err)
 		}
-		e.slot, e.through = slot.Time, through.Time
+		e.slot, e.through, e.sent = slot.Time, through.Time, sent.Time
 		if e.through.IsZero() {
 			e.through = e.slot
 		}
@@ -146,15 +191,21 @@ func (d *database) journal(ctx context.Context) (batches int, err error) {
 	return batches, err
 }
 
-// firstStart is when onebeat first read the catalog: slots count after it.
-func (d *database) firstStart(t *testing.T) time.Time {
-	t.Helper()
+// fact reads a fact of the installation.
+func (d *database) fact(ctx context.Context, key string) (text string, err error) {
 	column := "key"
 	if d.kind == mariadb {
 		column = "`key`"
 	}
-	var text string
-	if err := d.db.QueryRowContext(t.Context(), "SELECT value FROM onebeat_meta WHERE "+column+" = 'first_start'").Scan(&text); err != nil {
+	err = d.db.QueryRowContext(ctx, "SELECT value FROM onebeat_meta WHERE "+column+" = '"+key+"'").Scan(&text)
+	return text, err
+}
+
+// firstStart is when onebeat first read the catalog: slots count after it.
+func (d *database) firstStart(t *testing.T) time.Time {
+	t.Helper()
+	text, err := d.fact(t.Context(), "first_start")
+	if err != nil {
 		t.Fatal(err)
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)

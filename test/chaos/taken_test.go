@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"testing"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/redis/rueidis"
+
+	"github.com/onebeat/onebeat/test/harness"
 )
 
 // An arrival is a message that was taken off its queue, or that a worker ran.
@@ -37,6 +40,28 @@ func (c *consumer) all() ([]arrival, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.taken[:len(c.taken):len(c.taken)], c.fault
+}
+
+// await returns what was taken after the first so many, once that is as much as count and nothing more
+// comes, or nothing more has come for a while.
+func (c *consumer) await(t *testing.T, after, count int) (all []arrival) {
+	t.Helper()
+	came := time.Now()
+	harness.Eventually(t, 5*time.Minute, func() error {
+		before := len(all)
+		now, err := c.all()
+		if err != nil {
+			return err
+		}
+		if all = now[after:]; len(all) > before {
+			came = time.Now()
+		}
+		if still := time.Since(came); still < 300*time.Millisecond || len(all) < count && still < 30*time.Second {
+			return fmt.Errorf("%d messages were taken of %d that the ledger has as sent", len(all), count)
+		}
+		return nil
+	})
+	return all
 }
 
 func (c *consumer) take(a arrival, err error) {
