@@ -45,6 +45,8 @@ type Shard struct {
 	guard  guard
 	term   atomic.Int64          // of the lease that this process acquired last; 0 for none
 	later  atomic.Pointer[later] // what was seen of its entries by who leads it, and is not written down
+	led    atomic.Int64          // the last term in which a roster of this process led it
+	unsure unsure
 
 	impatient atomic.Int64 // until when rows that are held are not waited for, in Unix nanoseconds
 }

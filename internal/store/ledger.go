@@ -124,12 +124,10 @@ func (s *Shard) record(ctx context.Context, r *recording, how mode) error {
 			return fmt.Errorf("record: %w", err)
 		}
 	}
-	if err := r.recorded(ctx, how); err != nil {
+	err := r.recorded(ctx, how)
+	s.concluded(r, err)
+	if err != nil {
 		return err
-	}
-	if !r.again {
-		s.store.noteEnds(r.ended)
-		s.store.memory.record(r.ended)
 	}
 	return failpoint.Here("record.after")
 }
@@ -152,6 +150,7 @@ type recording struct {
 	leave  bool // and rows of entries that have ended
 	left   int  // rows of entries that have ended and that another program holds
 	again  bool // all was recorded before
+	wrote  bool // it got as far as to write
 }
 
 func (r *recording) do(ctx context.Context, tx transaction) error {
@@ -178,6 +177,7 @@ func (r *recording) do(ctx context.Context, tx transaction) error {
 
 // write writes the runs, and what becomes of their entries.
 func (r *recording) write(ctx context.Context, tx transaction) error {
+	r.wrote = true
 	if err := r.move(ctx, tx); err != nil {
 		return err
 	}
@@ -431,6 +431,7 @@ func (s *Shard) Journal(ctx context.Context) ([]schedule.Claimed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
+	s.settled(open)
 	return open, failpoint.Here("journal.after")
 }
 

@@ -100,7 +100,9 @@ func (r *Roster) Count() int { return int(r.watch.count.Load()) }
 // whose slots are near. Lead returns the watcher's error if it returns one. It waits for
 // Run.
 func (r *Roster) Lead(ctx context.Context, shard int, first []schedule.ID, watcher Watcher) error {
-	l := &lead{ctx: ctx, shard: shard, term: r.watch.store.Shard(shard).term.Load(), ids: texts(first), watcher: watcher, failed: make(chan error, 1), asked: map[string]bool{}}
+	led := r.watch.store.Shard(shard)
+	l := &lead{ctx: ctx, shard: shard, term: led.term.Load(), ids: texts(first), watcher: watcher, failed: make(chan error, 1), asked: map[string]bool{}}
+	l.after = l.term > led.led.Swap(l.term)+1
 	w := r.watch
 	w.mu.Lock()
 	w.coming = append(w.coming, l)
@@ -120,6 +122,7 @@ type lead struct {
 	ctx     context.Context
 	shard   int
 	term    int64    // 0 where the process did not acquire the lease
+	after   bool     // another node has led since this one last did
 	ids     []string // to be told of first
 	watcher Watcher
 	failed  chan error // has room for one
@@ -455,6 +458,13 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	if err != nil {
 		return err
 	}
+	now, err := w.store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if l.after && w.reading.home == HomeMemory {
+		w.beginAnew(l, now)
+	}
 	first := w.reading.first.loading
 	if first {
 		if w.reading.first, err = w.store.begin(ctx); err != nil {
@@ -464,10 +474,6 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		w.reading.told = false // to anyone who was to write it down
 	}
 	w.tellWindows()
-	now, err := w.store.Now(ctx)
-	if err != nil {
-		return err
-	}
 	// Of what the journal names it may never have seen a row that is there.
 	strange := func(id string) bool { _, ok := w.seen.Get(schedule.ID(id)); return !ok && !w.ownID(id) }
 	if err := w.renew(ctx, slices.DeleteFunc(l.ids, strange), l.ended); err != nil {
@@ -495,6 +501,19 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		return w.writeLater(ctx)
 	}
 	return nil
+}
+
+// beginAnew forgets what is in memory of the entries of l: another has ended slots of theirs.
+func (w *watch) beginAnew(l *lead, now time.Time) {
+	ours := func(id schedule.ID) bool { return w.leadOf(string(id)) == l }
+	w.store.memory.anew(now, ours)
+	for id, k := range w.seen.All() {
+		if ours(id) {
+			k.next = 0
+			w.seen.Set(id, k)
+		}
+	}
+	w.reading.first = w.store.memory.begin(now)
 }
 
 // parts are ids of the lead's entries in the order in which they are told of: those with a slot

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/failpoint"
@@ -18,53 +17,6 @@ type sight struct {
 	after time.Time // slots count after this
 	last  time.Time // the last slot sent
 	count int64     // slots sent
-}
-
-// A memory is the run state of entries whose home is HomeMemory.
-type memory struct {
-	mu      sync.Mutex
-	entries map[schedule.ID]sight
-	began   time.Time // when this process first read the catalog
-	loaded  bool      // it was read to its end
-}
-
-func (m *memory) get(id schedule.ID) (sight, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	seen, ok := m.entries[id]
-	return seen, ok
-}
-
-func (m *memory) put(id schedule.ID, seen sight) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.entries == nil {
-		m.entries = map[schedule.ID]sight{}
-	}
-	m.entries[id] = seen
-}
-
-func (m *memory) drop(id schedule.ID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.entries, id)
-}
-
-// record moves the entries that the memory holds; where it holds none, their
-// home is elsewhere.
-func (m *memory) record(ended ends) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i, id := range ended.ids {
-		seen, ok := m.entries[schedule.ID(id)]
-		if !ok {
-			continue
-		}
-		seen.last = latest(seen.last, ended.sent[i])
-		seen.after = latest(seen.after, ended.unsent[i])
-		seen.count += ended.counts[i]
-		m.entries[schedule.ID(id)] = seen
-	}
 }
 
 // A beginning is what is known of the catalog's first start.
@@ -93,7 +45,7 @@ func (s *Store) beginning(ctx context.Context) (first beginning, err error) {
 		return first, fmt.Errorf("read first start: %w", err)
 	}
 	if s.options.Home == HomeMemory {
-		return s.beginInMemory(now), nil
+		return s.memory.begin(now), nil
 	}
 	first = beginning{at: now, loading: true}
 	err = s.db.each(ctx, "meta", func(row scanner) (err error) {
@@ -118,21 +70,10 @@ func (s *Store) beginning(ctx context.Context) (first beginning, err error) {
 	return first, nil
 }
 
-func (s *Store) beginInMemory(now time.Time) beginning {
-	s.memory.mu.Lock()
-	defer s.memory.mu.Unlock()
-	if s.memory.began.IsZero() {
-		s.memory.began = now
-	}
-	return beginning{at: s.memory.began, loading: !s.memory.loaded}
-}
-
 // begun remembers that the catalog was read to its end.
 func (s *Store) begun(ctx context.Context) error {
 	if s.options.Home == HomeMemory {
-		s.memory.mu.Lock()
-		s.memory.loaded = true
-		s.memory.mu.Unlock()
+		s.memory.begun()
 		return nil
 	}
 	now, err := s.Now(ctx)

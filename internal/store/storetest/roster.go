@@ -170,6 +170,42 @@ func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database, held int) {
 	}
 }
 
+// Run state in memory is that of one process: of a shard that another has led since, it begins anew.
+func testStandbyWithRunStateInMemory(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	insert(t, db, shape, 0, line{spec: "@every 1s from 2026-01-01T00:00:00Z"})
+	insert(t, db, shape, 1, line{spec: "0 0 29 2 *"})
+	var nodes [2]*store.Store
+	var rosters [2]*store.Roster
+	for n := range nodes {
+		nodes[n] = open(t, db, store.Options{Home: store.HomeMemory})
+		rosters[n] = stand(t, nodes[n])
+	}
+	var last time.Time
+	for term, n := range []int{0, 1, 0, 0} {
+		lease := acquire(t, nodes[n])
+		w := lead(t, rosters[n], 0)
+		w.await("all entries", func() bool { return w.loaded })
+		e := w.now[id(0)].Entry
+		if e == nil || w.now[id(1)].Entry == nil || e.After.Before(last) {
+			t.Fatalf("term %d: told of %+v, want both entries, and none of the slots up to %v again", term+1, w.now, last)
+		}
+		if own := term == 3; own != e.After.Equal(last) {
+			t.Errorf("term %d, which follows one of this node's own %v: slots count from %v, and the last was %v", term+1, own, e.After, last)
+		}
+		last = e.Spec.Next(e.After)
+		waitUntil(t, db, last)
+		b := batch(lease.Term, int64(term)+1, last, id(0))
+		claim(t, nodes[n], b)
+		record(t, nodes[n], lease.Term, []int64{b.Seq}, sent(b))
+		w.stop()
+		if err := nodes[n].Shard(0).Release(t.Context(), lease.Term); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Where no trigger tells of edits, whoever comes to lead looks for those that another may have sent from before it
 // hands over what it knows. Nor need it have seen what the journal names.
 func testStandbyLooksForEdits(t *testing.T, db Database) {

@@ -93,6 +93,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"a node that stands by writes nothing", testStandbyWritesNothing},
 		{"a node that stood by knows what another did", func(t *testing.T, db Database) { testStandbyKnowsWhatAnotherDid(t, db, 0) }},
 		{"a node that stood by knows what another did, and it holds hardly a definition", func(t *testing.T, db Database) { testStandbyKnowsWhatAnotherDid(t, db, 1) }},
+		{"a node that keeps run state in memory begins anew after another", testStandbyWithRunStateInMemory},
 		{"a node that stood by looks for edits where no trigger tells of them", testStandbyLooksForEdits},
 		{"a node leads again and again", func(t *testing.T, db Database) { testStandbyLeadsAgain(t, db, 0) }},
 		{"a node leads again and again, and it holds hardly a definition", func(t *testing.T, db Database) { testStandbyLeadsAgain(t, db, 1) }},
