@@ -111,7 +111,7 @@ func (s *site) launch(t *testing.T, env []string, flags ...string) *node {
 		p.Resume()
 		p.Kill()
 		if t.Failed() {
-			t.Logf("the end of %s's log:\n%s", n.name, p.Tail(25))
+			t.Logf("the end of the log of %s:\n%s", n.name, p.Tail(25))
 		}
 	})
 	return n

@@ -2,7 +2,8 @@
 //
 //	tally go test -json ./...
 //
-// It prints a line for each package, the output of what failed, and a closing
+// It prints a line for each package, the output of what failed, then once more the
+// little of it that says why, for who keeps the end alone, and a closing
 // line "N passed, N failed" that counts every test and subtest without subtests
 // of its own. What failed without a test to blame, such as a package that does
 // not build or ends in the middle of a test, counts as one failure. It exits with
@@ -11,6 +12,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +20,7 @@ import (
 	"iter"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -80,6 +83,7 @@ type results struct {
 type tally struct {
 	out      io.Writer
 	packages map[string]*results
+	reasons  []string // of what failed
 
 	passed, failed, skipped int
 }
@@ -140,7 +144,13 @@ func (t *tally) line(line []byte) {
 func (t *tally) end(e event, p *results) {
 	passed, failed, skipped := p.count()
 	if e.Action == "fail" {
-		p.printFailures(t.out)
+		for _, test := range p.failures() {
+			said := p.output[test]
+			fmt.Fprint(t.out, strings.Join(said, ""))
+			if why := reason(said); why != "" {
+				t.reasons = append(t.reasons, fmt.Sprintf("why %s %s:\n%s", e.Package, cmp.Or(test, "failed"), why))
+			}
+		}
 		if failed == 0 {
 			failed = 1
 		}
@@ -186,8 +196,8 @@ func ancestors(test string) iter.Seq[string] {
 	}
 }
 
-// printFailures prints what failed tests said, then what the package itself said.
-func (p *results) printFailures(out io.Writer) {
+// failures returns the tests that failed and said something, then "" for the package itself.
+func (p *results) failures() []string {
 	tests := make([]string, 0, len(p.output))
 	for test := range p.output {
 		if test != "" && p.ended[test] != "skip" {
@@ -195,13 +205,44 @@ func (p *results) printFailures(out io.Writer) {
 		}
 	}
 	slices.Sort(tests)
-	for _, test := range append(tests, "") {
-		fmt.Fprint(out, strings.Join(p.output[test], ""))
-	}
+	return append(tests, "")
 }
 
-// close prints the closing line.
+var (
+	frame   = regexp.MustCompile(`^(=== |\s*--- |(FAIL|PASS|ok|exit status)\b|coverage:)`)
+	message = regexp.MustCompile(`^(    \S+\.go:\d+: |panic: |fatal error: |WARNING: DATA RACE)`)
+	log     = regexp.MustCompile(`^    \S+\.go:\d+: the end of the log of .*:$`) // as tests tell of a process's
+)
+
+// reason returns the beginnings of the messages among what a failed test said, as many as are read at a
+// glance. The logs of processes are not among them.
+func reason(output []string) string {
+	const messages, lines = 8, 5
+	var why strings.Builder
+	said, length, silent := 0, 0, false // the messages so far, and what is known of the last
+	for line := range strings.Lines(strings.Join(output, "")) {
+		if frame.MatchString(line) {
+			continue
+		}
+		if message.MatchString(line) || said == 0 {
+			if silent = log.MatchString(strings.TrimSuffix(line, "\n")); !silent {
+				said, length = said+1, 0
+			}
+			if said > messages {
+				why.WriteString("    and more\n")
+				break
+			}
+		}
+		if length++; !silent && length <= lines {
+			why.WriteString(line)
+		}
+	}
+	return why.String()
+}
+
+// close prints why tests failed, and the closing line.
 func (t *tally) close() {
+	fmt.Fprint(t.out, strings.Join(t.reasons, ""))
 	if t.skipped > 0 {
 		fmt.Fprintf(t.out, "%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
 		return
