@@ -275,7 +275,7 @@ func testCrash(t *testing.T, c crash) {
 		wrong.await(t, "failpoint")
 	}
 	last := time.Now().Truncate(2 * time.Second).Add(4 * time.Second)
-	s.awaitSentSince(t, "herd 03", last, startWait)
+	s.awaitSentSince(t, slices.Sorted(maps.Keys(grids)), last, startWait)
 	for _, n := range nodes {
 		n.stop(t)
 	}
@@ -316,17 +316,21 @@ func crashBroker(t *testing.T, d *database, kind string) *broker {
 	return newBroker(t, kind)
 }
 
-// awaitSentSince waits until the ledger has a slot of the entry as sent that is not before
+// awaitSentSince waits until the ledger has a slot of each entry as sent that is not before
 // slot, and that no recovery sent: one that a stop cuts off leaves the rest to the next node.
-func (s *site) awaitSentSince(t *testing.T, entry string, slot time.Time, wait time.Duration) {
+func (s *site) awaitSentSince(t *testing.T, entries []string, slot time.Time, wait time.Duration) {
 	t.Helper()
 	harness.Eventually(t, max(time.Until(slot), 0)+wait, func() error {
+		sent := map[string]bool{}
 		for _, r := range s.database.ledger(t) {
-			if r.entry == entry && r.state == "sent" && !r.slot.Before(slot) && !r.recovered {
-				return nil
+			sent[r.entry] = sent[r.entry] || r.state == "sent" && !r.slot.Before(slot) && !r.recovered
+		}
+		for _, entry := range entries {
+			if !sent[entry] {
+				return fmt.Errorf("no slot of %s from %v on is recorded as sent", entry, slot)
 			}
 		}
-		return fmt.Errorf("no slot of %s from %v on is recorded as sent", entry, slot)
+		return nil
 	})
 }
 
