@@ -84,7 +84,7 @@ func (e *entry) has(slot time.Time) bool {
 
 // every are the specs that an entry is edited to be of.
 var every = func() (specs []schedule.Spec) {
-	for _, text := range []string{"@every 1s", "@every 2s", "@every 3s"} {
+	for _, text := range []string{"@every 1s", "@every 2s", "@every 3s", "@every 30s"} {
 		spec, err := schedule.ParseSpec(text, "UTC", time.Time{})
 		if err != nil {
 			panic(err)

@@ -38,6 +38,9 @@ func (w *world) start(name string) *node {
 	n := &node{world: w, name: name, stopped: make(chan struct{}), lean: (w.seed+hash(name))%2 == 0}
 	n.session = &session{reach("database"), w.db, 1}
 	n.roster = newRoster(n.session)
+	if (w.seed+hash(name))/2%2 == 0 {
+		n.roster.behind = seldom
+	}
 	n.wire = &wire{reach("broker"), w.broker}
 	n.wire.ordered = w.rule.steps > 0
 	switch chance.IntN(4) {

@@ -16,6 +16,7 @@ import (
 // Who comes to lead reads again what was edited or may have moved, and nothing else.
 type roster struct {
 	session *session
+	behind  time.Duration // it looks so seldom while it stands by
 
 	turn    chan struct{} // who has put something in may use what follows; one who waits for it lets time pass
 	rows    map[schedule.ID]known
@@ -43,6 +44,7 @@ type known struct {
 const (
 	noticed         = 20 * time.Millisecond // where the database tells of edits
 	polled          = 300 * time.Millisecond
+	seldom          = 3 * time.Second // where to look at all rows takes long
 	refreshInterval = 5 * time.Second
 	endedAhead      = time.Second
 )
@@ -50,7 +52,7 @@ const (
 // stand keeps the roster while the node does not lead, until ctx ends.
 func (r *roster) stand(ctx context.Context) {
 	refreshed := time.Now()
-	for ; ctx.Err() == nil; rest(ctx, r.session.lookInterval()) {
+	for ; ctx.Err() == nil; rest(ctx, max(r.session.lookInterval(), r.behind)) {
 		now := time.Now()
 		all := now.Sub(refreshed) >= refreshInterval
 		r.locked(func() {

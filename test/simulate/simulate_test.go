@@ -77,6 +77,8 @@ var kept = []struct {
 	{18125, rule{forgets: true}, "a slot that a new spec owed was passed over where the former had a later one on record"},
 	{1353, rule{}, "a spec that was another meanwhile went on as if it had not been"},
 	{3487, rule{forgets: true}, "a slot that a recovery withdrew had no end when the next node was lost"},
+	{3020, rule{}, "slots of an edit that another node had sent were sent again by the next, which had not seen it"},
+	{2599, rule{joint: true}, "so was one that went with its record"},
 }
 
 func TestSeedsThatFailedOnce(t *testing.T) {
