@@ -41,9 +41,7 @@ const (
 
 func (f *mysqlFeed) open(ctx context.Context) error {
 	f.gaps = map[int64]time.Time{}
-	last, err := f.last(ctx)
-	f.since = last
-	return err
+	return f.m.each(ctx, "changes_open", func(row scanner) error { return row.Scan(&f.since) })
 }
 
 func (f *mysqlFeed) close() {}
@@ -63,7 +61,7 @@ func (f *mysqlFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time.
 	}
 	return poll(ctx, poke, atMost, interval, func() (bool, error) {
 		last, err := f.last(ctx)
-		moved := last != f.since
+		moved := last > f.since // it is lower once what is old was forgotten
 		if moved {
 			f.movedAt = time.Now()
 		}

@@ -44,6 +44,7 @@ var oneSided = map[string]string{
 	"trigger_truncate":      "the others have no trigger for it",
 	"drop_trigger_truncate": "the others have no trigger for it",
 	"drop_function":         "of the others a trigger holds its own statements",
+	"changes_open":          "of the others no change comes below others that were there",
 	"own_drop_function":     "PostgreSQL alone keeps the ledger by days",
 }
 
