@@ -114,7 +114,10 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 	stopConsuming()
 	v := s.judge()
 	v.also("around", wrong...)
-	v.aside(t, d, nodes)
+	if open, err := d.journal(t.Context()); err != nil || open > 0 {
+		v.also("journal", fmt.Sprintf("%d batches are in the journal after all nodes have stopped well: %v", open, err))
+	}
+	v.complaints(t, nodes)
 	// The ledger is held against the specs by the product's own means too; only how late
 	// is fine was said by the faults.
 	audit, err := nodes[0].verb(t.Context(), "audit", "--since", began.UTC().Format(time.RFC3339), "--until", until.UTC().Format(time.RFC3339), "--late", "2h")
@@ -131,12 +134,9 @@ func testChaos(t *testing.T, databaseKind, brokerKind string) {
 	}
 }
 
-// aside judges what is left when all nodes have stopped well.
-func (v *verdict) aside(t *testing.T, d *database, nodes []*node) {
+// complaints takes what nodes' logs must not have.
+func (v *verdict) complaints(t *testing.T, nodes []*node) {
 	t.Helper()
-	if open, err := d.journal(t.Context()); err != nil || open > 0 {
-		v.also("journal", fmt.Sprintf("%d batches are in the journal after all nodes have stopped well: %v", open, err))
-	}
 	for _, n := range nodes {
 		lines, err := n.complaints()
 		if err != nil {

@@ -47,6 +47,9 @@ func history(spans []span) string {
 	var out strings.Builder
 	slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
 	for _, w := range spans {
+		if w.text == "" { // it needs what is not there
+			continue
+		}
 		fmt.Fprintf(&out, "%s to %s  %s\n", w.from.UTC().Format(clock), w.until.UTC().Format(clock), w.text)
 	}
 	return out.String()

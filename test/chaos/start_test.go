@@ -184,7 +184,7 @@ func (f *firsts) round(t *testing.T, number uint64) {
 	s.arrivals = f.taken.await(t, before, len(sent))
 	v := s.judge()
 	v.also("around", wrong...)
-	v.aside(t, f.database, f.nodes)
+	v.complaints(t, f.nodes)
 	f.audit(t, v, began, s.until)
 	f.expected, f.ran, f.policy, f.unsure, f.repeated = f.expected+v.expected, f.ran+v.ran, f.policy+v.policy, f.unsure+v.unsure, f.repeated+v.repeated
 	for _, e := range entries {
@@ -203,7 +203,10 @@ func (f *firsts) prepare(t *testing.T, n *nemesis, shards int) (opening []drawn)
 	t.Helper()
 	f.forget(t)
 	f.database.clear(t)
-	lease := []time.Duration{2 * time.Second, 4 * time.Second}[n.chance.IntN(2)]
+	lease := []time.Duration{2 * time.Second, 0}[n.chance.IntN(2)]
+	if f.database.kind == sqlite {
+		lease = 0 // whoever writes waits for all others, and the sooner leases end the more is written
+	}
 	for _, node := range f.nodes {
 		node.shards, node.lease, node.steps = shards, lease, nil
 		node.build = []binary{present, present, present, racing}[n.chance.IntN(4)]
@@ -275,14 +278,13 @@ func (f *firsts) audit(t *testing.T, v *verdict, began, until time.Time) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	report, err := audit.Run(t.Context(), s, began.UTC(), until.UTC(), audit.Options{Late: 2 * time.Hour}, 10, nil)
+	report, err := audit.Run(t.Context(), s, began.UTC(), until.UTC(), audit.Options{Late: 2 * time.Hour}, 1000, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !report.Clean() {
-		v.also("audit", fmt.Sprintf("the audit found %v, such as", report.Counts))
-		for _, found := range report.Findings {
-			v.also("audit finding", fmt.Sprintf("%+v", found))
+	for _, found := range report.Findings {
+		if found.Kind != audit.Stray || !strings.HasPrefix(found.Name, "edited ") { // an edit may be told of later than the audit thinks
+			v.also("audit "+string(found.Kind), fmt.Sprintf("the audit found %+v", found))
 		}
 	}
 	f.audited += report.Slots
@@ -321,8 +323,8 @@ func (f *firsts) watchLoad(ctx context.Context, shards int) {
 	}
 }
 
-// await waits until all has come that is to up to a moment after the end of the story, so that all shards are
-// seen to be led; for what comes no more it does so in vain, and the judge says what it is.
+// await waits until all has come that is to up to a moment after the end of the story, and is in the ledger, so that
+// all shards are seen to be led; for what comes no more it does so in vain, and the judge says what it is.
 func (f *firsts) await(t *testing.T, s *story, n *nemesis, before int) {
 	t.Helper()
 	over := time.After(hope)
@@ -350,7 +352,7 @@ func (f *firsts) await(t *testing.T, s *story, n *nemesis, before int) {
 			entries: s.entries, from: f.database.firstStart(t), until: s.until.Add(time.Second), once: s.once,
 			arrivals: all[before:], ledger: f.database.ledger(t), spans: spans,
 		}
-		if so.judge().missing == 0 {
+		if v := so.judge(); v.missing+v.untrue == 0 {
 			return
 		}
 	}
