@@ -304,6 +304,9 @@ func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
 			if want := "name of disabled"; run.Entry == "disabled" && run.Name != want {
 				t.Errorf("the run of what is disabled now has the name %q, want %q", run.Name, want)
 			}
+			if run.Entry == "removed" && run.Name != "removed" {
+				t.Errorf("the run of what is removed now has the name %q, want its id", run.Name)
+			}
 		}
 		want := map[schedule.ID]string{
 			"sent": "sent ", "edited": "skipped edited", "failed": "failed no such queue",

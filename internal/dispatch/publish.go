@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -445,10 +446,11 @@ func (d *Dispatcher) withheld(due *schedule.Due, now time.Time) (schedule.State,
 	return schedule.Sent, ""
 }
 
-// run is the record of due as far as it is known before publishing.
+// run is the record of due as far as it is known before publishing. An entry that is not there any more
+// has its id for a name.
 func (d *Dispatcher) run(due *schedule.Due, term int64) schedule.Run {
 	run := schedule.Run{
-		Entry: due.Entry.ID, Name: due.Entry.Name, Task: due.Entry.Task,
+		Entry: due.Entry.ID, Name: cmp.Or(due.Entry.Name, string(due.Entry.ID)), Task: due.Entry.Task,
 		Slot: due.Slot, Through: due.Through, Count: max(due.Count, 1),
 		State: due.State, Reason: due.Reason, Request: due.Request,
 		Node: d.opts.Node, Term: term,

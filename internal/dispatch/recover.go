@@ -436,7 +436,7 @@ func ended(due schedule.Due, state schedule.State, reason string) schedule.Due {
 }
 
 // asDue is a remembered due with its entry's present definition; of an entry that has
-// none now it keeps the id, and the name where that is known.
+// none now it keeps the id, and the name where that is told.
 func asDue(claimed schedule.ClaimedDue, present schedule.Change) schedule.Due {
 	e := present.Entry
 	if e == nil {
