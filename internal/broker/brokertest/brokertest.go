@@ -661,7 +661,7 @@ func testContext(t *testing.T, s *site) {
 	if _, err := b.Publish(ctx, part); !errors.As(err, new(*celery.PublishError)) {
 		t.Errorf("Publish to a server that does not answer: %v, want a PublishError", err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 5*time.Second { // it would wait for the proxy, or for as long as a driver does by itself
 		t.Errorf("Publish with 300ms to go took %v", took)
 	}
 	proxy.Flow()
