@@ -316,7 +316,7 @@ func (w *watch) load(ctx context.Context) error {
 			return err
 		}
 	}
-	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken, later: &w.later}
+	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, leads: w.leadsHere, holds: w.holds, calendars: calendars, taken: taken, later: &w.later}
 	err = w.beside(func() error {
 		if err := w.before(ctx); err != nil {
 			return err
@@ -474,7 +474,7 @@ func (w *watch) lose(ctx context.Context, gone []schedule.Change) error {
 	var ids []string
 	clear(w.writing)
 	for _, change := range gone {
-		if id := string(change.ID); w.remembers(id) {
+		if id := string(change.ID); w.leadsHere(id) && w.remembers(id) {
 			ids = append(ids, id)
 		}
 	}

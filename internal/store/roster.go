@@ -259,6 +259,9 @@ func (w *watch) admit() {
 // leadOf returns who leads the row's shard here, or nil.
 func (w *watch) leadOf(id string) *lead { return w.leadOn(schedule.ID(id).Shard(w.shards)) }
 
+// leadsHere says whether the row's shard is led here.
+func (w *watch) leadsHere(id string) bool { return w.leadOf(id) != nil }
+
 func (w *watch) leadOn(shard int) *lead {
 	l := w.leads[shard]
 	if l != nil && l.ended() {

@@ -90,40 +90,66 @@ type reading struct {
 	first     beginning
 	calendars *calendars
 	remember  func(id string) bool                     // whether to write down what is seen for the first time; nil: never
+	leads     func(id string) bool                     // whether the entry's shard is led here
 	holds     func(context.Context, transaction) error // fails once another may write that down
 	later     *later                                   // takes what need not be written down at once; nil: all is
 	taken     time.Time                                // slots count after it, of every entry; zero: no matter
 	told      bool                                     // all that was there at the first start was told of: what comes now is new
 
-	ids, specs []string // to be written down
+	own, others noted // to be written down, of shards that are led here, and of others
+}
+
+// A noted is what is to be written down of entries.
+type noted struct {
+	ids, specs []string
 	afters     []time.Time
 }
+
+func (n *noted) add(id string, seen sight) {
+	n.ids, n.specs, n.afters = append(n.ids, id), append(n.specs, seen.spec), append(n.afters, seen.after)
+}
+
+func (n *noted) clear() { n.ids, n.specs, n.afters = n.ids[:0], n.specs[:0], n.afters[:0] }
 
 // changes says what each row means now. What is seen for the first time is on
 // record before they are returned, but for what is put off.
 func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, error) {
-	r.ids, r.specs, r.afters = r.ids[:0], r.specs[:0], r.afters[:0]
+	r.own.clear()
+	r.others.clear()
 	changes := make([]schedule.Change, len(rows))
 	for i := range rows {
 		changes[i] = r.change(&rows[i])
 	}
-	if len(r.ids) == 0 {
+	if len(r.own.ids)+len(r.others.ids) == 0 {
 		return changes, nil
 	}
 	if err := failpoint.Here("side.before"); err != nil {
 		return nil, err
 	}
-	// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
-	err := r.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
-		if err := tx.many(ctx, "entry_seen", r.ids, r.specs, r.afters); err != nil {
-			return err
-		}
-		return r.holds(ctx, tx)
-	})
+	// Apart, so that nodes write down the same rows in one order. Who leads the others may have seen more of them since.
+	err := r.write(ctx, "entry_seen", &r.own)
+	if err == nil {
+		err = r.write(ctx, "entry_first_seen", &r.others)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("remember entries: %w", err)
 	}
 	return changes, failpoint.Here("side.after")
+}
+
+// write writes down what was noted.
+//
+// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
+func (r *reading) write(ctx context.Context, statement string, n *noted) error {
+	if len(n.ids) == 0 {
+		return nil
+	}
+	return r.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
+		if err := tx.many(ctx, statement, n.ids, n.specs, n.afters); err != nil {
+			return err
+		}
+		return r.holds(ctx, tx)
+	})
 }
 
 func (r *reading) change(row *row) schedule.Change {
@@ -285,9 +311,12 @@ func (r *reading) note(row *row, seen sight) {
 		r.store.memory.put(schedule.ID(row.id), seen)
 		return
 	}
-	r.ids = append(r.ids, row.id)
-	r.specs = append(r.specs, seen.spec)
-	r.afters = append(r.afters, seen.after)
+	if r.leads(row.id) {
+		r.own.add(row.id, seen)
+		return
+	}
+	row.unwritten = row.known // what is remembered of it stays
+	r.others.add(row.id, seen)
 }
 
 // once says whether the spec has one slot. It counts whenever it was written down:
