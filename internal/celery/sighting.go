@@ -161,8 +161,8 @@ func (t *Template) Differences(s Sighting) []Difference {
 	if t.shape.expires != never {
 		expires = t.expiry(s.At)
 	}
-	all = append(all, times("eta", s.eta, eta, s.At)...)
-	all = append(all, times("expires", s.expires, expires, s.At)...)
+	all = append(all, s.times("eta", s.eta, eta)...)
+	all = append(all, s.times("expires", s.expires, expires)...)
 	if s.message != nil {
 		all = append(all, t.messageDifferences(s, m)...)
 	}
@@ -229,21 +229,29 @@ func plainRepr(repr string) string {
 	return plain.String()
 }
 
-// nearEnough is how far apart two instants may be that both count from a sending.
-const nearEnough = 2 * time.Second
+// nearEnough is how far apart two instants may be that both count from a sending, and
+// heardAfter how long a message may be under way, or wait in a queue, before it is heard of.
+const (
+	nearEnough = 2 * time.Second
+	heardAfter = 5 * time.Second
+)
 
 // times compares an instant of a message's, which is text, with onebeat's.
-func times(field, beat string, own time.Time, at time.Time) []Difference {
+func (s Sighting) times(field, beat string, own time.Time) []Difference {
 	told, err := parseTime(beat)
-	if beat == "" && own.IsZero() || beat != "" && err == nil && !own.IsZero() && told.Sub(own).Abs() < nearEnough {
+	earlier := nearEnough
+	if s.message != nil { // At is when it was heard of
+		earlier = heardAfter
+	}
+	if apart := told.Sub(own); beat == "" && own.IsZero() || beat != "" && err == nil && !own.IsZero() && apart < nearEnough && -apart < earlier {
 		return nil
 	}
 	d := Difference{Field: field, Beat: "none", Onebeat: "none"}
 	if beat != "" {
-		d.Beat, d.Why = "in "+told.Sub(at).Round(time.Second).String(), ofClass
+		d.Beat, d.Why = "in "+told.Sub(s.At).Round(time.Second).String(), ofClass
 	}
 	if !own.IsZero() {
-		d.Onebeat, d.Why = "in "+own.Sub(at).Round(time.Second).String(), ""
+		d.Onebeat, d.Why = "in "+own.Sub(s.At).Round(time.Second).String(), ""
 	}
 	return []Difference{d}
 }

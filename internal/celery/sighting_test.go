@@ -116,6 +116,9 @@ func TestDifferencesOfMessages(t *testing.T) {
 			}
 			d.Headers["ignore_result"] = false
 		}, ""},
+		{"one that was heard of late", task, func(d *Delivery) { d.Headers["expires"] = heardAt.Add(56 * time.Second).Format(time.RFC3339) }, ""},
+		{"one that expires sooner", task, func(d *Delivery) { d.Headers["expires"] = heardAt.Add(50 * time.Second).Format(time.RFC3339) }, "expires"},
+		{"one that expires later", task, func(d *Delivery) { d.Headers["expires"] = heardAt.Add(63 * time.Second).Format(time.RFC3339) }, "expires"},
 		{"another priority", with(`{"priority": 4, "expires": 60, "headers": {"x": {"y": [1]}}, "queue": "q"}`), nil, "priority*"},
 		{"another header", with(`{"priority": 3, "expires": 60, "headers": {"x": {"y": [2]}, "z": 1}, "queue": "q"}`), nil, "header x, header z"},
 		{"limits of the class", with(`{"priority": 3, "expires": 60, "headers": {"x": {"y": [1]}}, "queue": "q", "time_limit": 5, "ignore_result": true}`), nil, "header ignore_result*, header timelimit*"},
