@@ -122,7 +122,7 @@ func TestSoonEntriesAreFoundPartByPart(t *testing.T) {
 	exec(run + "VALUES ('17', 'of another catalog', 't', now(), 1, 'sent', '', '', '', '', '', 1, false)")
 	w := s.newWatch(1)
 	w.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), first: true, watcher: loader(func(context.Context, []schedule.Change) error { return nil })}
-	w.reading = reading{store: s, home: s.home(s.shape()), remember: w.remembers, leads: w.leadsHere, holds: w.holds}
+	w.reading = reading{store: s, home: s.home(s.shape()), remember: w.remembers, holds: w.holds}
 	if pages := w.pages(t.Context()); pages < 4*soonFirst {
 		t.Fatalf("the table has %d pages, want several parts", pages)
 	}

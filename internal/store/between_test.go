@@ -33,7 +33,7 @@ func TestRowsThatAreReadTwiceInALookAreToldOfOnce(t *testing.T) {
 	if err := s.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.reading = reading{store: s, home: s.home(s.shape()), remember: w.remembers, leads: w.leadsHere, holds: w.holds}
+	w.reading = reading{store: s, home: s.home(s.shape()), remember: w.remembers, holds: w.holds}
 	var ids []string
 	err = s.every(t.Context(), w.feed, func(r *row) error {
 		ids = append(ids, r.id)

@@ -316,7 +316,7 @@ func (w *watch) load(ctx context.Context) error {
 			return err
 		}
 	}
-	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, leads: w.leadsHere, holds: w.holds, calendars: calendars, taken: taken, later: &w.later}
+	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken, later: &w.later, told: map[int]bool{}}
 	err = w.beside(func() error {
 		if err := w.before(ctx); err != nil {
 			return err
@@ -332,7 +332,9 @@ func (w *watch) load(ctx context.Context) error {
 	}
 	w.count.Store(int64(w.seen.Len()))
 	w.told()
-	w.reading.told = leads
+	for shard := range w.shards {
+		w.reading.told[shard] = leads && w.leadOn(shard) != nil
+	}
 	return nil
 }
 
@@ -368,10 +370,35 @@ func (w *watch) told() {
 	close(w.known)
 }
 
-// begun remembers that the catalog was read to its end.
-func (w *watch) begun(ctx context.Context) error {
-	w.reading.first.loading = false
-	return w.store.begun(ctx)
+// loading says whether the first start goes on for entries of shards that are led here, and that were told of.
+func (w *watch) loading() (shards []int) {
+	if !w.reading.first.loading {
+		return nil
+	}
+	for shard := range w.shards {
+		if w.reading.first.loadingOf(shard) && w.reading.told[shard] && w.leadOn(shard) != nil {
+			shards = append(shards, shard)
+		}
+	}
+	return shards
+}
+
+// startingAnew says whether entries are new to a shard whose first start goes on.
+func (w *watch) startingAnew(ids []string) bool {
+	shards := w.loading()
+	return len(shards) > 0 && slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(shards, schedule.ID(id).Shard(w.shards)) })
+}
+
+// begun remembers that the entries of these shards were read to their end.
+func (w *watch) begun(ctx context.Context, shards []int) error {
+	for _, shard := range shards {
+		if err := w.store.begun(ctx, shard); err != nil {
+			return err
+		}
+		w.reading.first.loaded[shard] = true
+	}
+	w.reading.first.loading = w.reading.first.loading && len(w.reading.first.loaded) < w.shards
+	return nil
 }
 
 // take keeps the row for the next apply if it says anything new.
@@ -474,7 +501,7 @@ func (w *watch) lose(ctx context.Context, gone []schedule.Change) error {
 	var ids []string
 	clear(w.writing)
 	for _, change := range gone {
-		if id := string(change.ID); w.leadsHere(id) && w.remembers(id) {
+		if id := string(change.ID); w.remembers(id) {
 			ids = append(ids, id)
 		}
 	}

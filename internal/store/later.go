@@ -159,7 +159,7 @@ func (l *later) forgetLocked() {
 
 // writeSome writes down a part of what was put off, in order of ids: so the index of the table is
 // read and written piece by piece. What is not of a shard that is led is seen anew by who leads. Once none is left, the
-// first start has ended if there is one.
+// first start has ended for the shards that are led, if there is one.
 func (w *watch) writeSome(ctx context.Context) error {
 	part, after := w.later.part()
 	if len(part) > 0 {
@@ -168,10 +168,7 @@ func (w *watch) writeSome(ctx context.Context) error {
 		w.later.rest = time.Since(began)
 		return err
 	}
-	if w.reading.first.loading && w.leading() > 0 {
-		return w.begun(ctx)
-	}
-	return nil
+	return w.begun(ctx, w.loading())
 }
 
 // writeLater writes all of it down.

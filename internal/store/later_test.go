@@ -155,7 +155,7 @@ func leading(t *testing.T, s *Store) (*Shard, schedule.Lease) {
 func TestWhatIsPutOffIsWrittenDownBeforeItsFirstClaim(t *testing.T) {
 	h := starting(t, 3)
 	shard, lease := leading(t, h.store)
-	h.reading = reading{store: h.store, home: HomeTable, first: beginning{at: time.Now().Truncate(time.Microsecond), loading: true}, remember: h.remembers, leads: h.leadsHere, holds: h.holds, later: &h.later}
+	h.reading = reading{store: h.store, home: HomeTable, first: beginning{at: time.Now().Truncate(time.Microsecond), loading: true, loaded: map[int]bool{}}, remember: h.remembers, holds: h.holds, later: &h.later}
 	if err := h.store.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -261,6 +261,9 @@ func TestAFirstStartThatAnotherEnds(t *testing.T) {
 	}
 	h.coming = append(h.coming, l)
 	if err := h.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.writeLater(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []schedule.ID{"00001", "00003"} {

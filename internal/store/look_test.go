@@ -257,7 +257,7 @@ func TestWhatIsToBeWrittenLaterIsWrittenBeforeItsRowIsReadAgain(t *testing.T) {
 	h.exec("DELETE FROM onebeat_entries")
 	h.exec("UPDATE celery_beat_schedules SET cron_expression = '0 9 1 1 *'")
 	h.seen = schedule.ByID[known]{}
-	h.reading.first.loading, h.reading.told, h.reading.later = true, false, &h.later
+	h.reading.first, h.reading.told, h.reading.later = beginning{loading: true, loaded: map[int]bool{}}, map[int]bool{}, &h.later
 	h.reading.first.at = time.Now().Truncate(time.Microsecond)
 	err := h.feed.feed.all(t.Context(), func(r *row) error { return h.take(t.Context(), r) })
 	if err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,8 +14,8 @@ import (
 type memory struct {
 	mu      sync.Mutex
 	entries map[schedule.ID]sight
-	began   time.Time // when this process first read the catalog
-	loaded  bool      // it was read to its end
+	began   time.Time    // when this process first read the catalog
+	loaded  map[int]bool // the shards whose entries were read to their end
 }
 
 func (m *memory) get(id schedule.ID) (sight, bool) {
@@ -63,18 +64,23 @@ func (m *memory) begin(now time.Time) beginning {
 	if m.began.IsZero() {
 		m.began = now
 	}
-	return beginning{at: m.began, loading: !m.loaded}
+	loaded := map[int]bool{}
+	maps.Copy(loaded, m.loaded)
+	return beginning{at: m.began, loading: true, loaded: loaded}
 }
 
-// begun notes that the catalog was read to its end.
-func (m *memory) begun() {
+// begun notes that the entries of the shard were read to their end.
+func (m *memory) begun(shard int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.loaded = true
+	if m.loaded == nil {
+		m.loaded = map[int]bool{}
+	}
+	m.loaded[shard] = true
 }
 
-// anew forgets entries, as if this process began now.
-func (m *memory) anew(now time.Time, forgets func(id schedule.ID) bool) {
+// anew forgets entries of a shard, as if this process began now.
+func (m *memory) anew(now time.Time, shard int, forgets func(id schedule.ID) bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id := range m.entries {
@@ -82,7 +88,8 @@ func (m *memory) anew(now time.Time, forgets func(id schedule.ID) bool) {
 			delete(m.entries, id)
 		}
 	}
-	m.began, m.loaded = now, false
+	m.began = now
+	delete(m.loaded, shard)
 }
 
 // An unsure is what a record would have ended that has failed: it may have been recorded all the same, the

@@ -259,9 +259,6 @@ func (w *watch) admit() {
 // leadOf returns who leads the row's shard here, or nil.
 func (w *watch) leadOf(id string) *lead { return w.leadOn(schedule.ID(id).Shard(w.shards)) }
 
-// leadsHere says whether the row's shard is led here.
-func (w *watch) leadsHere(id string) bool { return w.leadOf(id) != nil }
-
 func (w *watch) leadOn(shard int) *lead {
 	l := w.leads[shard]
 	if l != nil && l.ended() {
@@ -282,17 +279,8 @@ func (w *watch) leading() (n int) {
 }
 
 // remembers says whether what is seen of the row for the first time is to be written
-// down. The first start of all counts for the whole catalog.
+// down: who leads its shard does that.
 func (w *watch) remembers(id string) bool {
-	if w.reading.first.loading {
-		remembers := false
-		for shard := range w.shards {
-			if l := w.leadOn(shard); l != nil {
-				w.writing[l], remembers = true, true
-			}
-		}
-		return remembers
-	}
 	l := w.leadOf(id)
 	if l == nil {
 		return false
@@ -468,13 +456,11 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	if l.after && w.reading.home == HomeMemory {
 		w.beginAnew(l, now)
 	}
-	first := w.reading.first.loading
-	if first {
+	if w.reading.first.loadingOf(l.shard) {
 		if w.reading.first, err = w.store.begin(ctx); err != nil {
 			return err
 		}
-		first = w.reading.first.loading
-		w.reading.told = false // to anyone who was to write it down
+		w.reading.told[l.shard] = false // to anyone who was to write it down
 	}
 	w.tellWindows()
 	// Of what the journal names it may never have seen a row that is there.
@@ -482,7 +468,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	if err := w.renew(ctx, slices.DeleteFunc(l.ids, strange), l.ended); err != nil {
 		return err
 	}
-	p := w.part(l, first, now)
+	p := w.part(l, now)
 	for _, step := range []func() error{
 		func() error { return w.renew(ctx, p.moved, l.ended) },
 		func() error {
@@ -500,16 +486,14 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 			return err
 		}
 	}
-	if first && !l.ended() {
-		return w.writeLater(ctx)
-	}
+	w.reading.told[l.shard] = true
 	return nil
 }
 
 // beginAnew forgets what is in memory of the entries of l: another has ended slots of theirs.
 func (w *watch) beginAnew(l *lead, now time.Time) {
 	ours := func(id schedule.ID) bool { return w.leadOf(string(id)) == l }
-	w.store.memory.anew(now, ours)
+	w.store.memory.anew(now, l.shard, ours)
 	for id, k := range w.seen.All() {
 		if ours(id) {
 			k.next = 0
@@ -521,22 +505,18 @@ func (w *watch) beginAnew(l *lead, now time.Time) {
 
 // parts are ids of the lead's entries in the order in which they are told of: those with a slot
 // near now before the others; moved are those whose run state has to be read again, and
-// unheld those whose definition has. At the first start movedLong has others too, of which it is not known
-// that they were written down.
+// unheld those whose definition has.
 type parts struct {
 	moved, soon, movedLong, later, unheld []string
 }
 
-func (w *watch) part(l *lead, first bool, now time.Time) (p parts) {
+func (w *watch) part(l *lead, now time.Time) (p parts) {
 	past, ahead, soon := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
 	for key, k := range w.seen.All() {
 		id, entry := string(key), w.held[key]
 		coming, near := k.next > ahead && k.next != never, k.next >= past && k.next <= soon
 		switch {
 		case w.leadOf(id) != l:
-			if first && k.next == 0 {
-				p.movedLong = append(p.movedLong, id)
-			}
 		case coming && entry == nil && !near:
 			p.unheld = append(p.unheld, id)
 		case coming && entry != nil && limited(entry) && near:

@@ -21,8 +21,22 @@ type sight struct {
 
 // A beginning is what is known of the catalog's first start.
 type beginning struct {
-	at      time.Time // when onebeat first read it; in memory, when this process did
-	loading bool      // it was never yet read to its end
+	at      time.Time    // when onebeat first read it; in memory, when this process did
+	loading bool         // it was never yet read to its end, with all that was seen of it written down
+	loaded  map[int]bool // but the entries of these shards were
+}
+
+// loadingOf says whether the first start goes on for the entries of the shard.
+func (b beginning) loadingOf(shard int) bool { return b.loading && !b.loaded[shard] }
+
+// firstLoad is the fact that the first start has ended, and the beginning of the facts that it has for a shard of so many.
+const firstLoad = "first_load"
+
+func firstLoadOf(shard, shards int) string {
+	if shards == 1 {
+		return firstLoad
+	}
+	return fmt.Sprintf("%s:%d/%d", firstLoad, shard, shards)
 }
 
 // begin learns of the first start, or makes it now.
@@ -47,7 +61,7 @@ func (s *Store) beginning(ctx context.Context) (first beginning, err error) {
 	if s.options.Home == HomeMemory {
 		return s.memory.begin(now), nil
 	}
-	first = beginning{at: now, loading: true}
+	first = beginning{at: now, loading: true, loaded: map[int]bool{}}
 	err = s.db.each(ctx, "meta", func(row scanner) (err error) {
 		var text string
 		if err := row.Scan(&text); err != nil {
@@ -59,10 +73,19 @@ func (s *Store) beginning(ctx context.Context) (first beginning, err error) {
 		return nil
 	}, "first_start")
 	if err == nil {
-		err = s.db.each(ctx, "meta", func(scanner) error {
-			first.loading = false
+		err = s.db.each(ctx, "first_loads", func(row scanner) error {
+			var key string
+			if err := row.Scan(&key); err != nil {
+				return err
+			}
+			first.loading = first.loading && key != firstLoad
+			for shard := range s.options.Shards {
+				if key == firstLoadOf(shard, s.options.Shards) {
+					first.loaded[shard] = true
+				}
+			}
 			return nil
-		}, "first_load")
+		})
 	}
 	if err != nil {
 		return beginning{}, fmt.Errorf("read first start: %w", err)
@@ -70,17 +93,29 @@ func (s *Store) beginning(ctx context.Context) (first beginning, err error) {
 	return first, nil
 }
 
-// begun remembers that the catalog was read to its end.
-func (s *Store) begun(ctx context.Context) error {
+// begun remembers that the entries of the shard were read to their end, and that all were once those of each shard
+// were.
+func (s *Store) begun(ctx context.Context, shard int) error {
 	if s.options.Home == HomeMemory {
-		s.memory.begun()
+		s.memory.begun(shard)
 		return nil
 	}
 	now, err := s.Now(ctx)
-	if err == nil {
-		_, err = s.db.exec(ctx, "meta_insert", "first_load", now.Format(time.RFC3339Nano))
+	if err != nil {
+		return err
 	}
-	return err
+	fact := func(key string) error {
+		_, err := s.db.exec(ctx, "meta_insert", key, now.Format(time.RFC3339Nano))
+		return err
+	}
+	if err := fact(firstLoadOf(shard, s.options.Shards)); err != nil {
+		return err
+	}
+	first, err := s.beginning(ctx)
+	if err != nil || !first.loading || len(first.loaded) < s.options.Shards {
+		return err
+	}
+	return fact(firstLoad) // for whatever number of shards
 }
 
 // A reading makes changes of rows.
@@ -90,66 +125,40 @@ type reading struct {
 	first     beginning
 	calendars *calendars
 	remember  func(id string) bool                     // whether to write down what is seen for the first time; nil: never
-	leads     func(id string) bool                     // whether the entry's shard is led here
 	holds     func(context.Context, transaction) error // fails once another may write that down
 	later     *later                                   // takes what need not be written down at once; nil: all is
 	taken     time.Time                                // slots count after it, of every entry; zero: no matter
-	told      bool                                     // all that was there at the first start was told of: what comes now is new
+	told      map[int]bool                             // of these shards, all that was there at the first start was told of: what comes now is new
 
-	own, others noted // to be written down, of shards that are led here, and of others
-}
-
-// A noted is what is to be written down of entries.
-type noted struct {
-	ids, specs []string
+	ids, specs []string // to be written down
 	afters     []time.Time
 }
-
-func (n *noted) add(id string, seen sight) {
-	n.ids, n.specs, n.afters = append(n.ids, id), append(n.specs, seen.spec), append(n.afters, seen.after)
-}
-
-func (n *noted) clear() { n.ids, n.specs, n.afters = n.ids[:0], n.specs[:0], n.afters[:0] }
 
 // changes says what each row means now. What is seen for the first time is on
 // record before they are returned, but for what is put off.
 func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, error) {
-	r.own.clear()
-	r.others.clear()
+	r.ids, r.specs, r.afters = r.ids[:0], r.specs[:0], r.afters[:0]
 	changes := make([]schedule.Change, len(rows))
 	for i := range rows {
 		changes[i] = r.change(&rows[i])
 	}
-	if len(r.own.ids)+len(r.others.ids) == 0 {
+	if len(r.ids) == 0 {
 		return changes, nil
 	}
 	if err := failpoint.Here("side.before"); err != nil {
 		return nil, err
 	}
-	// Apart, so that nodes write down the same rows in one order. Who leads the others may have seen more of them since.
-	err := r.write(ctx, "entry_seen", &r.own)
-	if err == nil {
-		err = r.write(ctx, "entry_first_seen", &r.others)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("remember entries: %w", err)
-	}
-	return changes, failpoint.Here("side.after")
-}
-
-// write writes down what was noted.
-//
-// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
-func (r *reading) write(ctx context.Context, statement string, n *noted) error {
-	if len(n.ids) == 0 {
-		return nil
-	}
-	return r.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
-		if err := tx.many(ctx, statement, n.ids, n.specs, n.afters); err != nil {
+	// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
+	err := r.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
+		if err := tx.many(ctx, "entry_seen", r.ids, r.specs, r.afters); err != nil {
 			return err
 		}
 		return r.holds(ctx, tx)
 	})
+	if err != nil {
+		return nil, fmt.Errorf("remember entries: %w", err)
+	}
+	return changes, failpoint.Here("side.after")
 }
 
 func (r *reading) change(row *row) schedule.Change {
@@ -239,16 +248,22 @@ func (r *reading) after(row *row, entry *schedule.Entry, known bool) time.Time {
 	switch {
 	case known || entry == nil:
 		return row.readAt
-	case r.starting() && r.store.options.CatchUp && (!row.lastRunAt.IsZero() || once(entry.Spec)):
+	case r.starting(row) && r.store.options.CatchUp && (!row.lastRunAt.IsZero() || once(entry.Spec)):
 		return latest(time.Unix(0, 0).UTC(), row.lastRunAt)
-	case r.starting() || once(entry.Spec):
+	case r.starting(row) || once(entry.Spec):
 		return r.first.at
 	}
 	return row.readAt
 }
 
-// starting says whether rows that nothing is remembered of were there at the first start.
-func (r *reading) starting() bool { return r.first.loading && !r.told }
+// starting says whether the row, of which nothing is remembered, was there at the first start.
+func (r *reading) starting(row *row) bool {
+	if !r.first.loading {
+		return false
+	}
+	shard := schedule.ID(row.id).Shard(r.store.options.Shards)
+	return r.first.loadingOf(shard) && !r.told[shard]
+}
 
 // seen is what is remembered of the row's entry, in whichever home.
 func (r *reading) seen(row *row) (seen sight, known bool) {
@@ -286,7 +301,7 @@ func (r *reading) done(row *row) bool {
 // from a later one, before which it has no slot.
 func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
 	counts := row.readAt
-	if r.starting() {
+	if r.starting(row) {
 		counts = r.first.at
 	}
 	if r.later == nil || entry == nil || r.home == HomeMemory || row.known || row.oneOff || !seen.after.Equal(counts) || !r.remember(row.id) {
@@ -311,12 +326,9 @@ func (r *reading) note(row *row, seen sight) {
 		r.store.memory.put(schedule.ID(row.id), seen)
 		return
 	}
-	if r.leads(row.id) {
-		r.own.add(row.id, seen)
-		return
-	}
-	row.unwritten = row.known // what is remembered of it stays
-	r.others.add(row.id, seen)
+	r.ids = append(r.ids, row.id)
+	r.specs = append(r.specs, seen.spec)
+	r.afters = append(r.afters, seen.after)
 }
 
 // once says whether the spec has one slot. It counts whenever it was written down:

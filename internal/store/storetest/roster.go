@@ -99,9 +99,9 @@ func testStandbyWritesNothing(t *testing.T, db Database) {
 	if got := len(db.Query(t, "SELECT entry_id FROM onebeat_entries")); got != 3 {
 		t.Errorf("%d entries are remembered once the node leads, want 3", got)
 	}
-	if got := len(db.Query(t, "SELECT value FROM onebeat_meta WHERE value LIKE '2%T%'")); got != 2 {
-		t.Errorf("%d instants of the first start are known, want that of its begin and its end", got)
-	}
+	await(t, "the begin of the first start is known, and its end", func() bool {
+		return len(db.Query(t, "SELECT value FROM onebeat_meta WHERE value LIKE '2%T%'")) == 2
+	})
 }
 
 // Whatever another node did while this one stood by, it begins from there: with what
@@ -580,8 +580,8 @@ func testShards(t *testing.T, db Database) {
 	}
 }
 
-// While the first start goes on, who comes to lead a shard sees to all that is not written down yet; it is
-// told of its own entries all the same.
+// Each shard has a first start of its own: who leads it sees to its entries, and is told of no others. It has ended
+// of all shards once it has of each.
 func testShardsAtTheFirstStart(t *testing.T, db Database) {
 	const shards, entries = 3, 30
 	shape := shapeNamed("full")
@@ -590,22 +590,46 @@ func testShardsAtTheFirstStart(t *testing.T, db Database) {
 	for n := range entries {
 		insert(t, db, shape, n, line{})
 	}
-	first := lead(t, stand(t, open(t, db, store.Options{Node: "a", Shards: shards})), 0)
-	first.await("its entries", func() bool { return first.loaded })
-	instants := db.Query(t, "SELECT value FROM onebeat_meta WHERE value LIKE '2%T%' ORDER BY value")
-	if len(instants) != 2 {
-		t.Fatalf("instants of the first start are %v, want that of its begin and its end", instants)
+	instants := func() []string { // that of its begin, of each end, and of all ends
+		return db.Query(t, "SELECT value FROM onebeat_meta WHERE value LIKE '2%T%' ORDER BY value")
 	}
-	db.Exec(t, "DELETE FROM onebeat_meta WHERE value = '"+instants[1]+"'") // its end, as if it were still to come
-	next := lead(t, stand(t, open(t, db, store.Options{Node: "b", Shards: shards})), 1)
-	next.await("its entries", func() bool { return next.loaded })
-	for id := range next.now {
-		if id.Shard(shards) != 1 {
-			t.Errorf("shard 1 was told of %s, which is of shard %d", id, id.Shard(shards))
+	seen := map[schedule.ID]bool{}
+	for shard, want := range []int{2, 3, 5} {
+		w := lead(t, stand(t, open(t, db, store.Options{Node: fmt.Sprint(shard), Shards: shards})), shard)
+		w.await("its entries", func() bool { return w.loaded })
+		await(t, "the end of its first start", func() bool { return len(instants()) >= want })
+		if got := instants(); len(got) != want {
+			t.Errorf("once %d shards of %d are led there are %d instants of the first start, want %d", shard+1, shards, len(got), want)
+		}
+		began, err := time.Parse(time.RFC3339Nano, instants()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, change := range w.now {
+			if seen[id] = true; id.Shard(shards) != shard {
+				t.Errorf("shard %d was told of %s, which is of shard %d", shard, id, id.Shard(shards))
+			}
+			if change.Entry == nil || !change.Entry.After.Equal(began) {
+				t.Errorf("shard %d was told of %+v, want slots since %v", shard, change, began)
+			}
+		}
+		for _, id := range db.Query(t, "SELECT entry_id FROM onebeat_entries") {
+			if !seen[schedule.ID(id)] {
+				t.Errorf("%s is remembered, which is of shard %d, and nobody leads that", id, schedule.ID(id).Shard(shards))
+			}
 		}
 	}
-	if len(next.now) < entries/shards/3 {
-		t.Errorf("shard 1 has %d of %d entries", len(next.now), entries)
+	if remembered := len(db.Query(t, "SELECT entry_id FROM onebeat_entries")); len(seen) != entries || remembered != entries {
+		t.Errorf("%d entries of %d were told of, and %d are remembered", len(seen), entries, remembered)
+	}
+	// What comes now is new to any number of shards.
+	fewer := open(t, db, store.Options{Node: "fewer", Shards: 1})
+	insert(t, db, shape, entries, line{})
+	w := lead(t, stand(t, fewer), 0)
+	w.await("its entries", func() bool { return w.loaded })
+	began := w.now[id(0)].Entry.After
+	if e := w.now[id(entries)].Entry; e == nil || !e.After.After(began) {
+		t.Errorf("an entry that came after the first start is %+v, want slots since then", w.now[id(entries)])
 	}
 }
 
