@@ -30,13 +30,16 @@ type beginning struct {
 func (b beginning) loadingOf(shard int) bool { return b.loading && !b.loaded[shard] }
 
 // firstLoad is the fact that the first start has ended, and the beginning of the facts that it has for a shard of so many.
-const firstLoad = "first_load"
+const (
+	firstLoad       = "first_load"
+	firstLoadOfMany = firstLoad + ":%d/%d"
+)
 
 func firstLoadOf(shard, shards int) string {
 	if shards == 1 {
 		return firstLoad
 	}
-	return fmt.Sprintf("%s:%d/%d", firstLoad, shard, shards)
+	return fmt.Sprintf(firstLoadOfMany, shard, shards)
 }
 
 // begin learns of the first start, or makes it now.
@@ -73,16 +76,22 @@ func (s *Store) beginning(ctx context.Context) (first beginning, err error) {
 		return nil
 	}, "first_start")
 	if err == nil {
+		ended := map[int]int{} // of how many shards, by how many there were
 		err = s.db.each(ctx, "first_loads", func(row scanner) error {
 			var key string
 			if err := row.Scan(&key); err != nil {
 				return err
 			}
-			first.loading = first.loading && key != firstLoad
-			for shard := range s.options.Shards {
-				if key == firstLoadOf(shard, s.options.Shards) {
-					first.loaded[shard] = true
+			shard, shards := 0, 1
+			if key != firstLoad {
+				if _, err := fmt.Sscanf(key, firstLoadOfMany, &shard, &shards); err != nil {
+					return nil // it is of a version to come
 				}
+			}
+			ended[shards]++
+			first.loading = first.loading && ended[shards] < shards
+			if shards == s.options.Shards {
+				first.loaded[shard] = true
 			}
 			return nil
 		})
@@ -112,10 +121,10 @@ func (s *Store) begun(ctx context.Context, shard int) error {
 		return err
 	}
 	first, err := s.beginning(ctx)
-	if err != nil || !first.loading || len(first.loaded) < s.options.Shards {
+	if err != nil || first.loading {
 		return err
 	}
-	return fact(firstLoad) // for whatever number of shards
+	return fact(firstLoad) // which those of each shard say too, where nobody comes to write it
 }
 
 // A reading makes changes of rows.
