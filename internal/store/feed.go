@@ -107,7 +107,7 @@ const (
 // holds the lease. It ends when all were told of.
 func (s *Store) Load(ctx context.Context, apply func(context.Context, []schedule.Change) error) error {
 	w := s.newWatch(1)
-	l := &lead{ctx: ctx, term: s.Shard(0).term.Load(), watcher: loader(apply), failed: make(chan error, 1)}
+	l := &lead{ctx: ctx, term: s.Shard(0).term.Load(), watcher: loader(apply), failed: make(chan error, 1), begun: true} // nobody has to hand over to it
 	w.leads[0] = l
 	err := w.load(ctx)
 	if err == nil {
@@ -298,8 +298,8 @@ func (w *watch) load(ctx context.Context) error {
 	if err := w.readMark(ctx); err != nil {
 		return err
 	}
-	begin, leads := w.store.beginning, w.leading() > 0
-	if leads {
+	begin := w.store.beginning
+	if w.leading() > 0 {
 		begin = w.store.begin
 	}
 	first, err := begin(ctx)
@@ -316,7 +316,11 @@ func (w *watch) load(ctx context.Context) error {
 			return err
 		}
 	}
-	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken, later: &w.later, told: map[int]bool{}}
+	told := map[int]bool{} // still, of those who lead on
+	for shard := range w.shards {
+		told[shard] = w.reading.told[shard] && w.leadOn(shard) != nil
+	}
+	w.reading = reading{store: w.store, home: w.store.home(w.store.shape()), first: first, remember: w.remembers, holds: w.holds, calendars: calendars, taken: taken, later: &w.later, told: told}
 	err = w.beside(func() error {
 		if err := w.before(ctx); err != nil {
 			return err
@@ -333,7 +337,8 @@ func (w *watch) load(ctx context.Context) error {
 	w.count.Store(int64(w.seen.Len()))
 	w.told()
 	for shard := range w.shards {
-		w.reading.told[shard] = leads && w.leadOn(shard) != nil
+		l := w.leadOn(shard)
+		w.reading.told[shard] = l != nil && l.begun
 	}
 	return nil
 }
@@ -381,12 +386,6 @@ func (w *watch) loading() (shards []int) {
 		}
 	}
 	return shards
-}
-
-// startingAnew says whether entries are new to a shard whose first start goes on.
-func (w *watch) startingAnew(ids []string) bool {
-	shards := w.loading()
-	return len(shards) > 0 && slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(shards, schedule.ID(id).Shard(w.shards)) })
 }
 
 // begun remembers that the entries of these shards were read to their end.

@@ -24,8 +24,8 @@ func (a *anticipated) transact(ctx context.Context, how mode, work func(transact
 	return a.database.transact(ctx, how, work)
 }
 
-// At the first start a node writes down what it sees of other nodes' shards too: it does not put that in the
-// place of what their leaders have seen since.
+// At the first start a node does not put what it sees of other nodes' shards in the place of what their leaders
+// have seen since.
 func TestWhoLeadsAShardKnowsBetterAtTheFirstStart(t *testing.T) {
 	const shards = 2
 	s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{Shards: shards})

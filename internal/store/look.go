@@ -153,7 +153,7 @@ func (w *watch) reread(ctx context.Context, ids []string) error {
 	if err := w.settleLater(ctx, ids); err != nil {
 		return err
 	}
-	if len(ids) <= chunk || w.reading.later != nil || w.startingAnew(ids) { // who came next would count all from the first start
+	if len(ids) <= chunk || w.reading.later != nil {
 		return w.retellAll(ctx, ids)
 	}
 	w.reading.later = &w.later

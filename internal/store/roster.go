@@ -250,6 +250,7 @@ func (w *watch) admit() {
 			w.whole[id] = true
 		}
 		w.leads[l.shard] = l
+		delete(w.reading.told, l.shard) // to anyone who was to write it down
 		w.store.Shard(l.shard).later.Store(&w.later)
 		w.asked = true
 	}
@@ -438,6 +439,13 @@ func (w *watch) before(ctx context.Context) error {
 // handOver tells of all entries of the shard. Its lease was taken before: what an
 // earlier holder of it wrote is there to be read, and it writes no more.
 func (w *watch) handOver(ctx context.Context, l *lead) error {
+	if w.reading.first.loading { // or did so when this process last asked
+		first, err := w.store.begin(ctx)
+		if err != nil {
+			return err
+		}
+		w.reading.first = first
+	}
 	// Rows that were edited while another led, whatever may have been sent from them.
 	every, err := w.news(ctx)
 	if err == nil && every {
@@ -455,12 +463,6 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	}
 	if l.after && w.reading.home == HomeMemory {
 		w.beginAnew(l, now)
-	}
-	if w.reading.first.loadingOf(l.shard) {
-		if w.reading.first, err = w.store.begin(ctx); err != nil {
-			return err
-		}
-		w.reading.told[l.shard] = false // to anyone who was to write it down
 	}
 	w.tellWindows()
 	// Of what the journal names it may never have seen a row that is there.

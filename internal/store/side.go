@@ -312,6 +312,8 @@ func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
 	counts := row.readAt
 	if r.starting(row) {
 		counts = r.first.at
+	} else if r.first.loadingOf(schedule.ID(row.id).Shard(r.store.options.Shards)) {
+		return false // who came next would count it from the first start
 	}
 	if r.later == nil || entry == nil || r.home == HomeMemory || row.known || row.oneOff || !seen.after.Equal(counts) || !r.remember(row.id) {
 		return false
