@@ -127,15 +127,15 @@ func parsedURL(t *testing.T, text string) *url.URL {
 func (p *twins) fail(t *testing.T) {
 	ways := []struct {
 		name string
-		lose func()
+		lose func(t *testing.T)
 		mend func()        // it stands by again
 		late time.Duration // what is promised of the worst of 100
 	}{
-		{"kill -9", func() { p.leader.kill() }, func() { p.start(t, p.leader) }, time.Second},
-		{"clean stop", func() { p.leader.stop(t) }, func() { p.start(t, p.leader) }, time.Second},
-		{"SIGSTOP", func() { p.leader.process.Pause() }, func() { p.leader.process.Resume() }, 5 * time.Second},
-		{"cut off from the database", func() { p.leader.database.Stall() }, func() { p.leader.database.Flow() }, 5 * time.Second},
-		{"cut off from the broker", func() { p.leader.broker.Stall() }, func() { p.leader.broker.Flow() }, 5 * time.Second},
+		{"kill -9", func(*testing.T) { p.leader.kill() }, func() { p.start(t, p.leader) }, time.Second},
+		{"clean stop", func(t *testing.T) { p.leader.stop(t) }, func() { p.start(t, p.leader) }, time.Second},
+		{"SIGSTOP", func(t *testing.T) { p.leader.freeze(t, p.database) }, func() { p.leader.process.Resume() }, 5 * time.Second},
+		{"cut off from the database", func(*testing.T) { p.leader.database.Stall() }, func() { p.leader.database.Flow() }, 5 * time.Second},
+		{"cut off from the broker", func(*testing.T) { p.leader.broker.Stall() }, func() { p.leader.broker.Flow() }, 5 * time.Second},
 	}
 	times, whole := kills(t)
 	for _, way := range ways {
@@ -185,12 +185,12 @@ func (p *twins) fail(t *testing.T) {
 
 // lose loses the leader once and returns by how much slots were late at worst until
 // the other node led as usual. The one that was lost stands by then.
-func (p *twins) lose(t *testing.T, lose, mend func()) time.Duration {
+func (p *twins) lose(t *testing.T, lose func(t *testing.T), mend func()) time.Duration {
 	t.Helper()
 	until(t, time.Now().Add(500*time.Millisecond+time.Duration(p.chance.Int64N(int64(time.Second)))))
 	waiting := len(p.leader.find(t, "another node holds the lease; waiting"))
 	lost := time.Now()
-	lose()
+	lose(t)
 	harness.Eventually(t, 30*time.Second, func() error {
 		if last := p.last(t); last.Before(lost.Add(time.Second)) {
 			return fmt.Errorf("the last slot that was sent is %v: the leader was lost at %v\n%s", last, lost, p.second.process.Tail(10))

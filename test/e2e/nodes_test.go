@@ -112,7 +112,7 @@ func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
 
 				frozen := s.database.ledger(t)[0].slot.Add(3*time.Second + 200*time.Millisecond)
 				until(t, frozen)
-				leader.process.Pause()
+				leader.freeze(t, s.database)
 				second.await(t, "lease taken")
 				second.await(t, "entries loaded")
 				woken := time.Now().Truncate(time.Second).Add(2 * time.Second)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -86,6 +87,43 @@ type node struct {
 	process *process.Process
 	name    string
 	log     string
+}
+
+// freeze freezes the node; beside a SQLite file not in the middle of a write, for then nobody can write until the
+// node goes on (docs/guarantees.md, Failover).
+func (n *node) freeze(t *testing.T, d *database) {
+	t.Helper()
+	for range 100 {
+		n.process.Pause()
+		if n.process.AwaitPaused(time.Second); d.kind != sqlite || d.writable(t) {
+			return
+		}
+		t.Log("the node, or another, was in the middle of a write")
+		n.process.Resume()
+	}
+	t.Fatal("the node has been writing whenever it was looked at")
+}
+
+// writable says whether a SQLite file can be written at this moment.
+func (d *database) writable(t *testing.T) bool {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(d.url, "sqlite:///")+"?_pragma=busy_timeout(0)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		return false
+	}
+	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	return true
 }
 
 // serve starts a node and returns when it plans and dispatches.

@@ -49,7 +49,7 @@ func TestTheModelAllowsWhatNodesDo(t *testing.T) {
 		}
 		return nil
 	})
-	second.process.Pause()
+	second.freeze(t, s.database)
 	frozen := time.Now().Truncate(time.Second)
 	third.await(t, "lease taken")
 	s.awaitSent(t, "herd 0", frozen.Add(time.Second), 20*time.Second)

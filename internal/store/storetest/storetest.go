@@ -201,7 +201,10 @@ type watching struct {
 	news chan struct{}
 	stop func() // leading
 
-	mu      sync.Mutex
+	mu    sync.Mutex
+	heard []func() // what it was told of and has not taken in
+
+	// Of the test's goroutine, as of when it last waited or asked:
 	loaded  bool
 	log     []schedule.Change
 	now     map[schedule.ID]schedule.Change
@@ -249,6 +252,7 @@ func keep(t testing.TB, name string, run func(context.Context) error) (stop func
 }
 
 func (w *watching) Apply(_ context.Context, changes []schedule.Change) error {
+	changes = slices.Clone(changes)
 	w.tell(func() {
 		w.log = append(w.log, changes...)
 		w.largest = max(w.largest, len(changes))
@@ -268,11 +272,22 @@ func (w *watching) Asked(_ context.Context, requests []store.Request) error {
 
 func (w *watching) tell(news func()) {
 	w.mu.Lock()
-	news()
+	w.heard = append(w.heard, news)
 	w.mu.Unlock()
 	select {
 	case w.news <- struct{}{}:
 	default:
+	}
+}
+
+// take takes in what it was told of.
+func (w *watching) take() {
+	w.mu.Lock()
+	heard := w.heard
+	w.heard = nil
+	w.mu.Unlock()
+	for _, news := range heard {
+		news()
 	}
 }
 
@@ -281,17 +296,12 @@ func (w *watching) await(what string, there func() bool) time.Duration {
 	w.t.Helper()
 	started, over := time.Now(), time.After(bound)
 	for {
-		w.mu.Lock()
-		ok := there()
-		w.mu.Unlock()
-		if ok {
+		if w.take(); there() {
 			return time.Since(started)
 		}
 		select {
 		case <-w.news:
 		case <-over:
-			w.mu.Lock()
-			defer w.mu.Unlock()
 			w.t.Fatalf("%s did not come in %v; of %d news the last were %+v", what, bound, len(w.log), w.log[max(0, len(w.log)-5):])
 		}
 	}
@@ -299,8 +309,7 @@ func (w *watching) await(what string, there func() bool) time.Duration {
 
 // told returns the news since the count of news that was passed.
 func (w *watching) told(since int) []schedule.Change {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.take()
 	return slices.Clone(w.log[since:])
 }
 

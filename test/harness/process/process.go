@@ -156,6 +156,24 @@ func (p *Process) Kill() {
 // Pause freezes the process and its descendants, as a stalled machine would.
 func (p *Process) Pause() { p.signalFamily(syscall.SIGSTOP) }
 
+// AwaitPaused waits until all threads of a paused process have stopped, for at most so long: one that is in the kernel
+// stops when it comes back from there.
+func (p *Process) AwaitPaused(atMost time.Duration) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for over := time.Now().Add(atMost); time.Now().Before(over); <-tick.C {
+		stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+		stopped := true
+		for _, name := range stats {
+			_, state, _, ok := readStat(name)
+			stopped = stopped && (!ok || state == "T")
+		}
+		if stopped {
+			return
+		}
+	}
+}
+
 // Resume lets a paused process go on.
 func (p *Process) Resume() { p.signalFamily(syscall.SIGCONT) }
 
