@@ -164,8 +164,8 @@ func (p *twins) fail(t *testing.T) {
 			}
 		})
 	}
+	p.second.stop(t) // first: one that is stopped while it takes over leaves what is not recorded to the next
 	p.leader.stop(t)
-	p.second.stop(t)
 	last := p.last(t)
 	var of []arrival
 	for _, a := range p.broker.arrivals(t) {
