@@ -375,28 +375,23 @@ func (w *watch) told() {
 	close(w.known)
 }
 
-// loading says whether the first start goes on for entries of shards that are led here, and that were told of.
-func (w *watch) loading() (shards []int) {
-	if !w.reading.first.loading {
+// begun remembers of shards that are led here, and were told of, that their entries were read to their end, if the first
+// start goes on for them.
+func (w *watch) begun(ctx context.Context) error {
+	first := &w.reading.first
+	if !first.loading {
 		return nil
 	}
 	for shard := range w.shards {
-		if w.reading.first.loadingOf(shard) && w.reading.told[shard] && w.leadOn(shard) != nil {
-			shards = append(shards, shard)
+		if !first.loadingOf(shard) || !w.reading.told[shard] || w.leadOn(shard) == nil {
+			continue
 		}
-	}
-	return shards
-}
-
-// begun remembers that the entries of these shards were read to their end.
-func (w *watch) begun(ctx context.Context, shards []int) error {
-	for _, shard := range shards {
 		if err := w.store.begun(ctx, shard); err != nil {
 			return err
 		}
-		w.reading.first.loaded[shard] = true
+		first.loaded[shard] = true
 	}
-	w.reading.first.loading = w.reading.first.loading && len(w.reading.first.loaded) < w.shards
+	first.loading = len(first.loaded) < w.shards
 	return nil
 }
 

@@ -168,7 +168,7 @@ func (w *watch) writeSome(ctx context.Context) error {
 		w.later.rest = time.Since(began)
 		return err
 	}
-	return w.begun(ctx, w.loading())
+	return w.begun(ctx)
 }
 
 // writeLater writes all of it down.

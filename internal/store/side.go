@@ -254,24 +254,28 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 // after is the instant after which slots count for an entry that is new, or whose
 // spec is.
 func (r *reading) after(row *row, entry *schedule.Entry, known bool) time.Time {
-	switch {
-	case known || entry == nil:
+	if known || entry == nil {
 		return row.readAt
-	case r.starting(row) && r.store.options.CatchUp && (!row.lastRunAt.IsZero() || once(entry.Spec)):
+	}
+	starting, _ := r.starting(row)
+	switch {
+	case starting && r.store.options.CatchUp && (!row.lastRunAt.IsZero() || once(entry.Spec)):
 		return latest(time.Unix(0, 0).UTC(), row.lastRunAt)
-	case r.starting(row) || once(entry.Spec):
+	case starting || once(entry.Spec):
 		return r.first.at
 	}
 	return row.readAt
 }
 
-// starting says whether the row, of which nothing is remembered, was there at the first start.
-func (r *reading) starting(row *row) bool {
+// starting says whether the row, of which nothing is remembered, was there at the first start; and whether that goes on
+// for entries of its shard.
+func (r *reading) starting(row *row) (was, goesOn bool) {
 	if !r.first.loading {
-		return false
+		return false, false
 	}
 	shard := schedule.ID(row.id).Shard(r.store.options.Shards)
-	return r.first.loadingOf(shard) && !r.told[shard]
+	goesOn = r.first.loadingOf(shard)
+	return goesOn && !r.told[shard], goesOn
 }
 
 // seen is what is remembered of the row's entry, in whichever home.
@@ -310,9 +314,10 @@ func (r *reading) done(row *row) bool {
 // from a later one, before which it has no slot.
 func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
 	counts := row.readAt
-	if r.starting(row) {
+	switch starting, goesOn := r.starting(row); {
+	case starting:
 		counts = r.first.at
-	} else if r.first.loadingOf(schedule.ID(row.id).Shard(r.store.options.Shards)) {
+	case goesOn:
 		return false // who came next would count it from the first start
 	}
 	if r.later == nil || entry == nil || r.home == HomeMemory || row.known || row.oneOff || !seen.after.Equal(counts) || !r.remember(row.id) {
