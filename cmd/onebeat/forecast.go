@@ -14,9 +14,6 @@ import (
 	"github.com/onebeat/onebeat/internal/store"
 )
 
-// forecastPatience bounds a forecast: a million entries a minute for a day take some seconds.
-const forecastPatience = 5 * time.Minute
-
 func forecastCommand() *cobra.Command {
 	var length time.Duration
 	var from string
@@ -42,7 +39,7 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 		if worst < 0 || worst > 1000 {
 			return usage("--worst %d: give a number from 0 to 1000", worst)
 		}
-		return withStoreFor(cmd, forecastPatience, func(ctx context.Context, s *store.Store, config app.Config) error {
+		return withStoreFor(cmd, app.ForecastPatience, func(ctx context.Context, s *store.Store, config app.Config) error {
 			begin, err := s.Now(ctx)
 			if err != nil {
 				return err

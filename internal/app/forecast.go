@@ -11,6 +11,9 @@ import (
 	"github.com/onebeat/onebeat/internal/web"
 )
 
+// ForecastPatience bounds a forecast: a million entries a minute for a day take some seconds.
+const ForecastPatience = 5 * time.Minute
+
 // Forecast counts the slots that entries of the catalog have in the time of the length, at most
 // forecast.Most, after from, and names so many of the worst seconds. Entries that are paused, disabled or
 // unreadable count as they are: with no slot. Progress is called as forecast.Count's Report calls it.
@@ -54,5 +57,7 @@ func (n *node) Forecast(ctx context.Context, asked web.Forecast) (any, error) {
 	if from.IsZero() {
 		from = n.clock.Now()
 	}
+	ctx, cancel := context.WithTimeout(ctx, ForecastPatience)
+	defer cancel()
 	return Forecast(ctx, n.store, from, asked.Next, asked.Worst, func(int, int) {})
 }

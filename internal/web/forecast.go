@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,18 +15,13 @@ const (
 	worstMost    = 1000
 )
 
-// forecastPatience bounds a forecast: a million entries a minute for a day take some seconds.
-const forecastPatience = 5 * time.Minute
-
 func forecast(w http.ResponseWriter, r *http.Request, node Node) {
 	asked, err := readForecast(r.URL.RawQuery)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), forecastPatience)
-	defer cancel()
-	report, err := node.Forecast(ctx, asked)
+	report, err := node.Forecast(r.Context(), asked)
 	switch {
 	case errors.Is(err, ErrBusy):
 		w.Header().Set("Retry-After", "1")
