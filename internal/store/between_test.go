@@ -11,14 +11,7 @@ import (
 // Rows that are read again while a look at all rows has taken them and not told of them
 // yet are told of once.
 func TestRowsThatAreReadTwiceInALookAreToldOfOnce(t *testing.T) {
-	s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := storeOf(t, "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{})
 	if err := s.Fill(t.Context(), []Definition{{Name: "a", Task: "t", Spec: "@every 1s"}, {Name: "b", Task: "t", Spec: "@every 1s"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +28,7 @@ func TestRowsThatAreReadTwiceInALookAreToldOfOnce(t *testing.T) {
 	}
 	w.reading = reading{store: s, home: s.home(s.shape()), remember: w.remembers, holds: w.holds}
 	var ids []string
-	err = s.every(t.Context(), w.feed, func(r *row) error {
+	err := s.every(t.Context(), w.feed, func(r *row) error {
 		ids = append(ids, r.id)
 		return w.take(t.Context(), r)
 	})

@@ -75,14 +75,7 @@ func scratchedPostgres(t *testing.T, name string, parameters ...string) *Store {
 		t.Fatal("the scratch database has no URL")
 	}
 	at.RawQuery = strings.Join(append(parameters, at.RawQuery), "&")
-	s, err := Open(t.Context(), at.String(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := storeOf(t, at.String(), Options{})
 	return s
 }
 

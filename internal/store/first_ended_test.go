@@ -21,10 +21,7 @@ func (f interrupted) exec(ctx context.Context, name string, args ...any) (int64,
 // no number of shards.
 func TestAFirstStartThatEndedOfEachShardHasEnded(t *testing.T) {
 	url := "sqlite:///" + filepath.Join(t.TempDir(), "entries.db")
-	s := storeOf(t, url, 2)
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := storeOf(t, url, Options{Shards: 2})
 	if _, err := s.begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +31,7 @@ func TestAFirstStartThatEndedOfEachShardHasEnded(t *testing.T) {
 			t.Fatalf("begun(%d) = %v", shard, err)
 		}
 		for _, shards := range []int{1, 2, 3} {
-			first, err := storeOf(t, url, shards).beginning(t.Context())
+			first, err := storeOf(t, url, Options{Shards: shards}).beginning(t.Context())
 			if err != nil || first.loading == ended {
 				t.Errorf("once it has of %d shards of 2, the first start goes on for %d: %v, %v", shard+1, shards, first.loading, err)
 			}
@@ -42,12 +39,16 @@ func TestAFirstStartThatEndedOfEachShardHasEnded(t *testing.T) {
 	}
 }
 
-func storeOf(t *testing.T, url string, shards int) *Store {
+// storeOf opens a database, and makes what its tables lack.
+func storeOf(t *testing.T, url string, options Options) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), url, Options{Shards: shards})
+	s, err := Open(t.Context(), url, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }

@@ -28,14 +28,7 @@ func (a *anticipated) transact(ctx context.Context, how mode, work func(transact
 // have seen since.
 func TestWhoLeadsAShardKnowsBetterAtTheFirstStart(t *testing.T) {
 	const shards = 2
-	s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{Shards: shards})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := storeOf(t, "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{Shards: shards})
 	definitions := make([]Definition, 20)
 	for i := range definitions {
 		definitions[i] = Definition{Name: string(rune('a' + i)), Task: "t", Spec: "@every 1s", Enabled: true}

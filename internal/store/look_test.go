@@ -53,14 +53,7 @@ type heard struct {
 
 func hear(t *testing.T, rows int) *heard {
 	t.Helper()
-	s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := storeOf(t, "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{})
 	h := &heard{t: t, lite: s.db.(*sqlite), watch: s.newWatch(1), tells: func(schedule.Change) {}}
 	h.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) SELECT printf('%%05d', i), 'as it was', 't', '@every 1h' FROM n`, rows))

@@ -40,14 +40,7 @@ func TestARecordWithoutAnAnswerCountsInMemory(t *testing.T) {
 		"the last part": func(s *Shard, term int64, runs []schedule.Run) error { return joint(s, term, 2, []int64{1}, runs) },
 	} {
 		for _, again := range []bool{true, false} {
-			s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{Home: HomeMemory})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			if err := s.Migrate(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			s := storeOf(t, "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{Home: HomeMemory})
 			db := &lossy{database: s.db}
 			s.db = db
 			shard := s.Shard(0)
@@ -87,14 +80,7 @@ func TestARecordWithoutAnAnswerCountsInMemory(t *testing.T) {
 
 // What was not recorded does not.
 func TestARecordThatFailsCountsNotInMemory(t *testing.T) {
-	s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{Home: HomeMemory})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := storeOf(t, "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{Home: HomeMemory})
 	shard, entry := s.Shard(0), &schedule.Entry{ID: "e"}
 	lease, _, err := shard.Acquire(t.Context(), "node")
 	if err != nil {

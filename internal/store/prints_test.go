@@ -11,14 +11,7 @@ import (
 // all rows: a sixth, measured at 100,000.
 func TestSQLiteNamesOnlyRowsThatDiffer(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "onebeat.db")
-	s, err := Open(t.Context(), "sqlite:///"+file, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := storeOf(t, "sqlite:///"+file, Options{})
 	lite := s.db.(*sqlite)
 	exec := func(text string) {
 		t.Helper()

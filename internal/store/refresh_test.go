@@ -22,14 +22,7 @@ func (f countedFeed) some(ctx context.Context, ids []string, each func(*row) err
 // has the journal to see to. One that led just now reads all of it again.
 func TestWhoComesToLeadDoesNotWaitForWhatIsReadBeforehand(t *testing.T) {
 	const entries = 5*chunk + 1
-	s, err := Open(t.Context(), "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := storeOf(t, "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{})
 	definitions := make([]Definition, entries)
 	for i := range definitions {
 		definitions[i] = Definition{Name: fmt.Sprint("entry ", i), Task: "t", Spec: "0 0 * * *"}

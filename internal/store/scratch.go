@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
+
 	"github.com/onebeat/onebeat/internal/login"
 )
 

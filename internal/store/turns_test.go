@@ -96,14 +96,7 @@ func share(t *testing.T) shared {
 	if _, err := other.ExecContext(t.Context(), "CREATE TABLE anothers AS SELECT 0 AS n"); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(t.Context(), "sqlite:///"+file, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s := storeOf(t, "sqlite:///"+file, Options{})
 	return shared{s, other}
 }
 
