@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 
@@ -46,6 +47,9 @@ func (b *Broker) declare(l *link, route celery.Route) (reason string, err error)
 	queue := route.Declare
 	if !b.options.Declare || queue == nil || route.Exchange != "" && route.Exchange != queue.Exchange.Name {
 		return missing(route), nil
+	}
+	if reason := cmp.Or(tooLong("exchange", queue.Exchange.Name), tooLong("queue", queue.Name), tooLong("routing key", queue.RoutingKey)); reason != "" {
+		return reason, nil
 	}
 	refusal, err := l.try(func(channel *amqp091.Channel) error {
 		exchange := queue.Exchange

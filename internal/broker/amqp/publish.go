@@ -1,9 +1,11 @@
 package amqp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -160,9 +162,12 @@ func (a *attempt) left(l *link) ([]celery.Message, error) {
 			a.sent.fates[m.Index], a.reasons[m.Index] = unsure, "its connection broke before RabbitMQ confirmed it"
 			continue
 		}
-		reason, err := a.reach(l, m.Template.Route())
-		if err != nil {
-			return nil, err
+		reason := overlong(m)
+		if reason == "" {
+			var err error
+			if reason, err = a.reach(l, m.Template.Route()); err != nil {
+				return nil, err
+			}
 		}
 		if reason != "" {
 			a.fail(m, reason)
@@ -171,6 +176,24 @@ func (a *attempt) left(l *link) ([]celery.Message, error) {
 		todo = append(todo, m)
 	}
 	return todo, nil
+}
+
+// overlong is why AMQP cannot carry a message, "" if it can: its short texts end at 255 bytes, and the client
+// gives the connection up for a longer one.
+func overlong(m celery.Message) (reason string) {
+	route, p := m.Template.Route(), m.Template.Properties(m)
+	return cmp.Or(
+		tooLong("exchange", route.Exchange), tooLong("routing key", route.RoutingKey),
+		tooLong("correlation_id", p.CorrelationID), tooLong("reply_to", p.ReplyTo),
+	)
+}
+
+// tooLong is overlong of one short text.
+func tooLong(what, text string) string {
+	if len(text) <= math.MaxUint8 {
+		return ""
+	}
+	return fmt.Sprintf("%s %.40q… has %d bytes, and AMQP takes 255 bytes at most", what, text, len(text))
 }
 
 // told is how many slots of the batch the broker's mark speaks of.
