@@ -133,7 +133,7 @@ func (l layout) match(members []string, routingKey string) []string {
 		if queue == "" || seen[queue] || queue == l.deadLetter {
 			continue
 		}
-		if key == routingKey || pattern != "" && topic(key).MatchString(routingKey) {
+		if key == routingKey || pattern != "" && topic(key, routingKey) {
 			seen[queue] = true
 			queues = append(queues, queue)
 		}
@@ -141,9 +141,10 @@ func (l layout) match(members []string, routingKey string) []string {
 	return queues
 }
 
-// topic compiles a topic binding's key: "*" is one word, "#" any text. It follows
-// TopicExchange.key_to_pattern of kombu, so "a.#" wants the dot, unlike RabbitMQ.
-func topic(key string) *regexp.Regexp {
+// topic says whether a topic binding's key matches: "*" is one word, "#" any text. It follows
+// TopicExchange.key_to_pattern of kombu, so "a.#" wants the dot, unlike RabbitMQ. A key that is no
+// text, which anybody may write into a set, matches nothing.
+func topic(key, routingKey string) bool {
 	words := strings.Split(key, ".")
 	for i, word := range words {
 		switch word {
@@ -155,5 +156,6 @@ func topic(key string) *regexp.Regexp {
 			words[i] = regexp.QuoteMeta(word)
 		}
 	}
-	return regexp.MustCompile(`^` + strings.Join(words, `\.`) + `$`)
+	pattern, err := regexp.Compile(`^` + strings.Join(words, `\.`) + `$`)
+	return err == nil && pattern.MatchString(routingKey)
 }

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/gofrs/uuid/v5"
+	"github.com/redis/rueidis"
 
 	"github.com/onebeat/onebeat/internal/celery"
 )
@@ -35,33 +36,39 @@ type destination struct {
 	broadcast bool
 }
 
+// A way is where the messages of a routing go, or why they go nowhere.
+type way struct {
+	to     []destination
+	reason string
+}
+
 // prepare finds out where each message goes.
 func (b *Broker) prepare(ctx context.Context, messages []celery.Message) (*push, error) {
 	p := &push{keys: []string{b.fence}, messages: messages}
-	routes := map[routing][]destination{}
+	ways := map[routing]way{}
 	lists, channels := map[string]int{}, map[string]int{}
 	var last routing // a herd is mostly of one queue
-	var destinations []destination
+	var w way
 	for i, m := range messages {
 		if to := routingOf(m.Template); to != last || i == 0 {
 			var known bool
-			if destinations, known = routes[to]; !known {
+			if w, known = ways[to]; !known {
 				var err error
-				if destinations, err = b.destinations(ctx, to); err != nil {
+				if w, err = b.way(ctx, to); err != nil {
 					return nil, err
 				}
-				routes[to] = destinations
+				ways[to] = w
 			}
 			last = to
 		}
-		if len(destinations) == 0 {
+		if len(w.to) == 0 {
 			if len(p.failures) == 0 {
 				p.messages = slices.Clone(messages[:i]) // from here on it is not all of them
 			}
-			p.failures = append(p.failures, celery.Failure{Index: m.Index, Reason: unbound(m.Template.Route())})
+			p.failures = append(p.failures, celery.Failure{Index: m.Index, Reason: w.reason})
 			continue
 		}
-		for _, d := range destinations {
+		for _, d := range w.to {
 			loads, places := &p.lists, lists
 			if d.broadcast {
 				loads, places = &p.channels, channels
@@ -103,30 +110,37 @@ func routingOf(t *celery.Template) routing {
 	return routing{t.Route(), priority}
 }
 
-// destinations is where messages go: to one list for AMQP's default exchange, to
+// way is where messages go: to one list for AMQP's default exchange, to
 // a channel for a fanout exchange, and for any other to the lists that the workers
 // have bound.
-func (b *Broker) destinations(ctx context.Context, route routing) ([]destination, error) {
+func (b *Broker) way(ctx context.Context, route routing) (way, error) {
 	if route.Exchange == "" {
-		return []destination{{to: b.layout.list(route.RoutingKey, route.priority)}}, nil
+		return way{to: []destination{{to: b.layout.list(route.RoutingKey, route.priority)}}}, nil
 	}
 	if route.ExchangeType == "fanout" {
-		return []destination{{to: b.layout.channel(route.Exchange, route.RoutingKey), broadcast: true}}, nil
+		return way{to: []destination{{to: b.layout.channel(route.Exchange, route.RoutingKey), broadcast: true}}}, nil
 	}
-	members, err := b.client.Do(ctx, b.client.B().Smembers().Key(b.layout.bindings(route.Exchange)).Build()).AsStrSlice()
+	key := b.layout.bindings(route.Exchange)
+	members, err := b.client.Do(ctx, b.client.B().Smembers().Key(key).Build()).AsStrSlice()
+	if refusal, refused := rueidis.IsRedisErr(err); refused && (strings.HasPrefix(refusal.Error(), "WRONGTYPE") || strings.HasPrefix(refusal.Error(), "NOPERM")) {
+		return way{reason: fmt.Sprintf("Redis key %q, with the bindings of exchange %q, cannot be read: %s", key, route.Exchange, refusal.Error())}, nil
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read bindings of exchange %s: %w", route.Exchange, err)
+		return way{}, fmt.Errorf("read bindings of exchange %s: %w", route.Exchange, err)
 	}
 	queues := b.layout.match(members, route.RoutingKey)
 	if len(queues) == 0 && b.layout.deadLetter != "" {
 		queues = []string{b.layout.deadLetter}
 	}
-	slices.Sort(queues)
-	destinations := make([]destination, len(queues))
-	for i, queue := range queues {
-		destinations[i].to = b.layout.list(queue, route.priority)
+	if len(queues) == 0 {
+		return way{reason: unbound(route.Route)}, nil
 	}
-	return destinations, nil
+	slices.Sort(queues)
+	w := way{to: make([]destination, len(queues))}
+	for i, queue := range queues {
+		w.to[i].to = b.layout.list(queue, route.priority)
+	}
+	return w, nil
 }
 
 // arguments renders the messages, as publish.lua reads them. Every copy of a

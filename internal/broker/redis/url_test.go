@@ -116,8 +116,8 @@ func TestTopic(t *testing.T) {
 		{"a.*.c", "a.b.c", true},
 		{"a.*.c", "a.c", false},
 	} {
-		if got := topic(tt.binding).MatchString(tt.key); got != tt.want {
-			t.Errorf("topic(%q) matches %q: %v, want %v", tt.binding, tt.key, got, tt.want)
+		if got := topic(tt.binding, tt.key); got != tt.want {
+			t.Errorf("topic(%q, %q) = %v, want %v", tt.binding, tt.key, got, tt.want)
 		}
 	}
 }
