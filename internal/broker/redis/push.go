@@ -121,7 +121,11 @@ func (b *Broker) way(ctx context.Context, route routing) (way, error) {
 		return way{to: []destination{{to: b.layout.channel(route.Exchange, route.RoutingKey), broadcast: true}}}, nil
 	}
 	key := b.layout.bindings(route.Exchange)
-	members, err := b.client.Do(ctx, b.client.B().Smembers().Key(key).Build()).AsStrSlice()
+	var members []string
+	err := b.ask(ctx, func() (err error) {
+		members, err = b.client.Do(ctx, b.client.B().Smembers().Key(key).Build()).AsStrSlice()
+		return err
+	})
 	if refusal, refused := rueidis.IsRedisErr(err); refused && (strings.HasPrefix(refusal.Error(), "WRONGTYPE") || strings.HasPrefix(refusal.Error(), "NOPERM")) {
 		return way{reason: fmt.Sprintf("Redis key %q, with the bindings of exchange %q, cannot be read: %s", key, route.Exchange, refusal.Error())}, nil
 	}

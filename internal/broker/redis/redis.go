@@ -240,16 +240,27 @@ func readMark(fields []string) (celery.Mark, error) {
 	return celery.Mark{Term: term, Seq: seq, Done: done, Note: fields[3], At: at, Last: fields[5]}, nil
 }
 
-// run runs a script that may be run again: both do nothing the second time. So a
-// connection that proves dead, as an idle one may be, is replaced at once.
-func (b *Broker) run(ctx context.Context, script *rueidis.Lua, keys, args []string) ([]string, error) {
-	answer, err := script.Exec(ctx, b.client, keys, args).AsStrSlice()
-	if err != nil {
-		b.buffer = nil // a connection that was given up may still be sending from it
+// run runs a script that may be run again: both do nothing the second time.
+func (b *Broker) run(ctx context.Context, script *rueidis.Lua, keys, args []string) (answer []string, err error) {
+	err = b.ask(ctx, func() (err error) {
+		if answer, err = script.Exec(ctx, b.client, keys, args).AsStrSlice(); err != nil {
+			b.buffer = nil // a connection that was given up may still be sending from it
+		}
+		return err
+	})
+	if err == nil && len(answer) == 0 {
+		err = errors.New("the answer is empty")
 	}
+	return answer, address.Explain(err)
+}
+
+// ask asks Redis for what may be asked again: a connection that proves dead, as an idle one may be,
+// is replaced at once. One to a server that is not the one to ask any more is given up.
+func (b *Broker) ask(ctx context.Context, question func() error) error {
+	err := question()
 	if _, refused := rueidis.IsRedisErr(err); err != nil && !refused && ctx.Err() == nil {
 		b.socket.next()
-		answer, err = script.Exec(ctx, b.client, keys, args).AsStrSlice()
+		err = question()
 	}
 	if refusal, refused := rueidis.IsRedisErr(err); refused && strings.HasPrefix(refusal.Error(), "READONLY") {
 		b.socket.cut() // it was made a replica: another is the master by now
@@ -257,10 +268,7 @@ func (b *Broker) run(ctx context.Context, script *rueidis.Lua, keys, args []stri
 	if errors.Is(err, context.DeadlineExceeded) {
 		b.socket.cut() // it may be frozen, or cut off, and another be in its place
 	}
-	if err == nil && len(answer) == 0 {
-		err = errors.New("the answer is empty")
-	}
-	return answer, address.Explain(err)
+	return err
 }
 
 func notUnderstood(answer []string) error {
