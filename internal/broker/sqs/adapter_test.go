@@ -258,6 +258,48 @@ func TestPublishFailsWhatNoQueueTakes(t *testing.T) {
 	}
 }
 
+// A queue that SQS refuses to this user, or that can have no such name, stops no other.
+func TestPublishFailsOnlyWhatIsRefusedForItsQueue(t *testing.T) {
+	fake := sqs.New(t)
+	long := strings.Repeat("q", 81)
+	b := open(t, fake.URL(), broker.Options{Declare: true})
+	if _, err := publish(t, b, part(t, nil, `{"queue": "good"}`, `{"queue": "theirs"}`)); err != nil {
+		t.Fatal(err)
+	}
+	fake.Deny("theirs", "AccessDenied")
+	fake.Deny("looked-up", "AccessDeniedException")
+	fake.Deny("encrypted", "KmsNotFound")
+	p := part(t, nil, `{"queue": "good"}`, `{"queue": "theirs"}`, fmt.Sprintf(`{"queue": %q}`, long), `{"queue": "looked-up"}`, `{"queue": "größe"}`, `{"queue": "theirs"}`, `{"queue": "encrypted"}`, `{"queue": "good"}`)
+	p.Mark.Seq = 2
+	for range 2 { // also when it is asked again
+		failures, err := publish(t, b, p)
+		if err != nil || len(failures) != 6 {
+			t.Fatalf("Publish = %v, %v, want failures of all but the good queue", failures, err)
+		}
+		for _, f := range failures {
+			if f.Unsure || !strings.Contains(f.Reason, "refuses") {
+				t.Errorf("failure of %d: %+v, want one that is sure, and says that SQS refuses", f.Index, f)
+			}
+		}
+	}
+	if got := drained(t, fake, "good"); len(got) != 3 {
+		t.Errorf("the good queue holds %q, want 3 messages", got)
+	}
+	fake.Deny("theirs", "") // it was given
+	p = part(t, nil, `{"queue": "theirs"}`)
+	p.Mark.Seq = 3
+	if failures, err := publish(t, b, p); err != nil || failures != nil {
+		t.Errorf("Publish = %v, %v once the right is given", failures, err)
+	}
+	for _, code := range []string{"RequestThrottled", "InvalidClientTokenId", "KmsThrottled"} { // which passes, or is no queue's matter
+		fake.Deny("theirs", code)
+		p.Mark.Seq++
+		if failures, err := publish(t, b, p); err == nil {
+			t.Errorf("Publish = %v, nil where SQS says %s, want an error, for it is to be tried again", failures, code)
+		}
+	}
+}
+
 // With predefined queues nothing is made or looked up, and the mark is in the one
 // that is named for it.
 func TestPredefinedQueues(t *testing.T) {

@@ -47,6 +47,7 @@ type parcel struct {
 type postbag struct {
 	queue, url string
 	parcels    []parcel
+	reason     string // why the queue takes nothing
 }
 
 // Publish sends a part in batches, and then its mark.
@@ -137,15 +138,18 @@ func (b *Broker) pack(ctx context.Context, messages []celery.Message) ([]*postba
 				}
 			}
 			url, _, err := b.find(ctx, name, attributes, b.declare)
-			if err != nil {
+			bag = &postbag{queue: name, url: url, reason: refusedFor(name, err)}
+			if err != nil && bag.reason == "" {
 				return nil, fmt.Errorf("find queue %s: %w", name, err)
 			}
-			bag = &postbag{queue: name, url: url}
+			if url == "" && bag.reason == "" {
+				bag.reason = b.lacking(name)
+			}
 			known[name] = bag
 			bags = append(bags, bag)
 		}
-		if bag.url == "" {
-			b.batch.failed[m.Index] = b.lacking(name)
+		if bag.reason != "" {
+			b.batch.failed[m.Index] = bag.reason
 			continue
 		}
 		p, err := b.parcel(m, strings.HasSuffix(name, ".fifo"))
@@ -163,6 +167,28 @@ func (b *Broker) lacking(name string) string {
 		return fmt.Sprintf("queue %s is not among predefined_queues in broker_transport_options", name)
 	}
 	return fmt.Sprintf("queue %s does not exist: start the worker that reads it, or let onebeat make it with --declare", name)
+}
+
+// ofOneQueue are what SQS says where it refuses what is asked of a queue, and may do what is asked
+// of another: rights, and names and attributes that no queue can have. Some end in Exception as well, by the protocol.
+var ofOneQueue = []string{
+	"AccessDenied", "InvalidAddress", "InvalidAttributeName", "InvalidAttributeValue", "InvalidParameterValue",
+	"QueueDeletedRecently", "UnsupportedOperation",
+}
+
+// refusedFor is why SQS refuses a queue, "" if that is not what the error says: one queue must not
+// stop the others. Keys of AWS's KMS are a queue's own too.
+func refusedFor(queue string, err error) (reason string) {
+	var refusal smithy.APIError
+	if !errors.As(err, &refusal) {
+		return ""
+	}
+	code := strings.TrimSuffix(refusal.ErrorCode(), "Exception")
+	ofKMS := strings.HasPrefix(strings.ToUpper(code), "KMS") && !throttled(code)
+	if !ofKMS && !slices.Contains(ofOneQueue, code) {
+		return ""
+	}
+	return fmt.Sprintf("SQS refuses the queue %s: %s: %s", queue, code, oneLine(refusal.ErrorMessage()))
 }
 
 // properties are those of a message's properties that SQS itself takes.
@@ -321,9 +347,13 @@ func (b *Broker) send(ctx context.Context, bag *postbag, batch []parcel) (r resu
 	if err != nil {
 		var refusal smithy.APIError
 		r.unsure = !errors.As(err, &refusal) || refusal.ErrorFault() == smithy.FaultServer
+		reason := refusedFor(bag.queue, err)
 		if absent(err) {
+			reason = b.lacking(bag.queue)
+		}
+		if reason != "" {
 			for i := range batch {
-				r.failed[i] = b.lacking(bag.queue)
+				r.failed[i] = reason
 			}
 			return r, nil
 		}

@@ -44,6 +44,7 @@ type Server struct {
 	fail     int
 	lose     int
 	refuse   string
+	deny     map[string]string // by queue's name
 	requests map[string]int
 	serial   int
 }
@@ -68,7 +69,7 @@ type message struct {
 // New starts a server that ends with the test.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{queues: map[string]*queue{}, requests: map[string]int{}, changed: make(chan struct{})}
+	s := &Server{queues: map[string]*queue{}, deny: map[string]string{}, requests: map[string]int{}, changed: make(chan struct{})}
 	s.http = httptest.NewServer(s)
 	t.Cleanup(s.http.Close)
 	return s
@@ -118,6 +119,13 @@ func (s *Server) Refuse(code string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refuse = code
+}
+
+// Deny answers all requests that name the queue with an error's code from now on.
+func (s *Server) Deny(queue, code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deny[queue] = code
 }
 
 // Requests is how often an action was asked for.
@@ -246,6 +254,13 @@ func (s *Server) wake() {
 
 func (s *Server) do(action string, in request) (any, error) {
 	s.requests[action]++
+	name := in.QueueName
+	if name == "" {
+		name = in.QueueUrl[strings.LastIndexByte(in.QueueUrl, '/')+1:]
+	}
+	if code := s.deny[name]; code != "" {
+		return nil, &fault{code, "the request for the queue " + name + " is denied"}
+	}
 	if s.throttle > 0 && strings.HasPrefix(action, "SendMessage") {
 		s.throttle--
 		return nil, &fault{"RequestThrottled", "the rate of requests is exceeded"}
