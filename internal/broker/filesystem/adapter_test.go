@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/broker/brokertest"
 	"github.com/onebeat/onebeat/internal/celery"
@@ -124,6 +126,46 @@ func TestPublishFollowsBindings(t *testing.T) {
 	for queue, index := range map[string]int{"t": 0, "direct": 1, "bcast.1": 2, "bcast.2": 2, "with.dots.in": 3} {
 		if got := drain(t, out, queue, 0); len(got) != 1 || got[0].ID != p.Messages[index].ID {
 			t.Errorf("queue %s holds %v, want message %d", queue, got, index)
+		}
+	}
+}
+
+// A worker that died as it wrote an exchange's bindings down, or froze, stops nothing else.
+func TestPublishFailsOnlyWhatHasNoReadableBindings(t *testing.T) {
+	out, control := t.TempDir(), t.TempDir()
+	for exchange, table := range map[string]string{"empty": "", "half": `[["k", "^k$", "direct"], [`, "number": `7`, "held": `[["k", "^k$", "direct"]]`} {
+		if err := os.WriteFile(filepath.Join(control, exchange+".exchange"), []byte(table), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(control, "folder.exchange"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.Open(filepath.Join(control, "held.exchange"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if err := unix.Flock(int(held.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	p := part(t, nil, 1, `{"queue": "good"}`, `{"exchange": "empty", "routing_key": "k"}`, `{"exchange": "half", "routing_key": "k"}`,
+		`{"exchange": "number", "routing_key": "k"}`, `{"exchange": "folder", "routing_key": "k"}`, `{"exchange": "held", "routing_key": "k"}`, `{"queue": "good"}`)
+	b := open(t, "i", map[string]any{"data_folder_out": out, "control_folder": control})
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	failures, err := b.Publish(ctx, p)
+	if err != nil || len(failures) != 4 {
+		t.Fatalf("Publish = %+v, %v, want failures of 1 to 4", failures, err)
+	}
+	for i, f := range failures {
+		if f.Index != i+1 || !strings.Contains(f.Reason, "bindings") || !strings.Contains(f.Reason, control) {
+			t.Errorf("failure %+v, want one of %d that names the file with the bindings", f, i+1)
+		}
+	}
+	for queue, want := range map[string]int{"good": 2, "direct": 1} {
+		if got := drain(t, out, queue, 0); len(got) != want {
+			t.Errorf("queue %s holds %d messages, want %d", queue, len(got), want)
 		}
 	}
 }

@@ -56,7 +56,8 @@ type Broker struct {
 	control string // control_folder
 	own     string // onebeat's own folder
 
-	stamp int64 // the last part's milliseconds
+	stamp  int64           // the last part's milliseconds
+	broken map[string]bool // exchanges whose bindings could not be read
 
 	// last is what the last part came to, if it was committed: the caller may ask again.
 	last outcome
@@ -83,7 +84,7 @@ func Open(rawURL string, options Options) (*Broker, error) {
 	if host := strings.TrimRight(rest, "/"); host != "" && host != "localhost" {
 		return nil, errors.New("the broker URL should be filesystem:// alone: the folder that messages go to is data_folder_out in broker_transport_options")
 	}
-	b := &Broker{out: "data_out", control: "control"} // kombu's defaults
+	b := &Broker{out: "data_out", control: "control", broken: map[string]bool{}} // kombu's defaults
 	for option, folder := range map[string]*string{"data_folder_out": &b.out, "control_folder": &b.control} {
 		switch value := options.Transport[option].(type) {
 		case nil:

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/gofrs/uuid/v5"
 	"golang.org/x/sys/unix"
@@ -97,13 +98,10 @@ func (b *Broker) write(folder string, mark celery.Mark, messages []celery.Messag
 	if b.stamp, err = b.after(b.stamp); err != nil {
 		return nil, err
 	}
-	tables := map[string][]virtual.Binding{}
+	tables := map[string]table{}
 	var envelope []byte
 	for _, m := range messages {
-		queues, reason, err := b.queues(m.Template.Route(), tables)
-		if err != nil {
-			return nil, err
-		}
+		queues, reason := b.queues(m.Template.Route(), tables)
 		if envelope, err = virtual.Envelope(envelope[:0], m); err != nil {
 			return nil, err
 		}
@@ -165,50 +163,82 @@ func unnameable(queue, name string) string {
 
 // queues returns the queues that a message goes to, or why there is none. Workers
 // of kombu 5.3 and later write the bindings of named exchanges down.
-func (b *Broker) queues(route celery.Route, tables map[string][]virtual.Binding) (queues []string, reason string, err error) {
+func (b *Broker) queues(route celery.Route, tables map[string]table) (queues []string, reason string) {
 	bindings := virtual.Bindings(route)
 	if route.Exchange != "" {
-		table, known := tables[route.Exchange]
+		written, known := tables[route.Exchange]
 		if !known {
-			if table, err = b.table(route.Exchange); err != nil {
-				return nil, "", err
-			}
-			tables[route.Exchange] = table
+			written = b.table(route.Exchange)
+			tables[route.Exchange] = written
 		}
-		bindings = append(bindings, table...)
+		if written.reason != "" {
+			return nil, written.reason
+		}
+		bindings = append(bindings, written.bindings...)
 	}
 	if queues = virtual.Queues(route, bindings); len(queues) == 0 {
 		reason = fmt.Sprintf("no queue is bound to exchange %q with a key that matches %q: start the worker that reads it, with the same control_folder (%s)",
 			route.Exchange, route.RoutingKey, b.control)
 	}
-	return queues, reason, nil
+	return queues, reason
 }
 
 // exchangeName is what kombu takes for the name of a file.
 var exchangeName = regexp.MustCompile(`^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
 
-// table reads the bindings of an exchange: a list of routing key, pattern and queue,
-// which kombu writes under a lock.
-func (b *Broker) table(exchange string) ([]virtual.Binding, error) {
+// A table is the bindings of an exchange as they are written down, or why they cannot be read.
+type table struct {
+	bindings []virtual.Binding
+	reason   string
+}
+
+// How long bindings are waited for that cannot be read, and how long between two looks: kombu makes the
+// file before it locks and fills it. Where one died or froze at that, it is not waited for again.
+const (
+	tableWait = 500 * time.Millisecond
+	tablePoll = 10 * time.Millisecond
+)
+
+// table reads the bindings of an exchange.
+func (b *Broker) table(exchange string) table {
 	if !exchangeName.MatchString(exchange) {
-		return nil, nil
+		return table{}
 	}
-	file, err := os.Open(filepath.Join(b.control, exchange+".exchange"))
+	path := filepath.Join(b.control, exchange+".exchange")
+	over := time.Now().Add(tableWait)
+	for {
+		patient := !b.broken[exchange] && time.Now().Before(over)
+		bindings, err := readTable(path, patient)
+		if err == nil {
+			delete(b.broken, exchange)
+			return table{bindings: bindings}
+		}
+		if !patient {
+			b.broken[exchange] = true
+			return table{reason: fmt.Sprintf("the bindings of exchange %s cannot be read (%v): mend or remove %s, and start its workers anew", exchange, err, path)}
+		}
+		time.Sleep(tablePoll)
+	}
+}
+
+// readTable reads a list of routing key, pattern and queue, none if there is no file. kombu writes
+// it under a lock: whoever is patient finds that taken, others read what is there.
+func readTable(path string, patient bool) (bindings []virtual.Binding, err error) {
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the bindings of an exchange: %w", err)
+		return nil, err
 	}
 	defer file.Close()
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_SH); err != nil {
-		return nil, fmt.Errorf("lock the bindings of an exchange: %w", err)
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil && patient {
+		return nil, err
 	}
 	var rows [][]string
 	if err := json.NewDecoder(file).Decode(&rows); err != nil {
-		return nil, fmt.Errorf("read the bindings of exchange %s: %w", exchange, err)
+		return nil, err
 	}
-	var bindings []virtual.Binding
 	for _, row := range rows {
 		if len(row) == 3 {
 			bindings = append(bindings, virtual.Binding{Key: row[0], Queue: row[2]})
