@@ -68,19 +68,12 @@ type Part struct {
 	Noted func([]Failure) (note string)
 }
 
-// Noting is the part's mark where some of its messages are not sent, for they may have arrived:
-// whoever comes after a crash takes what a mark speaks of for sent, unless its note says otherwise.
-// What certainly did not arrive is left to the notes of later parts: where a queue is missing these are many.
+// Noting is the part's mark where some of its messages are not sent: whoever comes after a crash
+// takes what a mark speaks of for sent, unless its note says otherwise.
 func (p *Part) Noting(failures []Failure) Mark {
 	mark := p.Mark
-	var unsure []Failure
-	for _, failure := range failures {
-		if failure.Unsure {
-			unsure = append(unsure, failure)
-		}
-	}
-	if len(unsure) > 0 && p.Noted != nil {
-		mark.Note = p.Noted(unsure)
+	if len(failures) > 0 && p.Noted != nil {
+		mark.Note = p.Noted(failures)
 	}
 	return mark
 }

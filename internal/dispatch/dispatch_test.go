@@ -641,6 +641,41 @@ func TestAnUnsureMessageIsNotTakenForSentAfterACrash(t *testing.T) {
 	})
 }
 
+// What no queue took ends as failed if the node dies before it has recorded that, however much of a part it is.
+func TestAFailedMessageIsNotTakenForSentAfterACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		slot := time.Now().Add(10 * time.Second)
+		names := []string{"a", "b", "c"}
+		for _, name := range names {
+			w.add(name, "@every 10s", schedule.Once)
+		}
+		w.broker.missing = map[string]bool{"celery": true}
+		w.ledger.full = true
+		crashed, crash := context.WithTimeout(t.Context(), 11*time.Second)
+		defer crash()
+		if err := w.node(t.Context(), crashed, nil); err == nil {
+			t.Fatal("the node that crashes did not")
+		}
+		w.broker.missing, w.ledger.full = nil, false
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.node(ctx, context.Background(), nil); err != nil {
+			t.Fatal(err)
+		}
+		ended := map[schedule.ID]bool{}
+		for _, run := range w.ledger.runs {
+			ended[run.Entry] = true
+			if want := celery.TaskID(installation, string(run.Entry), slot); run.State != schedule.Failed || run.Reason != "no such queue" || run.TaskID != want {
+				t.Errorf("run = %+v, want one that failed since there is no such queue, with the task id %s", run, want)
+			}
+		}
+		if len(ended) != len(names) || len(w.ledger.runs) != len(names) || len(w.broker.got) != 0 {
+			t.Errorf("%d ends of %d entries, and %d messages; want one of each, and none", len(w.ledger.runs), len(ended), len(w.broker.got))
+		}
+	})
+}
+
 // What may have been sent and is too late to be sent again, or whose entry was edited or
 // is disabled since, is unsure: to call it skipped could be untrue.
 func TestRecoveryLeavesUnsureWhatItDoesNotSendAgain(t *testing.T) {

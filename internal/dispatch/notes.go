@@ -2,6 +2,8 @@ package dispatch
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,11 +21,13 @@ type notes struct {
 	bySeq map[int64][]note
 }
 
-// A note is one such slot.
+// A note is one such slot, or, where it is written down, all those of a batch that ended for one reason: where a
+// queue is missing these may be thousands.
 type note struct {
 	Seq    int64  `json:"seq"`
-	Index  int    `json:"i"`   // its place in the batch
-	Reason string `json:"why"` // behind the state, unless that is skipped
+	Index  int    `json:"i"`              // its place in the batch
+	Reason string `json:"why"`            // behind the state, unless that is skipped
+	More   []int  `json:"more,omitempty"` // the places of the others
 }
 
 func newNotes() *notes { return &notes{bySeq: map[int64][]note{}} }
@@ -31,7 +35,7 @@ func newNotes() *notes { return &notes{bySeq: map[int64][]note{}} }
 func (n *notes) withhold(seq int64, index int, reason string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.bySeq[seq] = append(n.bySeq[seq], note{seq, index, reason})
+	n.bySeq[seq] = append(n.bySeq[seq], note{Seq: seq, Index: index, Reason: reason})
 }
 
 // failed is the note of a message that a broker did not take, or may have.
@@ -40,7 +44,7 @@ func failed(seq int64, failure celery.Failure) note {
 	if failure.Unsure {
 		state = schedule.Unsure
 	}
-	return note{seq, failure.Index, asNote(state, failure.Reason)}
+	return note{Seq: seq, Index: failure.Index, Reason: asNote(state, failure.Reason)}
 }
 
 // forget drops the notes of batches that are recorded.
@@ -59,12 +63,26 @@ func (n *notes) text(more ...note) string {
 	if len(n.bySeq)+len(more) == 0 {
 		return ""
 	}
-	all := more
-	for _, notes := range n.bySeq {
-		all = append(all, notes...)
+	var all []note
+	for _, seq := range slices.Sorted(maps.Keys(n.bySeq)) {
+		all = gather(all, n.bySeq[seq])
 	}
-	text, _ := json.Marshal(all) // strings and numbers always encode
+	text, _ := json.Marshal(gather(all, more)) // strings and numbers always encode
 	return string(text)
+}
+
+// gather appends notes, those of one batch, as one where they have one reason.
+func gather(all, notes []note) []note {
+	places := map[string]int{} // in all, by reason
+	for _, one := range notes {
+		if at, ok := places[one.Reason]; ok {
+			all[at].More = append(all[at].More, one.Index)
+			continue
+		}
+		places[one.Reason] = len(all)
+		all = append(all, one)
+	}
+	return all
 }
 
 // readNotes reads what text wrote: reasons by batch and place.
@@ -81,7 +99,9 @@ func readNotes(text string) (map[int64]map[int]string, error) {
 		if reasons[note.Seq] == nil {
 			reasons[note.Seq] = map[int]string{}
 		}
-		reasons[note.Seq][note.Index] = note.Reason
+		for _, i := range append(note.More, note.Index) {
+			reasons[note.Seq][i] = note.Reason
+		}
 	}
 	return reasons, nil
 }

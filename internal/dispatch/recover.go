@@ -370,7 +370,7 @@ func (d *Dispatcher) known(due schedule.ClaimedDue, present schedule.Change, ter
 		return run, false
 	case reason != "":
 		run.State, run.Reason = asNoted(reason)
-		if run.State == schedule.Unsure {
+		if run.State == schedule.Unsure || run.State == schedule.Failed {
 			run.TaskID = d.taskID(&claimed)
 		}
 	default:

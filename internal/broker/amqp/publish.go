@@ -86,7 +86,7 @@ func unpublished(ctx context.Context, err error) error {
 type attempt struct {
 	*Broker
 	part    celery.Part
-	tells   celery.Mark    // the part's mark, which notes what is unsure
+	tells   celery.Mark    // the part's mark, which notes what is not sent
 	reasons map[int]string // of messages that are hopeless, by Message.Index
 	fresh   []celery.Message
 
@@ -127,10 +127,9 @@ func (a *attempt) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(todo) == 0 && a.mark.Covers(a.part.Mark.Seq, a.part.Mark.Done) {
+	if len(todo) == 0 && a.told() {
 		return nil
 	}
-	a.tells = a.part.Noting(a.failures())
 	f := &flight{link: l, base: l.published}
 	if err := a.send(ctx, f, todo); err != nil {
 		return err
@@ -142,6 +141,11 @@ func (a *attempt) run(ctx context.Context) error {
 	}
 	if err := a.refusal(ctx, f); err != nil {
 		return err
+	}
+	if !a.noted() { // what came back, or was refused, after the mark had gone out
+		if err := a.send(ctx, f, nil); err != nil {
+			return err
+		}
 	}
 	a.mark = a.tells
 	// What the channel was told is enough for Publish; this is for a crash of
@@ -158,7 +162,7 @@ func (a *attempt) left(l *link) ([]celery.Message, error) {
 		if a.arrived(m.Index) || a.reasons[m.Index] != "" {
 			continue
 		}
-		if fate := a.sent.fates[m.Index]; fate == unsure || fate == adrift && m.Index-a.told() < a.mark.Beyond {
+		if fate := a.sent.fates[m.Index]; fate == unsure || fate == adrift && m.Index-a.behind() < a.mark.Beyond {
 			a.sent.fates[m.Index], a.reasons[m.Index] = unsure, "its connection broke before RabbitMQ confirmed it"
 			continue
 		}
@@ -196,8 +200,18 @@ func tooLong(what, text string) string {
 	return fmt.Sprintf("%s %.40q… has %d bytes, and AMQP takes 255 bytes at most", what, text, len(text))
 }
 
-// told is how many slots of the batch the broker's mark speaks of.
-func (a *attempt) told() int {
+// told says whether the broker's mark tells of the part, and of what is not sent of it.
+func (a *attempt) told() bool {
+	mark := &a.part.Mark
+	a.tells = a.mark
+	return a.mark.Covers(mark.Seq, mark.Done) && (a.mark.Seq > mark.Seq || a.mark.Done > mark.Done || a.noted())
+}
+
+// noted says whether the mark that was written last notes all that is not sent.
+func (a *attempt) noted() bool { return a.tells.Note == a.part.Noting(a.failures()).Note }
+
+// behind is how many slots of the batch the broker's mark speaks of.
+func (a *attempt) behind() int {
 	if a.mark.Seq == a.part.Mark.Seq {
 		return a.mark.Done
 	}
@@ -223,7 +237,8 @@ func (a *attempt) fail(m celery.Message, reason string) {
 
 // send writes messages and marks, many at a time, and waits for all confirms.
 func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) error {
-	told := a.told()
+	a.tells = a.part.Noting(a.failures())
+	told := a.behind()
 	f.messages = slices.Grow(f.messages, len(todo)+len(todo)/stepMessages+2) // and the marks
 	for i, m := range todo {
 		if i == len(todo)/2 && i > 0 {

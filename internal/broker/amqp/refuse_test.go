@@ -88,6 +88,7 @@ func TestPublishFailsOnlyWhatHasNoQueue(t *testing.T) {
 	here := queue(t, channel, nil)
 	part := batch(t, nil, to(here), to("refuse-nowhere"),
 		`{"exchange": "refuse-no-exchange", "routing_key": "k"}`, `{"exchange": "amq.topic", "routing_key": "refuse.unbound"}`, to(here))
+	part.Noted = func(failures []celery.Failure) string { return fmt.Sprint(len(failures), " failed") }
 	b := open(t, broker.Options{})
 	failures, err := publish(t, b, part)
 	if err != nil {
@@ -106,6 +107,11 @@ func TestPublishFailsOnlyWhatHasNoQueue(t *testing.T) {
 	}
 	if got := get(t, channel, here); len(got) != 0 {
 		t.Errorf("queue holds %d messages after the same part again, want 0", len(got))
+	}
+	b.Release() // so that it reads what is left at the broker
+	mark, err := b.Take(t.Context(), 1)
+	if err != nil || !mark.Covers(1, len(part.Messages)) || mark.Note != "3 failed" { // one of which came back
+		t.Errorf("the mark that is left is %+v, %v, want one that notes that 3 failed", mark, err)
 	}
 }
 

@@ -102,6 +102,7 @@ func Run(t *testing.T, server Server) {
 		{"takes nothing from a node whose term is over", testOver},
 		{"keeps the mark and its note", testMark},
 		{"moves the mark without a message", testEmpty},
+		{"notes what no queue takes", testFailures},
 		{"keeps installations and shards apart", testInstallations},
 		{"hands the shard over", testRelease},
 		{"goes on after a crash", func(t *testing.T, s *site) { testCrash(t, s, suite) }},
@@ -512,6 +513,36 @@ func testEmpty(t *testing.T, s *site) {
 	}
 	s.publish(b, s.part(1, 3, 2, 5))
 	s.expect(ids(s.part(1, 3, 0, 2).Messages))
+}
+
+// What no queue takes is noted with the mark, for whoever comes after a crash.
+func testFailures(t *testing.T, s *site) {
+	b := s.taken()
+	part := s.part(1, 4, 0, 30)
+	nowhere := s.template(`{"exchange": "brokertest-nowhere", "routing_key": "k"}`)
+	want := ids(part.Messages)
+	for _, i := range []int{25, 7} {
+		part.Messages[i].Template = nowhere
+		want = slices.Delete(want, i, i+1)
+	}
+	part.Noted = func(failures []celery.Failure) string {
+		var places []int
+		for _, failure := range failures {
+			places = append(places, failure.Index)
+		}
+		return fmt.Sprint(places, " failed")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	failures, err := b.Publish(ctx, part)
+	if err != nil || len(failures) != 2 || failures[0].Unsure {
+		t.Fatalf("Publish = %+v, %v, want 2 failures", failures, err)
+	}
+	b.Release() // so that it reads what is left at the broker
+	if got, want := s.take(b, 1), (celery.Mark{Term: 1, Seq: 4, Done: 30, Note: "[7 25] failed"}); got != want {
+		t.Errorf("mark = %+v, want %+v", got, want)
+	}
+	s.expect(want)
 }
 
 func testInstallations(t *testing.T, s *site) {

@@ -69,7 +69,7 @@ func (b *Broker) publish(part celery.Part) ([]celery.Failure, error) {
 		return nil, err
 	}
 	next := filepath.Join(b.folder(term), nextPrefix+name.String())
-	failures, err := b.write(next, part.Mark, messages)
+	failures, err := b.write(next, part, messages)
 	if err == nil {
 		err = failpoint.Here("filesystem.publish.written")
 	}
@@ -91,7 +91,7 @@ func (b *Broker) publish(part celery.Part) ([]celery.Failure, error) {
 }
 
 // write writes the files of a part, and its mark, to the disk.
-func (b *Broker) write(folder string, mark celery.Mark, messages []celery.Message) (failures []celery.Failure, err error) {
+func (b *Broker) write(folder string, part celery.Part, messages []celery.Message) (failures []celery.Failure, err error) {
 	if err := os.Mkdir(folder, 0o777); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (b *Broker) write(folder string, mark celery.Mark, messages []celery.Messag
 			failures = append(failures, celery.Failure{Index: m.Index, Reason: reason})
 		}
 	}
-	text, err := json.Marshal(mark)
+	text, err := json.Marshal(part.Noting(failures))
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failur
 		if err != nil {
 			return nil, unpublished(err)
 		}
-		answer, err := b.send(ctx, push, part.Mark)
+		answer, err := b.send(ctx, push, part.Noting(push.failures))
 		if err != nil {
 			b.last = outcome{part.Mark, push.failures}
 			return nil, unpublished(err)

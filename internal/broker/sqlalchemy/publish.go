@@ -57,18 +57,22 @@ func (b *Broker) publish(ctx context.Context, part celery.Part) (failures []cele
 
 // write moves the mark and inserts the part's messages; record, if there is one, is called in between.
 func (b *Broker) write(ctx context.Context, tx Tx, part celery.Part, record func([]celery.Failure) error) (failures []celery.Failure, err error) {
-	messages, covered, err := b.advance(ctx, tx, part)
+	rows, failures, err := b.render(part.Messages)
 	if err != nil {
 		return nil, err
 	}
-	var rows []row
+	rest, covered, err := b.advance(ctx, tx, part, part.Noting(failures))
 	switch {
-	case !covered:
-		if rows, failures, err = b.render(messages); err != nil {
+	case err != nil:
+		return nil, err
+	case covered && b.last.mark == part.Mark:
+		failures = b.last.failures
+	case covered:
+		failures = nil
+	case len(rest) < len(part.Messages):
+		if rows, failures, err = b.render(rest); err != nil {
 			return nil, err
 		}
-	case b.last.mark == part.Mark:
-		failures = b.last.failures
 	}
 	if record != nil {
 		if err := failpoint.Here("sqlalchemy.publish.marked"); err != nil {
@@ -91,10 +95,10 @@ func (b *Broker) write(ctx context.Context, tx Tx, part celery.Part, record func
 	return failures, failpoint.Here("sqlalchemy.publish.written")
 }
 
-// advance moves the mark on and returns the messages that it did not cover before, or that it
-// covered the part.
-func (b *Broker) advance(ctx context.Context, tx Tx, part celery.Part) (messages []celery.Message, covered bool, err error) {
-	moved, err := b.move(ctx, tx, part.Mark, part.Messages)
+// advance moves the mark on to that of the part, with its note, and returns the messages that it did not cover before,
+// or that it covered the part.
+func (b *Broker) advance(ctx context.Context, tx Tx, part celery.Part, noting celery.Mark) (messages []celery.Message, covered bool, err error) {
+	moved, err := b.move(ctx, tx, noting, part.Messages)
 	if err != nil || moved {
 		return part.Messages, false, err
 	}
@@ -108,7 +112,7 @@ func (b *Broker) advance(ctx context.Context, tx Tx, part celery.Part) (messages
 	if messages, covered = virtual.Rest(mark, part); covered {
 		return nil, true, nil
 	}
-	if moved, err = b.move(ctx, tx, part.Mark, messages); err == nil && !moved {
+	if moved, err = b.move(ctx, tx, noting, messages); err == nil && !moved {
 		err = errors.New("the mark in onebeat_marks moves beneath a transaction that holds it")
 	}
 	return messages, false, err
