@@ -58,9 +58,10 @@ type rules struct {
 }
 
 const (
-	// mostCandidates bounds how many slots in a row rules may drop: after so many there
-	// is no next slot. It is two months of a spec of each minute.
-	mostCandidates = 100_000
+	// mostCandidates bounds how many slots in a row rules may drop, those of a day off counting as one: after
+	// so many there is no next slot. It is more than a year of a spec of each minute, for what specs
+	// except may come back with the year.
+	mostCandidates = 600_000
 
 	// mostJitter bounds what Next has to look back on.
 	mostJitter = 24 * time.Hour
@@ -384,6 +385,12 @@ func (ruled *Ruled) Next(t time.Time) time.Time {
 		if !best.IsZero() && !soonest.Before(best) || !ruled.end.IsZero() && soonest.After(ruled.end) {
 			break
 		}
+		if ruled.moves == 0 {
+			if through := ruled.offThrough(nominal); !through.IsZero() {
+				nominal = through
+				continue
+			}
+		}
 		slot, ok := ruled.place(nominal)
 		if ok && slot.After(t) && (best.IsZero() || slot.Before(best)) {
 			best = slot
@@ -456,9 +463,24 @@ func (ruled *Ruled) place(nominal time.Time) (slot time.Time, ok bool) {
 	return slot, !slot.IsZero()
 }
 
+// offThrough returns an instant up to which, from that of the slot on, all is of its day, if that is
+// off; else the zero Time.
+func (ruled *Ruled) offThrough(slot time.Time) time.Time {
+	if ruled.days.none() {
+		return time.Time{}
+	}
+	span, _ := ruled.zone.find(slot.Unix())
+	day := floorDays(slot.Unix() + span.offset)
+	if !ruled.days.off(day) {
+		return time.Time{}
+	}
+	end := min(span.end, (day+1)*secondsPerDay-span.offset)
+	return time.Unix(end, 0).UTC().Add(-time.Microsecond)
+}
+
 // working returns the slot, moved to a working day at the same time of the clocks.
 func (ruled *Ruled) working(slot time.Time) (time.Time, bool) {
-	if ruled.days.none() {
+	if ruled.days.none() || ruled.moves == 0 { // then it is on none: Next
 		return slot, true
 	}
 	second := slot.Unix()
@@ -467,9 +489,6 @@ func (ruled *Ruled) working(slot time.Time) (time.Time, bool) {
 	day := floorDays(local)
 	if !ruled.days.off(day) {
 		return slot, true
-	}
-	if ruled.moves == 0 {
-		return time.Time{}, false
 	}
 	for ruled.days.off(day) { // not for long: readDays
 		day += int64(ruled.moves)
