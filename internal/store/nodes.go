@@ -52,6 +52,11 @@ var ErrShards = errors.New("the installation has another number of shards now: g
 func (s *Store) Join(ctx context.Context) error {
 	shards := s.options.Shards
 	was, name := "", s.options.Node
+	if s.appear != nil {
+		if err := s.appear(ctx); err != nil {
+			s.log.Warn("the other nodes will not know this one for a node: if it is stopped in the middle of a write, they cannot write until it goes on", "err", err)
+		}
+	}
 	_, err := s.parted(ctx)
 	if err == nil {
 		err = s.db.transact(ctx, mode{}, func(tx transaction) error {

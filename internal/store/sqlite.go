@@ -21,6 +21,7 @@ import (
 
 	"github.com/onebeat/onebeat/internal/failpoint"
 	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/stopped"
 )
 
 // A sqlite speaks SQLite. All writes go through one connection, since SQLite has
@@ -32,6 +33,7 @@ type sqlite struct {
 	filled         atomic.Pointer[statements] // texts for the table as it is
 	wal            bool                       // the file has a write-ahead log
 	turns          turns                      // of whoever has the writer
+	stopped        *stopped.Watch             // likewise: of who keeps others from the file
 }
 
 func (s *Store) openSQLite(ctx context.Context, file string) error {
@@ -46,7 +48,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	} else {
 		fresh = info.Size() == 0
 	}
-	lite := &sqlite{layout: s.layout, texts: loadStatements("sqlite", s.layout)}
+	lite := &sqlite{layout: s.layout, texts: loadStatements("sqlite", s.layout), stopped: stopped.On(file, s.log)}
 	lite.fill(nil)
 	var err error
 	if lite.writer, err = connectSQLite(file, "&_txlock=immediate&_pragma=synchronous(full)"+inMemory); err != nil {
@@ -62,6 +64,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 		db:       lite,
 		newGuard: func(shard int) guard { return &fileGuard{path: file + "-onebeat-" + strconv.Itoa(shard) + ".lock"} },
 		newFeed:  func() feed { return &sqliteFeed{lite: lite} },
+		appear:   lite.appear,
 		leaseFor: cmp.Or(s.options.LeaseFor, 3*time.Second),
 		texts:    lite.texts,
 		fill:     lite.fill,
@@ -119,6 +122,7 @@ func (l *sqlite) fill(table shape) {
 func (l *sqlite) close() {
 	_ = l.reader.Close()
 	_ = l.writer.Close() // commits are durable already
+	l.stopped.Close()
 }
 
 func (l *sqlite) exec(ctx context.Context, name string, args ...any) (n int64, err error) {
@@ -211,7 +215,20 @@ func (l *sqlite) transact(ctx context.Context, how mode, work func(transaction) 
 	if err := failpoint.Here(how.point); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if l.wal {
+		return tx.Commit()
+	}
+	return l.stopped.During(stopped.Readers, tx.Commit)
+}
+
+// appear makes this process known as a node to those who find the file locked.
+func (l *sqlite) appear(ctx context.Context) error {
+	conn, err := l.writer.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	return l.stopped.Show()
 }
 
 // A sqliteOn is a transaction on the writer.

@@ -182,7 +182,8 @@ type dialect struct {
 	db       database
 	newGuard func(shard int) guard
 	newFeed  func() feed
-	leaseFor time.Duration // Options.LeaseFor, or this kind's default
+	appear   func(context.Context) error // makes this process known as a node; nil where the server knows
+	leaseFor time.Duration               // Options.LeaseFor, or this kind's default
 
 	texts    statements
 	fill     func(shape)                             // sets which columns statements may name

@@ -1,15 +1,19 @@
 package store_test
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -411,4 +415,108 @@ func TestSQLiteKeepsTheJournalModeOfAnExistingFile(t *testing.T) {
 			t.Errorf("journal mode of %s = %s, want %s", tt.name, got[0], tt.want)
 		}
 	}
+}
+
+// A program that is no node is not ended, whatever it keeps from all nodes, and the log says which it is.
+func TestAnotherProgramThatIsStoppedInTheMiddleOfAWriteIsNamed(t *testing.T) {
+	python := os.Getenv("ONEBEAT_TEST_PYTHON")
+	if python == "" {
+		t.Fatal("ONEBEAT_TEST_PYTHON is not set: run the tests with `make test`, or `make stack` first")
+	}
+	log := &lines{}
+	file := filepath.Join(t.TempDir(), "onebeat.db")
+	s, err := store.Open(t.Context(), "sqlite:///"+file, store.Options{Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other := exec.CommandContext(t.Context(), python, "-c", `
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+db.execute("INSERT INTO celery_beat_schedules (name, task_name, cron_expression) VALUES ('a', 'tasks.a', '* * * * *')")
+print("writing", flush=True)
+sys.stdin.read()
+db.execute("COMMIT")
+`, file, "a secret")
+	in, err := other.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := other.StdoutPipe()
+	if err == nil {
+		err = other.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("another program says %q, %v", said, err)
+	}
+	if err := other.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("or end it\" program=%s pid=%d\n", programOf(t, other.Process.Pid), other.Process.Pid)
+	refused := func() {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond) // less than it takes to be sure: several waits do
+		defer cancel()
+		if _, err := s.Attend(ctx, true, time.Minute); err == nil {
+			t.Fatal("the file can be written")
+		}
+	}
+	for over := time.Now().Add(time.Minute); !strings.Contains(log.String(), want); refused() {
+		if time.Now().After(over) {
+			t.Fatalf("log = %s, want a line with %s", log, want)
+		}
+	}
+	refused() // it is told of once
+	if strings.Count(log.String(), "\n") != 1 || strings.Contains(log.String(), "secret") {
+		t.Errorf("log = %s, want one line, without the program's arguments", log)
+	}
+	if err := other.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	if err := other.Wait(); err != nil {
+		t.Errorf("another program, which was stopped for a while: %v", err)
+	}
+	if _, err := s.Attend(t.Context(), true, time.Minute); err != nil {
+		t.Error(err)
+	}
+}
+
+// programOf is the name that the system has for a process.
+func programOf(t *testing.T, id int) string {
+	t.Helper()
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(name))
+}
+
+// A lines is a log that may be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(text)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

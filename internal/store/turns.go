@@ -9,6 +9,8 @@ import (
 
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
+
+	"github.com/onebeat/onebeat/internal/stopped"
 )
 
 // SQLite has no queue for its lock: who waits asks again after 1, 2, 5 and so on, in the end 100 ms, and
@@ -53,16 +55,33 @@ func (l *sqlite) lock(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	for until := time.Now().Add(lockFor); ; {
-		tx, err := conn.BeginTx(ctx, nil)
-		locked := new(driver.Error)
-		if !errors.As(err, &locked) || locked.Code()&0xff != codes.SQLITE_BUSY || time.Now().After(until) {
-			return tx, err
+	tx, err := conn.BeginTx(ctx, nil)
+	if isLocked(err) {
+		lock := stopped.File
+		if l.wal {
+			lock = stopped.Log
 		}
-		if err := rest(ctx, lockInterval); err != nil {
-			return nil, err
-		}
+		until := time.Now().Add(lockFor)
+		err = l.stopped.During(lock, func() error {
+			for isLocked(err) && time.Now().Before(until) {
+				if err := rest(ctx, lockInterval); err != nil {
+					return err
+				}
+				tx, err = conn.BeginTx(ctx, nil)
+			}
+			return err
+		})
 	}
+	if err == nil {
+		l.stopped.Had()
+	}
+	return tx, err
+}
+
+// isLocked says that another has the file's lock.
+func isLocked(err error) bool {
+	locked := new(driver.Error)
+	return errors.As(err, &locked) && locked.Code()&0xff == codes.SQLITE_BUSY
 }
 
 // turns say when this process leaves a file's lock to others. One that has had it nearly all the time rests for longer

@@ -182,7 +182,7 @@ func (n *nemesis) complain(format string, args ...any) {
 func (n *nemesis) watch() {
 	for _, node := range n.nodes {
 		if !n.busy[node.name] && node.ended() {
-			if !node.diedAtStep() {
+			if !node.mayHaveDied() {
 				n.complain("%s ended by itself with %v:\n%s", node.name, node.process.State(), node.process.Tail(10))
 			}
 			if err := node.start(); err != nil {
@@ -247,6 +247,7 @@ func (n *nemesis) trouble(kind string, at *node, length, delay, step time.Durati
 		}}
 	case "freeze":
 		return trouble{kind, about, of(""), 1, func(lasting func()) error {
+			at.frozen = n.database != nil && n.database.server == nil
 			at.process.Pause()
 			lasting()
 			at.process.Resume()

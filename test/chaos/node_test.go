@@ -41,6 +41,7 @@ type node struct {
 	steps   []span   // of each process that has one, from its start on
 	process *process.Process
 	starts  int
+	frozen  bool                            // the process was, and may have been in the middle of a write to a file: then another node ends it
 	command func() (process.Command, error) // of the next process
 }
 
@@ -102,6 +103,7 @@ func (n *node) log() string { return filepath.Join(n.dir, "log") }
 
 // start starts the node's process.
 func (n *node) start() error {
+	n.frozen = false
 	command, err := n.command()
 	if err == nil {
 		n.process, err = process.Start(command)
@@ -133,7 +135,7 @@ func (n *node) stop() error {
 	if err := n.process.Stop(syscall.SIGTERM, 40*time.Second); err != nil {
 		return err
 	}
-	if state := n.process.State(); !state.Success() && !n.diedAtStep() && !(n.endedBy(syscall.SIGTERM) && n.silent()) {
+	if state := n.process.State(); !state.Success() && !n.mayHaveDied() && !(n.endedBy(syscall.SIGTERM) && n.silent()) {
 		return fmt.Errorf("%s ended with %v after SIGTERM:\n%s", n.name, state, n.process.Tail(10))
 	}
 	return nil
@@ -152,6 +154,12 @@ func (n *node) ended() bool {
 // diedAtStep says whether the process, which has ended, was to at its failpoint.
 func (n *node) diedAtStep() bool {
 	return strings.Contains(n.point, "=kill") && n.endedBy(syscall.SIGKILL)
+}
+
+// mayHaveDied says whether the process, which has ended, was to at its failpoint, or may have been ended as one that was
+// frozen.
+func (n *node) mayHaveDied() bool {
+	return n.diedAtStep() || n.frozen && n.endedBy(syscall.SIGKILL)
 }
 
 // silent says whether the process, if its log tells of it, has not said yet that it starts.

@@ -114,6 +114,22 @@ func (p *twins) start(t *testing.T, m *member) {
 	m.node = p.launch(t, env)
 }
 
+// wake lets the member go on, or starts it anew if it was ended while it was frozen: beside a SQLite file, in the middle of a
+// write.
+func (p *twins) wake(t *testing.T, m *member) {
+	t.Helper()
+	select {
+	case <-m.process.Done():
+		if p.database.kind != sqlite {
+			t.Fatalf("%s ended while it was frozen: %v", m.name, m.process.State())
+		}
+		t.Logf("%s was frozen in the middle of a write, and was ended", m.name)
+		p.start(t, m)
+	default:
+		m.process.Resume()
+	}
+}
+
 func parsedURL(t *testing.T, text string) *url.URL {
 	t.Helper()
 	at, err := url.Parse(text)
@@ -133,7 +149,7 @@ func (p *twins) fail(t *testing.T) {
 	}{
 		{"kill -9", func(*testing.T) { p.leader.kill() }, func() { p.start(t, p.leader) }, time.Second},
 		{"clean stop", func(t *testing.T) { p.leader.stop(t) }, func() { p.start(t, p.leader) }, time.Second},
-		{"SIGSTOP", func(t *testing.T) { p.leader.freeze(t, p.database) }, func() { p.leader.process.Resume() }, 5 * time.Second},
+		{"SIGSTOP", func(*testing.T) { p.leader.process.Pause() }, func() { p.wake(t, p.leader) }, 5 * time.Second},
 		{"cut off from the database", func(*testing.T) { p.leader.database.Stall() }, func() { p.leader.database.Flow() }, 5 * time.Second},
 		{"cut off from the broker", func(*testing.T) { p.leader.broker.Stall() }, func() { p.leader.broker.Flow() }, 5 * time.Second},
 	}

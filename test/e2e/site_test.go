@@ -89,8 +89,8 @@ type node struct {
 	log     string
 }
 
-// freeze freezes the node; beside a SQLite file not in the middle of a write, for then nobody can write until the
-// node goes on (docs/guarantees.md, Failover).
+// freeze freezes the node; beside a SQLite file not in the middle of a write, for then another node ends it: it would not wake
+// up.
 func (n *node) freeze(t *testing.T, d *database) {
 	t.Helper()
 	for range 100 {

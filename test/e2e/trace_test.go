@@ -49,7 +49,7 @@ func TestTheModelAllowsWhatNodesDo(t *testing.T) {
 		}
 		return nil
 	})
-	second.freeze(t, s.database)
+	second.process.Pause()
 	frozen := time.Now().Truncate(time.Second)
 	third.await(t, "lease taken")
 	s.awaitSent(t, "herd 0", frozen.Add(time.Second), 20*time.Second)
