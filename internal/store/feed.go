@@ -100,6 +100,9 @@ const (
 	sweepFrom     = 10 * chunk       // so many rows that were written are dearer to follow than to look at all
 	mostHints     = 200 * chunk      // and so many hints where such a look costs more
 	pruneInterval = 10 * time.Minute
+
+	herdedSweep = 2 * hintedSweep // as hintedSweep while a herd is recorded, whose every row such a look would read again meanwhile
+	herdRest    = 2 * time.Second // after which without a large record none is any more
 )
 
 // Load tells of every entry as it is now, in chunks, with run state as the
@@ -274,15 +277,23 @@ func (w *watch) interval() time.Duration {
 
 // sweepInterval is the rest after a look at all rows. Where no trigger tells of edits, it is as
 // long as lets the next end within a second of the beginning of this one, or two thirds of the
-// time. Where a mark does, nearly all of it is.
+// time. Where a mark does, nearly all of it is. Where triggers tell of edits, it is twice as long for a herd, which needs the
+// database for itself: the look finds but what goes past them.
 func (w *watch) sweepInterval() time.Duration {
 	switch {
+	case w.hints && w.store.herding():
+		return herdedSweep
 	case w.hints:
 		return hintedSweep
 	case w.store.layout.marks:
 		return max(unhintedSweep, min(10*w.sweepFor, hintedSweep), 2*w.sweepFor)
 	}
 	return max(unhintedSweep-2*w.sweepFor, 2*w.sweepFor)
+}
+
+// herding says whether a herd is being recorded, by its large records.
+func (s *Store) herding() bool {
+	return time.Now().UnixNano()-s.herdedAt.Load() < int64(herdRest)
 }
 
 // load reads all rows, and tells of those that differ from what was told before.

@@ -129,6 +129,9 @@ func (s *Shard) record(ctx context.Context, r *recording, how mode) error {
 	if err != nil {
 		return err
 	}
+	if len(r.runs) >= chunk {
+		s.store.herdedAt.Store(time.Now().UnixNano())
+	}
 	return failpoint.Here("record.after")
 }
 

@@ -120,7 +120,8 @@ type Store struct {
 
 	installation string
 	poke         chan struct{}
-	poked        atomic.Bool // since the last look
+	poked        atomic.Bool  // since the last look
+	herdedAt     atomic.Int64 // when many slots were last recorded together, in Unix nanoseconds
 	table        atomic.Pointer[shape]
 	memory       memory
 
