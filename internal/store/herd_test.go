@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +36,89 @@ func sendAll(t *testing.T, s *Store, ids []schedule.ID, slot time.Time) {
 	}
 	if err := shard.Release(t.Context(), lease.Term); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func idsOf(t *testing.T, s *Store) (ids []schedule.ID) {
+	t.Helper()
+	err := s.Load(t.Context(), func(_ context.Context, changes []schedule.Change) error {
+		for _, change := range changes {
+			ids = append(ids, change.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+// What a herd costs PostgreSQL is for the most part how many pages, and what else, it has to write.
+func TestAHerdIsWrittenWhereItsRowsAre(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_herd")
+	const entries = 3000
+	var all []Definition
+	for i := range entries {
+		all = append(all, Definition{Name: fmt.Sprint(i), Task: "tasks.add", Spec: "0 9 * * *", Kwargs: `{"text": "` + strings.Repeat("x", 900) + `"}`})
+	}
+	if err := s.Fill(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	ids := idsOf(t, s)
+	pool := s.db.(*postgres).pool
+	// A session tells of its files when it tells of its rows, at its end at the latest.
+	files := func(rows int64, how string) (files int64) {
+		t.Helper()
+		pool.Reset()
+		var known int64
+		for over := time.Now().Add(20 * time.Second); known < rows; {
+			if time.Now().After(over) {
+				t.Fatalf("the server knows of %d rows that were %s, want %d", known, how, rows)
+			}
+			err := pool.QueryRow(t.Context(), "SELECT pg_stat_get_tuples_"+how+`('celery_beat_schedules'::regclass), pg_stat_get_db_temp_files(oid)
+				FROM pg_database WHERE datname = current_database()`).Scan(&known, &files)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return files
+	}
+	filled := files(entries, "inserted")
+	pages := func() map[string]int64 {
+		t.Helper()
+		at := map[string]int64{}
+		rows, err := pool.Query(t.Context(), "SELECT id::text, (ctid::text::point)[0]::bigint FROM celery_beat_schedules")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id string
+			var page int64
+			if err := rows.Scan(&id, &page); err != nil {
+				t.Fatal(err)
+			}
+			at[id] = page
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	before := pages()
+	sendAll(t, s, ids, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	after, moved := pages(), 0
+	for id, page := range before {
+		if after[id] != page {
+			moved++
+		}
+	}
+	if len(after) != entries || moved > 0 {
+		t.Errorf("of %d rows %d are on another page than before", len(after), moved)
+	}
+
+	if now := files(entries, "updated"); now > filled {
+		t.Errorf("the records went through %d files", now-filled)
 	}
 }
 
