@@ -270,6 +270,11 @@ func TestParseURL(t *testing.T) {
 		{"postgresql+asyncpg://u:p@h/d?prepared_statement_cache_size=0&timeout=3", target{postgres: "postgres://u:p@h/d?connect_timeout=3"}},
 		{"postgresql+psycopg2://u:p%40x@h/d", target{postgres: "postgres://u:p%40x@h/d"}},
 		{"postgresql+psycopg://u@/d?host=/run/postgresql", target{postgres: "postgres://u@/d?host=%2Frun%2Fpostgresql"}},
+		{"postgres://%2Frun%2Fpostgresql/d", target{postgres: "postgres:///d?host=%2Frun%2Fpostgresql"}},
+		{"postgres://u:p%40x@%2frun%2Fpg:5433/d?sslmode=disable", target{postgres: "postgres://u:p%40x@:5433/d?host=%2Frun%2Fpg&sslmode=disable"}},
+		{"postgis://u:p@h/d\n", target{postgres: "postgres://u:p@h/d"}},
+		{" psql://u@h/d?user=me@corp", target{postgres: "postgres://u@h/d?user=me%40corp"}},
+		{"sqlite:////srv/me@corp/a.db", target{file: "/srv/me@corp/a.db"}},
 	} {
 		got, err := parseURL(tt.url)
 		if err != nil {
@@ -285,6 +290,8 @@ func TestNoErrorShowsThePassword(t *testing.T) {
 	for _, text := range []string{
 		"postgres://u:s3cret@h:port/d", "postgres://u:s3cret%zz@h/d", "u:s3cret@h", "mysql://u:s3cret@127.0.0.1:1/d", "mysql://u:s3cret@h/d?no=1", "mysql://u:s3cret@h", "oracle://u:s3cret@h/d",
 		"postgres://u:s3cret@127.0.0.1:1/d?connect_timeout=1", "postgres://u:s3cret@h/d?sslmode=never", "sqlite://s3cret",
+		"postgres://127.0.0.1:1/s3cret@h:5432/d", "postgres://127.0.0.1:1?s3cret@h/d", "postgres://127.0.0.1:1#s3cret@h/d", "postgres://u@127.0.0.1:1/d#s3cret",
+		"mysql://127.0.0.1:1/s3cret@h/d",
 	} {
 		s, err := Open(t.Context(), text, Options{})
 		if err == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/onebeat/onebeat/internal/broker/address"
 	"github.com/onebeat/onebeat/internal/mysqlurl"
 )
 
@@ -25,20 +26,21 @@ func CheckURL(url string) error {
 	return err
 }
 
-// parseURL reads a database URL as SQLAlchemy and libpq write them. Its errors
+// parseURL reads a database URL as SQLAlchemy and libpq write them, or with one of the
+// schemes that Django's users know from dj-database-url and django-environ. Its errors
 // quote nothing of the URL but the scheme: the rest may be a password.
 func parseURL(text string) (target, error) {
-	scheme, rest, ok := strings.Cut(text, "://")
+	scheme, rest, ok := strings.Cut(strings.TrimSpace(text), "://") // a secret read from a file may end in a line's end
 	if !ok {
 		return target{}, errors.New("database URL has no scheme: write postgres://user:password@host:5432/name or sqlite:///file.db")
 	}
 	dialect, _, _ := strings.Cut(strings.ToLower(scheme), "+")
 	switch dialect {
-	case "sqlite":
+	case "sqlite", "spatialite":
 		return sqliteTarget(rest)
-	case "postgres", "postgresql":
+	case "postgres", "postgresql", "postgis", "psql", "pgsql":
 		return postgresTarget("postgres://" + rest)
-	case "mysql", "mariadb":
+	case "mysql", "mariadb", "mysql2", "mysqlgis":
 		config, err := mysqlurl.Parse("database URL", rest)
 		return target{mysql: config}, err
 	}
@@ -70,11 +72,15 @@ var asyncpgOnly = []string{
 var sslModes = map[string]string{"true": "require", "1": "require", "on": "require", "false": "disable", "0": "disable", "off": "disable"}
 
 func postgresTarget(text string) (target, error) {
+	text, socket := cutSocket(text)
 	parsed, err := url.Parse(text)
-	if err != nil { // its text would quote the URL
+	if err != nil || address.Misread(parsed) { // its text would quote the URL
 		return target{}, errors.New("database URL can't be read: write signs such as @ : / ? # % in the password as %40 %3A %2F %3F %23 %25")
 	}
 	query := parsed.Query()
+	if socket != "" {
+		query.Set("host", socket)
+	}
 	if ssl := query.Get("ssl"); ssl != "" && query.Get("sslmode") == "" {
 		if mode, ok := sslModes[strings.ToLower(ssl)]; ok {
 			ssl = mode
@@ -91,4 +97,24 @@ func postgresTarget(text string) (target, error) {
 	}
 	parsed.RawQuery = query.Encode()
 	return target{postgres: parsed.String()}, nil
+}
+
+// cutSocket cuts a host that is the percent-encoded path of a folder of sockets out of a
+// URL, as in postgres://%2Frun%2Fpostgresql/name: libpq takes it, and net/url does not.
+func cutSocket(text string) (rest, folder string) {
+	scheme, rest, _ := strings.Cut(text, "://")
+	end := len(rest)
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		end = i
+	}
+	start := strings.LastIndexByte(rest[:end], '@') + 1
+	host, port, ported := strings.Cut(rest[start:end], ":")
+	folder, err := url.PathUnescape(host)
+	if err != nil || !strings.HasPrefix(folder, "/") {
+		return text, ""
+	}
+	if ported {
+		port = ":" + port
+	}
+	return scheme + "://" + rest[:start] + port + rest[end:], folder
 }

@@ -49,10 +49,30 @@ func Parse(raw string) (*url.URL, error) {
 		return nil, errors.New("the broker URL is a list (it has a ';'): give one URL")
 	}
 	u, err := url.Parse(strings.TrimSpace(raw))
-	if err != nil || u.Scheme == "" {
+	if err != nil || u.Scheme == "" || Misread(u) {
 		return nil, errors.New("the broker URL cannot be read: it should look like redis://:password@host:6379/0, with special characters percent-encoded")
 	}
 	return u, nil
+}
+
+// Misread reports whether what follows the host must be the rest of a password: one that
+// begins with digits, as in redis://:12/34@host, reads as a port when a / ? or # in it is
+// not percent-encoded. Its user is then taken for the host, and connected to.
+func Misread(u *url.URL) bool {
+	switch {
+	case u.Host == "": // a path is all there is
+		return false
+	case u.Fragment != "": // which no such URL has
+		return true
+	case u.User != nil:
+		return false
+	}
+	for name := range u.Query() {
+		if strings.Contains(name, "@") {
+			return true
+		}
+	}
+	return strings.Contains(u.EscapedPath(), "@")
 }
 
 // Redact returns the URL with its password, and any query parameter that may

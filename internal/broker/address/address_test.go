@@ -103,3 +103,17 @@ func TestTLS(t *testing.T) {
 		})
 	}
 }
+
+func TestParseKnowsTheRestOfAPasswordFromAPath(t *testing.T) {
+	for raw, want := range map[string]bool{
+		"redis://h:6379/0": true, "redis://:12%2F34@h/0": true, "amqp://me:pw@h/v@w": true, "redis+socket:///run/me@corp.sock": true, "amqp://h?user=me@corp": true,
+		"redis://:12/34@h/0": false, "redis://:/34@h/0": false, "redis://:12?34@h/0": false, "redis://:12#34@h/0": false, "amqp://me@corp:12#34@h/v": false,
+	} {
+		if _, err := address.Parse(raw); (err == nil) != want {
+			t.Errorf("Parse(%s): %v, want it read %v", raw, err, want)
+		}
+		if shown := address.Redact(raw); !want && shown != "(unreadable URL)" {
+			t.Errorf("Redact(%s) = %s", raw, shown)
+		}
+	}
+}

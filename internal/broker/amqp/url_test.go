@@ -50,7 +50,7 @@ func TestParseURLOptions(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"amqp://h/v?heartbeat=soon", "amqp://h/v?heartbeat=0", "amqps://h?ssl_cert_reqs=maybe", "amqp://h/?login_method=GUESS",
-		"amqp://a:secret@h;redis://a:secret@i", "amqp://a:sec ret%@h/",
+		"amqp://a:secret@h;redis://a:secret@i", "amqp://a:sec ret%@h/", "amqp://a:12/secret@h/v", "amqp://a:12#secret@h/v", "amqp://a:1@b:12#secret@h/v",
 	} {
 		if _, err := parseOne(bad); err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec ret") {
 			t.Errorf("parseURL(%s): %v, want an error without the password", bad, err)

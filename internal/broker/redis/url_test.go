@@ -54,7 +54,7 @@ func TestParseURLFaults(t *testing.T) {
 	for _, url := range []string{
 		"redis://:secret@h/zero", "redis://:secret@h/-1", "redis://:secret@h;redis://:secret@i/1", "redis://:secret@h;rediss://:secret@i", "sentinel://:secret@h", "redis://:sec%ret@h/0",
 		"rediss://:secret@h/0?ssl_cert_reqs=maybe", "rediss://:secret@h/0?ssl_ca_certs=/no/such/file", "rediss://:secret@h/0?ssl_what=1",
-		"redis+socket://:secret@", "rediss://:secret@h/0?ssl_keyfile=/k",
+		"redis+socket://:secret@", "redis://:12/secret@h:6379/0", "redis://:12?secret@h/0", "redis://:12#secret@h/0", "redis://u:12/0?secret@h", "rediss://:secret@h/0?ssl_keyfile=/k",
 	} {
 		if _, err := parseURL(url, nil); err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec%ret") {
 			t.Errorf("parseURL(%s): %v, want an error without the password", url, err)

@@ -20,6 +20,8 @@ func TestOpenReadsURLs(t *testing.T) {
 		"sqla+sqlite://":                                                "names no file",
 		"sqla+postgresql://me:secret@h":                                 "names no database",
 		"sqla+postgresql://me:se%cret@h/db":                             "can't be read",
+		"sqla+postgresql://me:12/secret@h/db":                           "can't be read",
+		"sqla+sqlite:////srv/me@corp/queue.db":                          "",
 		"sqla+postgresql://me:secret@h/db?sslmode=never":                "parameter",
 		"sqla+mysql://me:secret@h/db?ssl_mode=SOME":                     "VERIFY_CA",
 		"sqla+mysql://me:secret@h/db?odd=1":                             "parameter odd",

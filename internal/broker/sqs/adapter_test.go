@@ -88,6 +88,7 @@ func TestOpenReadsURLsAndOptions(t *testing.T) {
 		{"sqs://AKIA:secret%2Fwith%2Bsigns@", nil, ""},
 		{"sqs://AKIA:secret@localhost:9324", map[string]any{"region": "eu-central-1", "visibility_timeout": 3600.0, "is_secure": false}, ""},
 		{"sqs://AKIA:secret/with/slashes@", nil, "%2F"},
+		{"sqs://AKIA:12/secret/@", nil, "%2F"},
 		{"sqs://AKIA@", nil, "without its secret"},
 		{"sqs://", map[string]any{"region": 7}, "region"},
 		{"sqs://", map[string]any{"visibility_timeout": "long"}, "visibility_timeout"},

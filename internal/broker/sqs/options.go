@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/onebeat/onebeat/internal/broker/address"
 )
 
 // A target is what a broker URL and broker_transport_options say.
@@ -32,7 +34,7 @@ type predefined struct{ url, region, access, secret string }
 func parse(raw string, options map[string]any) (target, error) {
 	t := target{base64: true, roleFor: 900}
 	u, err := url.Parse(strings.TrimSpace(raw))
-	if err != nil {
+	if err != nil || address.Misread(u) {
 		return t, errors.New("the broker URL can't be read: write sqs://KEY:SECRET@ with signs such as / + % in the secret as %2F %2B %25, or sqs:// to use AWS's own settings")
 	}
 	t.access = u.User.Username()

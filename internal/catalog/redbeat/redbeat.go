@@ -68,8 +68,9 @@ type RedBeat struct {
 
 // New reads the URL. It does not connect.
 func New(url string, options Options) (*RedBeat, error) {
+	_, misread := address.Parse(url)
 	option, err := rueidis.ParseURL(url)
-	if err != nil { // its text may quote the URL
+	if err != nil || misread != nil { // the text may quote the URL
 		return nil, errors.New("redbeat-url is not a Redis URL: it should be like redis://host:6379/0")
 	}
 	option.DisableCache = true
