@@ -72,6 +72,9 @@ func (s stored) entry(key string) store.Outside {
 }
 
 func (s stored) read(e *store.Outside) error {
+	if s.problem != "" {
+		return errors.New(s.problem)
+	}
 	var m meta
 	if s.meta != "" {
 		if err := json.Unmarshal([]byte(s.meta), &m); err != nil {

@@ -2,6 +2,7 @@ package redbeat
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,5 +52,31 @@ func TestALaterRunStaysTheLast(t *testing.T) {
 		if score, err := redis.ZScore(DefaultPrefix+":schedule", DefaultPrefix+"tick"); err != nil || int64(score) != step.want.Add(time.Minute).Unix() {
 			t.Errorf("told of %v: the entry is due at %v (%v), want a minute after %v", step.told, int64(score), err, step.want)
 		}
+	}
+}
+
+// A key that is no entry's hash is set aside alone.
+func TestAKeyOfAnotherTypeStopsNoOther(t *testing.T) {
+	redis := miniredis.RunT(t)
+	const schedule = DefaultPrefix + ":schedule"
+	redis.HSet(DefaultPrefix+"tick", "definition", `{"name": "tick", "task": "t", "schedule": 60}`)
+	if err := redis.Set(DefaultPrefix+"odd", "x"); err != nil {
+		t.Fatal(err)
+	}
+	for score, name := range []string{"odd", "tick", "gone"} {
+		redis.ZAdd(schedule, float64(score), DefaultPrefix+name)
+	}
+	r, err := New("redis://"+redis.Addr()+"/0", Options{Prefix: DefaultPrefix, Zone: "UTC"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.option.ForceSingleClient = true // miniredis answers as a cluster does too
+	t.Cleanup(r.Close)
+	entries, err := r.Read(t.Context())
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("Read = %+v, %v, want the two that are there", entries, err)
+	}
+	if odd, tick := entries[0], entries[1]; !strings.Contains(odd.Problem, "another type") || tick.Key != "tick" || tick.Problem != "" {
+		t.Errorf("Read = %+v, want one set aside and the other as it is", entries)
 	}
 }

@@ -116,7 +116,10 @@ func (r *RedBeat) connected() (rueidis.Client, error) {
 const patience = 10 * time.Second
 
 // A stored is an entry as it is stored.
-type stored struct{ key, definition, meta string }
+type stored struct {
+	key, definition, meta string
+	problem               string // why it can't be read, and what to do
+}
 
 // page is how many entries are asked for at a time.
 const page = 1000
@@ -143,13 +146,17 @@ func (r *RedBeat) stored(ctx context.Context) ([]stored, error) {
 		}
 		for i, answer := range client.DoMulti(ctx, asked...) {
 			values, err := answer.ToArray()
+			if refused, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(refused.Error(), "WRONGTYPE") {
+				all = append(all, stored{key: part[i], problem: "the key holds another type than an entry's hash: delete it, or take it out of the sorted set"})
+				continue
+			}
 			if err != nil {
 				return nil, fmt.Errorf("read RedBeat's entry %s: %w", part[i], address.Explain(err))
 			}
 			definition, _ := values[0].ToString() // nil of a hash that is gone
 			meta, _ := values[1].ToString()
 			if definition != "" {
-				all = append(all, stored{part[i], definition, meta})
+				all = append(all, stored{key: part[i], definition: definition, meta: meta})
 			}
 		}
 	}
@@ -161,7 +168,7 @@ func printOf(all []stored) uint64 {
 	h, sum := fnv.New64a(), uint64(0)
 	for _, s := range all { // which come in order of their score
 		h.Reset()
-		_, _ = fmt.Fprintf(h, "%d %s %s", len(s.key), s.key, s.definition) // it never fails
+		_, _ = fmt.Fprintf(h, "%d %s %s%s", len(s.key), s.key, s.definition, s.problem) // it never fails
 		sum += h.Sum64()
 	}
 	return sum + uint64(len(all))
