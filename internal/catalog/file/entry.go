@@ -25,8 +25,8 @@ var fields = map[string]func(*store.Outside, any) error{
 	"task":     word(func(e *store.Outside) *string { return &e.Task }),
 	"schedule": func(*store.Outside, any) error { return nil }, // last of all, see define
 	"relative": func(*store.Outside, any) error { return nil },
-	"args":     asJSON(func(e *store.Outside) *string { return &e.Args }),
-	"kwargs":   asJSON(func(e *store.Outside) *string { return &e.Kwargs }),
+	"args":     asPython(func(e *store.Outside) *string { return &e.Args }),
+	"kwargs":   asPython(func(e *store.Outside) *string { return &e.Kwargs }),
 	"options":  asJSON(func(e *store.Outside) *string { return &e.Options }),
 
 	"enabled":     truth(func(e *store.Outside) *bool { return &e.Enabled }),
@@ -230,4 +230,30 @@ func asJSON(into func(*store.Outside) *string) func(*store.Outside, any) error {
 		*into(e) = string(text)
 		return nil
 	}
+}
+
+// asPython is asJSON of what a task is called with, in which 1.0 stays a float.
+func asPython(into func(*store.Outside) *string) func(*store.Outside, any) error {
+	take := asJSON(into)
+	return func(e *store.Outside, value any) error { return take(e, pointed(value)) }
+}
+
+// pointed is a value in which floats that are whole numbers are written with a point, as
+// Python does: without one they reach the task as integers.
+func pointed(value any) any {
+	switch v := value.(type) {
+	case float64:
+		if text := strconv.FormatFloat(v, 'g', -1, 64); !strings.ContainsAny(text, ".eIN") {
+			return json.Number(text + ".0")
+		}
+	case []any:
+		for i := range v {
+			v[i] = pointed(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = pointed(v[name])
+		}
+	}
+	return value
 }

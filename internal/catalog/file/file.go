@@ -195,7 +195,7 @@ func parse(ending string, text []byte) ([]store.Outside, error) {
 	if all["beat_schedule"] == nil {
 		return nil, nil
 	}
-	named, ok := all["beat_schedule"].(map[string]any)
+	named, ok := byName(all["beat_schedule"])
 	if !ok {
 		return nil, errors.New("beat_schedule must hold entries by name")
 	}
@@ -208,4 +208,18 @@ func parse(ending string, text []byte) ([]store.Outside, error) {
 		entries = append(entries, entry)
 	}
 	return entries, nil
+}
+
+// byName are entries by their names, which YAML may take for numbers or dates.
+func byName(value any) (map[string]any, bool) {
+	keyed, ok := value.(map[any]any)
+	if !ok {
+		named, ok := value.(map[string]any)
+		return named, ok
+	}
+	named := map[string]any{}
+	for key, entry := range keyed {
+		named[fmt.Sprint(key)] = entry
+	}
+	return named, len(named) == len(keyed) // 1 and "1" are two keys of one name
 }

@@ -87,6 +87,35 @@ func TestWhatIsWrongWithAnEntry(t *testing.T) {
 }
 
 // A file that can't be read as a whole is an error that says where.
+// What Python takes for a float is one in the message too: a task that is called with 2 for
+// 2.0 may do something else.
+func TestFloatsStayFloats(t *testing.T) {
+	for ending, text := range map[string]string{
+		".yaml": "beat_schedule:\n  a: {task: t, schedule: 30, args: [2.0, 2, 2.5, 1.0e+30, {b: -0.0}], kwargs: {ratio: 3.0, many: [1.0]}}\n",
+		".toml": "[beat_schedule.a]\ntask = \"t\"\nschedule = 30\nargs = [2.0, 2, 2.5, 1e30, {b = -0.0}]\nkwargs = {ratio = 3.0, many = [1.0]}\n",
+		".json": `{"beat_schedule": {"a": {"task": "t", "schedule": 30, "args": [2.0, 2, 2.5, 1e+30, {"b": -0.0}], "kwargs": {"ratio": 3.0, "many": [1.0]}}}}`,
+	} {
+		entries, err := parse(ending, []byte(text))
+		if err != nil || len(entries) != 1 {
+			t.Errorf("%s: %d entries, %v", ending, len(entries), err)
+			continue
+		}
+		if e := entries[0]; e.Args != `[2.0,2,2.5,1e+30,{"b":-0.0}]` || e.Kwargs != `{"many":[1.0],"ratio":3.0}` {
+			t.Errorf("%s: args %s, kwargs %s (%s)", ending, e.Args, e.Kwargs, e.Problem)
+		}
+	}
+}
+
+func TestANameMayLookLikeANumber(t *testing.T) {
+	entries, err := parse(".yaml", []byte("beat_schedule:\n  good: {task: t, schedule: 30}\n  2026: {task: t, schedule: 30}\n"))
+	if err != nil || len(entries) != 2 || entries[0].Name != "2026" || entries[1].Name != "good" {
+		t.Errorf("parse = %+v, %v, want both entries", entries, err)
+	}
+	if _, err := parse(".yaml", []byte("beat_schedule:\n  1: {task: t, schedule: 30}\n  \"1\": {task: t, schedule: 30}\n")); err == nil {
+		t.Error("two entries of one name were taken")
+	}
+}
+
 func TestWhatIsWrongWithAFile(t *testing.T) {
 	for _, tt := range []struct{ ending, text, problem string }{
 		{".yaml", "beat_schedule: [", ""},
