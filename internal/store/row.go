@@ -348,12 +348,38 @@ func isJSON(column, text string, first byte, want string) error {
 	switch {
 	case trimmed == "":
 		return nil
-	case !json.Valid([]byte(trimmed)):
+	case !json.Valid([]byte(trimmed)) && !json.Valid(withoutWords(trimmed)):
 		return fmt.Errorf("%s is not JSON: write %s", column, want)
 	case trimmed[0] != first:
 		return fmt.Errorf("%s is JSON of another kind: write %s", column, want)
 	}
 	return nil
+}
+
+// withoutWords is JSON as Python writes and reads it with zeros for the numbers that only
+// Python has: NaN, Infinity and -Infinity.
+func withoutWords(text string) []byte {
+	plain := make([]byte, 0, len(text))
+	for i, within := 0, false; i < len(text); i++ { // within a string
+		word := ""
+		switch c := text[i]; {
+		case within && c == '\\' && i+1 < len(text):
+			plain = append(plain, c)
+			i++
+		case c == '"':
+			within = !within
+		case !within && strings.HasPrefix(text[i:], "NaN"):
+			word = "NaN"
+		case !within && strings.HasPrefix(text[i:], "Infinity"):
+			word = "Infinity"
+		}
+		if word != "" {
+			plain, i = append(plain, '0'), i+len(word)-1
+			continue
+		}
+		plain = append(plain, text[i])
+	}
+	return plain
 }
 
 // maxSeconds is the longest time.Duration, in whole seconds.

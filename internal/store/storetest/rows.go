@@ -98,7 +98,8 @@ func testBadRows(t *testing.T, db Database) {
 	if !db.Postgres { // where no type keeps them out
 		insert(t, db, shape, 90, line{args: "[1, secret"})
 		insert(t, db, shape, 91, line{kwargs: "secret"})
-		bads[id(90)], bads[id(91)] = "args", "kwargs"
+		insert(t, db, shape, 92, line{args: `[NaN, "NaN]`})
+		bads[id(90)], bads[id(91)], bads[id(92)] = "args", "kwargs", "args"
 	}
 	insert(t, db, shape, 99, line{name: "good"})
 
@@ -124,6 +125,14 @@ func testBadRows(t *testing.T, db Database) {
 	}
 	if len(all) != len(bads)+1 {
 		t.Errorf("%d rows were told of, want %d", len(all), len(bads)+1)
+	}
+	if !db.Postgres { // Python's json writes and reads what no type of JSON keeps
+		const args, kwargs = `[NaN, -Infinity, "NaN"]`, `{"Infinity": Infinity}`
+		insert(t, db, shape, 93, line{})
+		db.Exec(t, fmt.Sprintf("UPDATE celery_beat_schedules SET args = '%s', kwargs = '%s' WHERE id = '%s'", args, kwargs, id(93)))
+		if e := load(t, s)[id(93)].Entry; e == nil || e.Args != args || e.Kwargs != kwargs {
+			t.Errorf("the row with numbers that only Python has = %+v, want its arguments as they are", e)
+		}
 	}
 
 	w := watch(t, s)
