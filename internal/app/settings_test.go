@@ -258,6 +258,12 @@ func TestURLFaultsAreToldTogetherAndWithoutPasswords(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), "\n") != 2 || strings.Contains(err.Error(), secret) {
 		t.Errorf("CheckURLs: %v; want three faults that do not show %q", err, secret)
 	}
+	for _, url := range []string{"postgres://u@h:99999/d", "postgres://u@h/d?sslmode=" + secret, "postgres://u@h/d?sslmode=verify-ca&sslrootcert=/no/such/" + secret} {
+		err := CheckURLs(mustLoad(t, []string{"DATABASE_URL=" + url, "CELERY_BROKER_URL=redis://h"}, nil))
+		if err == nil || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), secret) {
+			t.Errorf("CheckURLs with the database %s: %v, want one line that does not show %q", url, err, secret)
+		}
+	}
 	if err := CheckURLs(mustLoad(t, append([]string{"CELERY_BEAT_REDIS_SYNC_ENABLED=off"}, append(existing, "REDIS_URL=x")...), nil)); err != nil {
 		t.Errorf("CheckURLs with a Redis that is not listened to: %v", err)
 	}

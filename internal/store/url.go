@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/onebeat/onebeat/internal/broker/address"
 	"github.com/onebeat/onebeat/internal/mysqlurl"
@@ -96,6 +97,9 @@ func postgresTarget(text string) (target, error) {
 		query.Del(name)
 	}
 	parsed.RawQuery = query.Encode()
+	if _, err := pgx.ParseConfig(parsed.String()); err != nil { // its text may quote the URL
+		return target{}, errors.New("database URL has parameters that can't be read: check host, port, sslmode and certificates")
+	}
 	return target{postgres: parsed.String()}, nil
 }
 
