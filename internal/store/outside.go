@@ -90,8 +90,12 @@ func (o *Outside) row(source string) *row {
 	if r.createdAt.IsZero() {
 		r.createdAt = time.Unix(0, 0).UTC()
 	}
+	if id := legible(r.id); id != r.id { // which could not be written down
+		r.id = id
+		r.problem = "the name is not UTF-8, or has a NUL in it: rename the entry"
+	}
 	if len(r.id) > keyMost {
-		r.id = r.id[:keyMost]
+		r.id = strings.ToValidUTF8(r.id[:keyMost], "") // no half of a character
 		r.problem = fmt.Sprintf("the name is too long: use %d bytes at most", keyMost-len(source)-1)
 	}
 	return r

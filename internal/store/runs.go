@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -75,9 +76,61 @@ func (s *Store) noted(runs []schedule.Run) []*schedule.Run {
 	})
 	noted := make([]*schedule.Run, len(places))
 	for i := range places {
-		noted[i] = &runs[places[i].at]
+		noted[i] = s.keepable(&runs[places[i].at])
 	}
 	return noted
+}
+
+// keepable is the run as any database keeps it. The texts in it are a person's, or a
+// server's: one that a column does not take must not keep all that is recorded with it from
+// being recorded. PostgreSQL takes no NUL, MySQL nothing that is longer than its column, and
+// neither takes bytes that are no UTF-8: each such character is shown as U+FFFD, and what is
+// too long is cut.
+func (s *Store) keepable(run *schedule.Run) *schedule.Run {
+	kept := run
+	for i, text := range [...]string{run.Name, run.Task, run.TaskID, run.Queue, run.Reason} {
+		most := len(text)
+		if s.name == "mysql" {
+			most = textMost
+			if i == reasonAt {
+				most = reasonMost
+			}
+		}
+		if len(text) <= most && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text) {
+			continue
+		}
+		if kept == run {
+			kept = new(*run)
+		}
+		text = cut(legible(text), most)
+		*[...]*string{&kept.Name, &kept.Task, &kept.TaskID, &kept.Queue, &kept.Reason}[i] = text
+	}
+	return kept
+}
+
+const (
+	reasonAt   = 4      // of the texts of a run
+	textMost   = 255    // characters that MySQL keeps of the others
+	reasonMost = 16_000 // and of the reason, which has bytes for that many
+)
+
+// legible is a text in which U+FFFD stands for what PostgreSQL takes in no text.
+func legible(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// cut is a text up to so many characters.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for i := range text {
+		if most == 0 {
+			return text[:i]
+		}
+		most--
+	}
+	return text
 }
 
 // A place is which of some runs one is, and the beginning of its entry's id as a number,

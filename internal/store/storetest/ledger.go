@@ -3,6 +3,8 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -299,6 +301,32 @@ func ranAtNine(t *testing.T, s *store.Store, entries int) {
 		if got := entry(t, s, id(n)); !got.LastRunAt.Equal(at(9, 0)) || got.TotalRunCount != 1 {
 			t.Errorf("entry %d: last run %v, %d runs; want 9:00 and 1", n, got.LastRunAt, got.TotalRunCount)
 		}
+	}
+}
+
+// What one run says in words that no column takes keeps no other from being recorded.
+func testOddRuns(t *testing.T, db Database) {
+	s := full(t, db)
+	lease := acquire(t, s)
+	b := batch(lease.Term, 1, at(9, 0), id(0), id(1))
+	claim(t, s, b)
+	runs := sent(b)
+	runs[0].Name, runs[0].Task, runs[0].Queue, runs[0].TaskID = "name\x00", "task\xff", strings.Repeat("ü", 300), strings.Repeat("i", 300)
+	runs[0].State, runs[0].Reason = schedule.Failed, "no queue \x00\xff"+strings.Repeat("ü", 20_000)
+	record(t, s, lease.Term, []int64{1}, runs)
+	if open := journal(t, s); len(open) != 0 {
+		t.Errorf("Journal after Record = %+v, want none", open)
+	}
+	got, err := s.Runs(t.Context(), store.Filter{})
+	if err != nil || len(got) != 2 {
+		t.Fatalf("Runs = %d, %v, want both", len(got), err)
+	}
+	odd := got[slices.IndexFunc(got, func(r schedule.Run) bool { return r.Entry == id(0) })]
+	if odd.Name != "name\uFFFD" || odd.Task != "task\uFFFD" || !strings.HasPrefix(odd.Queue, strings.Repeat("ü", 255)) || !strings.HasPrefix(odd.Reason, "no queue \uFFFD\uFFFDü") {
+		t.Errorf("Runs = %+v, want what can be kept of it", odd)
+	}
+	if runs[0].Name != "name\x00" {
+		t.Error("Record changed what it was given")
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
@@ -66,6 +68,18 @@ func testOutside(t *testing.T, db Database) {
 	w.await("the sources' entries", func() bool {
 		return w.now[id(1)].Entry != nil && w.now["paper:a"].Entry != nil && w.now["paper:b"].Entry != nil &&
 			w.now["paper:bad"].Reason == schedule.ReasonBadRow && w.now["paper:twice"].Reason == schedule.ReasonBadRow
+	})
+
+	// A name that no column takes is its own entry's problem.
+	p.write(nil, note("a", "0 * * * *"), note("b", "@every 1h"), note("nul\x00", "0 * * * *"), note("\xff", "0 * * * *"), note(strings.Repeat("ü", 200), "0 * * * *"))
+	w.await("entries whose names can't be kept", func() bool {
+		odd := 0
+		for id, change := range w.now {
+			if change.Reason == schedule.ReasonBadRow && strings.HasPrefix(string(id), "paper:") && utf8.ValidString(string(id)) {
+				odd++
+			}
+		}
+		return odd == 3
 	})
 
 	// An edit of one is told of, and of no other.

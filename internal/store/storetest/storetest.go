@@ -50,6 +50,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"a row held by another program, or gone, does not keep others from their end", testRecordWithAHeldRowThatEnds},
 		{"a rehearsal leaves nothing", testRehearse},
 		{"runs are found by entry, state and slot", testRuns},
+		{"runs that say odd things are recorded", testOddRuns},
 		{"a ledger of exceptions has no rows of sent slots", testExceptions},
 		{"old days of the ledger go", testOldDays},
 		{"an audit names what is wrong in the ledger", testAudit},
