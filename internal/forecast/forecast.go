@@ -148,7 +148,10 @@ func (c *Count) Report(ctx context.Context, worst int, progress func(done, all i
 		of.Slots += n
 		of.Worst = max(of.Worst, n)
 	}
-	for _, i := range highest(c.slots, worst) {
+	for _, i := range highest(c.slots, worst) { // each of which looks at all specs
+		if ctx.Err() != nil {
+			return Report{}, ctx.Err()
+		}
 		report.Worst = append(report.Worst, c.second(i))
 	}
 	return report, nil
