@@ -44,6 +44,12 @@ func keyOf[Text ID | []byte](id Text) (key Key, ok bool) {
 	return key, key[variant]>>6 == 0b10
 }
 
+// KeyOfUUID returns the key of the id that 16 bytes of a UUID are written as, or false if it has none.
+func KeyOfUUID(bytes []byte) (key Key, ok bool) {
+	copy(key[:], bytes)
+	return key, key[variant]>>6 == 0b10
+}
+
 // nibbles are the values of digits as UUIDs are written, above 15 for any other byte.
 var nibbles = func() (values [256]byte) {
 	for c := range values {
@@ -363,10 +369,53 @@ func (m *ByID[V]) All() iter.Seq2[ID, V] {
 	}
 }
 
-// Parts goes through all of them a part at a time, of some five hundred. Between parts any may be set or deleted.
-func (m *ByID[V]) Parts() iter.Seq[iter.Seq2[ID, V]] {
+// Sums tell which parts of a ByID have other ids than a set of millions that is not held as a map: of each part, how
+// many ids are in the set and what their hashes add up to. The zero Sums are of none.
+type Sums [1 << tableBits]struct {
+	count  int
+	hashes uint64
+}
+
+// Add adds the id of a key, once, which is not the empty one.
+func (s *Sums) Add(key Key) {
+	hash := key.hash()
+	part := &s[hash>>(64-tableBits)]
+	part.count++
+	part.hashes += hash
+}
+
+// Unlike are parts of a ByID.
+type Unlike [1 << tableBits]bool
+
+// Has says whether the id of a key, which is not the empty one, belongs to one of the parts.
+func (u *Unlike) Has(key Key) bool { return u[key.hash()>>(64-tableBits)] }
+
+// Unlike returns the parts whose ids are not those that were added to the sums. It takes some
+// nanoseconds for each id.
+func (m *ByID[V]) Unlike(sums *Sums) *Unlike {
+	var own Sums
+	for i := range m.tables {
+		for k := range m.tables[i].slots {
+			if s := &m.tables[i].slots[k]; s.key != (Key{}) {
+				own.Add(s.key)
+			}
+		}
+	}
+	var unlike Unlike
+	for i := range unlike {
+		unlike[i] = own[i] != sums[i]
+	}
+	return &unlike
+}
+
+// Parts goes through those of these parts one at a time, each of a five hundredth of all, and then through ids without
+// a key. Between parts any may be set or deleted.
+func (m *ByID[V]) Parts(of *Unlike) iter.Seq[iter.Seq2[ID, V]] {
 	return func(yield func(iter.Seq2[ID, V]) bool) {
 		for i := range m.tables {
+			if !of[i] {
+				continue
+			}
 			part := ByID[V]{tables: m.tables[i : i+1]}
 			if !yield(part.All()) {
 				return

@@ -205,7 +205,8 @@ func TestPartsGoThroughAllThatStay(t *testing.T) {
 	m.Set("a text that is too long for a key", stay)
 	seen := map[schedule.ID]int{}
 	parts := 0
-	for part := range m.Parts() {
+	all := m.Unlike(&schedule.Sums{})
+	for part := range m.Parts(all) {
 		for id := range part {
 			seen[id]++
 		}
@@ -221,10 +222,66 @@ func TestPartsGoThroughAllThatStay(t *testing.T) {
 	if seen["a text that is too long for a key"] != 1 || parts < 100 {
 		t.Errorf("an id without a key was gone through %d times, in %d parts; want once, and many", seen["a text that is too long for a key"], parts)
 	}
-	for part := range m.Parts() {
+	for part := range m.Parts(all) {
 		for range part {
 			break
 		}
 		break // which ends it
+	}
+}
+
+// Sums tell of each id that one of the two has and the other has not, and of few others.
+func TestSumsTellWhereIDsDiffer(t *testing.T) {
+	const both = 20_000
+	id := func(i int) schedule.ID { return schedule.ID(fmt.Sprintf("%08x-1d98-473b-97cd-ca98a65347dd", i)) }
+	for _, tt := range []struct {
+		name      string
+		gone, new []int
+	}{
+		{"the same", nil, nil},
+		{"one is gone", []int{both}, nil},
+		{"one is new", nil, []int{both}},
+		{"as many gone as new", []int{both, both + 1, both + 2}, []int{both + 3, both + 4, both + 5}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var m schedule.ByID[int]
+			var sums schedule.Sums
+			add := func(i int) {
+				key, _ := id(i).Key()
+				sums.Add(key)
+			}
+			for i := range both {
+				m.Set(id(i), i)
+				add(i)
+			}
+			for _, i := range tt.gone {
+				m.Set(id(i), i)
+			}
+			for _, i := range tt.new {
+				add(i)
+			}
+			m.Set("a text that is too long for a key", 0)
+			unlike := m.Unlike(&sums)
+			parts, seen := -1, map[schedule.ID]bool{} // the last has no keys
+			for part := range m.Parts(unlike) {
+				parts++
+				for id := range part {
+					seen[id] = true
+				}
+			}
+			for _, i := range tt.gone {
+				if !seen[id(i)] {
+					t.Errorf("%s, which is gone, is in no part that differs", id(i))
+				}
+			}
+			for _, i := range tt.new {
+				if key, _ := id(i).Key(); !unlike.Has(key) {
+					t.Errorf("%s, which is new, is in no part that differs", id(i))
+				}
+			}
+			if most := len(tt.gone) + len(tt.new); parts > most || !seen["a text that is too long for a key"] {
+				t.Errorf("%d parts differ, and the id without a key was gone through: %v; want %d at most, and true", parts, seen["a text that is too long for a key"], most)
+			}
+		})
 	}
 }

@@ -58,6 +58,16 @@ func (k keyed) set(id []byte) bool {
 	return true
 }
 
+// setUUID is set for a UUID in 16 bytes.
+func (k keyed) setUUID(bytes []byte) bool {
+	key, ok := schedule.KeyOfUUID(bytes)
+	k.into.key, k.into.id = key, ""
+	if !ok {
+		k.into.id = schedule.UUID(bytes)
+	}
+	return true
+}
+
 // A hexadecimal scans a digest of a spec as it is written down: 0 for none.
 type hexadecimal struct {
 	value uint64

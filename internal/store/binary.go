@@ -88,11 +88,14 @@ func (b *binaryRow) scan(i int, field *pgconn.FieldDescription, value []byte, ta
 		*target.into = b.last[i]
 		return true
 	case keyed:
+		if isUUID(field, value) {
+			return target.setUUID(value)
+		}
 		return isText(field, value) && target.set(value)
 	case *hexadecimal:
 		return isText(field, value) && target.set(value)
 	case kept:
-		if field.DataTypeOID == pgtype.UUIDOID && field.Format == pgx.BinaryFormatCode && len(value) == 16 {
+		if isUUID(field, value) {
 			*target.into = string(schedule.UUID(value))
 			return true
 		}
@@ -110,6 +113,11 @@ func (b *binaryRow) later(field *pgconn.FieldDescription, value []byte, into *st
 	b.text = append(b.text, value...)
 	b.pending = append(b.pending, pendingText{into, len(b.text)})
 	return isText(field, value)
+}
+
+// isUUID says whether a value is a UUID in 16 bytes.
+func isUUID(field *pgconn.FieldDescription, value []byte) bool {
+	return field.DataTypeOID == pgtype.UUIDOID && field.Format == pgx.BinaryFormatCode && len(value) == 16
 }
 
 // isText says whether a value is a text as it is; null is the empty one.

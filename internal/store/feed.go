@@ -41,7 +41,7 @@ type feed interface {
 	// all calls each for all rows.
 	all(ctx context.Context, each func(*row) error) error
 	// written returns the ids of rows that were written since it was last asked, or since
-	// before all, and perhaps others; and how many rows there are. It may be called beside the
+	// before all, and perhaps others, also some that are gone; and how many rows there are. It may be called beside the
 	// other methods.
 	written(ctx context.Context) (ids []string, count int, err error)
 	// some calls each for the rows of these ids that are there. It may be called beside the

@@ -156,15 +156,20 @@ func (f *mysqlFeed) prints(ctx context.Context, after any, most int, each func(i
 	return last, rows, nil
 }
 
-// written returns the ids of rows whose hash is another than it was, and of new ones: MySQL does not tell
-// which rows were written.
+// written returns the ids of rows whose hash is another than it was, of new ones and of those that are gone: MySQL does
+// not tell which rows were written.
 func (f *mysqlFeed) written(ctx context.Context) (ids []string, count int, err error) {
 	var now schedule.ByID[uint64]
 	var after any
+	stay := 0
 	for more := true; more; {
 		last, rows, err := f.prints(ctx, after, sweepFrom, func(id string, print uint64) {
 			now.Set(schedule.ID(id), print)
-			if was, ok := f.was.Get(schedule.ID(id)); !ok || was != print {
+			was, ok := f.was.Get(schedule.ID(id))
+			if ok {
+				stay++
+			}
+			if !ok || was != print {
 				ids = append(ids, id)
 			}
 		})
@@ -173,7 +178,14 @@ func (f *mysqlFeed) written(ctx context.Context) (ids []string, count int, err e
 		}
 		after, more = last, rows == sweepFrom
 	}
-	f.was = now // what is gone is left out
+	if stay < f.was.Len() {
+		for id := range f.was.All() {
+			if _, ok := now.Get(id); !ok {
+				ids = append(ids, string(id))
+			}
+		}
+	}
+	f.was = now
 	return ids, now.Len(), nil
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // What is to be done while many rows are read is done between them, and the rest is read.
@@ -210,4 +212,59 @@ func TestChangesAreFoundBehindAPooler(t *testing.T) {
 		}
 	}
 	t.Error("what was written is told of twice")
+}
+
+// Rows that are gone are found by their ids where no trigger tells of it, whatever these are and however they are read.
+func TestRowsThatAreGoneAreFoundByTheirIDs(t *testing.T) {
+	for _, way := range []string{"", "default_query_exec_mode=simple_protocol"} {
+		for kind, ids := range map[string][]string{
+			"uuid":   {"6a3c5d52-1d98-473b-97cd-ca98a65347dd", "6a3c5d52-1d98-473b-17cd-ca98a65347dd", "00000000-0000-0000-0000-000000000000", "6a3c5d53-1d98-473b-97cd-ca98a65347dd"},
+			"text":   {"a", "6a3c5d52-1d98-473b-97cd-ca98a65347dd", "a text that is too long for a key", "", "6A3C5D52-1D98-473B-97CD-CA98A65347DD"},
+			"bigint": {"1", "-1", "9223372036854775807", "42"},
+		} {
+			t.Run(kind+" "+way, func(t *testing.T) {
+				s := scratchedPostgres(t, "onebeat_gone", way)
+				exec := func(text string, args ...any) {
+					t.Helper()
+					if _, err := s.db.(*postgres).pool.Exec(t.Context(), text, args...); err != nil {
+						t.Fatal(err)
+					}
+				}
+				exec("ALTER TABLE celery_beat_schedules DISABLE TRIGGER USER, ALTER id DROP DEFAULT, ALTER id TYPE " + kind + " USING NULL::" + kind)
+				for _, id := range ids {
+					exec("INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) VALUES ('" + id + "', 'n', 't', '0 9 * * *')")
+				}
+				w := s.newWatch(1)
+				var gone []string
+				w.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), first: true, watcher: loader(func(_ context.Context, changes []schedule.Change) error {
+					for _, change := range changes {
+						if change.Reason == schedule.ReasonRemoved {
+							gone = append(gone, string(change.ID))
+						}
+					}
+					return nil
+				})}
+				if err := w.feed.open(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				defer w.feed.close()
+				if err := w.load(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if w.seen.Len() != len(ids) {
+					t.Fatalf("%d rows were seen, want %d", w.seen.Len(), len(ids))
+				}
+				for i := range ids[1:] {
+					exec("DELETE FROM celery_beat_schedules WHERE id = '" + ids[i] + "'")
+					gone, w.sweptAt = nil, time.Time{}
+					if err := w.look(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					if !slices.Equal(gone, ids[i:i+1]) {
+						t.Errorf("told that %q are gone, want %q", gone, ids[i])
+					}
+				}
+			})
+		}
+	}
 }

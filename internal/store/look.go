@@ -343,20 +343,12 @@ func (w *watch) lookAtCalendars(ctx context.Context) (concerned []string, err er
 // compare finds the rows that are gone, or that came unseen, by all ids. What it finds is
 // read again: it may have come or gone since.
 func (w *watch) compare(ctx context.Context) error {
-	var present schedule.ByID[struct{}]
-	err := w.meanwhile(ctx, func(ctx context.Context) error {
-		return w.store.db.each(ctx, "entry_ids", func(row scanner) error {
-			var id string
-			err := row.Scan(orEmpty{&id})
-			present.Set(schedule.ID(id), struct{}{})
-			return err
-		})
-	})
+	present, unlike, err := w.present(ctx)
 	if err != nil {
 		return fmt.Errorf("read ids of entries: %w", err)
 	}
 	var differ []string
-	for part := range present.Parts() {
+	for part := range present.Parts(unlike) {
 		for id := range part {
 			if _, ok := w.seen.Get(id); !ok {
 				differ = append(differ, string(id))
@@ -366,7 +358,7 @@ func (w *watch) compare(ctx context.Context) error {
 			return err
 		}
 	}
-	for part := range w.seen.Parts() {
+	for part := range w.seen.Parts(unlike) {
 		for id := range part {
 			if _, ok := present.Get(id); !ok && w.store.source(string(id)) == nil {
 				differ = append(differ, string(id))
@@ -377,4 +369,38 @@ func (w *watch) compare(ctx context.Context) error {
 		}
 	}
 	return w.reread(ctx, differ)
+}
+
+// present returns the ids that are in the table, but for those of parts whose ids are what they were: to make a map
+// of a million takes longer than to read them.
+func (w *watch) present(ctx context.Context) (present schedule.ByID[struct{}], unlike *schedule.Unlike, err error) {
+	var sums schedule.Sums
+	keys := make([]schedule.Key, 0, w.seen.Len()+chunk)
+	err = w.meanwhile(ctx, func(ctx context.Context) error {
+		var m recalled
+		var answer binaryRow
+		return w.store.db.each(ctx, "entry_ids", func(from scanner) error {
+			err := answer.of(from).Scan(keyed{&m})
+			if m.key == (schedule.Key{}) || m.id != "" {
+				present.Set(m.id, struct{}{})
+				return err
+			}
+			sums.Add(m.key)
+			keys = append(keys, m.key)
+			return err
+		})
+	})
+	if err != nil {
+		return present, nil, err
+	}
+	unlike = w.seen.Unlike(&sums)
+	err = w.meanwhile(ctx, func(context.Context) error {
+		for _, key := range keys {
+			if unlike.Has(key) {
+				present.AtKey(key)
+			}
+		}
+		return nil
+	})
+	return present, unlike, err
 }

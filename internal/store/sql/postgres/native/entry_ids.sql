@@ -1,3 +1,3 @@
--- The ids of all rows of the catalog.
+-- The ids of all rows of the catalog. UUIDs are not made texts of here.
 -- In: nothing. Out: id.
-SELECT id::text FROM celery_beat_schedules
+SELECT {{id_as_is}} FROM celery_beat_schedules AS s
