@@ -93,12 +93,13 @@ func poll(ctx context.Context, poke <-chan struct{}, atMost, interval time.Durat
 }
 
 const (
-	chunk         = 1000             // rows that are read or applied at a time
-	hintedSweep   = 30 * time.Second // between looks at all rows where triggers tell of changes, and at most where a mark does
-	hintedLook    = time.Second      // and between looks at the log of changes, for a notice may be lost, as behind a pooler of connections
-	unhintedSweep = time.Second      // and where none do, from when one begins until the next has ended
-	sweepFrom     = 10 * chunk       // so many rows that were written are dearer to follow than to look at all
-	mostHints     = 200 * chunk      // and so many hints where such a look costs more
+	chunk         = 1000                   // rows that are read or applied at a time
+	hintedSweep   = 30 * time.Second       // between looks at all rows where triggers tell of changes, and at most where a mark does
+	hintedLook    = time.Second            // and between looks at the log of changes, for a notice may be lost, as behind a pooler of connections
+	markedSweep   = time.Second            // and at least where a mark does
+	unhintedSweep = 900 * time.Millisecond // and where neither does, from when one begins until the next has ended and found what is gone
+	sweepFrom     = 10 * chunk             // so many rows that were written are dearer to follow than to look at all
+	mostHints     = 200 * chunk            // and so many hints where such a look costs more
 	pruneInterval = 10 * time.Minute
 
 	herdedSweep = 2 * hintedSweep // as hintedSweep while a herd is recorded, whose every row such a look would read again meanwhile
@@ -206,7 +207,8 @@ type watch struct {
 	hints    bool // triggers write the log of changes
 	mark     mark
 	sweptAt  time.Time
-	sweepFor time.Duration // how long that took, but for the first
+	scanFor  time.Duration // how long it then took to look which rows were written, but the first time
+	sweepFor time.Duration // and all of it, with the reading of those and the search for those that are gone
 	pruneAt  time.Time
 
 	refreshedAt time.Time // see refresh
@@ -275,10 +277,11 @@ func (w *watch) interval() time.Duration {
 	return wait
 }
 
-// sweepInterval is the rest after a look at all rows. Where no trigger tells of edits, it is as
-// long as lets the next end within a second of the beginning of this one, or two thirds of the
-// time. Where a mark does, nearly all of it is. Where triggers tell of edits, it is twice as long for a herd, which needs the
-// database for itself: the look finds but what goes past them.
+// sweepInterval is the rest after a look at all rows. Where no trigger tells of edits, it is as long as lets an edit
+// that just escapes this one be told of by the next within unhintedSweep, also if rows are gone: to find
+// out which takes as long as the look. But of three moments the server looks in one at most, and has to do
+// with what was found in half of them at most. Where a mark tells of edits, it rests nearly always. Where triggers
+// do, it is twice as long for a herd, which needs the database for itself: the look finds but what goes past them.
 func (w *watch) sweepInterval() time.Duration {
 	switch {
 	case w.hints && w.store.herding():
@@ -286,9 +289,9 @@ func (w *watch) sweepInterval() time.Duration {
 	case w.hints:
 		return hintedSweep
 	case w.store.layout.marks:
-		return max(unhintedSweep, min(10*w.sweepFor, hintedSweep), 2*w.sweepFor)
+		return max(markedSweep, min(10*w.sweepFor, hintedSweep), 2*w.sweepFor)
 	}
-	return max(unhintedSweep-2*w.sweepFor, 2*w.sweepFor)
+	return max(unhintedSweep-3*w.scanFor, 2*w.scanFor, w.sweepFor)
 }
 
 // herding says whether a herd is being recorded, by its large records.

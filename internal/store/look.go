@@ -287,6 +287,7 @@ func (w *watch) sweep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look for changed entries: %w", err)
 	}
+	w.scanFor = time.Since(started)
 	if err := w.reread(ctx, append(written, concerned...)); err != nil {
 		return err
 	}

@@ -376,3 +376,47 @@ func (c countedIn) many(ctx context.Context, name string, columns ...any) error 
 	}
 	return c.transaction.many(ctx, name, columns...)
 }
+
+// An edit that just escapes a look at all rows is told of within a second where the database is quick enough, and if
+// it is not, it is looked at for a third of the time at most.
+func TestTheRestAfterALookAtAllRows(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tt := range []struct {
+		name              string
+		scan, whole, rest time.Duration
+	}{
+		{"a thousand rows", 1 * ms, 1 * ms, 897 * ms},
+		{"100,000 rows", 20 * ms, 25 * ms, 840 * ms},
+		{"a million rows", 170 * ms, 175 * ms, 390 * ms},
+		{"a million rows, one of which is gone", 170 * ms, 400 * ms, 400 * ms},
+		{"a million rows, of which many were written", 170 * ms, 1500 * ms, 1500 * ms},
+		{"a million rows on a busy machine", 450 * ms, 460 * ms, 900 * ms},
+		{"ten million rows", 2000 * ms, 2010 * ms, 4000 * ms},
+	} {
+		w := &watch{store: &Store{layout: &layout{}}, scanFor: tt.scan, sweepFor: tt.whole}
+		rest := w.sweepInterval()
+		if rest != tt.rest {
+			t.Errorf("%s: the rest after a look of %v, of %v in all, is %v, want %v", tt.name, tt.scan, tt.whole, rest, tt.rest)
+		}
+		// It comes as a look begins, which a comparison of all ids follows that takes as long.
+		if told := rest + 3*tt.scan; tt.whole < time.Second && tt.scan < 200*ms && told > time.Second {
+			t.Errorf("%s: an edit is told of after %v, want a second at most", tt.name, told)
+		}
+	}
+}
+
+// The search for rows that are gone makes the next look wait no longer than as long as it took.
+func TestALookForWhatIsGoneIsNoLongerLook(t *testing.T) {
+	h := hear(t, 3)
+	h.exec("DELETE FROM celery_beat_schedules WHERE id = '00003'")
+	h.exec("DELETE FROM onebeat_changes") // no trigger tells of it
+	var scanned time.Duration
+	h.store.db = &after{h.store.db, "entry_ids", func() { scanned = h.scanFor }}
+	h.lookAtAll()
+	if news := h.news["00003"]; len(news) != 1 || news[0].Reason != schedule.ReasonRemoved {
+		t.Errorf("news of the removed row = %v, want that it is gone", news)
+	}
+	if scanned == 0 || scanned != h.scanFor || h.sweepFor <= h.scanFor {
+		t.Errorf("looking took %v, %v once all ids were compared, and %v in all; want the same, and more in all", scanned, h.scanFor, h.sweepFor)
+	}
+}
