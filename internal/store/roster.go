@@ -42,6 +42,9 @@ const (
 	// may go before the database's.
 	endedAhead = time.Second
 
+	// dearer is how many rows are looked at for what one costs that is read by its id, about.
+	dearer = 50
+
 	// near is how close to now a slot is for its entry to be told of among the first.
 	near = 2 * time.Second
 )
@@ -471,15 +474,24 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		return err
 	}
 	p := w.part(l, now)
+	swept := w.hints || every
+	look := func() error { // what is handed over as it is known must not be another by now
+		if swept || l.ended() {
+			return nil
+		}
+		swept = true
+		return w.sweep(ctx)
+	}
 	for _, step := range []func() error{
 		func() error { return w.renew(ctx, p.moved, l.ended) },
 		func() error {
-			if w.hints || every || l.ended() {
-				return nil
+			if swept || len(p.soon) > w.seen.Len()/dearer {
+				return look()
 			}
-			return w.sweep(ctx) // what is handed over as it is known must not be another by now
+			return w.renew(ctx, p.soon, l.ended) // they are few, and need not wait for a look at all rows
 		},
 		func() error { w.hand(l, p.soon); return nil },
+		look,
 		func() error { return w.renew(ctx, p.movedLong, l.ended) },
 		func() error { w.hand(l, p.later); return nil },
 		func() error { return w.renew(ctx, p.unheld, l.ended) },

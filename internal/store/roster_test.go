@@ -1,0 +1,97 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// Where no trigger tells of edits, a node that comes to lead tells of entries that are due now, as they are by now, before
+// it looks at all rows. Where there are many of them it looks first; others wait for that look in any case.
+func TestWhatIsDueDoesNotWaitForALookAtAllRows(t *testing.T) {
+	const rows = 20 * dearer
+	for _, tt := range []struct {
+		name string
+		due  int
+		wait bool
+	}{
+		{"few are due", 20, false},
+		{"many are due", 21, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := hear(t, 1)
+			h.exec("DELETE FROM celery_beat_schedules")
+			h.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+				INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression)
+				SELECT printf('%%05d', i), 'as it was', 't', iif(i <= %d, '@every 1s', '0 0 29 2 *') FROM n`, rows, tt.due))
+			if err := h.look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.writeLater(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			leader := h.leads[0]
+			leader.over.Store(true) // and another node leads
+			for id, k := range h.seen.All() {
+				k.next = never
+				if id <= schedule.ID(fmt.Sprintf("%05d", tt.due)) {
+					k.next = time.Now().Add(endedAhead + 500*time.Millisecond).UnixMicro() // it had no slot since
+				} else {
+					k.next = time.Now().Add(time.Hour).UnixMicro()
+				}
+				h.seen.Set(id, k)
+			}
+			for _, id := range []string{"00001", "00002", fmt.Sprintf("%05d", rows)} {
+				h.exec("UPDATE celery_beat_schedules SET name = 'edited' WHERE id = '" + id + "'")
+			}
+			h.exec("DELETE FROM celery_beat_schedules WHERE id = '00003'")
+			h.exec("DELETE FROM onebeat_changes") // no trigger tells of it
+			h.hints = false
+			h.news = map[schedule.ID][]schedule.Change{}
+			looked := false
+			h.feed.written_ = func(_ context.Context, ids []string, count int) ([]string, int, error) {
+				looked = true
+				if told := len(h.news) > 0; told == tt.wait {
+					t.Errorf("entries were told of before all rows were looked at: %v, want %v", told, !tt.wait)
+				}
+				for id := range h.news {
+					if id > schedule.ID(fmt.Sprintf("%05d", tt.due)) {
+						t.Errorf("%s was told of, which is not due, before all rows were looked at", id)
+					}
+				}
+				return ids, count, nil
+			}
+			next := &lead{ctx: t.Context(), failed: make(chan error, 1), watcher: leader.watcher, asked: map[string]bool{}}
+			h.coming = append(h.coming, next)
+			if err := h.begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if !looked {
+				t.Error("all rows were never looked at")
+			}
+			if len(h.news) != rows {
+				t.Errorf("%d entries were told of, want all %d", len(h.news), rows)
+			}
+			for id, news := range h.news {
+				names := make([]string, len(news))
+				for i, change := range news {
+					names[i] = change.Name
+				}
+				switch id {
+				case "00003":
+					if news[0].Reason != schedule.ReasonRemoved {
+						t.Errorf("told of %s as %v, want that it is gone alone", id, names)
+					}
+				case "00001", "00002", schedule.ID(fmt.Sprintf("%05d", rows)):
+					if slices.Contains(names, "as it was") {
+						t.Errorf("told of %s as %v, want it as it is now alone", id, names)
+					}
+				}
+			}
+		})
+	}
+}
