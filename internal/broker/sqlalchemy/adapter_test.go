@@ -171,9 +171,9 @@ func TestPublishFailsOnlyWhatNoQueueTakes(t *testing.T) {
 			p := on(t)
 			messages := part(t, settings,
 				`{"queue": "g"}`, `{"queue": "bc"}`, `{"exchange": "e", "routing_key": "r"}`, fmt.Sprintf(`{"queue": %q}`, long),
-				`{"queue": "t", "routing_key": "a.x.y"}`, `{"queue": "t", "routing_key": "b"}`)
+				`{"queue": "t", "routing_key": "a.x.y"}`, `{"queue": "t", "routing_key": "b"}`, `{"queue": "a\u0000b"}`)
 			b := open(t, p.url, nil)
-			reasons := map[int]string{1: "fanout", 2: "no queue is bound", 3: "200 characters", 5: "no queue is bound"}
+			reasons := map[int]string{1: "fanout", 2: "no queue is bound", 3: "200 characters", 5: "no queue is bound", 6: "NUL"}
 			for range 2 { // also when it is asked again
 				failures := publish(t, b, messages)
 				if len(failures) != len(reasons) {

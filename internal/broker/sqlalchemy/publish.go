@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/onebeat/onebeat/internal/broker/virtual"
@@ -141,7 +142,10 @@ func (b *Broker) render(messages []celery.Message) (rows []row, failures []celer
 			reason = virtual.Unbound(route)
 		}
 		for _, queue := range queues {
-			if utf8.RuneCountInString(queue) > maxName {
+			switch {
+			case strings.IndexByte(queue, 0) >= 0:
+				reason = fmt.Sprintf("a queue's name may have no NUL in it on this broker; %.40q has", queue)
+			case utf8.RuneCountInString(queue) > maxName:
 				reason = fmt.Sprintf("a queue's name may have %d characters on this broker; %.40q… has more", maxName, queue)
 			}
 		}
