@@ -462,6 +462,10 @@ func (w *watch) apply(ctx context.Context) error {
 		w.rows = w.rows[:0] // what could not be applied is new again
 		return err
 	}
+	if err := w.notePutOffs(ctx); err != nil {
+		w.rows = w.rows[:0]
+		return err
+	}
 	w.keep(w.rows, changes)
 	w.rows = w.rows[:0]
 	w.tell(changes)

@@ -116,3 +116,25 @@ func TestAnEditDoesNotMakeAnEntryNewAtTheFirstStart(t *testing.T) {
 		}
 	})
 }
+
+// Who reads the catalog anew, since the node that began the first start was lost, counts what was made meanwhile since it was
+// made, where the row tells when that was.
+func TestWhatIsMadeDuringAFirstStartThatIsBegunAnewCountsSinceThen(t *testing.T) {
+	h := starting(t, 1)
+	began := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
+	h.begunAt(began)
+	for id, made := range map[string]time.Time{"before": began.Add(-time.Minute), "meanwhile": began.Add(time.Minute), "to come": began.Add(24 * time.Hour)} {
+		for _, spec := range []string{"@every 1s", "0 9 1 1 *"} {
+			h.exec(fmt.Sprintf("INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression, created_at) VALUES ('%s %s', 'n', 't', '%s', '%s')",
+				id, spec[:2], spec, made.Format(time.DateTime)))
+		}
+	}
+	h.loads(t)
+	for id, want := range map[string]time.Time{"before": began, "meanwhile": began.Add(time.Minute), "to come": began} {
+		for _, spec := range []string{"@e", "0 "} {
+			if got := h.counts(t, schedule.ID(id+" "+spec)); !got.Equal(want) {
+				t.Errorf("slots of %s %s count after %v, want %v; the first start began at %v", id, spec, got, want, began)
+			}
+		}
+	}
+}

@@ -22,8 +22,8 @@ const putOffFor = time.Minute
 // thousand at a time takes longer than all else. Of an entry it is written down before its row is read
 // again, and before a slot of it is claimed: what ends is noted in what is remembered.
 //
-// Whoever comes after a crash sees them anew, as if the crash had come a moment sooner: they had no slot
-// since.
+// That something is put off, and since when, is written down before it is told of (putoff.go). So whoever comes after a crash,
+// however long after, counts slots of what it sees anew from then.
 //
 // A watch owns it. Who claims looks at it too.
 type later struct {
@@ -58,12 +58,15 @@ const (
 )
 
 // put takes a sight of an entry whose first slot is next. Of several the latest instant counts for all: none
-// has a slot in between.
-func (l *later) put(sight laterSight, after, next time.Time) {
+// has a slot in between, or the sight is not taken.
+func (l *later) put(sight laterSight, after, next time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.length == 0 {
 		l.after = after
+	}
+	if first := l.soonest.Load(); first != 0 && after.UnixMicro() >= first {
+		return false
 	}
 	l.after = latest(l.after, after)
 	soonest := int64(never)
@@ -81,6 +84,7 @@ func (l *later) put(sight laterSight, after, next time.Time) {
 	}
 	l.runs[last] = append(l.runs[last], sight)
 	l.length, l.sorted = l.length+1, false
+	return true
 }
 
 // sortLocked puts the last run in order.
@@ -166,6 +170,9 @@ func (w *watch) writeSome(ctx context.Context) error {
 		began := time.Now()
 		err := w.writeDown(ctx, part, after)
 		w.later.rest = time.Since(began)
+		return err
+	}
+	if err := w.nothingPutOff(ctx); err != nil {
 		return err
 	}
 	return w.begun(ctx)

@@ -25,10 +25,10 @@ func TestWhatIsPutOffComesInOrderOfIDs(t *testing.T) {
 		all[i].key[8], all[i].spec = 0x80, uint64(i)
 	}
 	for _, i := range rand.Perm(sights) {
-		l.put(all[i], at, at.Add(time.Duration(i)*time.Second))
+		l.put(all[i], at, at.Add(putOffFor+time.Duration(i)*time.Second))
 	}
-	if got := time.UnixMicro(l.soonest.Load()); !got.Equal(at) {
-		t.Errorf("the soonest slot is at %v, want %v", got, at)
+	if got, want := time.UnixMicro(l.soonest.Load()), at.Add(putOffFor); !got.Equal(want) {
+		t.Errorf("the soonest slot is at %v, want %v", got, want)
 	}
 	id := string(all[1].key.ID())
 	var parts []laterSight
@@ -58,7 +58,7 @@ func TestWhatIsPutOffComesInOrderOfIDs(t *testing.T) {
 func starting(t *testing.T, rows int) *heard {
 	t.Helper()
 	h := hear(t, rows)
-	h.exec("UPDATE celery_beat_schedules SET cron_expression = '0 9 1 1 *'")
+	h.exec("UPDATE celery_beat_schedules SET cron_expression = '0 9 1 1 *', created_at = '2026-01-01 00:00:00'")
 	h.exec("DELETE FROM onebeat_entries")
 	h.exec("DELETE FROM onebeat_meta WHERE key IN ('first_start', 'first_load')")
 	leads := h.leads[0]

@@ -188,6 +188,9 @@ func (s *Store) reshard(ctx context.Context, tx transaction, was string) error {
 	if _, err := tx.exec(ctx, "terms_end"); err != nil { // of whoever was frozen
 		return err
 	}
+	if err := s.partPutOffs(ctx, tx); err != nil {
+		return err
+	}
 	_, err = tx.exec(ctx, "meta_update", "shards", was, strconv.Itoa(s.options.Shards))
 	return err
 }

@@ -442,12 +442,19 @@ func (w *watch) before(ctx context.Context) error {
 // handOver tells of all entries of the shard. Its lease was taken before: what an
 // earlier holder of it wrote is there to be read, and it writes no more.
 func (w *watch) handOver(ctx context.Context, l *lead) error {
-	if w.reading.first.loading { // or did so when this process last asked
+	switch {
+	case w.reading.first.loading: // or did so when this process last asked
 		first, err := w.store.begin(ctx)
 		if err != nil {
 			return err
 		}
 		w.reading.first = first
+	case w.reading.home != HomeMemory:
+		putOff, err := w.store.putOffs(ctx)
+		if err != nil {
+			return fmt.Errorf("read what is not remembered yet: %w", err)
+		}
+		w.reading.first.putOff = putOff
 	}
 	// Rows that were edited while another led, whatever may have been sent from them.
 	every, err := w.news(ctx)

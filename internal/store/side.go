@@ -19,11 +19,12 @@ type sight struct {
 	count int64     // slots sent
 }
 
-// A beginning is what is known of the catalog's first start.
+// A beginning is what is known of the catalog's first start, and of entries that were put off since.
 type beginning struct {
-	at      time.Time    // when onebeat first read it; in memory, when this process did
-	loading bool         // it was never yet read to its end, with all that was seen of it written down
-	loaded  map[int]bool // but the entries of these shards were
+	at      time.Time         // when onebeat first read it; in memory, when this process did
+	loading bool              // it was never yet read to its end, with all that was seen of it written down
+	loaded  map[int]bool      // but the entries of these shards were
+	putOff  map[int]time.Time // of these shards not all is written down that was seen since (later.go)
 }
 
 // loadingOf says whether the first start goes on for the entries of the shard.
@@ -65,6 +66,9 @@ func (s *Store) beginning(ctx context.Context) (first beginning, err error) {
 		return s.memory.begin(now), nil
 	}
 	first = beginning{at: now, loading: true, loaded: map[int]bool{}}
+	if first.putOff, err = s.putOffs(ctx); err != nil {
+		return beginning{}, fmt.Errorf("read first start: %w", err)
+	}
 	err = s.db.each(ctx, "meta", func(row scanner) (err error) {
 		var text string
 		if err := row.Scan(&text); err != nil {
@@ -129,15 +133,16 @@ func (s *Store) begun(ctx context.Context, shard int) error {
 
 // A reading makes changes of rows.
 type reading struct {
-	store     *Store
-	home      string
-	first     beginning
-	calendars *calendars
-	remember  func(id string) bool                     // whether to write down what is seen for the first time; nil: never
-	holds     func(context.Context, transaction) error // fails once another may write that down
-	later     *later                                   // takes what need not be written down at once; nil: all is
-	taken     time.Time                                // slots count after it, of every entry; zero: no matter
-	told      map[int]bool                             // of these shards, all that was there at the first start was told of: what comes now is new
+	store      *Store
+	home       string
+	first      beginning
+	calendars  *calendars
+	remember   func(id string) bool                     // whether to write down what is seen for the first time; nil: never
+	holds      func(context.Context, transaction) error // fails once another may write that down
+	later      *later                                   // takes what need not be written down at once; nil: all is
+	taken      time.Time                                // slots count after it, of every entry; zero: no matter
+	told       map[int]bool                             // of these shards, all that was there at the first start was told of: what comes now is new
+	puttingOff []int                                    // shards of which something is put off, and that is to be on record before it is told of
 
 	ids, specs []string // to be written down
 	afters     []time.Time
@@ -257,26 +262,43 @@ func (r *reading) after(row *row, entry *schedule.Entry, known bool) time.Time {
 	if known || entry == nil {
 		return row.readAt
 	}
-	starting, _ := r.starting(row)
+	since, was := r.starting(row, entry.Spec)
 	switch {
-	case starting && r.store.options.CatchUp && (!row.lastRunAt.IsZero() || once(entry.Spec)):
+	case was && r.store.options.CatchUp && r.first.loadingOf(r.shard(row)) && (!row.lastRunAt.IsZero() || once(entry.Spec)):
 		return latest(time.Unix(0, 0).UTC(), row.lastRunAt)
-	case starting || once(entry.Spec):
+	case once(entry.Spec):
 		return r.first.at
 	}
-	return row.readAt
+	return since
 }
 
-// starting says whether the row, of which nothing is remembered, was there at the first start; and whether that goes on
-// for entries of its shard.
-func (r *reading) starting(row *row) (was, goesOn bool) {
-	if !r.first.loading {
-		return false, false
+// starting says since when slots count of an entry of which nothing is remembered, and whether that is
+// before it was read: it was there at the first start, or when somebody who was lost put off to write down what it had seen.
+// What has a slot soon was not put off, and what was made later did not come before.
+func (r *reading) starting(row *row, spec schedule.Spec) (since time.Time, was bool) {
+	if !r.first.loading && len(r.first.putOff) == 0 {
+		return row.readAt, false
 	}
-	shard := schedule.ID(row.id).Shard(r.store.options.Shards)
-	goesOn = r.first.loadingOf(shard)
-	return goesOn && !r.told[shard], goesOn
+	shard := r.shard(row)
+	since, was = r.first.at, r.first.loadingOf(shard)
+	if !was {
+		if since, was = r.first.putOff[shard]; was && !far(spec.Next(since), since) {
+			was = false
+		}
+	}
+	if !was || r.told[shard] {
+		return row.readAt, false
+	}
+	if made := row.createdAt; r.store.layout.name == nativeLayout.name && !row.outside && !made.After(row.readAt) {
+		since = latest(since, made)
+	}
+	return since, true
 }
+
+// far says whether a slot is so far off that its entry may be written down later.
+func far(slot, from time.Time) bool { return slot.IsZero() || slot.After(from.Add(putOffFor)) }
+
+func (r *reading) shard(row *row) int { return schedule.ID(row.id).Shard(r.store.options.Shards) }
 
 // seen is what is remembered of the row's entry, in whichever home.
 func (r *reading) seen(row *row) (seen sight, known bool) {
@@ -311,25 +333,38 @@ func (r *reading) done(row *row) bool {
 
 // putOff keeps what is seen of an entry that has no slot soon to be written down later, if later is to be
 // had: until then it is seen anew by whoever comes next. At the first start it then counts from the same instant, else
-// from a later one, before which it has no slot.
+// from when the first was put off, or later: in between it has no slot.
 func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
-	counts := row.readAt
-	switch starting, goesOn := r.starting(row); {
-	case starting:
-		counts = r.first.at
-	case goesOn:
-		return false // who came next would count it from the first start
-	}
-	if r.later == nil || entry == nil || r.home == HomeMemory || row.known || row.oneOff || !seen.after.Equal(counts) || !r.remember(row.id) {
+	if r.later == nil || entry == nil || r.home == HomeMemory || row.known || row.oneOff {
 		return false
+	}
+	since, was := r.starting(row, entry.Spec)
+	if !seen.after.Equal(since) || !r.remember(row.id) {
+		return false
+	}
+	shard, noted := 0, was
+	if !was {
+		if shard = r.shard(row); r.first.loadingOf(shard) {
+			return false // who came next would count it from the first start
+		}
+		if first, goesOn := r.first.putOff[shard]; goesOn {
+			since, noted = first, true
+		}
+	}
+	from := since
+	if seen.after.Before(from) { // it was read ahead of what was put off first
+		from = seen.after
 	}
 	key, keyed := row.place()
-	next := entry.Spec.Next(latest(seen.after, seen.last))
-	if !keyed || !next.IsZero() && !next.After(row.readAt.Add(putOffFor)) {
+	next := entry.Spec.Next(latest(from, seen.last))
+	if !keyed || !far(next, row.readAt) || !r.later.put(laterSight{key, row.specDigest(row.zoneOr(r.store.options.Zone))}, seen.after, next) {
 		return false
 	}
+	if !noted {
+		r.first.putOff[shard] = since
+		r.puttingOff = append(r.puttingOff, shard)
+	}
 	row.unwritten = true
-	r.later.put(laterSight{key, row.specDigest(row.zoneOr(r.store.options.Zone))}, seen.after, next)
 	return true
 }
 
