@@ -141,6 +141,7 @@ func scanBinary(field *pgconn.FieldDescription, value []byte, target any) bool {
 	case instant:
 		return scanInstant(oid, value, target.into)
 	case *lenient:
+		target.zoned, target.unread = false, ""
 		return scanInstant(oid, value, &target.at)
 	case truth:
 		return scanBool(oid, value, target.into)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -342,11 +343,11 @@ func (r *row) zoneOr(zone string) string {
 }
 
 // isJSON says what is wrong with a column that should hold JSON of one kind. The
-// empty text is none.
+// empty text is none, and so is null.
 func isJSON(column, text string, first byte, want string) error {
 	trimmed := strings.TrimSpace(text)
 	switch {
-	case trimmed == "":
+	case trimmed == "", trimmed == "null": // which Celery takes for none too
 		return nil
 	case !json.Valid([]byte(trimmed)) && !json.Valid(withoutWords(trimmed)):
 		return fmt.Errorf("%s is not JSON: write %s", column, want)
@@ -412,21 +413,35 @@ func (r *row) misfire() (schedule.Misfire, error) {
 // A lenient scans an instant of the user's table, where one that can't be read
 // is none: it must not spoil the rows read with it.
 type lenient struct {
-	at    time.Time
-	zoned bool // it was text that names its offset
+	at     time.Time
+	zoned  bool   // it was text that names its offset
+	unread string // it was this, which can't be read
 }
 
 // Scan implements sql.Scanner.
 func (l *lenient) Scan(value any) error {
-	l.zoned = false
-	if text, ok := value.(string); ok {
+	*l = lenient{}
+	text, isText := value.(string)
+	if isText {
 		_, clock, _ := strings.Cut(strings.Replace(text, "T", " ", 1), " ")
 		l.zoned = strings.ContainsAny(clock, "Z+-")
 	}
 	if err := (instant{&l.at}).Scan(value); err != nil {
 		l.at = time.Time{}
+		if !strings.HasPrefix(text, "0000-00-00") { // which is none to MySQL's users
+			l.unread = cmp.Or(text, "of another type")
+		}
 	}
 	return nil
+}
+
+// needed says what is wrong with a column that must not be passed over if it can't be read.
+// What stands for no bound at all, as PostgreSQL has it, is none.
+func (l *lenient) needed(column, unbounded string) error {
+	if l.unread == "" || l.unread == unbounded {
+		return nil
+	}
+	return fmt.Errorf("%s is %.40q, which is no instant: write it as 2006-01-02 15:04:05", column, l.unread)
 }
 
 // An orEmpty scans text that may be null, or of another kind where the database

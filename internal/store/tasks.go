@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,6 +79,9 @@ func scanTask(r *row, by clocks, from scanner, rest int, which any, refers func(
 	var err error
 	if r.task == "" {
 		err = errors.New("task is empty: write the Celery task's name there")
+	}
+	if err == nil {
+		err = cmp.Or(expires.needed("expires", "infinity"), start.needed("start_time", "-infinity"), clocked.needed("clocked_time", ""))
 	}
 	if err == nil {
 		err = refers()
