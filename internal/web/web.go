@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/singleflight"
 )
 
 // A Check is one thing that a node's health depends on.
@@ -67,10 +68,14 @@ type Node interface {
 //	/forecast  how many slots the coming time has: ?next=24h&from=2026-12-01T00:00:00Z&worst=5, each as it is unless given
 func Serve(ctx context.Context, listener net.Listener, node Node, metrics prometheus.Gatherer, logger *slog.Logger) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
-		defer cancel()
-		health := node.Health(ctx)
+	var looks singleflight.Group // however many ask, the database and the broker are asked once at a time
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		looked, _, _ := looks.Do("health", func() (any, error) {
+			ctx, cancel := context.WithTimeout(ctx, 3*time.Second) // and not that of who asked first
+			defer cancel()
+			return node.Health(ctx), nil
+		})
+		health := looked.(Health)
 		answer(w, health.OK, health)
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
