@@ -218,7 +218,7 @@ func (p *Planner) Submit(ctx context.Context, due schedule.Due) error {
 }
 
 // Pull returns the slots to claim now, at least one and at most max, in order
-// of slot but for what people asked for, which comes first. It waits until
+// of slot but for what people asked for, which comes before all that is yet to come. It waits until
 // there is one, and returns an error only when ctx or Run ends. One goroutine pulls.
 func (p *Planner) Pull(ctx context.Context, max int) ([]schedule.Due, error) {
 	a := ask{ctx, max, make(chan []schedule.Due, 1)}
@@ -280,6 +280,7 @@ func (p *Planner) wait() time.Duration {
 func (p *Planner) take(max int) []schedule.Due {
 	now := p.now()
 	dues := make([]schedule.Due, 0, min(max, p.taken)) // a herd comes in batches of one size
+	urgent := len(p.urgent) > 0
 	if n := min(len(p.urgent), max); n > 0 {
 		dues = append(dues, p.urgent[:n]...)
 		p.urgent = p.urgent[n:]
@@ -302,11 +303,20 @@ func (p *Planner) take(max int) []schedule.Due {
 			p.leave(it, slot, now)
 		}
 	}
+	if urgent {
+		inTurn(dues, now)
+	}
 	p.taken = len(dues)
 	if len(dues) > 0 {
 		p.logger.Debug("slots are due", "slots", len(dues), "entry", dues[0].Entry.Name, "slot", dues[0].Slot)
 	}
 	return dues
+}
+
+// inTurn puts those of dues that are yet to come in order: the sender waits for each in its turn, and others
+// come meanwhile.
+func inTurn(dues []schedule.Due, now time.Time) {
+	slices.SortStableFunc(dues, func(a, b schedule.Due) int { return latest(a.Slot, now).Compare(latest(b.Slot, now)) })
 }
 
 // due is the coming slot of it. One that a window holds is settled by that: a new

@@ -631,6 +631,29 @@ func TestRunNowComesFirstAndDoesNotMoveTheSchedule(t *testing.T) {
 	})
 }
 
+// The sender goes through what it is handed in order: what was asked for by a clock that is ahead, and what
+// an edit ends, must not keep it waiting while the slots of others come.
+func TestWhatIsYetToComeWaitsForItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{Lead: time.Second})
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Spec: every(t, "@every 1s from 2000-01-01T00:00:00.2Z"), After: time.Now()}),
+			present(&schedule.Entry{ID: "2", Name: "f", Spec: every(t, "@every 1s from 2000-01-01T00:00:00.6Z"), After: time.Now()}))
+		for request, slot := range map[string]time.Time{"past": time.Now().Add(-time.Minute), "soon": time.Now().Add(400 * time.Millisecond)} {
+			if err := p.Submit(t.Context(), schedule.Due{Entry: &schedule.Entry{ID: "1"}, Slot: slot, Request: request}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dues, err := p.Pull(t.Context(), 100)
+		var got []string
+		for _, due := range dues {
+			got = append(got, due.Entry.Name+due.Request)
+		}
+		if want := []string{"epast", "e", "esoon", "f"}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("Pull = %q, %v, want %q", got, err, want)
+		}
+	})
+}
+
 func TestAClockThatStepsNeitherRepeatsNorFloods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var step time.Duration
