@@ -38,7 +38,7 @@ var layers = map[string]string{
 	"internal/broker/virtual":    "celery",
 	"internal/broker/filesystem": "celery failpoint broker/virtual",
 	"internal/broker/sqs":        "celery failpoint broker/address broker/virtual",
-	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl login",
+	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl login stopped",
 	"internal/broker/brokertest": "celery failpoint broker",
 
 	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit forecast catalog/file catalog/redbeat", // the wiring

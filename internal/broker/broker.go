@@ -151,6 +151,7 @@ func open(url string, options Options) (Broker, error) {
 			Installation: options.Installation,
 			Shard:        options.Shard,
 			Transport:    options.TransportOptions,
+			Logger:       logger,
 		})
 	}
 	return nil, fmt.Errorf("broker %q is not supported: it should be redis://, rediss://, redis+socket://, sentinel://, amqp://, amqps://, sqla+postgresql:// (also mysql, sqlite), filesystem:// or sqs://", scheme)

@@ -9,7 +9,7 @@
 //   - None is ended but a node that shows its sign beside the same file (Watch.Show) and has the lock that is waited for. Another
 //     program that is stopped there is named in the log, for a person to see to; so is a node that this
 //     process may not end.
-//   - None is ended that runs, or that a debugger holds (state t, not T: proc(5)).
+//   - None is ended that runs, also if only now and then, or that a debugger holds (state t, not T: proc(5)).
 //   - The process that was looked at is the one that is ended (pidfd_open(2)), also where its id has become another's.
 //     One that goes on in the microseconds after the last look is ended all the same: that is kill -9 of a node.
 //   - The file is never opened for it: whoever closes a file lets go of all locks of its process on it, SQLite's too.
@@ -22,7 +22,6 @@ package stopped
 import (
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -37,25 +36,23 @@ const (
 	apart = 3 * time.Second
 )
 
-// A Lock is what a file is waited for.
-type Lock struct {
-	suffix        string // of the file that has it
-	start, length int64  // its bytes
-	readers       bool   // those who read keep it, too
-}
+// A span is bytes of a file that SQLite locks.
+type span struct{ start, length int64 }
 
-// SQLite's locks (sqlite.org/walformat.html, sqlite.org/lockingv3.html).
+// Which are locked meanwhile (sqlite.org/walformat.html, sqlite.org/lockingv3.html).
 var (
-	Log     = Lock{suffix: "-shm", start: 120, length: 1}        // to write to a file that has a write-ahead log
-	File    = Lock{start: 1 << 30, length: 2 + 510}              // to write to one that has none
-	Readers = Lock{start: 1<<30 + 2, length: 510, readers: true} // to commit there, where nobody may read
+	// Whoever writes to a write-ahead log has this, of the file of its index.
+	inIndex = []span{{120, 1}}
+	// Without a log it is this, of the database itself; and whoever reads has the second, which keeps
+	// others from their commits.
+	inDatabase = []span{{1 << 30, 2}, {1<<30 + 2, 510}}
 )
 
 // A Watch looks who keeps this process from a file. Show, During and Had are called one after the other.
 type Watch struct {
 	file string
 	log  *slog.Logger
-	sign *os.File // nil until this process is a node
+	sign *sign // nil until this process is a node
 
 	seen  process // at the last look
 	times int     // in a row that it was seen so
@@ -63,10 +60,12 @@ type Watch struct {
 	told  bool // of it
 }
 
-// A process is one that was looked at; no other is ever equal to it.
+// A process is one that was looked at. No other is ever equal to it, nor is it to itself once it has run for a while: what
+// is stopped and let go on again and again, to slow it down, does not count as stopped.
 type process struct {
 	id      int
-	started uint64 // in ticks of the system since its start
+	started uint64 // in ticks of the system's clock since that began
+	ran     uint64 // in ticks of processor time
 	name    string
 	state   byte
 }
@@ -76,40 +75,30 @@ func On(file string, log *slog.Logger) *Watch {
 	if real, err := filepath.EvalSymlinks(file); err == nil {
 		file = real // as SQLite does
 	}
+	if whole, err := filepath.Abs(file); err == nil {
+		file = whole
+	}
 	return &Watch{file: file, log: log}
 }
 
-// Show makes this process one that others know as a node of the file, until Close, and lets it look. The sign is a lock on a
-// file beside the database, on the byte whose place is the process's id: it ends with the process, and who asks
-// for that byte is told who has it.
-func (w *Watch) Show() error {
-	if w.sign != nil || !able {
-		return nil
+// Show makes this process one that others know as a node of the file, until Close, and lets it look.
+func (w *Watch) Show() (err error) {
+	if w.sign == nil && able {
+		w.sign, err = show(w.file + "-onebeat-nodes.lock")
 	}
-	sign, err := os.OpenFile(w.file+signSuffix, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := lockByte(sign, int64(os.Getpid())); err != nil {
-		_ = sign.Close()
-		return err
-	}
-	w.sign = sign
-	return nil
+	return err
 }
-
-const signSuffix = "-onebeat-nodes.lock"
 
 // Close takes the sign away. It is to be called when all other calls have returned.
 func (w *Watch) Close() {
 	if w.sign != nil {
-		_ = w.sign.Close()
+		w.sign.hide()
 		w.sign = nil
 	}
 }
 
-// During calls wait, which waits for the lock, and returns what that does; meanwhile it looks who has the lock.
-func (w *Watch) During(lock Lock, wait func() error) error {
+// During calls wait, which waits for the file, and returns what that does; meanwhile it looks who has it.
+func (w *Watch) During(wait func() error) error {
 	if w.sign == nil {
 		return wait()
 	}
@@ -123,7 +112,7 @@ func (w *Watch) During(lock Lock, wait func() error) error {
 			case <-done:
 				return
 			case <-tick.C:
-				w.look(lock)
+				w.look()
 			}
 		}
 	})
@@ -132,13 +121,13 @@ func (w *Watch) During(lock Lock, wait func() error) error {
 	return wait()
 }
 
-// Had says that this process had the lock: nobody keeps it from the file.
+// Had says that this process had the file: nobody keeps it from it any more.
 func (w *Watch) Had() { w.seen, w.times, w.told = process{}, 0, false }
 
-// look ends who has the lock, or tells of it, once it has been seen stopped often enough.
-func (w *Watch) look(lock Lock) {
-	holder, ok := w.holder(lock)
-	if !ok || holder.state != 'T' {
+// look ends who has the file, or tells of it, once it has been seen stopped often enough.
+func (w *Watch) look() {
+	holder, ok := w.holder()
+	if !ok {
 		w.times = 0
 		return
 	}
@@ -153,10 +142,10 @@ func (w *Watch) look(lock Lock) {
 	if w.times++; w.times < enough || w.told {
 		return
 	}
-	err := w.end(holder, lock)
+	err := w.end(holder)
 	log := w.log.With("program", holder.name, "pid", holder.id)
 	switch {
-	case errors.Is(err, errAnother):
+	case errors.Is(err, errMoved):
 		w.times = 0
 		return
 	case errors.Is(err, errForeign):
@@ -169,30 +158,41 @@ func (w *Watch) look(lock Lock) {
 	w.told = true
 }
 
-// holder is the process that has the lock; not ok if there is none but this one, or it is not to be seen.
-func (w *Watch) holder(lock Lock) (process, bool) {
-	id := holderOf(w.file+lock.suffix, lock)
-	if id <= 0 {
+// holder is a process that is stopped and keeps this one from the file.
+func (w *Watch) holder() (process, bool) {
+	fd, ok := descriptor(w.file + "-shm") // SQLite has it open where there is a write-ahead log
+	spans := inIndex
+	if !ok {
+		fd, ok = descriptor(w.file)
+		spans = inDatabase
+	}
+	if !ok {
 		return process{}, false
 	}
-	return processOf(id)
+	for _, s := range spans {
+		id := holderOf(fd, s)
+		if id <= 0 { // nobody, or one in another namespace or on another machine
+			continue
+		}
+		if p, ok := processOf(id); ok && p.state == 'T' {
+			return p, true
+		}
+	}
+	return process{}, false
 }
 
 var (
 	errForeign = errors.New("it is no node of this file")
-	errAnother = errors.New("it is not what it was")
+	errMoved   = errors.New("it is not what it was")
 )
 
 // end ends the process, if it is a node of the file and all else is as it was.
-func (w *Watch) end(holder process, lock Lock) error {
-	if !w.signed(holder) {
+func (w *Watch) end(holder process) error {
+	if !w.sign.of(holder.id) {
 		return errForeign
 	}
 	return kill(holder.id, func() bool {
-		again, ok := w.holder(lock)
-		return ok && again == holder && w.signed(holder)
+		again, ok := w.holder()
+		return ok && again == holder && w.sign.of(holder.id)
 	})
 }
-
-// signed says whether the process shows the sign of a node of the file.
-func (w *Watch) signed(p process) bool { return holderOfByte(w.sign, int64(p.id)) == p.id }

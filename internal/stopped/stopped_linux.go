@@ -12,37 +12,19 @@ import (
 // able says that this system tells of all that a Watch asks for.
 const able = true
 
-// lockByte locks the byte at a place of the file for this process.
-func lockByte(file *os.File, at int64) error {
-	return unix.FcntlFlock(file.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1})
+// lock locks bytes of a file for this process.
+func lock(file *os.File, s span) error {
+	return unix.FcntlFlock(file.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: s.start, Len: s.length})
 }
 
-// holderOfByte is the id of another process that has locked the byte, or 0.
-func holderOfByte(file *os.File, at int64) int {
-	return ask(int(file.Fd()), unix.F_WRLCK, at, 1)
-}
-
-// ask is the id of a process whose lock is in the way of one of the kind, or 0.
-func ask(fd int, kind int16, start, length int64) int {
-	lock := unix.Flock_t{Type: kind, Start: start, Len: length}
+// holderOf is the id of another process that has a lock on some of the bytes; 0 if there is none, or one that is
+// in no namespace of this process, and less if it is on another machine.
+func holderOf(fd int, s span) int {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: s.start, Len: s.length}
 	if err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock); err != nil || lock.Type == unix.F_UNLCK {
 		return 0
 	}
 	return int(lock.Pid)
-}
-
-// holderOf is the id of a process that keeps this one from the lock, or 0 if there is none, or one that is in no
-// namespace of this process, or this process has not opened the file.
-func holderOf(path string, lock Lock) int {
-	fd, ok := descriptor(path)
-	if !ok {
-		return 0
-	}
-	kind := int16(unix.F_RDLCK) // in its way are those who write
-	if lock.readers {
-		kind = unix.F_WRLCK
-	}
-	return ask(fd, kind, lock.start, lock.length)
 }
 
 const descriptors = "/proc/self/fd"
@@ -85,16 +67,22 @@ func parseProcess(id int, text []byte) (process, bool) {
 	if from < 0 || to < from {
 		return process{}, false
 	}
-	const started = 22 - 3 // of the fields from the third on
+	const user, system, started = 14 - 3, 15 - 3, 22 - 3 // of the fields from the third on
 	fields := bytes.Fields(text[to+1:])
 	if len(fields) <= started || len(fields[0]) != 1 {
 		return process{}, false
 	}
-	ticks, err := strconv.ParseUint(string(fields[started]), 10, 64)
-	return process{id: id, started: ticks, name: string(text[from+1 : to]), state: fields[0][0]}, err == nil
+	var ticks [started + 1]uint64
+	for _, i := range []int{user, system, started} {
+		var err error
+		if ticks[i], err = strconv.ParseUint(string(fields[i]), 10, 64); err != nil {
+			return process{}, false
+		}
+	}
+	return process{id, ticks[started], ticks[user] + ticks[system], string(text[from+1 : to]), fields[0][0]}, true
 }
 
-// kill ends the process of the id that still holds of, or is errAnother. What is ended is the process that had the id
+// kill ends the process of the id that still holds of, or is errMoved. What is ended is the process that had the id
 // before still was asked, whoever has it after.
 func kill(id int, still func() bool) error {
 	process, err := unix.PidfdOpen(id, 0)
@@ -103,7 +91,7 @@ func kill(id int, still func() bool) error {
 	}
 	defer func() { _ = unix.Close(process) }()
 	if !still() {
-		return errAnother
+		return errMoved
 	}
 	if err := unix.PidfdSendSignal(process, unix.SIGKILL, nil, 0); err != nil {
 		return fmt.Errorf("end process: %w", err)

@@ -180,13 +180,13 @@ func newWaiter(t *testing.T, journal string) waiter {
 }
 
 // looks looks much more often than is enough.
-func (w waiter) looks(lock Lock) {
+func (w waiter) looks() {
 	for range 3 * enough {
-		w.look(lock)
+		w.look()
 	}
 }
 
-var journals = map[string]Lock{"wal": Log, "delete": File}
+var journals = []string{"wal", "delete"}
 
 // runs says whether the child has not ended: the kernel knows at once, unlike whoever waits for it.
 func (c *child) runs() bool {
@@ -196,13 +196,13 @@ func (c *child) runs() bool {
 
 func TestANodeThatIsStoppedInTheMiddleOfAWriteIsEnded(t *testing.T) {
 	t.Parallel()
-	for journal, lock := range journals {
+	for _, journal := range journals {
 		t.Run(journal, func(t *testing.T) {
 			t.Parallel()
 			w := newWaiter(t, journal)
 			c := start(t, w.file, node, writing)
 			c.stop(t)
-			err := w.During(lock, func() error {
+			err := w.During(func() error {
 				for over := time.Now().Add(wait); ; <-time.After(time.Millisecond) {
 					_, err := w.db.ExecContext(t.Context(), "BEGIN IMMEDIATE")
 					if err == nil || time.Now().After(over) {
@@ -238,14 +238,14 @@ func TestANodeThatIsStoppedInTheMiddleOfAReadIsEnded(t *testing.T) {
 	if _, err := w.db.ExecContext(t.Context(), "COMMIT"); err == nil {
 		t.Fatal("a reader keeps nobody from a commit")
 	}
-	w.looks(Readers)
+	w.looks()
 	c.awaitEnd(t)
 	execute(t, w.db, "COMMIT")
 }
 
 func TestNoOtherProcessIsEnded(t *testing.T) {
 	t.Parallel()
-	for journal, lock := range journals {
+	for _, journal := range journals {
 		for _, tt := range []struct {
 			name, kind, does string
 			stopped          bool
@@ -262,7 +262,7 @@ func TestNoOtherProcessIsEnded(t *testing.T) {
 				if tt.stopped {
 					c.stop(t)
 				}
-				w.looks(lock)
+				w.looks()
 				if !c.runs() {
 					t.Error("it is ended")
 				}
@@ -272,7 +272,7 @@ func TestNoOtherProcessIsEnded(t *testing.T) {
 				}
 				if c.stop(t); tt.kind == stranger {
 					w.Had()
-					w.looks(lock)
+					w.looks()
 					if got := strings.Count(w.log.String(), "\n"); got != 2 {
 						t.Errorf("it was stopped a second time and told of %d times in all, want 2", got)
 					}
@@ -282,20 +282,59 @@ func TestNoOtherProcessIsEnded(t *testing.T) {
 	}
 }
 
+// Two parts of a process may show its sign, and one of them may hide it: the other's stays.
+func TestASignStaysUntilItIsHiddenAsOftenAsShown(t *testing.T) {
+	t.Parallel()
+	w := newWaiter(t, "wal")
+	second := On(w.file, slog.New(slog.DiscardHandler))
+	shown := func() bool {
+		asked := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAsksForTheSign$")
+		asked.Env = append(os.Environ(), childEnv+"="+w.file, "GORACE=atexit_sleep_ms=0")
+		return asked.Run() == nil
+	}
+	for range 2 {
+		if err := second.Show(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if second.Close(); !shown() {
+		t.Error("one has hidden it, and the other's is gone")
+	}
+	if w.Close(); shown() {
+		t.Error("both have hidden it, and it is there")
+	}
+}
+
+// TestAsksForTheSign is a process that looks for that of the one that has started it.
+func TestAsksForTheSign(t *testing.T) {
+	file := os.Getenv(childEnv)
+	if file == "" || strings.Contains(file, " ") {
+		return // it is not that
+	}
+	w := On(file, slog.Default())
+	if err := w.Show(); err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if !w.sign.of(os.Getppid()) {
+		t.Error("there is none")
+	}
+}
+
 // A node of another file that is stopped while it has this one's lock is a stranger to those of this file.
 func TestANodeOfAnotherFileIsAStranger(t *testing.T) {
 	t.Parallel()
 	w, other := newWaiter(t, "wal"), newWaiter(t, "wal")
 	c := start(t, w.file, node, writing)
 	c.stop(t)
-	p, ok := w.holder(Log)
+	p, ok := w.holder()
 	if !ok || p.id != c.cmd.Process.Pid {
 		t.Fatalf("holder = %+v, %v, want the process %d", p, ok, c.cmd.Process.Pid)
 	}
-	if !w.signed(p) {
+	if !w.sign.of(p.id) {
 		t.Error("its own file has no sign of it")
 	}
-	if other.signed(p) {
+	if other.sign.of(p.id) {
 		t.Error("another file has a sign of it")
 	}
 }
@@ -306,26 +345,29 @@ func TestAProcessThatIsAnotherByNowIsNotEnded(t *testing.T) {
 	w := newWaiter(t, "wal")
 	c := start(t, w.file, node, writing)
 	c.stop(t)
-	is, ok := w.holder(Log)
+	is, ok := w.holder()
 	if !ok {
 		t.Fatal("nobody has the lock")
 	}
-	was := is
-	was.started-- // a process that had its id before
-	if err := w.end(was, Log); !errors.Is(err, errAnother) {
-		t.Errorf("end of a process whose id is another's: %v, want %v", err, errAnother)
+	for name, was := range map[string]process{
+		"a process that had its id before":     {is.id, is.started - 1, is.ran, is.name, is.state},
+		"a process that has gone on meanwhile": {is.id, is.started, is.ran + 1, is.name, is.state},
+	} {
+		if err := w.end(was); !errors.Is(err, errMoved) {
+			t.Errorf("end of %s: %v, want %v", name, err, errMoved)
+		}
 	}
 	c.signal(syscall.SIGCONT)
 	for over := time.Now().Add(wait); ; {
-		if p, ok := w.holder(Log); ok && p.state != 'T' {
+		if p, ok := processOf(is.id); ok && p.state != 'T' {
 			break
 		}
 		if time.Now().After(over) {
 			t.Fatal("it does not go on")
 		}
 	}
-	if err := w.end(is, Log); !errors.Is(err, errAnother) {
-		t.Errorf("end of a process that goes on: %v, want %v", err, errAnother)
+	if err := w.end(is); !errors.Is(err, errMoved) {
+		t.Errorf("end of a process that goes on: %v, want %v", err, errMoved)
 	}
 	if !c.runs() {
 		t.Error("it is ended")
@@ -339,26 +381,26 @@ func TestLooksAreInARow(t *testing.T) {
 	c := start(t, w.file, stranger, writing)
 	c.stop(t)
 	for range enough - 1 {
-		w.look(Log)
+		w.look()
 	}
 	w.at = w.at.Add(-2 * apart) // the next one comes much later
 	for range enough - 1 {
-		w.look(Log)
+		w.look()
 	}
 	c.signal(syscall.SIGCONT)
-	for over := time.Now().Add(wait); w.times > 0; w.look(Log) {
+	for over := time.Now().Add(wait); w.times > 0; w.look() {
 		if time.Now().After(over) {
 			t.Fatal("it does not go on")
 		}
 	}
 	c.stop(t)
 	for range enough - 1 {
-		w.look(Log)
+		w.look()
 	}
 	if w.log.Len() > 0 {
 		t.Errorf("it was told of before it had been seen stopped %d times in a row:\n%s", enough, w.log)
 	}
-	if w.look(Log); w.log.Len() == 0 {
+	if w.look(); w.log.Len() == 0 {
 		t.Error("it was not told of")
 	}
 }
@@ -366,13 +408,13 @@ func TestLooksAreInARow(t *testing.T) {
 // Looks must not take SQLite's locks from this very process.
 func TestALookLeavesThisProcessItsLocks(t *testing.T) {
 	t.Parallel()
-	for journal, lock := range journals {
+	for _, journal := range journals {
 		t.Run(journal, func(t *testing.T) {
 			t.Parallel()
 			w := newWaiter(t, journal)
 			execute(t, w.db, "BEGIN IMMEDIATE")
-			w.looks(lock)
-			w.looks(Readers)
+			w.looks()
+			w.looks()
 			asked := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAsksForTheLock$")
 			asked.Env = append(os.Environ(), childEnv+"="+w.file, "GORACE=atexit_sleep_ms=0")
 			if out, err := asked.CombinedOutput(); err == nil || !strings.Contains(string(out), "database is locked") {
@@ -397,7 +439,7 @@ func TestOnlyANodeLooks(t *testing.T) {
 	c := start(t, w.file, node, writing)
 	c.stop(t)
 	during := func(watch *Watch) error {
-		return watch.During(Log, func() error {
+		return watch.During(func() error {
 			select {
 			case <-c.ended:
 				return nil
@@ -421,13 +463,14 @@ func TestParseProcess(t *testing.T) {
 		want process
 		ok   bool
 	}{
-		{"7 (onebeat) T" + after, process{7, 4242, "onebeat", 'T'}, true},
-		{"7 (a) T (b) S" + after, process{7, 4242, "a) T (b", 'S'}, true},
-		{"7 (two\nlines) t" + after + "\n", process{7, 4242, "two\nlines", 't'}, true},
+		{"7 (onebeat) T" + after, process{7, 4242, 23, "onebeat", 'T'}, true},
+		{"7 (a) T (b) S" + after, process{7, 4242, 23, "a) T (b", 'S'}, true},
+		{"7 (two\nlines) t" + after + "\n", process{7, 4242, 23, "two\nlines", 't'}, true},
 		{"7 (onebeat) T 1 2 3", process{}, false},
 		{"7 onebeat T" + after, process{}, false},
 		{"7 )(" + after, process{}, false},
 		{"7 (onebeat) T" + strings.Replace(after, "4242", "-1", 1), process{}, false},
+		{"7 (onebeat) T" + strings.Replace(after, " 11 ", " eleven ", 1), process{}, false},
 		{"", process{}, false},
 	} {
 		got, ok := parseProcess(7, []byte(tt.text))

@@ -7,11 +7,11 @@ import "os"
 // able is false: other systems do not tell who has a lock and whether it is stopped in the same way.
 const able = false
 
-func lockByte(*os.File, int64) error { return nil }
+func lock(*os.File, span) error { return nil }
 
-func holderOfByte(*os.File, int64) int { return 0 }
+func holderOf(int, span) int { return 0 }
 
-func holderOf(string, Lock) int { return 0 }
+func descriptor(string) (int, bool) { return 0, false }
 
 func processOf(int) (process, bool) { return process{}, false }
 

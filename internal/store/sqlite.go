@@ -218,7 +218,7 @@ func (l *sqlite) transact(ctx context.Context, how mode, work func(transaction) 
 	if l.wal {
 		return tx.Commit()
 	}
-	return l.stopped.During(stopped.Readers, tx.Commit)
+	return l.stopped.During(tx.Commit)
 }
 
 // appear makes this process known as a node to those who find the file locked.

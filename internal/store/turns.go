@@ -9,8 +9,6 @@ import (
 
 	driver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
-
-	"github.com/onebeat/onebeat/internal/stopped"
 )
 
 // SQLite has no queue for its lock: who waits asks again after 1, 2, 5 and so on, in the end 100 ms, and
@@ -57,12 +55,8 @@ func (l *sqlite) lock(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
 	}
 	tx, err := conn.BeginTx(ctx, nil)
 	if isLocked(err) {
-		lock := stopped.File
-		if l.wal {
-			lock = stopped.Log
-		}
 		until := time.Now().Add(lockFor)
-		err = l.stopped.During(lock, func() error {
+		err = l.stopped.During(func() error {
 			for isLocked(err) && time.Now().Before(until) {
 				if err := rest(ctx, lockInterval); err != nil {
 					return err

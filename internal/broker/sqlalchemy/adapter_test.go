@@ -1,6 +1,7 @@
 package sqlalchemy_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -232,18 +234,20 @@ func TestPublishKeepsToTheNamesOfTables(t *testing.T) {
 // frozenEnv makes a test process the node that freezes: the installation and the URL.
 const frozenEnv = "ONEBEAT_SQLALCHEMY_TEST_FROZEN"
 
+// node is a node's broker.
+func node(t *testing.T, installation, url string) broker.Broker {
+	t.Helper()
+	b, err := broker.Open(url, broker.Options{Installation: installation, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
 // A node that froze in the middle of a transaction holds the mark for five seconds,
 // then its server lets the next node have it.
 func TestTakeWaitsForAFrozenTransaction(t *testing.T) {
-	node := func(t *testing.T, installation, url string) broker.Broker {
-		t.Helper()
-		b, err := broker.Open(url, broker.Options{Installation: installation, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { b.Close() })
-		return b
-	}
 	if installation, url, frozen := strings.Cut(os.Getenv(frozenEnv), " "); frozen {
 		b := node(t, installation, url)
 		if _, err := b.Take(t.Context(), 1); err != nil {
@@ -280,6 +284,62 @@ func TestTakeWaitsForAFrozenTransaction(t *testing.T) {
 			}
 			if took := time.Since(began); took < time.Second {
 				t.Errorf("Take took %v: the mark was not held", took)
+			}
+			messages := part(t, nil, `{"queue": "g"}`)
+			messages.Mark.Term = 2
+			publish(t, young, messages)
+			if got := p.drain(t, "g", 0); len(got) != 1 || got[0].ID != messages.Messages[0].ID {
+				t.Errorf("the queue holds %v, want the message of the second node", got)
+			}
+		})
+	}
+}
+
+// SQLite has no server for that: a node that was stopped in the middle of a transaction is ended by the next.
+func TestTakeEndsANodeThatWasStoppedInATransaction(t *testing.T) {
+	t.Parallel()
+	for _, journal := range []string{"wal", "delete"} {
+		t.Run(journal, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 3*wait)
+			defer cancel()
+			p, installation := empty["SQLite"](t), unique("i")
+			if _, err := p.db.ExecContext(ctx, "PRAGMA journal_mode = "+journal); err != nil {
+				t.Fatal(err)
+			}
+			stopped := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestTakeWaitsForAFrozenTransaction$")
+			stopped.Env = append(os.Environ(), frozenEnv+"="+installation+" "+p.url, failpoint.Env+"=sqlalchemy.publish.written=10m")
+			told, err := stopped.StderrPipe()
+			if err == nil {
+				err = stopped.Start()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { stopped.Process.Kill() })
+			if line, err := bufio.NewReader(told).ReadString('\n'); !strings.Contains(line, "failpoint") {
+				t.Fatalf("the node that is to be stopped says %q, %v", line, err)
+			}
+			if err := stopped.Process.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			young := node(t, installation, p.url)
+			for refused := 0; ; refused++ {
+				mark, err := young.Take(ctx, 2)
+				if err == nil && (mark.Term != 1 || mark.Done != 0) {
+					t.Fatalf("Take = %+v, want the mark of term 1 before its part", mark)
+				}
+				if err == nil {
+					t.Logf("the file was locked for %d times", refused)
+					break
+				}
+				if ctx.Err() != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = stopped.Wait()
+			if status := stopped.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGKILL {
+				t.Errorf("the node that was stopped ended with %v, want by SIGKILL", stopped.ProcessState)
 			}
 			messages := part(t, nil, `{"queue": "g"}`)
 			messages.Mark.Term = 2

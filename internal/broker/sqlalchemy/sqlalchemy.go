@@ -12,7 +12,7 @@
 // The marks are in a table of onebeat's own, onebeat_marks, which is made where it is
 // missing, as kombu's tables are. A node that freezes in the middle of a transaction
 // holds its mark for five seconds: then the server ends its connection. SQLite has no
-// server; a node frozen just then holds the file until it goes on or ends.
+// server; a node that was stopped just then is ended by the next (package stopped).
 //
 // Events are not sent: kombu has no such exchange here, and workers send none either.
 package sqlalchemy
@@ -22,6 +22,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -36,6 +37,7 @@ import (
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/failpoint"
 	"github.com/onebeat/onebeat/internal/login"
+	"github.com/onebeat/onebeat/internal/stopped"
 )
 
 // Options are what Open needs beside the URL.
@@ -43,17 +45,20 @@ type Options struct {
 	Installation string
 	Shard        int
 	Transport    map[string]any // broker_transport_options
+	Logger       *slog.Logger
 }
 
 // A Broker publishes for one shard.
 type Broker struct {
 	db           *sql.DB
-	name         string // the URL without its password
-	file         string // of SQLite
+	name         string         // the URL without its password
+	file         string         // of SQLite
+	stopped      *stopped.Watch // of who keeps others from that
 	dialect      string
 	tables       tables
 	installation string
 	shard        int
+	log          *slog.Logger
 
 	statements statements
 	prepared   bool // the tables are there
@@ -94,6 +99,7 @@ func Open(rawURL string, options Options) (*Broker, error) {
 		tables:       names,
 		installation: options.Installation,
 		shard:        options.Shard,
+		log:          options.Logger,
 	}
 	switch target.dialect {
 	case postgres:
@@ -109,6 +115,7 @@ func Open(rawURL string, options Options) (*Broker, error) {
 		if b.db, err = sql.Open("sqlite", name+"?_txlock=immediate&_pragma=busy_timeout(2000)"); err != nil {
 			return nil, fmt.Errorf("sqlalchemy: %w", err)
 		}
+		b.stopped = stopped.On(target.file, options.Logger)
 	}
 	b.db.SetMaxOpenConns(2) // Ping may be called beside the rest
 	b.db.SetConnMaxIdleTime(heldWait / 2)
@@ -142,7 +149,13 @@ func (b *Broker) Ping(ctx context.Context) error {
 func (b *Broker) Release() {}
 
 // Close ends the connections.
-func (b *Broker) Close() error { return b.db.Close() }
+func (b *Broker) Close() error {
+	err := b.db.Close()
+	if b.stopped != nil {
+		b.stopped.Close()
+	}
+	return err
+}
 
 // Take makes the database refuse lower terms, and returns the mark as it stood.
 func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
@@ -163,6 +176,11 @@ func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
 }
 
 func (b *Broker) take(ctx context.Context, term int64) (mark celery.Mark, err error) {
+	if b.stopped != nil {
+		if err := b.stopped.Show(); err != nil {
+			b.log.Warn("other nodes will not know this one for a node: if it is stopped in the middle of a write, they cannot write until it goes on", "err", err)
+		}
+	}
 	err = b.transact(ctx, func(tx Tx) error {
 		if mark, err = b.mark(ctx, tx); err != nil {
 			return err
@@ -198,7 +216,18 @@ func (b *Broker) mark(ctx context.Context, tx Tx) (celery.Mark, error) {
 const attempts = 5
 
 // transact prepares the tables and carries out work in a transaction.
-func (b *Broker) transact(ctx context.Context, work func(Tx) error) (err error) {
+func (b *Broker) transact(ctx context.Context, work func(Tx) error) error {
+	if b.stopped == nil {
+		return b.carryOut(ctx, work)
+	}
+	err := b.stopped.During(func() error { return b.carryOut(ctx, work) })
+	if err == nil {
+		b.stopped.Had()
+	}
+	return err
+}
+
+func (b *Broker) carryOut(ctx context.Context, work func(Tx) error) (err error) {
 	for range attempts {
 		if err = b.Prepare(ctx); err == nil {
 			err = b.once(ctx, work)
