@@ -162,6 +162,28 @@ func (f *postgresFeed) some(ctx context.Context, ids []string, each func(*row) e
 	return f.rows(ctx, each, "entries_by_id", ids)
 }
 
+// bare implements bareReader.
+func (f *postgresFeed) bare(ctx context.Context, ids []string, each func(*row) error) (bool, error) {
+	if !f.p.layout.apart || len(ids) == 0 {
+		return f.p.layout.apart, nil
+	}
+	return true, f.alone(ctx, f.p, each, "entries_alone_by_id", ids)
+}
+
+// alone calls each for the rows of an answer, which are bare.
+func (f *postgresFeed) alone(ctx context.Context, on querier, each func(*row) error, name string, args ...any) error {
+	var r row
+	var answer binaryRow
+	return on.each(ctx, name, func(from scanner) error {
+		r.clear()
+		r.bare = true
+		if err := r.scanAlone(answer.of(from)); err != nil {
+			return err
+		}
+		return each(&r)
+	}, args...)
+}
+
 // rows calls each for the rows of an answer.
 func (f *postgresFeed) rows(ctx context.Context, each func(*row) error, name string, args ...any) error {
 	var r row
@@ -219,16 +241,7 @@ func (f *postgresFeed) apart(ctx context.Context, each func(*row) error) error {
 			return all(rows)
 		}
 		return beforehand(ctx, f.between, some, func(ctx context.Context, read func(*row) error) error {
-			var r row
-			var answer binaryRow
-			return on.each(ctx, "entries_alone", func(from scanner) error {
-				r.clear()
-				r.bare = true
-				if err := r.scanAlone(answer.of(from)); err != nil {
-					return err
-				}
-				return read(&r)
-			})
+			return f.alone(ctx, on, read, "entries_alone")
 		})
 	})
 }

@@ -288,6 +288,9 @@ func (w *watch) sweep(ctx context.Context) error {
 		return fmt.Errorf("look for changed entries: %w", err)
 	}
 	w.scanFor = time.Since(started)
+	if written, err = w.sift(ctx, written); err != nil {
+		return err
+	}
 	if err := w.reread(ctx, append(written, concerned...)); err != nil {
 		return err
 	}
