@@ -27,7 +27,8 @@ type link struct {
 	held  bool            // whether the shard's exclusive queue is this connection's
 	known map[string]bool // destinations that were seen to exist
 
-	events *amqp091.Channel // of the outbox's goroutine; nil until the first event
+	events   *amqp091.Channel // of the outbox's goroutine; nil until the first event
+	eventsAt time.Time        // when it was made
 
 	blocked atomic.Pointer[string] // why RabbitMQ takes no messages; nil if it does
 	broken  chan struct{}          // closed when the connection or the channel ended

@@ -596,7 +596,11 @@ func (f *flight) takeReturns() error {
 	}
 }
 
-// sendEvents publishes a task-sent event of each message, on a channel of its own.
+// eventsAgain is how long after a channel of events was made another is at the soonest.
+const eventsAgain = time.Second
+
+// sendEvents publishes a task-sent event of each message, on a channel of its own. One that RabbitMQ
+// closed, as where their exchange is another or gone, is made anew for the next.
 func (b *Broker) sendEvents(ctx context.Context, sent outbox.Sent) error {
 	if err := failpoint.Here("event.before"); err != nil {
 		return err
@@ -605,15 +609,19 @@ func (b *Broker) sendEvents(ctx context.Context, sent outbox.Sent) error {
 	if l == nil || l.blocked.Load() != nil {
 		return errors.New("not connected")
 	}
-	if l.events == nil {
+	if l.events == nil || l.events.IsClosed() {
+		if time.Since(l.eventsAt) < eventsAgain { // RabbitMQ logs each that it closes
+			return errors.New("the channel of events was closed")
+		}
+		l.events, l.eventsAt = nil, time.Now()
 		channel, err := l.connection.Channel()
 		if err != nil {
 			return err
 		}
-		l.events = channel
 		if err := channel.ExchangeDeclare(b.options.Exchanges.Events(), "topic", true, false, false, false, nil); err != nil {
 			return err
 		}
+		l.events = channel
 	}
 	for _, m := range sent.Messages {
 		err := l.events.Publish(b.options.Exchanges.Events(), "task.sent", false, false, amqp091.Publishing{
