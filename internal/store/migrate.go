@@ -67,12 +67,29 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.EnsureOwn(ctx); err != nil {
 		return err
 	}
-	names, table, err := s.steps(ctx)
-	if err != nil || len(names) == 0 {
-		return err
+	_, done, err := s.provider() // on MySQL one process at a time has one: what it does is in no transaction
+	if err != nil {
+		return fmt.Errorf("migrate %s: %w", s.layout.table, err)
 	}
-	s.fill(table)
-	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
+	defer done()
+	names, table, err := s.steps(ctx)
+	for err == nil && len(names) > 0 {
+		s.fill(table)
+		failed := s.take(ctx, names)
+		if failed == nil {
+			return s.look(ctx)
+		}
+		before := len(names)
+		if names, table, err = s.steps(ctx); err == nil && len(names) >= before { // else another process took some of them
+			err = fmt.Errorf("migrate %s: %w", s.layout.table, failed)
+		}
+	}
+	return err
+}
+
+// take runs the statements in one transaction.
+func (s *Store) take(ctx context.Context, names []string) error {
+	return s.db.transact(ctx, mode{}, func(tx transaction) error {
 		for _, name := range names {
 			if _, err := tx.exec(ctx, name); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
@@ -80,10 +97,6 @@ func (s *Store) Migrate(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("migrate %s: %w", s.layout.table, err)
-	}
-	return s.look(ctx)
 }
 
 // Pending returns the SQL that Migrate would run, in order, and changes nothing.

@@ -27,6 +27,7 @@ import (
 // A sqlite speaks SQLite. All writes go through one connection, since SQLite has
 // one writer at a time anyway and would make a second one wait by polling.
 type sqlite struct {
+	file           string
 	writer, reader *sql.DB
 	layout         *layout
 	texts          statements
@@ -48,7 +49,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	} else {
 		fresh = info.Size() == 0
 	}
-	lite := &sqlite{layout: s.layout, texts: loadStatements("sqlite", s.layout), stopped: stopped.On(file, s.log)}
+	lite := &sqlite{file: file, layout: s.layout, texts: loadStatements("sqlite", s.layout), stopped: stopped.On(file, s.log)}
 	lite.fill(nil)
 	var err error
 	if lite.writer, err = connectSQLite(file, "&_txlock=immediate&_pragma=synchronous(full)"+inMemory); err != nil {
@@ -110,8 +111,27 @@ func (l *sqlite) start(ctx context.Context, fresh bool) error {
 }
 
 func (l *sqlite) provider() (*goose.Provider, func(), error) {
-	provider, err := newProvider(l.writer, goose.DialectSQLite3, "sqlite")
+	locker := &fileLocker{fileGuard{path: l.file + "-onebeat-migrate.lock"}}
+	provider, err := newProvider(l.writer, goose.DialectSQLite3, "sqlite", goose.WithSessionLocker(locker))
 	return provider, func() {}, err
+}
+
+// A fileLocker lets one process at a time make migrations.
+type fileLocker struct{ fileGuard }
+
+// SessionLock implements lock.SessionLocker.
+func (l *fileLocker) SessionLock(ctx context.Context, _ *sql.Conn) error {
+	err := l.wait(ctx, time.Minute)
+	if err == nil && !l.held {
+		err = errors.New("another process has been migrating for a minute: try again when it has ended")
+	}
+	return err
+}
+
+// SessionUnlock implements lock.SessionLocker.
+func (l *fileLocker) SessionUnlock(context.Context, *sql.Conn) error {
+	l.free()
+	return nil
 }
 
 func (l *sqlite) fill(table shape) {

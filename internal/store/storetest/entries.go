@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -152,6 +153,28 @@ func testMigrate(t *testing.T, db Database) {
 			t.Errorf("shape %s: misfire policy %q, want once", shape.name, all[id(2)].Entry.Misfire.Policy)
 		}
 		db.Exec(t, "DROP TABLE celery_beat_schedules")
+	}
+}
+
+// Several that migrate at once, as nodes that are started together do, all find it done.
+func testMigrateTogether(t *testing.T, db Database) {
+	createTable(t, db, shapeNamed("A"))
+	var group sync.WaitGroup
+	for range 4 {
+		s, err := store.Open(t.Context(), db.URL, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		group.Go(func() {
+			if err := s.Migrate(t.Context()); err != nil {
+				t.Errorf("Migrate: %v", err)
+			}
+		})
+	}
+	group.Wait()
+	if pending, err := open(t, db, store.Options{}).Pending(t.Context()); err != nil || len(pending) != 0 {
+		t.Errorf("Pending = %q, %v; want none", pending, err)
 	}
 }
 
