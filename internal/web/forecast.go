@@ -15,6 +15,12 @@ const (
 	worstMost    = 1000
 )
 
+// Instants that a forecast may be from: JSON has years of four digits, also where a time ends.
+var (
+	earliest = time.Date(1, time.January, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(9999, time.December, 1, 0, 0, 0, 0, time.UTC).Add(-time.Second)
+)
+
 func forecast(w http.ResponseWriter, r *http.Request, node Node) {
 	asked, err := readForecast(r.URL.RawQuery)
 	if err != nil {
@@ -52,7 +58,7 @@ func readForecast(query string) (asked Forecast, err error) {
 				return asked, fmt.Errorf("next=%.50q: give a length up to %v, such as 24h", value, forecastMost)
 			}
 		case "from":
-			if asked.From, err = time.Parse(time.RFC3339, value); err != nil {
+			if asked.From, err = time.Parse(time.RFC3339, value); err != nil || asked.From.Before(earliest) || asked.From.After(latest) {
 				return asked, fmt.Errorf("from=%.50q: give an instant such as 2026-12-01T00:00:00Z", value)
 			}
 		case "worst":

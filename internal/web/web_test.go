@@ -128,6 +128,8 @@ func TestAForecastIsAskedForInAQuery(t *testing.T) {
 		{"too long", "?next=745h", echo, 400, `{"error":"next=\"745h\": give a length up to 744h0m0s, such as 24h"}`},
 		{"no time", "?next=0s", echo, 400, `{"error":"next=\"0s\": give a length up to 744h0m0s, such as 24h"}`},
 		{"no instant", "?from=monday", echo, 400, `{"error":"from=\"monday\": give an instant such as 2026-12-01T00:00:00Z"}`},
+		{"an instant that has no end", "?from=9999-12-31T23:00:00Z", echo, 400, `{"error":"from=\"9999-12-31T23:00:00Z\": give an instant such as 2026-12-01T00:00:00Z"}`},
+		{"an instant before all", "?from=0000-01-01T00:00:00%2B23:00", echo, 400, `{"error":"from=\"0000-01-01T00:00:00+23:00\": give an instant such as 2026-12-01T00:00:00Z"}`},
 		{"no number", "?worst=-1", echo, 400, `{"error":"worst=\"-1\": give a number from 0 to 1000"}`},
 		{"something else", "?hours=3", echo, 400, `{"error":"\"hours\" is not known here: a forecast takes next, from and worst"}`},
 		{"no query", "?%zz", echo, 400, `{"error":"the query cannot be read: write it as ?next=24h\u0026worst=5"}`},
