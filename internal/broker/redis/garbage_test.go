@@ -38,11 +38,16 @@ func TestRenderingMakesLittleGarbage(t *testing.T) {
 		return arguments
 	}
 	text := 0
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	for _, argument := range render() {
 		text += len(argument)
 	}
+	runtime.ReadMemStats(&after)
+	if made := int(after.TotalAlloc - before.TotalAlloc); made > 3*text {
+		t.Errorf("the first %d messages, %d bytes, made %d bytes, want three times as many at most", messages, text, made)
+	}
 	const rounds = 10
-	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range rounds {
 		render()

@@ -174,6 +174,7 @@ func (p *push) arguments(mark, known celery.Mark, buffer []byte) (arguments []st
 		for _, l := range loads {
 			for _, member := range l.members {
 				m := p.messages[member]
+				text = roomFor(copies-len(ends), text, len(ends))
 				text = m.Template.AppendEnvelope(text, m, tags(len(ends)))
 				ends = append(ends, len(text))
 			}
@@ -202,6 +203,16 @@ func (p *push) arguments(mark, known celery.Mark, buffer []byte) (arguments []st
 		}
 	}
 	return arguments, text, nil
+}
+
+// roomFor makes room in a text of some messages for n more such as these, at once: one that grows bit by bit is copied ten
+// times over, in memory that the system has to give each time. It grows by eight at most, for the first may be the longest.
+func roomFor(n int, text []byte, messages int) []byte {
+	each := len(text) / max(messages, 1)
+	if messages == 0 || cap(text)-len(text) > each {
+		return text
+	}
+	return slices.Grow(text, min(each*n+each*n/16, 7*len(text)))
 }
 
 // newTags makes n delivery tags, random UUIDs, in one text.
