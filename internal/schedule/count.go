@@ -12,16 +12,16 @@ func Count(spec Spec, after, through time.Time, max int) (n int, last time.Time)
 	if through.Unix() > lastSecond {
 		through = time.Unix(lastSecond, 0)
 	}
-	slot := spec.Next(after)
-	if every, ok := spec.(Every); ok && max > 0 && !slot.IsZero() && !slot.After(through) {
+	slot := nextBy(spec, after, through)
+	if every, ok := spec.(Every); ok && max > 0 && !slot.IsZero() {
 		more := min(every.periods(slot, through), uint64(max-1))
 		high, low := bits.Mul64(more, uint64(every.period))
 		seconds, nanoseconds := bits.Div64(high, low, 1e9)
 		return int(more) + 1, time.Unix(slot.Unix()+int64(seconds), int64(slot.Nanosecond())+int64(nanoseconds)).UTC()
 	}
-	for n < max && !slot.IsZero() && !slot.After(through) {
+	for n < max && !slot.IsZero() {
 		n++
-		last, slot = slot, spec.Next(slot)
+		last, slot = slot, nextBy(spec, slot, through)
 	}
 	return n, last
 }
@@ -35,7 +35,21 @@ func (e Every) periods(from, to time.Time) uint64 {
 
 // Gives reports whether an instant is one of the spec's slots.
 func Gives(spec Spec, slot time.Time) bool {
-	return spec.Next(slot.Add(-time.Microsecond)).Equal(slot)
+	return nextBy(spec, slot.Add(-time.Microsecond), slot).Equal(slot)
+}
+
+// nextBy returns the spec's first slot in (after, through], or the zero Time. Rules may drop slots
+// for most of a year: of a spec that has some, no further ones are looked at.
+func nextBy(spec Spec, after, through time.Time) (slot time.Time) {
+	if ruled, ok := spec.(*Ruled); ok {
+		slot = ruled.nextBy(after, through)
+	} else {
+		slot = spec.Next(after)
+	}
+	if slot.After(through) {
+		return time.Time{}
+	}
+	return slot
 }
 
 // Latest returns the last slot of spec in (after, through], or the zero Time.
@@ -49,10 +63,7 @@ func Latest(spec Spec, after, through time.Time) time.Time {
 		}
 		return time.Time{}
 	}
-	passed := func(t time.Time) bool { // whether a slot lies in (t, through]
-		slot := spec.Next(t)
-		return !slot.IsZero() && !slot.After(through)
-	}
+	passed := func(t time.Time) bool { return !nextBy(spec, t, through).IsZero() }
 	if !after.Before(through) || !passed(after) {
 		return time.Time{}
 	}
@@ -69,13 +80,13 @@ func Latest(spec Spec, after, through time.Time) time.Time {
 		}
 	}
 	// The last slot is in [slot, through].
-	slot := spec.Next(early)
+	slot := nextBy(spec, early, through)
 	for late := through; ; {
 		middle := slot.Add(late.Sub(slot) / 2)
 		if !middle.After(slot) {
 			return slot
 		}
-		if next := spec.Next(middle); !next.IsZero() && !next.After(through) {
+		if next := nextBy(spec, middle, late); !next.IsZero() { // after late there is none
 			slot = next
 		} else {
 			late = middle

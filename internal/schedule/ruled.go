@@ -367,7 +367,11 @@ func Single(spec Spec) bool {
 }
 
 // Next implements Spec.
-func (ruled *Ruled) Next(t time.Time) time.Time {
+func (ruled *Ruled) Next(t time.Time) time.Time { return ruled.nextBy(t, time.Unix(lastSecond+1, 0)) }
+
+// nextBy returns the first slot after t if that is not after through, and else any time that is, or the
+// zero Time: it does not look at what cannot be a slot before.
+func (ruled *Ruled) nextBy(t, through time.Time) time.Time {
 	t = t.UTC()
 	nominal := t.Add(-ruled.latest)
 	if first := ruled.start.Add(-ruled.latest - time.Microsecond); !ruled.start.IsZero() && first.After(nominal) {
@@ -382,7 +386,7 @@ func (ruled *Ruled) Next(t time.Time) time.Time {
 			break
 		}
 		soonest := nominal.Add(ruled.earliest)
-		if !best.IsZero() && !soonest.Before(best) || !ruled.end.IsZero() && soonest.After(ruled.end) {
+		if soonest.After(through) || !best.IsZero() && !soonest.Before(best) || !ruled.end.IsZero() && soonest.After(ruled.end) {
 			break
 		}
 		if ruled.moves == 0 {
