@@ -77,8 +77,8 @@ func (r *recording) finishAs(ctx context.Context, tx transaction, name string, i
 	return nil
 }
 
-// recorded does the recording, and again without what another program's locks or
-// want of rights do not let it do.
+// recorded does the recording, and again without what another program's locks, a rule of
+// the table's own or want of rights do not let it do.
 func (r *recording) recorded(ctx context.Context, how mode) error {
 	try := func() error {
 		return r.store.db.transact(ctx, how, func(tx transaction) error { return r.do(ctx, tx) })
@@ -89,6 +89,17 @@ func (r *recording) recorded(ctx context.Context, how mode) error {
 		err = try()
 	}
 	var refused *unfinished
+	if refuses(err) && !errors.As(err, &refused) {
+		rows, trouble := r.refusing(ctx)
+		if trouble != nil {
+			return fmt.Errorf("record: %w", trouble)
+		}
+		if len(rows) > 0 {
+			r.store.log.WarnContext(ctx, "rows refuse what is written of their runs, which is remembered beside them", "err", err, "rows", len(rows))
+			r.refused = rows
+			err = try()
+		}
+	}
 	if errors.As(err, &refused) {
 		r.store.log.WarnContext(ctx, "an entry has ended and its row stays as it is", "err", refused.err)
 		r.leave = true

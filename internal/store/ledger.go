@@ -149,11 +149,12 @@ type recording struct {
 	part schedule.Settling                                         // of RecordWith
 	with func(tx Tx, record func(runs []schedule.Run) error) error // what it does beside; nil for Record
 
-	around bool // leave out rows that another program holds
-	leave  bool // and rows of entries that have ended
-	left   int  // rows of entries that have ended and that another program holds
-	again  bool // all was recorded before
-	wrote  bool // it got as far as to write
+	around  bool            // leave out rows that another program holds
+	leave   bool            // and rows of entries that have ended
+	refused map[string]bool // and these rows, which refuse what is written of them
+	left    int             // rows of entries that have ended and that another program holds
+	again   bool            // all was recorded before
+	wrote   bool            // it got as far as to write
 }
 
 func (r *recording) do(ctx context.Context, tx transaction) error {
@@ -228,23 +229,15 @@ func (r *recording) move(ctx context.Context, tx transaction) error {
 	case HomeMemory:
 		return nil
 	case HomeColumn:
-		name, counted := "row_ended", table.has("total_run_count")
-		if counted {
-			name = "row_ended_counted"
-		}
+		counted := table.has("total_run_count")
 		free, held := r.ended, ends{}
-		if r.around || len(r.store.sources) > 0 {
+		if r.around || len(r.refused) > 0 || len(r.store.sources) > 0 {
 			var err error
 			if free, held, err = r.free(ctx, tx); err != nil {
 				return err
 			}
 		}
-		if r.store.layout.marks {
-			if err := tx.many(ctx, "row_mark", r.store.told(free.ids, free.sent)...); err != nil {
-				return err
-			}
-		}
-		if err := tx.many(ctx, name, r.store.told(free.ids, free.sent, free.counts)...); err != nil {
+		if err := r.tell(ctx, tx, free); err != nil {
 			return err
 		}
 		if counted {
@@ -257,7 +250,21 @@ func (r *recording) move(ctx context.Context, tx transaction) error {
 	return tx.many(ctx, "entry_ended", beside.ids, beside.sent, beside.unsent, beside.counts)
 }
 
-// free parts the ends by whether they have a row, which it locks where some can't be had.
+// tell writes the state of entries in their rows.
+func (r *recording) tell(ctx context.Context, tx transaction, rows ends) error {
+	if r.store.layout.marks {
+		if err := tx.many(ctx, "row_mark", r.store.told(rows.ids, rows.sent)...); err != nil {
+			return err
+		}
+	}
+	name := "row_ended"
+	if r.store.shape().has("total_run_count") {
+		name = "row_ended_counted"
+	}
+	return tx.many(ctx, name, r.store.told(rows.ids, rows.sent, rows.counts)...)
+}
+
+// free parts the ends by whether they have a row that can be written, which it locks where some can't be had.
 func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, err error) {
 	own := slices.DeleteFunc(slices.Clone(r.ended.ids), func(id string) bool { return r.store.source(id) != nil })
 	got := make(map[string]bool, len(own))
@@ -269,7 +276,7 @@ func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, 
 		}
 	}
 	for i, id := range r.ended.ids {
-		if got[id] {
+		if got[id] && !r.refused[id] {
 			free.add(id, r.ended.sent[i], r.ended.unsent[i], r.ended.counts[i])
 		} else {
 			held.add(id, r.ended.sent[i], r.ended.unsent[i], r.ended.counts[i])

@@ -396,3 +396,40 @@ func testRuns(t *testing.T, db Database) {
 		}
 	}
 }
+
+// A row that refuses what is written of its runs, as by a constraint or a trigger of its table's own, keeps
+// no other from being recorded: its state is remembered beside it.
+func testRecordARowThatRefuses(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	for n := range 5 {
+		insert(t, db, shape, n, line{})
+	}
+	switch {
+	case db.Postgres:
+		db.Exec(t, fmt.Sprintf("ALTER TABLE celery_beat_schedules ADD CHECK (id <> '%s' OR total_run_count < 1)", id(3)))
+	case db.MySQL:
+		db.Exec(t, fmt.Sprintf("CREATE TRIGGER refuses BEFORE UPDATE ON celery_beat_schedules FOR EACH ROW BEGIN IF NEW.id = '%s' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one'; END IF; END", id(3)))
+	default:
+		db.Exec(t, fmt.Sprintf("CREATE TRIGGER refuses BEFORE UPDATE ON celery_beat_schedules WHEN NEW.id = '%s' BEGIN SELECT RAISE(ABORT, 'not this one'); END", id(3)))
+	}
+	s := open(t, db, store.Options{})
+	load(t, s)
+	lease := acquire(t, s)
+	for seq := range int64(2) {
+		b := batch(lease.Term, seq+1, at(9+int(seq), 0), id(0), id(1), id(2), id(3), id(4))
+		claim(t, s, b)
+		record(t, s, lease.Term, []int64{seq + 1}, sent(b))
+	}
+	if open := journal(t, s); len(open) != 0 {
+		t.Errorf("Journal after Record = %+v, want none", open)
+	}
+	for n := range 5 {
+		if e := entry(t, s, id(n)); !e.After.Equal(at(10, 0)) || n != 3 && e.TotalRunCount != 2 {
+			t.Errorf("entry %d counts after %v, %d runs, want 10:00 and 2 runs", n, e.After, e.TotalRunCount)
+		}
+	}
+	if runs, err := s.Runs(t.Context(), store.Filter{}); err != nil || len(runs) != 10 {
+		t.Errorf("Runs = %d, %v, want 10", len(runs), err)
+	}
+}

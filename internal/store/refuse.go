@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+	sqlitedriver "modernc.org/sqlite"
+)
+
+// The table of entries is its users' own: a constraint or a trigger of theirs may refuse what is written of the runs
+// of a row, and its count may be at the end of its column. Such a row is found and left as it is, and what is
+// to be remembered of it is remembered beside it, for all that is recorded with it would wait for it.
+
+// refuses says whether the database, or a rule of its user's, refuses a value.
+func refuses(err error) bool {
+	var pg *pgconn.PgError
+	var my *mysql.MySQLError
+	var lite *sqlitedriver.Error
+	switch {
+	case errors.As(err, &pg):
+		return ofRefusal(pg.Code)
+	case errors.As(err, &my):
+		return ofRefusal(string(my.SQLState[:])) || my.Number == checkViolated
+	case errors.As(err, &lite):
+		return lite.Code()&0xff == constraintFailed
+	}
+	return false
+}
+
+// ofRefusal says whether an SQLSTATE is of data, of a constraint, or of what a person's own code raises.
+func ofRefusal(state string) bool {
+	if len(state) < 2 {
+		return false
+	}
+	switch state[:2] {
+	case "22", "23", "44", "45", "P0":
+		return true
+	}
+	return false
+}
+
+const (
+	checkViolated    = 3819 // ER_CHECK_CONSTRAINT_VIOLATED, whose SQLSTATE says nothing
+	constraintFailed = 19   // SQLITE_CONSTRAINT
+)
+
+// errTried takes back what was written to see whether it can be.
+var errTried = errors.New("it can be written")
+
+// refusing returns those rows that refuse what is written of their runs, or that another program holds.
+func (r *recording) refusing(ctx context.Context) (map[string]bool, error) {
+	found := map[string]bool{}
+	var try func(rows ends) error
+	try = func(rows ends) error {
+		err := r.store.db.transact(ctx, mode{recording: true}, func(tx transaction) error {
+			if err := r.tell(ctx, tx, rows); err != nil {
+				return err
+			}
+			return errTried
+		})
+		n := len(rows.ids)
+		switch {
+		case errors.Is(err, errTried):
+			return nil
+		case !refuses(err) && !errors.Is(err, errHeld):
+			return err
+		case n == 1:
+			found[rows.ids[0]] = true
+			return nil
+		}
+		if err := try(rows.part(0, n/2)); err != nil {
+			return err
+		}
+		return try(rows.part(n/2, n))
+	}
+	own := ends{}
+	for i, id := range r.ended.ids {
+		if r.store.source(id) == nil {
+			own.add(id, r.ended.sent[i], r.ended.unsent[i], r.ended.counts[i])
+		}
+	}
+	if len(own.ids) == 0 || r.store.home(r.store.shape()) != HomeColumn {
+		return nil, nil
+	}
+	return found, try(own)
+}
+
+// part is those from one place up to another.
+func (all ends) part(from, to int) ends {
+	return ends{ids: all.ids[from:to], sent: all.sent[from:to], unsent: all.unsent[from:to], counts: all.counts[from:to]}
+}
