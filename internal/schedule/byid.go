@@ -352,17 +352,20 @@ func (m *ByID[V]) DeleteFunc(del func(value V) bool) {
 func (m *ByID[V]) Len() int { return m.length + len(m.others) }
 
 // All goes through all of them, in no order that says anything. Meanwhile none may be set or deleted.
-func (m *ByID[V]) All() iter.Seq2[ID, V] {
+func (m *ByID[V]) All() iter.Seq2[ID, V] { return m.Where(func(V) bool { return true }) }
+
+// Where goes like All through those whose values are wanted: of others no id is made.
+func (m *ByID[V]) Where(wanted func(value V) bool) iter.Seq2[ID, V] {
 	return func(yield func(ID, V) bool) {
 		for _, t := range m.tables {
 			for i := range t.slots {
-				if s := &t.slots[i]; s.key != (Key{}) && !yield(s.key.ID(), s.value) {
+				if s := &t.slots[i]; s.key != (Key{}) && wanted(s.value) && !yield(s.key.ID(), s.value) {
 					return
 				}
 			}
 		}
 		for id, value := range m.others {
-			if !yield(id, *value) {
+			if wanted(*value) && !yield(id, *value) {
 				return
 			}
 		}

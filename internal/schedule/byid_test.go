@@ -285,3 +285,31 @@ func TestSumsTellWhereIDsDiffer(t *testing.T) {
 		})
 	}
 }
+
+// Where goes through those whose values are wanted, with and without keys, and ends when it is left.
+func TestWhereGoesThroughWhatIsWanted(t *testing.T) {
+	var m schedule.ByID[int]
+	want := map[schedule.ID]int{}
+	for i := range 1000 {
+		for _, id := range []schedule.ID{schedule.ID(fmt.Sprint(i)), schedule.ID(fmt.Sprintf("%d, which is too long for a key", i))} {
+			m.Set(id, i)
+			if i%7 == 0 {
+				want[id] = i
+			}
+		}
+	}
+	wanted := func(value int) bool { return value%7 == 0 }
+	got := map[schedule.ID]int{}
+	for id, value := range m.Where(wanted) {
+		if _, twice := got[id]; twice {
+			t.Errorf("%s came twice", id)
+		}
+		got[id] = value
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%d ids came, want the %d of the values that are wanted", len(got), len(want))
+	}
+	for range m.Where(wanted) {
+		break
+	}
+}

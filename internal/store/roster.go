@@ -480,7 +480,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	if err := w.renew(ctx, slices.DeleteFunc(l.ids, strange), l.ended); err != nil {
 		return err
 	}
-	p := w.part(l, now)
+	moved, soon := w.near(l, now)
 	swept := w.hints || every
 	look := func() error { // what is handed over as it is known must not be another by now
 		if swept || l.ended() {
@@ -489,18 +489,23 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		swept = true
 		return w.sweep(ctx)
 	}
+	if err := w.renew(ctx, moved, l.ended); err != nil {
+		return err
+	}
+	if swept || len(soon) > w.seen.Len()/dearer {
+		err = look()
+	} else {
+		err = w.renew(ctx, soon, l.ended) // they are few, and need not wait for a look at all rows
+	}
+	if err != nil {
+		return err
+	}
+	w.hand(l, soon)
+	p := w.far(l, now, moved, soon)
 	for _, step := range []func() error{
-		func() error { return w.renew(ctx, p.moved, l.ended) },
-		func() error {
-			if swept || len(p.soon) > w.seen.Len()/dearer {
-				return look()
-			}
-			return w.renew(ctx, p.soon, l.ended) // they are few, and need not wait for a look at all rows
-		},
-		func() error { w.hand(l, p.soon); return nil },
 		look,
-		func() error { return w.renew(ctx, p.movedLong, l.ended) },
-		func() error { w.hand(l, p.later); return nil },
+		func() error { return w.renew(ctx, p.moved, l.ended) },
+		func() error { w.hand(l, p.known); return nil },
 		func() error { return w.renew(ctx, p.unheld, l.ended) },
 	} {
 		if err := step(); err != nil {
@@ -524,34 +529,48 @@ func (w *watch) beginAnew(l *lead, now time.Time) {
 	w.reading.first = w.store.memory.begin(now)
 }
 
-// parts are ids of the lead's entries in the order in which they are told of: those with a slot
-// near now before the others; moved are those whose run state has to be read again, and
-// unheld those whose definition has.
-type parts struct {
-	moved, soon, movedLong, later, unheld []string
+// near returns those of the lead's entries that have a slot near now, which are told of before the others: moved are those whose run
+// state has to be read again. Of a million it takes some milliseconds.
+func (w *watch) near(l *lead, now time.Time) (moved, soon []string) {
+	past, ahead, until := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
+	for id, k := range w.seen.Where(func(k known) bool { return k.next >= past && k.next <= until }) {
+		entry := w.held[id]
+		switch {
+		case w.leadOf(string(id)) != l:
+		case k.next > ahead && entry != nil && !limited(entry):
+			soon = append(soon, string(id))
+		default:
+			moved = append(moved, string(id))
+		}
+	}
+	return moved, soon
 }
 
-func (w *watch) part(l *lead, now time.Time) (p parts) {
-	past, ahead, soon := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
+// parts are ids of the lead's entries that have no slot near now, in the order in which they are told of: moved are those
+// whose run state has to be read again, and unheld those whose definition has.
+type parts struct {
+	moved, known, unheld []string
+}
+
+// far returns the lead's entries but for those that were told of.
+func (w *watch) far(l *lead, now time.Time, told ...[]string) (p parts) {
+	ahead := now.Add(endedAhead).UnixMicro()
+	var before schedule.ByID[struct{}]
+	for _, id := range slices.Concat(told...) {
+		before.Set(schedule.ID(id), struct{}{})
+	}
 	for key, k := range w.seen.All() {
 		id, entry := string(key), w.held[key]
-		coming, near := k.next > ahead && k.next != never, k.next >= past && k.next <= soon
+		_, was := before.Get(key)
+		coming := k.next > ahead && k.next != never
 		switch {
-		case w.leadOf(id) != l:
-		case coming && entry == nil && !near:
+		case was || w.leadOf(id) != l:
+		case coming && entry == nil:
 			p.unheld = append(p.unheld, id)
-		case coming && entry != nil && limited(entry) && near:
-			p.moved = append(p.moved, id)
-		case coming && entry != nil && limited(entry):
-			p.movedLong = append(p.movedLong, id)
-		case coming && entry != nil && near:
-			p.soon = append(p.soon, id)
-		case coming && entry != nil:
-			p.later = append(p.later, id)
-		case near:
-			p.moved = append(p.moved, id)
+		case coming && !limited(entry):
+			p.known = append(p.known, id)
 		default:
-			p.movedLong = append(p.movedLong, id)
+			p.moved = append(p.moved, id)
 		}
 	}
 	return p

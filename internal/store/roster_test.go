@@ -81,6 +81,9 @@ func TestWhatIsDueDoesNotWaitForALookAtAllRows(t *testing.T) {
 				for i, change := range news {
 					names[i] = change.Name
 				}
+				if id <= schedule.ID(fmt.Sprintf("%05d", tt.due)) && len(news) != 1 {
+					t.Errorf("told of %s, which is due, %d times: %v, want once", id, len(news), names)
+				}
 				switch id {
 				case "00003":
 					if news[0].Reason != schedule.ReasonRemoved {
