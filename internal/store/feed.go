@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -250,7 +251,11 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 		if err := w.begin(ctx); err != nil {
 			return err
 		}
-		if err := w.look(ctx); err != nil {
+		err := w.look(ctx)
+		if errors.Is(err, errAwaited) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		if err := w.writeSome(ctx); err != nil {

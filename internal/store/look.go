@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,6 +32,7 @@ func (w *watch) look(ctx context.Context) error {
 	}
 	if every || w.marked() || time.Since(w.sweptAt) >= w.sweepInterval() {
 		if err := w.sweep(ctx); err != nil {
+			w.every = w.every || every // it is left for the next, unless all is read anew
 			return err
 		}
 	}
@@ -115,8 +117,11 @@ func (w *watch) between(ctx context.Context) (told []string, err error) {
 	return named, w.requests(ctx)
 }
 
+// errAwaited ends a look that somebody need not wait for who has come to lead.
+var errAwaited = errors.New("somebody has come to lead")
+
 // meanwhile calls read, which uses nothing of the watch that others use, and looks for
-// news until it returns.
+// news until it returns. In a look it returns errAwaited, as if read had not been called, once somebody comes to lead.
 func (w *watch) meanwhile(ctx context.Context, read func(ctx context.Context) error) error {
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -129,6 +134,13 @@ func (w *watch) meanwhile(ctx context.Context, read func(ctx context.Context) er
 		case err := <-done:
 			return err
 		case <-tick.C:
+		}
+		if w.looking && w.awaited() {
+			cancel()
+			if err := <-done; err == nil {
+				return nil
+			}
+			return errAwaited
 		}
 		if _, err := w.between(ctx); err != nil {
 			cancel()
@@ -272,7 +284,7 @@ func (w *watch) readAll(ctx context.Context) error {
 // sweep reads the rows that were written since the last sweep, and finds those
 // that are gone by their number.
 func (w *watch) sweep(ctx context.Context) error {
-	started := time.Now()
+	started, behind := time.Now(), w.mark.behind
 	w.mark.behind, w.asked = false, true
 	concerned, err := w.surroundings(ctx)
 	if err != nil {
@@ -284,6 +296,9 @@ func (w *watch) sweep(ctx context.Context) error {
 		written, count, err = w.feed.written(ctx)
 		return err
 	})
+	if errors.Is(err, errAwaited) {
+		w.waiting, w.mark.behind = append(w.waiting, concerned...), behind
+	}
 	if err != nil {
 		return fmt.Errorf("look for changed entries: %w", err)
 	}

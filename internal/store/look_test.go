@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -418,5 +419,41 @@ func TestALookForWhatIsGoneIsNoLongerLook(t *testing.T) {
 	}
 	if scanned == 0 || scanned != h.scanFor || h.sweepFor <= h.scanFor {
 		t.Errorf("looking took %v, %v once all ids were compared, and %v in all; want the same, and more in all", scanned, h.scanFor, h.sweepFor)
+	}
+}
+
+// A look at all rows is left off for who comes to lead, who tells of what is due first. What it was to find, and what else
+// was to be judged anew, is left for the next.
+func TestALookIsLeftOffForWhoComesToLead(t *testing.T) {
+	for _, named := range []bool{false, true} {
+		h := hear(t, 3)
+		h.named["00001"] = []string{"holidays"}
+		h.exec("INSERT INTO onebeat_calendars (calendar, day) VALUES ('holidays', '2026-12-25')")
+		h.feed.written_ = func(ctx context.Context, _ []string, _ int) ([]string, int, error) {
+			h.mu.Lock()
+			h.coming = append(h.coming, &lead{ctx: t.Context(), watcher: h.leads[0].watcher, asked: map[string]bool{}})
+			h.mu.Unlock()
+			h.await("the end of a look at all rows, once somebody comes to lead,", ctx.Done())
+			return nil, 0, ctx.Err()
+		}
+		h.sweptAt, h.every, h.mark.behind = time.Time{}, named, true
+		if err := h.look(t.Context()); !errors.Is(err, errAwaited) {
+			t.Fatalf("look: %v, want that somebody has come to lead", err)
+		}
+		if h.every != named || !h.mark.behind || !slices.Equal(h.waiting, []string{"00001"}) || h.interval() > 0 {
+			t.Errorf("all rows may have changed: %v, and %v; %q are to be judged anew, after %v; want %v, true, and 00001 at once", h.every, h.mark.behind, h.waiting, h.interval(), named)
+		}
+		h.exec("UPDATE celery_beat_schedules SET name = 'edited' WHERE id = '00002'")
+		h.exec("DELETE FROM onebeat_changes") // no trigger tells of it
+		h.feed.written_ = nil
+		if err := h.begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if news := h.news["00002"]; len(news) == 0 || news[len(news)-1].Name != "edited" || len(h.waiting) > 0 {
+			t.Errorf("news of the edited row = %v, and %q wait; want the edit, and none", news, h.waiting)
+		}
 	}
 }
