@@ -435,7 +435,7 @@ func instantOrLength(text string, now time.Time) (time.Time, error) {
 		return now.Add(length), nil
 	}
 	instant, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	if err != nil || instant.IsZero() { // which stands for none
 		return time.Time{}, usage("%q is neither a length such as 2h nor an instant such as 2030-01-01T00:00:00Z", text)
 	}
 	return instant, nil
