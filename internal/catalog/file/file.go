@@ -179,6 +179,9 @@ func twice(d *json.Decoder, within string) error {
 // parse reads the entries of a file. Its error is of the whole file; what is wrong
 // with one entry is the entry's Problem.
 func parse(ending string, text []byte) ([]store.Outside, error) {
+	if len(bytes.TrimSpace(text)) == 0 { // as a full disk, or a program that was killed, leaves it
+		return nil, errors.New("the file is empty: write beat_schedule with nothing in it if there are to be no entries")
+	}
 	all, err := formats[ending](text)
 	if err != nil {
 		return nil, errors.New(strings.Join(strings.Fields(err.Error()), " ")) // on one line

@@ -126,6 +126,8 @@ func TestWhatIsWrongWithAFile(t *testing.T) {
 		{".json", `{"beat_schedule": {"a": {"task": "t", "schedule": 1}, "a": {"task": "u", "schedule": 1}}}`, `"a" is there twice`},
 		{".json", `{`, "EOF"},
 		{".toml", `beat_schedule = `, "toml"},
+		{".yaml", "", "the file is empty"},
+		{".toml", " \n", "the file is empty"},
 	} {
 		_, err := parse(tt.ending, []byte(tt.text))
 		if err == nil || !strings.Contains(err.Error(), tt.problem) || strings.Contains(err.Error(), "\n") {
@@ -142,9 +144,9 @@ func TestWhatIsWrongWithAFile(t *testing.T) {
 	if _, err := missing.Read(t.Context()); err == nil {
 		t.Error("a file that is not there was read")
 	}
-	for _, ending := range []string{".yaml", ".json", ".toml"} {
-		if entries, err := parse(ending, map[string][]byte{".json": []byte("{}")}[ending]); err != nil || len(entries) > 0 {
-			t.Errorf("an empty %s gives %v, %v; want no entries", ending, entries, err)
+	for ending, text := range map[string]string{".yaml": "beat_schedule:\n", ".json": "{}", ".toml": "[beat_schedule]\n"} {
+		if entries, err := parse(ending, []byte(text)); err != nil || len(entries) > 0 {
+			t.Errorf("%s %s: %v, %v; want no entries", ending, text, entries, err)
 		}
 	}
 }
