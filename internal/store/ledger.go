@@ -111,7 +111,8 @@ func (s *Shard) Claim(ctx context.Context, batch schedule.Batch) error {
 // Its commit need not be durable: a record that is lost with the database's
 // machine leaves its batches in the journal.
 func (s *Shard) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
-	r := &recording{Shard: s, term: term, seqs: seqs, runs: runs, ended: fold(runs)}
+	r := &recording{Shard: s, term: term, seqs: seqs}
+	r.take(runs)
 	return s.record(ctx, r, mode{relaxed: true, point: "record.commit.before"})
 }
 
@@ -141,10 +142,12 @@ var errHeld = errors.New("another program holds a row that is to be written: end
 // A recording is one call of Record or RecordWith.
 type recording struct {
 	*Shard
-	term  int64
-	seqs  []int64
-	runs  []schedule.Run
-	ended ends
+	term int64
+	seqs []int64
+	runs []schedule.Run
+
+	ordered []*schedule.Run // the runs, by entry
+	ended   ends
 
 	part schedule.Settling                                         // of RecordWith
 	with func(tx Tx, record func(runs []schedule.Run) error) error // what it does beside; nil for Record
@@ -155,6 +158,12 @@ type recording struct {
 	left    int             // rows of entries that have ended and that another program holds
 	again   bool            // all was recorded before
 	wrote   bool            // it got as far as to write
+}
+
+// take takes what is to be recorded.
+func (r *recording) take(runs []schedule.Run) {
+	r.runs, r.ordered = runs, inOrder(runs)
+	r.ended = fold(r.ordered)
 }
 
 func (r *recording) do(ctx context.Context, tx transaction) error {
@@ -169,7 +178,7 @@ func (r *recording) do(ctx context.Context, tx transaction) error {
 		err = r.write(ctx, tx)
 	default:
 		err = r.with(tx, func(runs []schedule.Run) error {
-			r.runs, r.ended = runs, fold(runs)
+			r.take(runs)
 			return r.write(ctx, tx)
 		})
 	}
@@ -193,7 +202,7 @@ func (r *recording) write(ctx context.Context, tx transaction) error {
 			return err
 		}
 	}
-	return tx.insertRuns(ctx, r.store.noted(r.runs))
+	return tx.insertRuns(ctx, r.store.noted(r.ordered))
 }
 
 // close takes the batches out of the journal, or notes how far the one is recorded that stays,
@@ -343,19 +352,15 @@ type ends struct {
 	requests []string
 }
 
-// fold sums the runs up. A run that a person asked for is counted, but its
+// fold sums runs up, of which those of an entry stand together. A run that a person asked for is counted, but its
 // instant is no slot: it must not hide slots that are still owed.
-func fold(runs []schedule.Run) ends {
+func fold(runs []*schedule.Run) ends {
 	all := newEnds(len(runs))
-	at := make(map[schedule.ID]int, len(runs))
-	for i := range runs {
-		run := &runs[i]
-		k, ok := at[run.Entry]
-		if !ok {
-			k = len(all.ids)
-			at[run.Entry] = k
+	for i, run := range runs {
+		if i == 0 || run.Entry != runs[i-1].Entry {
 			all.add(string(run.Entry), time.Time{}, time.Time{}, 0)
 		}
+		k := len(all.ids) - 1
 		if run.State == schedule.Sent {
 			all.counts[k] += int64(max(run.Count, 1))
 		}

@@ -58,15 +58,13 @@ const (
 	LedgerExceptions = "exceptions" // none for slots that were sent
 )
 
-// noted are the runs that get a row, in the order of the ledger's index: so what
-// is written together is near together there, and a page of it is looked for and written
+// inOrder are the runs in the order of their entries' ids, which is that of the ledger's index and of the one that rows
+// are found by: so what is written together is near together there, and a page of it is looked for and written
 // once rather than for each run. In any other order the index is most of what a run costs.
-func (s *Store) noted(runs []schedule.Run) []*schedule.Run {
-	places := make([]place, 0, len(runs))
+func inOrder(runs []schedule.Run) []*schedule.Run {
+	places := make([]place, len(runs))
 	for i := range runs {
-		if run := &runs[i]; s.options.Ledger != LedgerExceptions || run.State != schedule.Sent {
-			places = append(places, place{firstOf(run.Entry), i})
-		}
+		places[i] = place{firstOf(runs[i].Entry), i}
 	}
 	slices.SortFunc(places, func(a, b place) int {
 		if order := cmp.Compare(a.first, b.first); order != 0 {
@@ -74,9 +72,20 @@ func (s *Store) noted(runs []schedule.Run) []*schedule.Run {
 		}
 		return cmp.Or(cmp.Compare(runs[a.at].Entry, runs[b.at].Entry), cmp.Compare(a.at, b.at))
 	})
-	noted := make([]*schedule.Run, len(places))
+	ordered := make([]*schedule.Run, len(places))
 	for i := range places {
-		noted[i] = s.keepable(&runs[places[i].at])
+		ordered[i] = &runs[places[i].at]
+	}
+	return ordered
+}
+
+// noted are the runs that get a row, in the same order.
+func (s *Store) noted(runs []*schedule.Run) []*schedule.Run {
+	noted := make([]*schedule.Run, 0, len(runs))
+	for _, run := range runs {
+		if s.options.Ledger != LedgerExceptions || run.State != schedule.Sent {
+			noted = append(noted, s.keepable(run))
+		}
 	}
 	return noted
 }

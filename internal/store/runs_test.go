@@ -4,6 +4,9 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -27,7 +30,7 @@ func TestRunsAreWrittenInTheOrderOfTheIndex(t *testing.T) {
 	for ledger, each := range map[string]int{LedgerAll: 2, LedgerExceptions: 1} {
 		var got []string
 		after := map[schedule.ID][]schedule.State{}
-		for _, run := range (&Store{options: Options{Ledger: ledger}}).noted(runs) {
+		for _, run := range (&Store{options: Options{Ledger: ledger}}).noted(inOrder(runs)) {
 			if states := after[run.Entry]; len(states) == 0 {
 				got = append(got, string(run.Entry))
 			}
@@ -41,5 +44,25 @@ func TestRunsAreWrittenInTheOrderOfTheIndex(t *testing.T) {
 				t.Errorf("ledger %s: runs of %q are %v, were %v", ledger, id, states, before[id])
 			}
 		}
+	}
+}
+
+// Runs of one entry that are recorded together are one end of it, wherever they stand among others.
+func TestRunsAreSummedUpByEntry(t *testing.T) {
+	slot := func(hour int) time.Time { return time.Date(2030, 1, 1, hour, 0, 0, 0, time.UTC) }
+	got := fold(inOrder([]schedule.Run{
+		{Entry: "b", Slot: slot(1), State: schedule.Sent, Count: 1},
+		{Entry: "a", Slot: slot(1), State: schedule.Sent, Count: 1},
+		{Entry: "b", Slot: slot(2), Through: slot(4), State: schedule.Skipped, Count: 3},
+		{Entry: "a", Slot: slot(9), State: schedule.Sent, Count: 1, Request: "asked for"},
+		{Entry: "b", Slot: slot(5), State: schedule.Sent, Count: 1},
+		{Entry: "c", Slot: slot(5), State: schedule.Failed, Count: 1},
+	}))
+	want := ends{
+		ids: []string{"a", "b", "c"}, sent: []time.Time{slot(1), slot(5), {}}, unsent: []time.Time{{}, slot(4), slot(5)},
+		counts: []int64{2, 2, 0}, requests: []string{"asked for"},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(ends{})); diff != "" {
+		t.Errorf("fold (-want +got):\n%s", diff)
 	}
 }
