@@ -131,11 +131,11 @@ func (w *Watch) look() {
 		w.times = 0
 		return
 	}
-	if holder != w.seen {
-		w.times, w.told = 0, false
+	if holder.id != w.seen.id || holder.started != w.seen.started {
+		w.told = false
 	}
 	now := time.Now()
-	if now.Sub(w.at) > apart {
+	if holder != w.seen || now.Sub(w.at) > apart {
 		w.times = 0
 	}
 	w.seen, w.at = holder, now
