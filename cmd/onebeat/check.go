@@ -101,6 +101,9 @@ func look(ctx context.Context, config app.Config) []finding {
 		note = fmt.Sprintf("`onebeat migrate` would run %d statements (--print shows them); without it edits are seen within 2 s, not at once", len(pending))
 	}
 	add("tables", note, err)
+	if err := s.Rights(ctx); err != nil {
+		add("rights", "", err)
+	}
 	if now, err := s.Now(ctx); add("clock", "", err) {
 		f := &findings[len(findings)-1]
 		apart := time.Until(now).Round(time.Millisecond)

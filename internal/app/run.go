@@ -187,6 +187,10 @@ func (n *node) openStore(ctx context.Context) error {
 		}
 		return fmt.Errorf("%w; `onebeat migrate` makes the tables, with a user who may", err)
 	}
+	if err := s.Rights(ctx); err != nil {
+		s.Close()
+		return &RefusedError{err}
+	}
 	if err := n.suits(ctx, s); err != nil {
 		s.Close()
 		return err

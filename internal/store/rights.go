@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,11 +14,12 @@ import (
 )
 
 // A RightsError says that onebeat's own tables are not there, or not in their newest
-// shape, and that the user of the database may not make them, or not look. Waiting does not mend it.
+// shape, and that the user of the database may not make them, or not look, or that the user may not
+// write to them. Waiting does not mend it.
 type RightsError struct{ err error }
 
 func (e *RightsError) Error() string {
-	return fmt.Sprintf("the user of the database may not make or read onebeat's own tables: run `onebeat migrate` once with a user who may, and give this one the rights in docs/operating.md: %v", e.err)
+	return fmt.Sprintf("the user of the database may not make or read onebeat's own tables, or not write to them: run `onebeat migrate` once with a user who may, and give this one the rights in docs/operating.md: %v", e.err)
 }
 
 func (e *RightsError) Unwrap() error { return e.err }
@@ -28,6 +30,21 @@ var (
 	mysqlDenied    = []uint16{1044, 1142, 1143, 1227} // to a database, a table, a column, for want of a privilege
 	sqliteDenied   = 8                                // the file may only be read
 )
+
+// Rights returns a *RightsError if the user may not write to onebeat's own tables. It changes
+// nothing, and says nothing of other faults.
+func (s *Store) Rights(ctx context.Context) error {
+	err := s.db.transact(ctx, mode{}, func(tx transaction) error {
+		if _, err := tx.exec(ctx, "meta_insert", "rights", ""); err != nil {
+			return err
+		}
+		return errTakenBack
+	})
+	if denied(err) {
+		return &RightsError{err}
+	}
+	return nil
+}
 
 // A LoginError says that the server of the database answers, and does not let the user in, or has no
 // such database. Waiting does not mend it, though a person may.
