@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -112,12 +114,28 @@ func printJSON(out io.Writer, value any) error {
 	return e.Encode(value)
 }
 
-// printTable prints the cells that rows writes, parted by tabs, in columns.
+// printTable prints the cells that rows writes, parted by tabs, in columns. What others wrote into
+// them moves no terminal: see legible.
 func printTable(out io.Writer, rows func(w io.Writer)) error {
 	buffered := bufio.NewWriterSize(out, 1<<16)
 	w := tabwriter.NewWriter(buffered, 0, 0, 2, ' ', 0)
-	rows(w)
+	rows(legible{w})
 	return errors.Join(w.Flush(), buffered.Flush())
+}
+
+// legible writes a replacement character for each that a terminal would obey (Unicode's Cc and what is no UTF-8),
+// but for tabs and ends of lines.
+type legible struct{ io.Writer }
+
+func (l legible) Write(text []byte) (int, error) {
+	plain := bytes.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' && r != '\n' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+	_, err := l.Writer.Write(plain)
+	return len(text), err
 }
 
 // when prints an instant in zone and in UTC, as people read it; "-" for none.

@@ -418,6 +418,9 @@ func entriesPause() *cobra.Command {
 		if strings.TrimSpace(*reason) == "" {
 			return "", usage("say why with --reason, for others to read")
 		}
+		if cmd.Flags().Changed("until") && strings.TrimSpace(*until) == "" { // as an unset variable of the shell gives it
+			return "", usage("--until is empty: give a length such as 2h or an instant, or leave it out for a pause without an end")
+		}
 		end, err := instantOrLength(*until, time.Now())
 		if err != nil {
 			return "", err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -293,4 +294,17 @@ func mustGetwd(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// Names and reasons are others' words: they do not move a terminal's cursor, or change its colours, and columns stay where
+// they are.
+func TestATableShowsWhatATerminalWouldObey(t *testing.T) {
+	var out strings.Builder
+	err := printTable(&out, func(w io.Writer) {
+		fmt.Fprintf(w, "NAME\tSTATE\n")
+		fmt.Fprintf(w, "a\x1b[2Jb\xff\u009bc\r夜\t%s\n", "active")
+	})
+	if want := "NAME         STATE\na\ufffd[2Jb\ufffd\ufffdc\ufffd夜  active\n"; err != nil || out.String() != want {
+		t.Errorf("the table is %q, %v, want %q", out.String(), err, want)
+	}
 }
