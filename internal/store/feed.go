@@ -223,6 +223,7 @@ type watch struct {
 	heardAt time.Time // when the log of changes was last read
 	waiting []string  // entries that it named then, more than are told of in between
 	every   bool      // it said that any entry may have changed
+	written []string  // rows that a look at all of them found to be written, and that were not read since
 
 	unread    int      // entries of seen that are remembered, and not read yet
 	undressed []string // bare rows that are to be read with all that is remembered of them
@@ -306,7 +307,7 @@ func (s *Store) herding() bool {
 
 // load reads all rows, and tells of those that differ from what was told before.
 func (w *watch) load(ctx context.Context) error {
-	w.rows, w.waiting, w.every = w.rows[:0], nil, false
+	w.rows, w.waiting, w.written, w.every = w.rows[:0], nil, nil, false
 	w.asked = true
 	if err := w.store.look(ctx); err != nil {
 		return err

@@ -282,33 +282,38 @@ func (w *watch) readAll(ctx context.Context) error {
 }
 
 // sweep reads the rows that were written since the last sweep, and finds those
-// that are gone by their number.
-func (w *watch) sweep(ctx context.Context) error {
+// that are gone by their number. What it was to find, and what it has found and not told of, is left for the next if it
+// ends with errAwaited.
+func (w *watch) sweep(ctx context.Context) (err error) {
 	started, behind := time.Now(), w.mark.behind
 	w.mark.behind, w.asked = false, true
 	concerned, err := w.surroundings(ctx)
 	if err != nil {
 		return err
 	}
-	var written []string
+	defer func() {
+		if errors.Is(err, errAwaited) {
+			w.waiting, w.mark.behind = append(w.waiting, concerned...), behind || w.mark.behind
+		}
+	}()
 	count := 0
-	err = w.meanwhile(ctx, func(ctx context.Context) (err error) {
-		written, count, err = w.feed.written(ctx)
+	err = w.meanwhile(ctx, func(ctx context.Context) error {
+		written, rows, err := w.feed.written(ctx)
+		w.written, count = append(w.written, written...), rows
 		return err
 	})
-	if errors.Is(err, errAwaited) {
-		w.waiting, w.mark.behind = append(w.waiting, concerned...), behind
-	}
 	if err != nil {
 		return fmt.Errorf("look for changed entries: %w", err)
 	}
 	w.scanFor = time.Since(started)
-	if written, err = w.sift(ctx, written); err != nil {
+	written, err := w.sift(ctx, w.written)
+	if err != nil {
 		return err
 	}
 	if err := w.reread(ctx, append(written, concerned...)); err != nil {
 		return err
 	}
+	w.written = nil
 	if err := w.swept(ctx, count); err != nil {
 		return err
 	}

@@ -457,3 +457,46 @@ func TestALookIsLeftOffForWhoComesToLead(t *testing.T) {
 		}
 	}
 }
+
+// A bared is a feed that reads rows alone too, as PostgreSQL's does.
+type bared struct {
+	*stalled
+	bare_ func(ctx context.Context) error
+}
+
+func (f *bared) bare(ctx context.Context, _ []string, _ func(*row) error) (bool, error) {
+	return true, f.bare_(ctx)
+}
+
+// Nor is what it has found by then lost, which the feed will not find again.
+func TestWhatALookHasFoundIsNotLostWithIt(t *testing.T) {
+	h := hear(t, 3)
+	h.named["00001"] = []string{"holidays"}
+	h.exec("INSERT INTO onebeat_calendars (calendar, day) VALUES ('holidays', '2026-12-25')")
+	h.exec("UPDATE celery_beat_schedules SET name = 'edited' WHERE id = '00002'")
+	h.exec("DELETE FROM onebeat_changes") // no trigger tells of it
+	feed := &bared{h.feed, func(ctx context.Context) error {
+		h.mu.Lock()
+		h.coming = []*lead{{ctx: t.Context(), shard: 1}}
+		h.mu.Unlock()
+		h.mark.behind = true // another edit comes meanwhile
+		h.await("the end of a look at all rows, once somebody comes to lead,", ctx.Done())
+		return ctx.Err()
+	}}
+	h.watch.feed = feed
+	h.sweptAt = time.Time{}
+	if err := h.look(t.Context()); !errors.Is(err, errAwaited) {
+		t.Fatalf("look: %v, want that somebody has come to lead", err)
+	}
+	if !h.mark.behind || !slices.Equal(h.waiting, []string{"00001"}) || len(h.news) > 0 {
+		t.Errorf("the mark is behind: %v, and %q are to be judged anew, with the news %v; want true, 00001 and none", h.mark.behind, h.waiting, h.news)
+	}
+	h.coming = nil
+	feed.bare_ = func(context.Context) error { return nil }
+	if err := h.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if news := h.news["00002"]; len(news) != 1 || news[0].Name != "edited" || len(h.waiting) > 0 {
+		t.Errorf("news of the edited row = %v, and %q wait; want the edit, and none", news, h.waiting)
+	}
+}
