@@ -275,3 +275,39 @@ func TestAFirstStartThatAnotherEnds(t *testing.T) {
 		t.Errorf("%d entries are remembered, and the first start goes on: %v; want 3, and no more", remembered(t, h.lite, ""), h.reading.first.loading)
 	}
 }
+
+// A listed is a Source that is a list.
+type listed []Outside
+
+func (l *listed) Name() string                            { return "list" }
+func (l *listed) String() string                          { return "a list" }
+func (l *listed) Read(context.Context) ([]Outside, error) { return *l, nil }
+func (l *listed) Changed(ctx context.Context) error       { <-ctx.Done(); return ctx.Err() }
+
+// What is put off of entries of a source is written down before they are found to be gone or disabled: when they
+// have slots again, these count from then.
+func TestWhatIsPutOffOfASourceIsWrittenDownBeforeItsEntriesEnd(t *testing.T) {
+	entries := listed{
+		{Key: "gone", Definition: Definition{Name: "gone", Task: "t", Spec: "0 9 1 1 *", Enabled: true}},
+		{Key: "off", Definition: Definition{Name: "off", Task: "t", Spec: "0 9 1 1 *", Enabled: true}},
+	}
+	h := hear(t, 1, &entries)
+	h.exec("DELETE FROM onebeat_entries WHERE entry_id LIKE 'list:%'")
+	began := time.Now()
+	for _, id := range []schedule.ID{"list:gone", "list:off"} {
+		key, _ := id.Key()
+		h.later.put(laterSight{key: key, spec: 1}, began, began.Add(time.Hour))
+	}
+	entries = listed{entries[1]}
+	entries[0].Enabled = false
+	h.moved[0].Store(true)
+	if err := h.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.writeLater(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if all, ended := remembered(t, h.lite, "WHERE entry_id LIKE 'list:%'"), remembered(t, h.lite, "WHERE entry_id LIKE 'list:%' AND spec = ''"); all != 2 || ended != 2 {
+		t.Errorf("of %d entries that are remembered it is known of %d that they have no slots; want 2 and 2", all, ended)
+	}
+}

@@ -52,9 +52,9 @@ type heard struct {
 	news  map[schedule.ID][]schedule.Change // since the load
 }
 
-func hear(t *testing.T, rows int) *heard {
+func hear(t *testing.T, rows int, sources ...Source) *heard {
 	t.Helper()
-	s := storeOf(t, "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{})
+	s := storeOf(t, "sqlite:///"+filepath.Join(t.TempDir(), "entries.db"), Options{Sources: sources})
 	h := &heard{t: t, lite: s.db.(*sqlite), watch: s.newWatch(1), tells: func(schedule.Change) {}}
 	h.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) SELECT printf('%%05d', i), 'as it was', 't', '@every 1h' FROM n`, rows))

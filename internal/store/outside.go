@@ -452,13 +452,16 @@ func (w *watch) outside(ctx context.Context, all bool) error {
 				gone[string(id)] = true
 			}
 		}
-		err := w.store.eachOutside(ctx, x, x.ids(), func(r *row) error {
-			delete(gone, r.id)
-			if r.lastSlot.After(r.lastRunAt) && w.leadOf(r.id) != nil { // a crash came between
-				x.note(End{Key: r.id[len(x.prefix):], Last: r.lastSlot})
-			}
-			return w.take(ctx, r)
-		})
+		err := w.settleLater(ctx, slices.Collect(maps.Keys(gone)))
+		if err == nil {
+			err = w.store.eachOutside(ctx, x, x.ids(), func(r *row) error {
+				delete(gone, r.id)
+				if r.lastSlot.After(r.lastRunAt) && w.leadOf(r.id) != nil { // a crash came between
+					x.note(End{Key: r.id[len(x.prefix):], Last: r.lastSlot})
+				}
+				return w.take(ctx, r)
+			})
+		}
 		if err == nil {
 			err = w.apply(ctx)
 		}
