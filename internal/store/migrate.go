@@ -24,7 +24,7 @@ const ownVersion = "onebeat_schema"
 func (s *Store) EnsureOwn(ctx context.Context) error {
 	err := s.ensureOwn(ctx)
 	if denied(err) {
-		return &RightsError{err}
+		return &RightsError{err: err}
 	}
 	return err
 }

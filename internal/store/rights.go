@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,10 +17,16 @@ import (
 
 // A RightsError says that onebeat's own tables are not there, or not in their newest
 // shape, and that the user of the database may not make them, or not look, or that the user may not
-// write to them. Waiting does not mend it.
-type RightsError struct{ err error }
+// write to them, or not to the table of entries, where last runs are to be kept. Waiting does not mend it.
+type RightsError struct {
+	table string // of entries; empty for onebeat's own
+	err   error
+}
 
 func (e *RightsError) Error() string {
+	if e.table != "" {
+		return fmt.Sprintf("the user of the database may not write the last runs of %s: give it the rights in docs/operating.md, or keep them beside it with --home table: %v", e.table, e.err)
+	}
 	return fmt.Sprintf("the user of the database may not make or read onebeat's own tables, or not write to them: run `onebeat migrate` once with a user who may, and give this one the rights in docs/operating.md: %v", e.err)
 }
 
@@ -31,19 +39,43 @@ var (
 	sqliteDenied   = 8                                // the file may only be read
 )
 
-// Rights returns a *RightsError if the user may not write to onebeat's own tables. It changes
-// nothing, and says nothing of other faults.
+// Rights returns a *RightsError if the user may not write to onebeat's own tables, or not to the last runs of
+// entries in the home that they have. It changes nothing, and says nothing of other faults.
 func (s *Store) Rights(ctx context.Context) error {
-	err := s.db.transact(ctx, mode{}, func(tx transaction) error {
-		if _, err := tx.exec(ctx, "meta_insert", "rights", ""); err != nil {
-			return err
+	may := func(how mode, table string, work func(transaction) error) error {
+		err := s.db.transact(ctx, how, func(tx transaction) error {
+			if err := work(tx); err != nil {
+				return err
+			}
+			return errTakenBack
+		})
+		if denied(err) {
+			return &RightsError{table, err}
 		}
-		return errTakenBack
-	})
-	if denied(err) {
-		return &RightsError{err}
+		return nil
 	}
-	return nil
+	err := may(mode{}, "", func(tx transaction) error {
+		_, err := tx.exec(ctx, "meta_insert", "rights", "")
+		return err
+	})
+	if err != nil || s.look(ctx) != nil || s.home(s.shape()) != HomeColumn || s.layout.table == "" {
+		return err
+	}
+	return may(mode{recording: true}, s.layout.table, func(tx transaction) error {
+		r := &recording{Shard: s.Shard(0)}
+		return r.tell(ctx, tx, ends{ids: []string{s.nobody()}, sent: make([]time.Time, 1), counts: make([]int64, 1)})
+	})
+}
+
+// nobody is an id that no row has.
+func (s *Store) nobody() string {
+	switch kind := s.shape()["id"]; {
+	case kind == "uuid":
+		return "00000000-0000-0000-0000-000000000000"
+	case strings.Contains(kind, "int"):
+		return "0"
+	}
+	return ""
 }
 
 // A LoginError says that the server of the database answers, and does not let the user in, or has no

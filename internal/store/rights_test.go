@@ -7,11 +7,25 @@ import (
 	"testing"
 
 	"github.com/onebeat/onebeat/internal/store"
+	"github.com/onebeat/onebeat/internal/store/storetest"
 )
 
-// A user who may read all and write nothing is told from one who may.
 func TestRightsAreThoseOfTheUser(t *testing.T) {
-	db := freshPostgres(t)
+	t.Run("PostgreSQL", func(t *testing.T) {
+		testRights(t, freshPostgres(t), func(user string) (makes, drops []string) {
+			return []string{"CREATE ROLE " + user + " LOGIN PASSWORD 'reads'"}, []string{"DROP OWNED BY " + user, "DROP ROLE " + user}
+		})
+	})
+	t.Run("MySQL", func(t *testing.T) {
+		testRights(t, freshMySQL(t), func(user string) (makes, drops []string) {
+			return []string{"CREATE USER " + user + " IDENTIFIED BY 'reads'"}, []string{"DROP USER " + user}
+		})
+	})
+}
+
+// A user who may read all and write nothing is told from one who may, and so is one who may not write last runs where
+// they are to be kept.
+func testRights(t *testing.T, db storetest.Database, user func(name string) (makes, drops []string)) {
 	owner, err := store.Open(t.Context(), db.URL, store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -24,24 +38,52 @@ func TestRightsAreThoseOfTheUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	role := "reader_of_" + strings.Trim(at.Path, "/")
-	db.Exec(t, "CREATE ROLE "+role+" LOGIN PASSWORD 'reads'")
+	name := "r" + strings.Trim(at.Path, "/")
+	name = name[:min(len(name), 32)] // as MySQL takes it
+	makes, drops := user(name)
 	defer func() {
-		db.Exec(t, "DROP OWNED BY "+role)
-		db.Exec(t, "DROP ROLE "+role)
+		for _, text := range drops {
+			db.Exec(t, text)
+		}
 	}()
-	db.Exec(t, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO "+role)
-	at.User = url.UserPassword(role, "reads")
-	reader, err := store.Open(t.Context(), at.String(), store.Options{})
-	if err != nil {
-		t.Fatal(err)
+	for _, text := range makes {
+		db.Exec(t, text)
 	}
-	defer reader.Close()
+	at.User = url.UserPassword(name, "reads")
+	own := []string{"onebeat_meta", "onebeat_leases", "onebeat_nodes", "onebeat_journal", "onebeat_entries", "onebeat_runs", "onebeat_changes", "onebeat_requests", "onebeat_schema"}
+	grant := func(rights string, tables ...string) {
+		t.Helper()
+		for _, table := range tables {
+			db.Exec(t, "GRANT "+rights+" ON "+table+" TO "+name)
+		}
+	}
+	rights := func(home string) error {
+		t.Helper()
+		s, err := store.Open(t.Context(), at.String(), store.Options{Home: home})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		return s.Rights(t.Context())
+	}
 	refused := new(store.RightsError)
-	if err := reader.Rights(t.Context()); !errors.As(err, &refused) || strings.Contains(err.Error(), "\n") {
+
+	grant("SELECT", append(own, "celery_beat_schedules")...)
+	if err := rights(""); !errors.As(err, &refused) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "--home") {
 		t.Errorf("Rights of a user who may only read: %v, want one line of a RightsError", err)
 	}
-	if got := db.Query(t, "SELECT count(*)::text FROM onebeat_meta WHERE key = 'rights'")[0]; got != "0" {
+	if got := db.Query(t, "SELECT count(*) FROM onebeat_meta WHERE value = ''")[0]; got != "0" {
 		t.Errorf("Rights left %s rows", got)
+	}
+	grant("INSERT, UPDATE, DELETE", own...)
+	if err := rights(""); !errors.As(err, &refused) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "--home table") {
+		t.Errorf("Rights of a user who may not write last runs: %v, want one line of a RightsError that says where else they may be", err)
+	}
+	if err := rights(store.HomeTable); err != nil {
+		t.Errorf("Rights of the same user where last runs are kept beside the table: %v", err)
+	}
+	grant("UPDATE (last_run_at, total_run_count)", "celery_beat_schedules")
+	if err := rights(""); err != nil {
+		t.Errorf("Rights of a user who has those that are needed: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package catalogs
 
 import (
+	"errors"
 	"net/url"
 	"os"
 	"regexp"
@@ -68,7 +69,7 @@ task("one-off", crontab=nine, one_off=True)
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if err := s.EnsureOwn(t.Context()); err != nil {
+		if err := errors.Join(s.EnsureOwn(t.Context()), s.Rights(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 		watch(t, s)
