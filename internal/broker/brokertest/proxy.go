@@ -18,6 +18,7 @@ type Proxy struct {
 	links  map[net.Conn]net.Conn // of the client, to the server
 	refuse bool
 	mute   bool
+	pass   int           // replies that a mute lets through first
 	heard  chan struct{} // closed when a reply was swallowed
 	gate   chan struct{} // closed when data may pass
 	left   int           // bytes until a cut; 0 for none
@@ -83,10 +84,14 @@ func (p *Proxy) Lead(server string) {
 
 // Mute goes on forwarding what clients send and swallows what the server says. The
 // channel is closed once it has swallowed something.
-func (p *Proxy) Mute() <-chan struct{} {
+func (p *Proxy) Mute() <-chan struct{} { return p.MuteAfter(0) }
+
+// MuteAfter is Mute once so many replies have gone through: of who asks for one thing after
+// the other, and gets short ones.
+func (p *Proxy) MuteAfter(replies int) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mute, p.heard = true, make(chan struct{})
+	p.mute, p.pass, p.heard = true, replies, make(chan struct{})
 	return p.heard
 }
 
@@ -175,6 +180,10 @@ func (p *Proxy) copy(to io.WriteCloser, from io.ReadCloser, reply bool) {
 		n, err := from.Read(buffer[:most])
 		p.mu.Lock()
 		gate, swallow, slow := p.gate, reply && p.mute, p.slow
+		if swallow && n > 0 && p.pass > 0 {
+			p.pass--
+			swallow = false
+		}
 		if swallow && n > 0 && p.heard != nil {
 			close(p.heard)
 			p.heard = nil

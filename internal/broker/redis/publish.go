@@ -32,9 +32,10 @@ func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failur
 		if err != nil {
 			return nil, unpublished(err)
 		}
-		answer, err := b.send(ctx, push, part.Noting(push.failures))
+		mark := part.Noting(push.failures)
+		answer, err := b.send(ctx, push, mark)
 		if err != nil {
-			b.last = outcome{part.Mark, push.failures}
+			b.last.maybe(part.Mark, mark.Note, push.failures)
 			return nil, unpublished(err)
 		}
 		switch answer[0] {
@@ -45,14 +46,17 @@ func (b *Broker) Publish(ctx context.Context, part celery.Part) ([]celery.Failur
 			if part.Events {
 				b.events.Put(push.messages, time.Now())
 			}
-			b.last = outcome{part.Mark, push.failures}
+			b.last = outcome{part.Mark, map[string][]celery.Failure{mark.Note: push.failures}}
 			b.known = part.Mark
 			return push.failures, nil
 		case "covered":
-			if b.last.mark == part.Mark {
-				return b.last.failures, nil
+			if len(answer) < 2 {
+				return nil, nil // by a later part
 			}
-			return nil, nil
+			if answer[1] == mark.Note { // else it is of an attempt before, for which other queues were bound
+				b.last.maybe(part.Mark, mark.Note, push.failures) // the script ran twice in this one
+			}
+			return b.last.of(part.Mark, answer[1]), nil
 		case "fenced":
 			return nil, celery.ErrFenced
 		case "forgot":

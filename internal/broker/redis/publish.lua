@@ -11,8 +11,8 @@
 --
 -- Returns {"fenced", term} if the fence has a higher term, {"forgot", seq, done} if the
 -- mark is behind what it was, {"covered"} if the mark
--- was there already, {"overlap", done} if some of the messages were sent by another
--- part, each without having done anything; else {"sent", number, error, ...}: which
+-- was there already, with its note if it is the very one that is to be set,
+-- {"overlap", done} if some of the messages were sent by another part, each without having done anything; else {"sent", number, error, ...}: which
 -- took nothing, and why, the lists being numbered from 1 and the channels after them.
 local fence = KEYS[1]
 local stored = redis.call('HMGET', fence, 'term', 'seq', 'done')
@@ -24,7 +24,10 @@ end
 if seq < tonumber(ARGV[7]) or seq == tonumber(ARGV[7]) and done < tonumber(ARGV[8]) then
 	return {'forgot', tostring(seq), tostring(done)}
 end
-if seq > newSeq or seq == newSeq and done >= newDone then
+if seq == newSeq and done == newDone then
+	return {'covered', redis.call('HGET', fence, 'note') or ''}
+end
+if seq > newSeq or seq == newSeq and done > newDone then
 	return {'covered'}
 end
 if seq == newSeq and done > tonumber(ARGV[9]) then

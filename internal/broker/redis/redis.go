@@ -81,10 +81,29 @@ type Broker struct {
 	last outcome
 }
 
-// An outcome is what a part came to.
+// An outcome is what a part came to, by the note of its mark: from one attempt to the next
+// queues may have been bound, and the note tells which of them Redis carried out.
 type outcome struct {
 	mark     celery.Mark
-	failures []celery.Failure
+	failures map[string][]celery.Failure
+}
+
+// maybe takes in what an attempt may have come to, unless that is known of an attempt with this note.
+func (o *outcome) maybe(mark celery.Mark, note string, failures []celery.Failure) {
+	if o.mark != mark || o.failures == nil {
+		*o = outcome{mark, map[string][]celery.Failure{}}
+	}
+	if _, known := o.failures[note]; !known {
+		o.failures[note] = failures
+	}
+}
+
+// of is what the part came to if Redis has its mark with this note.
+func (o *outcome) of(mark celery.Mark, note string) []celery.Failure {
+	if o.mark != mark {
+		return nil
+	}
+	return o.failures[note]
 }
 
 // Open reads the URL and the options. It tries to connect once and goes on if

@@ -161,7 +161,7 @@ func TestPublishIsUnsureOfWhatHadNoAnswer(t *testing.T) {
 			fake := sqs.New(t)
 			b := open(t, fake.URL(), broker.Options{Declare: true})
 			p := part(t, nil, slices.Repeat([]string{fmt.Sprintf(`{"queue": %q}`, queue)}, 40)...) // in requests of ten, in any order
-			fake.LoseAnswers(1)
+			fake.LoseAnswers("SendMessageBatch", 1)
 			_, err := publish(t, b, p)
 			var unpublished *celery.PublishError
 			if !errors.As(err, &unpublished) || unpublished.Unsure != (most > 0) {
@@ -256,6 +256,29 @@ func TestPublishFailsWhatNoQueueTakes(t *testing.T) {
 	}
 	if got := drained(t, fake, "big"); len(got) != 2 {
 		t.Errorf("queue big holds %q, want 2 messages", got)
+	}
+}
+
+// SQS has the mark and its answer is lost: what no queue takes has failed all the same.
+func TestWhatNoQueueTakesFailsThoughTheMarksAnswerIsLost(t *testing.T) {
+	fake := sqs.New(t)
+	installation := uuid.Must(uuid.NewV4()).String()
+	if _, err := publish(t, open(t, fake.URL(), broker.Options{Declare: true, Installation: installation}), part(t, nil, `{"queue": "good"}`)); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, fake.URL(), broker.Options{Installation: installation})
+	p := part(t, nil, `{"queue": "good"}`, `{"queue": "missing"}`, `{"queue": "good"}`)
+	p.Mark.Seq = 2
+	fake.LoseAnswers("SendMessage", 1)
+	if _, err := publish(t, b, p); err == nil {
+		t.Fatal("Publish = nil, want an error: the mark's answer was lost")
+	}
+	failures, err := publish(t, b, p)
+	if err != nil || len(failures) != 1 || failures[0].Index != 1 {
+		t.Errorf("Publish again = %+v, %v, want one failure, of 1", failures, err)
+	}
+	if got := drained(t, fake, "good"); len(got) != 3 {
+		t.Errorf("the good queue holds %q, want 3 messages", got)
 	}
 }
 

@@ -96,10 +96,10 @@ func (b *Broker) publish(ctx context.Context, part celery.Part) (failures []cele
 		return nil, false, err
 	}
 	failures = b.failures(messages)
+	b.batch.last = part.Mark // the answer to what writes it may be lost
 	if err := b.keep(ctx, part.Noting(failures)); err != nil {
 		return nil, false, err
 	}
-	b.batch.last = part.Mark
 	return failures, false, nil
 }
 

@@ -42,7 +42,7 @@ type Server struct {
 	ahead    time.Duration
 	throttle int
 	fail     int
-	lose     int
+	lose     map[string]int // requests by action
 	refuse   string
 	deny     map[string]string // by queue's name
 	requests map[string]int
@@ -69,7 +69,7 @@ type message struct {
 // New starts a server that ends with the test.
 func New(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{queues: map[string]*queue{}, deny: map[string]string{}, requests: map[string]int{}, changed: make(chan struct{})}
+	s := &Server{queues: map[string]*queue{}, deny: map[string]string{}, lose: map[string]int{}, requests: map[string]int{}, changed: make(chan struct{})}
 	s.http = httptest.NewServer(s)
 	t.Cleanup(s.http.Close)
 	return s
@@ -105,12 +105,12 @@ func (s *Server) FailEntries(entries int) {
 	s.fail = entries
 }
 
-// LoseAnswers carries out the next batches of messages and breaks the connection
+// LoseAnswers carries out the next requests of an action and breaks the connection
 // where it should answer.
-func (s *Server) LoseAnswers(batches int) {
+func (s *Server) LoseAnswers(action string, requests int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lose = batches
+	s.lose[action] = requests
 }
 
 // Refuse answers all requests with an error's code from now on, as SQS does to who has no key; with
@@ -219,9 +219,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.mu.Lock()
 		out, err = s.do(action, in)
-		lost := s.lose > 0 && action == "SendMessageBatch"
+		lost := s.lose[action] > 0
 		if lost {
-			s.lose--
+			s.lose[action]--
 		}
 		s.mu.Unlock()
 		if lost {
