@@ -265,14 +265,16 @@ func (p *Planner) Idle() time.Duration {
 // wait returns how long it is until something should be handed over: half the
 // lead before the first slot, so that one claim takes half a lead's slots.
 func (p *Planner) wait() time.Duration {
-	if len(p.urgent) > 0 {
-		return 0
+	now, wait := p.now(), glance
+	for i := range p.urgent {
+		if wait = min(wait, p.urgent[i].Slot.Sub(now)-p.lead); wait <= 0 {
+			return 0
+		}
 	}
-	first := p.agenda.first()
-	if first == nil {
-		return glance
+	if first := p.agenda.first(); first != nil {
+		wait = min(wait, first.slot().Sub(now)-p.lead/2)
 	}
-	return first.slot().Sub(p.now()) - p.lead/2
+	return wait
 }
 
 // take removes what is due within the lead from the agenda and moves its
@@ -280,12 +282,18 @@ func (p *Planner) wait() time.Duration {
 func (p *Planner) take(max int) []schedule.Due {
 	now := p.now()
 	dues := make([]schedule.Due, 0, min(max, p.taken)) // a herd comes in batches of one size
-	urgent := len(p.urgent) > 0
-	if n := min(len(p.urgent), max); n > 0 {
-		dues = append(dues, p.urgent[:n]...)
-		p.urgent = p.urgent[n:]
-	}
 	horizon := now.Add(p.lead).UnixMicro()
+	n := min(len(p.urgent), max)
+	var later []schedule.Due // by a clock that is ahead
+	for _, due := range p.urgent[:n] {
+		if due.Slot.UnixMicro() > horizon {
+			later = append(later, due)
+		} else {
+			dues = append(dues, due)
+		}
+	}
+	p.urgent = append(p.urgent[n:], later...)
+	urgent := len(dues) > 0
 	for len(dues) < max {
 		it := p.agenda.first()
 		if it == nil || it.next > horizon {

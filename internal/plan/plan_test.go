@@ -654,6 +654,33 @@ func TestWhatIsYetToComeWaitsForItsTurn(t *testing.T) {
 	})
 }
 
+// Nor may it be in the hands of the sender before its lead: what comes due sooner would be behind it.
+func TestWhatIsAskedForBeyondTheLeadWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := running(t, plan.Options{Lead: 200 * time.Millisecond})
+		apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Spec: every(t, "@every 1s from 2000-01-01T00:00:00.3Z"), After: time.Now()}))
+		start := time.Now()
+		for _, ahead := range []time.Duration{500 * time.Millisecond, 0} {
+			if err := p.Submit(t.Context(), schedule.Due{Entry: &schedule.Entry{ID: "1"}, Slot: start.Add(ahead), Request: ahead.String()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for len(got) < 3 {
+			dues, err := p.Pull(t.Context(), 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, due := range dues {
+				got = append(got, fmt.Sprint(due.Slot.Sub(start), " at ", time.Since(start)))
+			}
+		}
+		if want := []string{"0s at 0s", "300ms at 200ms", "500ms at 300ms"}; !slices.Equal(got, want) {
+			t.Errorf("handed over %q, want %q", got, want)
+		}
+	})
+}
+
 func TestAClockThatStepsNeitherRepeatsNorFloods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var step time.Duration
