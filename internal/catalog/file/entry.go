@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -243,8 +244,8 @@ func asPython(into func(*store.Outside) *string) func(*store.Outside, any) error
 func pointed(value any) any {
 	switch v := value.(type) {
 	case float64:
-		if text := strconv.FormatFloat(v, 'g', -1, 64); !strings.ContainsAny(text, ".eIN") {
-			return json.Number(text + ".0")
+		if text, err := json.Marshal(v); err == nil && !bytes.ContainsAny(text, ".e") {
+			return json.Number(text) + ".0"
 		}
 	case []any:
 		for i := range v {

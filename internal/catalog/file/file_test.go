@@ -91,16 +91,16 @@ func TestWhatIsWrongWithAnEntry(t *testing.T) {
 // 2.0 may do something else.
 func TestFloatsStayFloats(t *testing.T) {
 	for ending, text := range map[string]string{
-		".yaml": "beat_schedule:\n  a: {task: t, schedule: 30, args: [2.0, 2, 2.5, 1.0e+30, {b: -0.0}], kwargs: {ratio: 3.0, many: [1.0]}}\n",
-		".toml": "[beat_schedule.a]\ntask = \"t\"\nschedule = 30\nargs = [2.0, 2, 2.5, 1e30, {b = -0.0}]\nkwargs = {ratio = 3.0, many = [1.0]}\n",
-		".json": `{"beat_schedule": {"a": {"task": "t", "schedule": 30, "args": [2.0, 2, 2.5, 1e+30, {"b": -0.0}], "kwargs": {"ratio": 3.0, "many": [1.0]}}}}`,
+		".yaml": "beat_schedule:\n  a: {task: t, schedule: 30, args: [2.0, 2, 2.5, 1.0e+30, {b: -0.0}, 1000000.0, 1.5e+16], kwargs: {ratio: 3.0, many: [1.0]}}\n",
+		".toml": "[beat_schedule.a]\ntask = \"t\"\nschedule = 30\nargs = [2.0, 2, 2.5, 1e30, {b = -0.0}, 1000000.0, 1.5e16]\nkwargs = {ratio = 3.0, many = [1.0]}\n",
+		".json": `{"beat_schedule": {"a": {"task": "t", "schedule": 30, "args": [2.0, 2, 2.5, 1e+30, {"b": -0.0}, 1000000.0, 15000000000000000.0], "kwargs": {"ratio": 3.0, "many": [1.0]}}}}`,
 	} {
 		entries, err := parse(ending, []byte(text))
 		if err != nil || len(entries) != 1 {
 			t.Errorf("%s: %d entries, %v", ending, len(entries), err)
 			continue
 		}
-		if e := entries[0]; e.Args != `[2.0,2,2.5,1e+30,{"b":-0.0}]` || e.Kwargs != `{"many":[1.0],"ratio":3.0}` {
+		if e := entries[0]; e.Args != `[2.0,2,2.5,1e+30,{"b":-0.0},1000000.0,15000000000000000.0]` || e.Kwargs != `{"many":[1.0],"ratio":3.0}` {
 			t.Errorf("%s: args %s, kwargs %s (%s)", ending, e.Args, e.Kwargs, e.Problem)
 		}
 	}
