@@ -357,26 +357,25 @@ func isJSON(column, text string, first byte, want string) error {
 	return nil
 }
 
-// withoutWords is JSON as Python writes and reads it with zeros for the numbers that only
-// Python has: NaN, Infinity and -Infinity.
+// pythonWords are the numbers that only Python's JSON has.
+var pythonWords = []string{"NaN", "Infinity", "-Infinity"}
+
+// withoutWords is JSON as Python writes and reads it with a null for each such number, beside which no digit can stand.
 func withoutWords(text string) []byte {
 	plain := make([]byte, 0, len(text))
 	for i, within := 0, false; i < len(text); i++ { // within a string
-		word := ""
 		switch c := text[i]; {
 		case within && c == '\\' && i+1 < len(text):
 			plain = append(plain, c)
 			i++
 		case c == '"':
 			within = !within
-		case !within && strings.HasPrefix(text[i:], "NaN"):
-			word = "NaN"
-		case !within && strings.HasPrefix(text[i:], "Infinity"):
-			word = "Infinity"
-		}
-		if word != "" {
-			plain, i = append(plain, '0'), i+len(word)-1
-			continue
+		case !within:
+			at := slices.IndexFunc(pythonWords, func(word string) bool { return strings.HasPrefix(text[i:], word) })
+			if at >= 0 {
+				plain, i = append(plain, "null"...), i+len(pythonWords[at])-1
+				continue
+			}
 		}
 		plain = append(plain, text[i])
 	}
