@@ -125,7 +125,8 @@ type Dispatcher struct {
 	rest      time.Duration
 	most      int // messages of a part
 	withdrawn withdrawn
-	joined    bool // Options.Joint sends and records, in this term
+	joined    bool             // Options.Joint sends and records, in this term
+	riders    []celery.Message // what goes with the next part: ride
 }
 
 // New returns a dispatcher. It works while Run does.

@@ -270,7 +270,7 @@ func (d *Dispatcher) part(hold context.Context, b *sending, from, to int, now ti
 		err = d.pushJoint(hold, b, p, to == len(b.Dues))
 	} else {
 		var failures []celery.Failure
-		if failures, err = d.push(hold, p.Part); err == nil {
+		if failures, err = d.ride(hold, p.Part); err == nil {
 			d.conclude(b, p, failures)
 		}
 	}

@@ -29,8 +29,10 @@ const whole = math.MaxInt32
 // as the entries are now, under the ids that it had. Then the mark says that all this
 // is settled, so that it is done once. recall returns the mark to recover from.
 //
-// A crash in between changes nothing: each part moves the mark by what it holds.
-func (d *Dispatcher) recall(hold context.Context, term, recorded int64, mark celery.Mark, present func(schedule.ID) schedule.Change) (celery.Mark, error) {
+// A crash in between changes nothing: each part moves the mark by what it holds. Where the mark is in the midst of a batch
+// that is not recorded, it cannot: its places are those of the rest of the batch, which recovery sends. All goes
+// with that then.
+func (d *Dispatcher) recall(hold context.Context, term, recorded int64, journal []schedule.Claimed, mark celery.Mark, present func(schedule.ID) schedule.Change) (celery.Mark, error) {
 	seen := d.metrics.forgot.Swap(false)
 	if !seen && mark.Seq >= recorded || mark.Beyond != 0 {
 		return mark, nil // where messages and mark do not arrive in one step, it may be behind
@@ -50,11 +52,15 @@ func (d *Dispatcher) recall(hold context.Context, term, recorded int64, mark cel
 	d.log.Error("the broker has come back with older data: messages that it had taken are gone",
 		"lost", missed, "since", time.UnixMicro(mark.At).UTC(), "resend", d.opts.Resend)
 	d.metrics.recalled(len(lost), d.opts.Resend, d.opts.Now())
-	if d.opts.Resend {
+	midst := slices.ContainsFunc(journal, func(c schedule.Claimed) bool { return c.Seq == mark.Seq && !covers(mark, &c, len(c.Dues)) })
+	switch {
+	case d.opts.Resend && midst && !d.joined:
+		d.riders = d.again(lost, present, whole)
+	case d.opts.Resend:
 		if mark, err = d.resend(hold, term, mark, lost, present); err != nil {
 			return mark, err
 		}
-	} else {
+	default:
 		for i := range lost[:min(len(lost), each)] {
 			run := &lost[i]
 			d.log.Error("task lost by the broker", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
@@ -95,26 +101,12 @@ func (d *Dispatcher) lost(hold context.Context, mark celery.Mark) (runs []schedu
 // at most once, and what has no entry any more, stays lost.
 func (d *Dispatcher) resend(hold context.Context, term int64, mark celery.Mark, lost []schedule.Run, present func(schedule.ID) schedule.Change) (celery.Mark, error) {
 	for len(lost) > 0 {
-		at, now := lost[0].SentAt, d.opts.Now()
+		at := lost[0].SentAt
 		end := slices.IndexFunc(lost, func(r schedule.Run) bool { return !r.SentAt.Equal(at) })
 		if end < 0 {
 			end = len(lost)
 		}
-		var messages []celery.Message
-		for i := range lost[:end] {
-			run := &lost[i]
-			e := present(run.Entry).Entry
-			if e == nil || e.Payload.(*celery.Template).AtMostOnce() || e.Payload.(*celery.Template).Expired(now) {
-				d.log.Error("task lost by the broker and not sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
-				continue
-			}
-			messages = append(messages, celery.Message{
-				Template: e.Payload.(*celery.Template), ID: run.TaskID, Slot: run.Slot, At: now, Index: mark.Done + i,
-			})
-			if i < each {
-				d.log.Warn("task sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
-			}
-		}
+		messages := d.again(lost[:end], present, mark.Done)
 		next := mark
 		next.Term, next.Done, next.At, next.Last = term, mark.Done+end, at.UnixMicro(), ""
 		failures, err := d.push(hold, celery.Part{Mark: next, Messages: messages, Events: d.opts.Events})
@@ -127,4 +119,47 @@ func (d *Dispatcher) resend(hold context.Context, term int64, mark celery.Mark, 
 		mark, lost = next, lost[end:]
 	}
 	return mark, nil
+}
+
+// again makes messages of those of lost runs that are sent again, with places from one on.
+func (d *Dispatcher) again(lost []schedule.Run, present func(schedule.ID) schedule.Change, from int) (messages []celery.Message) {
+	now := d.opts.Now()
+	for i := range lost {
+		run := &lost[i]
+		e := present(run.Entry).Entry
+		if e == nil || e.Payload.(*celery.Template).AtMostOnce() || e.Payload.(*celery.Template).Expired(now) {
+			d.log.Error("task lost by the broker and not sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
+			continue
+		}
+		messages = append(messages, celery.Message{
+			Template: e.Payload.(*celery.Template), ID: run.TaskID, Slot: run.Slot, At: now, Index: from + i,
+		})
+		if i < each {
+			d.log.Warn("task sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
+		}
+	}
+	return messages
+}
+
+// ride publishes a part, and with it what has to go with the first one.
+func (d *Dispatcher) ride(hold context.Context, part celery.Part) ([]celery.Failure, error) {
+	if len(d.riders) == 0 {
+		return d.push(hold, part)
+	}
+	part.Messages = slices.Concat(part.Messages, d.riders)
+	failures, err := d.push(hold, part)
+	if err != nil {
+		return nil, err
+	}
+	own := failures[:0:0]
+	for _, failure := range failures {
+		if failure.Index < whole {
+			own = append(own, failure)
+			continue
+		}
+		at := slices.IndexFunc(d.riders, func(m celery.Message) bool { return m.Index == failure.Index })
+		d.log.Error("task lost by the broker and not taken again", "task_id", d.riders[at].ID, "err", failure.Reason)
+	}
+	d.riders = nil
+	return own, nil
 }

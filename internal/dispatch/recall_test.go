@@ -88,3 +88,65 @@ func forget(t *testing.T, resend, sameNode bool, seed uint64) {
 		t.Errorf("%d messages are missing, and the metrics say %q; want some: once goes at most once", missing, w.metrics.Forgotten())
 	}
 }
+
+// A forgetful broker says with each part that it has lost what it had taken.
+type forgetful struct{ *broker }
+
+func (forgetful) Publish(context.Context, celery.Part) ([]celery.Failure, error) {
+	return nil, celery.ErrForgot
+}
+
+// The mark that is left may be in the midst of a batch that waits for a withdrawn slot to be claimed again, while later batches
+// are recorded. What is resent of those must not be taken for the rest of that batch, which was lost too.
+func TestTheRestOfABatchIsNotTakenForWhatIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		start := time.Now().UTC().Truncate(time.Second)
+		time.Sleep(10 * time.Second)
+		id := func(entry string, after int) string {
+			return celery.TaskID(installation, entry, start.Add(time.Duration(after)*time.Second))
+		}
+		entries := map[schedule.ID]*schedule.Entry{}
+		for _, name := range []string{"a", "b", "c", "d", "x", "y"} {
+			entries[schedule.ID(name)] = entry(t, name, "@every 1h", start.Add(9*time.Second))
+			entries[schedule.ID(name)].Misfire = schedule.Misfire{Policy: schedule.Once, Grace: time.Hour}
+		}
+		waits := schedule.Claimed{Term: 1, Seq: 5}
+		for i, name := range []schedule.ID{"a", "b", "c", "d"} {
+			waits.Dues = append(waits.Dues, schedule.ClaimedDue{Entry: name, Slot: start.Add(time.Duration(i) * time.Second), Digest: 1})
+		}
+		w.ledger.journal, w.ledger.term, w.ledger.seq = []schedule.Claimed{waits}, 1, 7
+		for i, name := range []string{"x", "y"} {
+			after := 4 + i
+			w.ledger.runs = append(w.ledger.runs, schedule.Run{
+				Entry: schedule.ID(name), Name: name, State: schedule.Sent, TaskID: id(name, after),
+				Slot: start.Add(time.Duration(after) * time.Second), SentAt: start.Add(time.Duration(after)*time.Second + time.Millisecond),
+			})
+		}
+		w.broker.mark = celery.Mark{Term: 1, Seq: 5, Done: 1, At: start.UnixMicro(), Last: id("a", 0)}
+		w.broker.got = []sent{{id("a", 0), start, start}}
+		metrics := dispatch.NewMetrics()
+		for _, broker := range []dispatch.Publisher{forgetful{w.broker}, w.broker} { // the first term notices
+			term, seq, journal := w.ledger.takeOver()
+			d := dispatch.New(make(list), w.ledger, broker, dispatch.Options{Installation: installation, Metrics: metrics, Resend: true, SentSince: w.ledger.sentSince})
+			_, err := d.Recover(t.Context(), term, seq, dispatch.ClaimsOf(journal), func(id schedule.ID) schedule.Change {
+				return schedule.Change{ID: id, Entry: entries[id]}
+			})
+			if err != nil && !errors.Is(err, celery.ErrForgot) {
+				t.Fatal(err)
+			}
+		}
+		arrived := map[string]int{}
+		for _, m := range w.broker.got {
+			arrived[m.id]++
+		}
+		for i, name := range []string{"a", "b", "c", "d", "x", "y"} {
+			if n := arrived[id(name, i)]; n != 1 {
+				t.Errorf("the message of %s is at the broker %d times, want once", name, n)
+			}
+		}
+		if len(w.ledger.journal) != 0 {
+			t.Errorf("the journal has %+v, want nothing", w.ledger.journal)
+		}
+	})
+}

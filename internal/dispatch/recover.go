@@ -35,8 +35,9 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	if err != nil {
 		return 0, err
 	}
+	d.riders = nil
 	d.joined = d.opts.Joint != nil && d.opts.Joint.Joined(hold)
-	if mark, err = d.recall(hold, term, recorded(seq, journal), mark, present); err != nil {
+	if mark, err = d.recall(hold, term, recorded(seq, journal), journal, mark, present); err != nil {
 		return 0, fenced(err)
 	}
 	reasons, err := readNotes(mark.Note)
