@@ -85,6 +85,12 @@ func (d *daysOff) off(day int64) bool {
 	if d.week&(1<<weekday) != 0 || slices.ContainsFunc(d.calendars, func(c *Calendar) bool { return c.days.off(day) }) {
 		return true
 	}
+	_, found := d.within(day)
+	return found
+}
+
+// within returns the range that has a day.
+func (d *daysOff) within(day int64) (days dayRange, found bool) {
 	i, found := slices.BinarySearchFunc(d.ranges, day, func(days dayRange, day int64) int {
 		switch {
 		case days.last < day:
@@ -94,7 +100,24 @@ func (d *daysOff) off(day int64) bool {
 		}
 		return 0
 	})
-	return found && d.ranges[i].first <= day
+	if !found {
+		return dayRange{}, false
+	}
+	return d.ranges[i], true
+}
+
+// through returns the last of the days that are off in a row from one on, or, of very many, one of them.
+func (d *daysOff) through(day int64) int64 {
+	for range mostCandidates / 100 { // by turns with those
+		if days, found := d.within(day + 1); found {
+			day = days.last
+		} else if d.off(day + 1) {
+			day++
+		} else {
+			break
+		}
+	}
+	return day
 }
 
 // longest returns how many days in a row are off at most, counting no further than

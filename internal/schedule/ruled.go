@@ -58,10 +58,15 @@ type rules struct {
 }
 
 const (
-	// mostCandidates bounds how many slots in a row rules may drop, those of a day off counting as one: after
+	// mostCandidates bounds how many slots in a row rules may drop, those of days off in a row counting as one: after
 	// so many there is no next slot. It is more than a year of a spec of each minute, for what specs
 	// except may come back with the year.
 	mostCandidates = 600_000
+
+	// Of specs that give few slots, of which each may cost a lot, fewCandidates are enough once they are of
+	// mostSilence: all that crontabs tell apart comes back within 40 years, such as a Monday, 29 February, about 2100.
+	fewCandidates = 100_000
+	mostSilence   = 50 * 366 * secondsPerDay
 
 	// mostJitter bounds what Next has to look back on.
 	mostJitter = 24 * time.Hour
@@ -381,9 +386,16 @@ func (ruled *Ruled) nextBy(t, through time.Time) time.Time {
 		nominal = time.Unix(firstSecond, 0).UTC()
 	}
 	var best time.Time
-	for range mostCandidates {
+	var silent int64 // since then: a Unix second
+	for i := range mostCandidates {
 		if nominal = ruled.given(nominal); nominal.IsZero() {
 			break
+		}
+		switch {
+		case i == 0:
+			silent = nominal.Unix()
+		case i > fewCandidates && nominal.Unix()-silent > mostSilence:
+			return best
 		}
 		soonest := nominal.Add(ruled.earliest)
 		if soonest.After(through) || !best.IsZero() && !soonest.Before(best) || !ruled.end.IsZero() && soonest.After(ruled.end) {
@@ -467,8 +479,8 @@ func (ruled *Ruled) place(nominal time.Time) (slot time.Time, ok bool) {
 	return slot, !slot.IsZero()
 }
 
-// offThrough returns an instant up to which, from that of the slot on, all is of its day, if that is
-// off; else the zero Time.
+// offThrough returns an instant up to which, from that of the slot on, all is of days off, if its day
+// is; else the zero Time.
 func (ruled *Ruled) offThrough(slot time.Time) time.Time {
 	if ruled.days.none() {
 		return time.Time{}
@@ -478,7 +490,12 @@ func (ruled *Ruled) offThrough(slot time.Time) time.Time {
 	if !ruled.days.off(day) {
 		return time.Time{}
 	}
-	end := min(span.end, (day+1)*secondsPerDay-span.offset)
+	end := (day+1)*secondsPerDay - span.offset
+	if end > span.end {
+		end = span.end // from where on it may be the day before again
+	} else if last := ruled.days.through(day); last > day {
+		end = max(end, ruled.zone.instant((last+1)*secondsPerDay))
+	}
 	return time.Unix(end, 0).UTC().Add(-time.Microsecond)
 }
 

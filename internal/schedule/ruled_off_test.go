@@ -1,6 +1,7 @@
 package schedule_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,6 +32,42 @@ func TestRulesDropAnyNumberOfSlots(t *testing.T) {
 		}
 		if got := spec.Next(after); !got.Equal(want) {
 			t.Errorf("Next(%s) of %s = %v, want %s", tt.after, tt.spec, got, tt.want)
+		}
+	}
+}
+
+// What is off for ever costs no more than a look at some slots, also of specs of which each costs a lot.
+func TestDaysOffForEverCostLittle(t *testing.T) {
+	const sunset = "@solar sunset 35.6895 139.6917"
+	after := time.Date(2026, time.December, 31, 12, 0, 0, 0, time.UTC)
+	took := func(text, want string) time.Duration {
+		spec, err := schedule.ParseSpec(text, "Asia/Tokyo", time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		best := time.Duration(1<<63 - 1)
+		for range 5 {
+			start := time.Now()
+			next := spec.Next(after)
+			best = min(best, time.Since(start))
+			if got := next.Format(time.DateOnly); got != want {
+				t.Fatalf("Next(%v) of %s = %v, want one of %s", after, text, next, want)
+			}
+		}
+		return best
+	}
+	plain := took(sunset, "2027-01-01")
+	if off := took(`@rules {"except": ["2027-01-01..9999-12-31"]} `+sunset, "0001-01-01"); off > 1000*plain {
+		t.Errorf("a day off for ever takes %v, and the next sunset %v; want a thousand times as long at most", off, plain)
+	}
+}
+
+// Rules that drop every slot of centuries leave none: what is looked at for longer would keep others waiting.
+func TestRulesThatDropAllForLongLeaveNone(t *testing.T) {
+	for also, leaves := range map[string]bool{"0 0 1 * *": true, "0 0 * * 1": false} { // a slot a month, or a week, since the year 1
+		text := fmt.Sprintf(`@rules {"also": [%q], "except": [%q]} @at 2030-01-02T00:00:00Z`, also, also)
+		if _, err := schedule.ParseSpec(text, "UTC", time.Time{}); (err == nil) != leaves {
+			t.Errorf("ParseSpec(%s): %v; want that it leaves a slot: %v", text, err, leaves)
 		}
 	}
 }
