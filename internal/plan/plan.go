@@ -206,7 +206,7 @@ func (p *Planner) Apply(ctx context.Context, changes []schedule.Change) error {
 
 // Submit adds a slot beside those that planning gives: a run that a person asked for,
 // or, without a Request, a slot that the entry owes from before its After, late as it
-// may be. due.Entry may name the entry by its ID alone. It is handed over next. One for
+// may be. due.Entry may name the entry by its ID alone. It is handed over next, or in its lead. One for
 // an entry that is not planned is handed over as skipped.
 func (p *Planner) Submit(ctx context.Context, due schedule.Due) error {
 	select {
