@@ -330,6 +330,9 @@ func (p *options) readStamps(r *reader) {
 			r.fail("stamped_headers", "must be a list of names, each with an option of that name")
 			return
 		}
+		if len(name) > math.MaxUint8 {
+			r.fail("stamped_headers", "has a name of more than 255 bytes")
+		}
 		if !fitsTable(stamp) {
 			r.fail(name, "has an integer beyond 64 bits, which AMQP cannot carry")
 		}

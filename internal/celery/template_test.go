@@ -212,6 +212,7 @@ func TestTemplateRefuses(t *testing.T) {
 		{"headers of another kind", Task{Options: `{"headers":[]}`}, "must be an object"},
 		{"a signature without a task", Task{Options: `{"link":{"args":[]}}`}, "option link"},
 		{"a stamp that is not there", Task{Options: `{"stamped_headers":["a"]}`}, "stamped_headers"},
+		{"a stamp whose name AMQP cannot carry", Task{Options: `{"stamped_headers":["` + strings.Repeat("a", 256) + `"],"` + strings.Repeat("a", 256) + `":1}`}, "255 bytes"},
 		{"an integer too big for msgpack", Task{Args: "[99999999999999999999]", Options: `{"serializer":"msgpack"}`}, "beyond 64 bits"},
 		{"retries that are null text", Task{Options: `{"retries":"0"}`}, "option retries"},
 	} {
