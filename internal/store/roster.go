@@ -480,7 +480,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	if err := w.renew(ctx, slices.DeleteFunc(l.ids, strange), l.ended); err != nil {
 		return err
 	}
-	moved, soon := w.near(l, now)
+	moved, soon, late := w.near(l, now)
 	swept := w.hints || every
 	look := func() error { // what is handed over as it is known must not be another by now
 		if swept || l.ended() {
@@ -501,8 +501,9 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		return err
 	}
 	w.hand(l, soon)
-	p := w.far(l, now, moved, soon)
+	p := w.far(l, now, moved, soon, late)
 	for _, step := range []func() error{
+		func() error { return w.renew(ctx, late, l.ended) },
 		look,
 		func() error { return w.renew(ctx, p.moved, l.ended) },
 		func() error { w.hand(l, p.known); return nil },
@@ -530,20 +531,24 @@ func (w *watch) beginAnew(l *lead, now time.Time) {
 }
 
 // near returns those of the lead's entries that have a slot near now, which are told of before the others: moved are those whose run
-// state has to be read again. Of a million it takes some milliseconds.
-func (w *watch) near(l *lead, now time.Time) (moved, soon []string) {
+// state has to be read again. Those that are late had one before that and since their run state was last read, or while a node that
+// was frozen led: it may be unsent, and the next may be close. Of a million it takes some milliseconds.
+func (w *watch) near(l *lead, now time.Time) (moved, soon, late []string) {
 	past, ahead, until := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
-	for id, k := range w.seen.Where(func(k known) bool { return k.next >= past && k.next <= until }) {
+	since := now.Add(-near - refreshInterval - w.store.leaseFor).UnixMicro()
+	for id, k := range w.seen.Where(func(k known) bool { return k.next >= since && k.next <= until }) {
 		entry := w.held[id]
 		switch {
 		case w.leadOf(string(id)) != l:
+		case k.next < past:
+			late = append(late, string(id))
 		case k.next > ahead && entry != nil && !limited(entry):
 			soon = append(soon, string(id))
 		default:
 			moved = append(moved, string(id))
 		}
 	}
-	return moved, soon
+	return moved, soon, late
 }
 
 // parts are ids of the lead's entries that have no slot near now, in the order in which they are told of: moved are those
