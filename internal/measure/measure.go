@@ -105,11 +105,7 @@ func (s *site) make(ctx context.Context) (err error) {
 		"database": s.scratch.URL, "catalog": "native", "home": "auto", "zone": "UTC", "node": s.queue, "ledger": store.LedgerAll,
 		"events": "false", "redis-sync": "false", "declare": "false", "catch-up": "false", "log-level": "info", "log-format": "text",
 	})
-	celery, err := app.CelerySettings(s.config)
-	if err != nil {
-		return err
-	}
-	if s.store, err = app.OpenStore(ctx, s.config, celery, true, slog.New(slog.DiscardHandler)); err != nil {
+	if err = s.open(ctx); err != nil {
 		return err
 	}
 	if err = s.store.Migrate(ctx); err != nil {
@@ -126,6 +122,16 @@ func (s *site) make(ctx context.Context) (err error) {
 	s.sink, err = broker.OpenSink(ctx, url, s.queue, broker.Options{
 		Installation: s.store.Installation(), TransportOptions: transport, Node: s.queue, Logger: slog.New(slog.DiscardHandler),
 	})
+	return err
+}
+
+// open opens the store. It may have been closed before.
+func (s *site) open(ctx context.Context) error {
+	celery, err := app.CelerySettings(s.config)
+	if err != nil {
+		return err
+	}
+	s.store, err = app.OpenStore(ctx, s.config, celery, true, slog.New(slog.DiscardHandler))
 	return err
 }
 

@@ -46,6 +46,7 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 		if _, err := n.armed(ctx, rate, loadPause); err != nil {
 			return err
 		}
+		s.store.Close() // beside a SQLite file, a node that is alone with it need not leave it to others
 		stop := s.keepEmpty(ctx)
 		defer func() { _ = stop() }() // again, where it is an error that matters
 
@@ -67,6 +68,9 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 			return err
 		}
 		if err := n.Stop(); err != nil { // which sends and records what was claimed
+			return err
+		}
+		if err := s.open(ctx); err != nil {
 			return err
 		}
 		late, err := s.lateness(ctx, since, until)

@@ -45,7 +45,9 @@ var (
 	inIndex = []span{{120, 1}}
 	// Without a log it is this, of the database itself; and whoever reads has the second, which keeps
 	// others from their commits.
-	inDatabase = []span{{1 << 30, 2}, {1<<30 + 2, 510}}
+	inDatabase = []span{{1 << 30, 2}, readers}
+	// Beside a log, whoever has read or written once keeps that until it closes the file.
+	readers = span{1<<30 + 2, 510}
 )
 
 // A Watch looks who keeps this process from a file. Show, During and Had are called one after the other.
@@ -123,6 +125,19 @@ func (w *Watch) During(wait func() error) error {
 
 // Had says that this process had the file: nobody keeps it from it any more.
 func (w *Watch) Had() { w.seen, w.times, w.told = process{}, 0, false }
+
+// Alone says that no other process has the file open, so that nobody waits for it. It is false where the system does not
+// tell, before Show, and where there is no write-ahead log: there, those who wait have no lock meanwhile.
+func (w *Watch) Alone() bool {
+	if w.sign == nil {
+		return false
+	}
+	if _, ok := descriptor(w.file + "-shm"); !ok {
+		return false
+	}
+	fd, ok := descriptor(w.file)
+	return ok && isFree(fd, readers)
+}
 
 // look ends who has the file, or tells of it, once it has been seen stopped often enough.
 func (w *Watch) look() {

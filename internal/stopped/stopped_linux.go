@@ -27,6 +27,12 @@ func holderOf(fd int, s span) int {
 	return int(lock.Pid)
 }
 
+// isFree says that no other process, wherever it is, has a lock on any of the bytes.
+func isFree(fd int, s span) bool {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: s.start, Len: s.length}
+	return unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock) == nil && lock.Type == unix.F_UNLCK
+}
+
 const descriptors = "/proc/self/fd"
 
 // descriptor is one that this process has of the file. It stays SQLite's: it may be closed at any time, and then be

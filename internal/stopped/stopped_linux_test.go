@@ -30,6 +30,8 @@ const (
 	stranger = "stranger" // does not
 	writing  = "writing"  // has begun a write
 	reading  = "reading"  // is in the middle of a statement that reads
+	done     = "done"     // has read, and does nothing
+	asking   = "asking"   // begins a write, as the first thing it does
 	idle     = "idle"
 )
 
@@ -54,6 +56,12 @@ func TestChild(t *testing.T) {
 	case writing:
 		execute(t, db, "BEGIN IMMEDIATE")
 		execute(t, db, "INSERT INTO some VALUES (0)")
+	case asking:
+		execute(t, db, "PRAGMA busy_timeout = 30000")
+		fmt.Println("ready")
+		execute(t, db, "BEGIN IMMEDIATE")
+	case done:
+		execute(t, db, "SELECT n FROM some")
 	case reading:
 		rows, err := db.QueryContext(t.Context(), "SELECT n FROM some")
 		if err != nil || !rows.Next() {
@@ -248,6 +256,38 @@ func TestANodeThatIsStoppedInTheMiddleOfAReadIsEnded(t *testing.T) {
 	w.looks()
 	c.awaitEnd(t)
 	execute(t, w.db, "COMMIT")
+}
+
+// Who rests so that others can write need not where there are none. One that waits is seen also if it has never read.
+func TestAloneWithTheFile(t *testing.T) {
+	for _, journal := range journals {
+		t.Run(journal, func(t *testing.T) {
+			w := newWaiter(t, journal)
+			if want := journal == "wal"; w.Alone() != want {
+				t.Errorf("alone at first: %v, want %v", !want, want)
+			}
+			if On(w.file, slog.Default()).Alone() {
+				t.Error("alone before it shows that it is a node")
+			}
+			reader := start(t, w.file, stranger, done)
+			if w.Alone() {
+				t.Error("alone beside a program that has read from the file and has it open")
+			}
+			reader.signal(syscall.SIGKILL)
+			reader.awaitEnd(t)
+			if want := journal == "wal"; w.Alone() != want {
+				t.Errorf("alone once the other has ended: %v, want %v", !want, want)
+			}
+			execute(t, w.db, "BEGIN IMMEDIATE")
+			start(t, w.file, stranger, asking)
+			for over := time.Now().Add(wait); w.Alone(); {
+				if time.Now().After(over) {
+					t.Fatal("alone beside a program that waits for the file")
+				}
+			}
+			execute(t, w.db, "ROLLBACK")
+		})
+	}
 }
 
 func TestNoOtherProcessIsEnded(t *testing.T) {

@@ -46,7 +46,7 @@ func patience(ctx context.Context, on sqlConn, wait time.Duration) error {
 }
 
 func (l *sqlite) lock(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
-	err := l.turns.rest(ctx, func() (version int64, err error) {
+	err := l.turns.rest(ctx, l.stopped.Alone, func() (version int64, err error) {
 		err = conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version)
 		return version, err
 	})
@@ -79,7 +79,8 @@ func isLocked(err error) bool {
 }
 
 // turns say when this process leaves a file's lock to others. One that has had it nearly all the time rests for longer
-// than others wait between two tries: once a second, and half of the time for as long as others are seen to write then.
+// than others wait between two tries: once a second, and half of the time for as long as others are seen to write then. One that is alone with the
+// file does not rest: who opens it later is seen a second after that.
 //
 // Who has the one connection that writes has the turns too.
 type turns struct {
@@ -89,13 +90,17 @@ type turns struct {
 	others bool          // wrote during the last rest
 }
 
-// rest waits for the end of a rest that is due. version moves with each write of others, and fails
-// while one is made.
-func (t *turns) rest(ctx context.Context, version func() (int64, error)) error {
+// rest waits for the end of a rest that is due, unless this process is alone with the file. version moves with each write of
+// others, and fails while one is made.
+func (t *turns) rest(ctx context.Context, alone func() bool, version func() (int64, error)) error {
 	if t.until.IsZero() {
 		return nil
 	}
-	if left := time.Until(t.until); left > 0 {
+	switch left := time.Until(t.until); {
+	case left <= 0:
+	case alone():
+		t.others = false
+	default:
 		before, err1 := version()
 		if err := rest(ctx, left); err != nil {
 			return err

@@ -19,14 +19,16 @@ func TestWhoWritesAllTheTimeRests(t *testing.T) {
 		name        string
 		held, pause time.Duration
 		others      bool // write during rests
+		alone       bool // nobody else has the file open
 		least, most int  // rests
 	}{
-		{"without a pause, alone", 5 * time.Millisecond, 0, false, 8, 9},
-		{"without a pause, beside others", 5 * time.Millisecond, 0, true, 40, 42},
-		{"for long, beside others", 300 * time.Millisecond, 0, true, 20, 22},
-		{"with pauses that leave enough to others", 5 * time.Millisecond, 2 * time.Millisecond, true, 0, 0},
-		{"now and then", 900 * time.Millisecond, time.Second, true, 0, 0},
-		{"with a pause that is a rest", 1500 * time.Millisecond, 120 * time.Millisecond, true, 0, 0},
+		{"without a pause, beside others that only read", 5 * time.Millisecond, 0, false, false, 8, 9},
+		{"without a pause, alone with the file", 5 * time.Millisecond, 0, false, true, 0, 0},
+		{"without a pause, beside others", 5 * time.Millisecond, 0, true, false, 40, 42},
+		{"for long, beside others", 300 * time.Millisecond, 0, true, false, 20, 22},
+		{"with pauses that leave enough to others", 5 * time.Millisecond, 2 * time.Millisecond, true, false, 0, 0},
+		{"now and then", 900 * time.Millisecond, time.Second, true, false, 0, 0},
+		{"with a pause that is a rest", 1500 * time.Millisecond, 120 * time.Millisecond, true, false, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -35,7 +37,7 @@ func TestWhoWritesAllTheTimeRests(t *testing.T) {
 				rests := 0
 				for began := time.Now(); time.Since(began) < lasts; {
 					asked := time.Now()
-					err := turns.rest(t.Context(), func() (int64, error) {
+					err := turns.rest(t.Context(), func() bool { return tt.alone }, func() (int64, error) {
 						if tt.others {
 							version++
 						}
@@ -68,11 +70,12 @@ func TestARestDuringAnothersWrite(t *testing.T) {
 		turns := turns{until: time.Now().Add(restFor)}
 		stopped, stop := context.WithCancel(t.Context())
 		stop()
+		accompanied := func() bool { return false }
 		locked := func() (int64, error) { return 0, errors.New("database is locked") }
-		if err := turns.rest(stopped, locked); !errors.Is(err, context.Canceled) {
+		if err := turns.rest(stopped, accompanied, locked); !errors.Is(err, context.Canceled) {
 			t.Errorf("rest of a process that was stopped: %v, want %v", err, context.Canceled)
 		}
-		if err := turns.rest(t.Context(), locked); err != nil || !turns.others {
+		if err := turns.rest(t.Context(), accompanied, locked); err != nil || !turns.others {
 			t.Errorf("rest beside a write: %v, others %v, want true", err, turns.others)
 		}
 	})
