@@ -503,7 +503,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	w.hand(l, soon)
 	p := w.far(l, now, moved, soon, late)
 	for _, step := range []func() error{
-		func() error { return w.renew(ctx, late, l.ended) },
+		func() error { return w.renew(ctx, append(late, p.late...), l.ended) },
 		look,
 		func() error { return w.renew(ctx, p.moved, l.ended) },
 		func() error { w.hand(l, p.known); return nil },
@@ -551,19 +551,24 @@ func (w *watch) near(l *lead, now time.Time) (moved, soon, late []string) {
 	return moved, soon, late
 }
 
-// parts are ids of the lead's entries that have no slot near now, in the order in which they are told of: moved are those
-// whose run state has to be read again, and unheld those whose definition has.
+// parts are ids of the lead's entries of which none is known to have a slot near now, in the order in which they are told of: late are
+// those that were told of when this process led before, and may have one by their spec; moved are the others whose run state has to
+// be read again, and unheld those whose definition has.
 type parts struct {
-	moved, known, unheld []string
+	late, moved, known, unheld []string
 }
+
+// guessFor is for how long, at most, specs are asked for slots near now.
+const guessFor = 100 * time.Millisecond
 
 // far returns the lead's entries but for those that were told of.
 func (w *watch) far(l *lead, now time.Time, told ...[]string) (p parts) {
-	ahead := now.Add(endedAhead).UnixMicro()
+	since, ahead, until := now.Add(-near-w.store.leaseFor), now.Add(endedAhead).UnixMicro(), now.Add(near)
 	var before schedule.ByID[struct{}]
 	for _, id := range slices.Concat(told...) {
 		before.Set(schedule.ID(id), struct{}{})
 	}
+	var guessed time.Duration
 	for key, k := range w.seen.All() {
 		id, entry := string(key), w.held[key]
 		_, was := before.Get(key)
@@ -574,6 +579,14 @@ func (w *watch) far(l *lead, now time.Time, told ...[]string) (p parts) {
 			p.unheld = append(p.unheld, id)
 		case coming && !limited(entry):
 			p.known = append(p.known, id)
+		case k.next == 0 && entry != nil && guessed < guessFor:
+			began := time.Now()
+			if next := entry.Spec.Next(since); !next.IsZero() && !next.After(until) {
+				p.late = append(p.late, id)
+			} else {
+				p.moved = append(p.moved, id)
+			}
+			guessed += time.Since(began)
 		default:
 			p.moved = append(p.moved, id)
 		}

@@ -27,7 +27,7 @@ func TestWhatIsDueDoesNotWaitForALookAtAllRows(t *testing.T) {
 			h.exec("DELETE FROM celery_beat_schedules")
 			h.exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 				INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression)
-				SELECT printf('%%05d', i), 'as it was', 't', iif(i <= %d, '@every 1s', '0 0 29 2 *') FROM n`, rows, tt.due))
+				SELECT printf('%%05d', i), 'as it was', 't', iif(i <= %d OR i = %d, '@every 1s', '0 0 29 2 *') FROM n`, rows, tt.due, tt.due+late))
 			if err := h.look(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -40,6 +40,10 @@ func TestWhatIsDueDoesNotWaitForALookAtAllRows(t *testing.T) {
 				switch number := string(id); {
 				case number <= fmt.Sprintf("%05d", tt.due):
 					k.next = time.Now().Add(endedAhead + 500*time.Millisecond).UnixMicro() // it had no slot since
+				case number == fmt.Sprintf("%05d", tt.due+late):
+					k.next = 0 // it was told of when this process led before, and is due each second
+				case number == fmt.Sprintf("%05d", rows-1):
+					k.next = 0 // so was this, and it is not due
 				case number <= fmt.Sprintf("%05d", tt.due+late):
 					k.next = time.Now().Add(-near - refreshInterval).UnixMicro() // while who led was frozen, say
 				default:
