@@ -17,20 +17,27 @@ func lock(file *os.File, s span) error {
 	return unix.FcntlFlock(file.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: s.start, Len: s.length})
 }
 
+// ask returns the lock of another process, wherever it is, that is in the way of one on the bytes; of the type F_UNLCK if there is none.
+func ask(fd int, s span) (unix.Flock_t, error) {
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: s.start, Len: s.length}
+	err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock)
+	return lock, err
+}
+
 // holderOf is the id of another process that has a lock on some of the bytes; 0 if there is none, or one that is
 // in no namespace of this process, and less if it is on another machine.
 func holderOf(fd int, s span) int {
-	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: s.start, Len: s.length}
-	if err := unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock); err != nil || lock.Type == unix.F_UNLCK {
+	lock, err := ask(fd, s)
+	if err != nil || lock.Type == unix.F_UNLCK {
 		return 0
 	}
 	return int(lock.Pid)
 }
 
-// isFree says that no other process, wherever it is, has a lock on any of the bytes.
+// isFree says that no other process has a lock on any of the bytes.
 func isFree(fd int, s span) bool {
-	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: s.start, Len: s.length}
-	return unix.FcntlFlock(uintptr(fd), unix.F_GETLK, &lock) == nil && lock.Type == unix.F_UNLCK
+	lock, err := ask(fd, s)
+	return err == nil && lock.Type == unix.F_UNLCK
 }
 
 const descriptors = "/proc/self/fd"
