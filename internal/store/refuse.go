@@ -7,6 +7,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 	sqlitedriver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
 )
 
 // The table of entries is its users' own: a constraint or a trigger of theirs may refuse what is written of the runs
@@ -24,7 +25,7 @@ func refuses(err error) bool {
 	case errors.As(err, &my):
 		return ofRefusal(string(my.SQLState[:])) || my.Number == checkViolated
 	case errors.As(err, &lite):
-		return lite.Code()&0xff == constraintFailed
+		return lite.Code()&0xff == codes.SQLITE_CONSTRAINT
 	}
 	return false
 }
@@ -41,28 +42,17 @@ func ofRefusal(state string) bool {
 	return false
 }
 
-const (
-	checkViolated    = 3819 // ER_CHECK_CONSTRAINT_VIOLATED, whose SQLSTATE says nothing
-	constraintFailed = 19   // SQLITE_CONSTRAINT
-)
-
-// errTried takes back what was written to see whether it can be.
-var errTried = errors.New("it can be written")
+const checkViolated = 3819 // ER_CHECK_CONSTRAINT_VIOLATED, whose SQLSTATE says nothing
 
 // refusing returns those rows that refuse what is written of their runs, or that another program holds.
 func (r *recording) refusing(ctx context.Context) (map[string]bool, error) {
 	found := map[string]bool{}
 	var try func(rows ends) error
 	try = func(rows ends) error {
-		err := r.store.db.transact(ctx, mode{recording: true}, func(tx transaction) error {
-			if err := r.tell(ctx, tx, rows); err != nil {
-				return err
-			}
-			return errTried
-		})
+		err := r.store.rehearse(ctx, mode{recording: true}, func(tx transaction) error { return r.tell(ctx, tx, rows) })
 		n := len(rows.ids)
 		switch {
-		case errors.Is(err, errTried):
+		case err == nil:
 			return nil
 		case !refuses(err) && !errors.Is(err, errHeld):
 			return err

@@ -43,12 +43,7 @@ var (
 // entries in the home that they have. It changes nothing, and says nothing of other faults.
 func (s *Store) Rights(ctx context.Context) error {
 	may := func(how mode, table string, work func(transaction) error) error {
-		err := s.db.transact(ctx, how, func(tx transaction) error {
-			if err := work(tx); err != nil {
-				return err
-			}
-			return errTakenBack
-		})
+		err := s.rehearse(ctx, how, work)
 		if denied(err) {
 			return &RightsError{table, err}
 		}

@@ -25,7 +25,11 @@ var errTakenBack = errors.New("taken back")
 
 // Rehearse runs work in a transaction and takes all of it back. It returns work's error.
 func (s *Store) Rehearse(ctx context.Context, work func(Tx) error) error {
-	err := s.db.transact(ctx, mode{recording: true}, func(tx transaction) error {
+	return s.rehearse(ctx, mode{recording: true}, func(tx transaction) error { return work(tx) })
+}
+
+func (s *Store) rehearse(ctx context.Context, how mode, work func(transaction) error) error {
+	err := s.db.transact(ctx, how, func(tx transaction) error {
 		if err := work(tx); err != nil {
 			return err
 		}
