@@ -91,8 +91,8 @@ func (r *rule) local(from int64) int64 {
 	}
 	var local int64
 	if r.option.Freq >= rrule.HOURLY {
-		periods := mostPeriods
-		local = r.subDaily(from, &periods)
+		looks := mostLooks
+		local = r.subDaily(from, &looks)
 	} else {
 		local = r.daily(from)
 	}
@@ -102,9 +102,9 @@ func (r *rule) local(from int64) int64 {
 	return local
 }
 
-// mostPeriods is how many hours, minutes or seconds one search looks at: tens of
-// milliseconds, where real rules need a day's at most.
-const mostPeriods = 1 << 21
+// mostLooks is how often one search looks: milliseconds, where real rules need some
+// looks and those that hardly ever come tens of thousands.
+const mostLooks = 1 << 18
 
 // cycle is the length of the calendar, in seconds: after 400 years all weekdays, leap
 // days and weeks are the same again.
@@ -159,10 +159,10 @@ func (r *rule) near(from int64) int64 {
 	return time.Date(start.Year(), first+time.Month(periods*interval), 1, 0, 0, 0, 0, time.UTC).Unix()
 }
 
-// subDaily is local for rules of hours, minutes and seconds: it goes through the
-// periods of the days that the rule's day parts give, and gives up when it has looked
-// at as many as periods says.
-func (r *rule) subDaily(from int64, periods *int) int64 {
+// subDaily is local for rules of hours, minutes and seconds: it looks at one period
+// after the other, passes over months, days, hours and minutes that the rule leaves
+// out, and gives up when it has looked as often as looks says.
+func (r *rule) subDaily(from int64, looks *int) int64 {
 	unit := int64(1)
 	switch r.option.Freq {
 	case rrule.HOURLY:
@@ -172,26 +172,15 @@ func (r *rule) subDaily(from int64, periods *int) int64 {
 	}
 	step := unit * int64(r.option.Interval)
 	first := floorDiv(r.option.Dtstart.Unix(), unit) * unit // DTSTART's period
-	days := rule{option: r.dayParts(), lastLocal: never}
-	lastDay := int64(never) // the last that is known to be given
-	for ; *periods > 0; *periods-- {
-		if from > lastSecond+daySeconds {
-			return never
-		}
+	for end := min(lastSecond+daySeconds, r.lastLocal); *looks > 0 && from <= end; *looks-- {
 		// The period around from, or the next.
 		period := first + (from-first)/step*step
 		if from-period >= unit {
 			period += step
 		}
-		if day := floorDiv(period, daySeconds); day != lastDay {
-			given := days.daily(day * daySeconds)
-			if given == never {
-				return never
-			}
-			if lastDay = floorDiv(given, daySeconds); lastDay != day {
-				from = given
-				continue
-			}
+		if next := r.passOver(period, unit); next != period {
+			from = next
+			continue
 		}
 		if local := r.within(period, unit, from); local != never {
 			return local
@@ -201,37 +190,79 @@ func (r *rule) subDaily(from int64, periods *int) int64 {
 	return never
 }
 
-// dayParts returns a rule of the days on which r may have slots.
-func (r *rule) dayParts() rrule.ROption {
-	return rrule.ROption{
-		Freq: rrule.DAILY, Interval: 1, Wkst: r.option.Wkst,
-		Dtstart: r.option.Dtstart.Truncate(24 * time.Hour),
-		Bymonth: r.option.Bymonth, Bymonthday: r.option.Bymonthday, Byyearday: r.option.Byyearday,
-		Byweekno: r.option.Byweekno, Byweekday: r.option.Byweekday,
-		Byhour: []int{0}, Byminute: []int{0}, Bysecond: []int{0},
+// passOver returns the period if the rule may have slots in it, or else a later
+// second before which it has none.
+func (r *rule) passOver(period, unit int64) int64 {
+	option := &r.option
+	day := floorDiv(period, daySeconds)
+	if next := r.passOverDays(day); next != day {
+		return next * daySeconds
 	}
+	second := period - day*daySeconds
+	if hour := int(second / 3600); atOrAfter(option.Byhour, hour, 24) != hour {
+		return day*daySeconds + int64(atOrAfter(option.Byhour, hour, 24))*3600
+	}
+	if minute := int(second / 60 % 60); unit <= 60 && atOrAfter(option.Byminute, minute, 60) != minute {
+		return period - second%3600 + int64(atOrAfter(option.Byminute, minute, 60))*60
+	}
+	if unit == 1 {
+		return period - second%60 + int64(atOrAfter(option.Bysecond, int(second%60), 60))
+	}
+	return period
+}
+
+// passOverDays returns the day number if the rule's parts for days give it, or else a later
+// one before which they give none.
+func (r *rule) passOverDays(day int64) int64 {
+	option := &r.option
+	weekday := ruleDays[(day%7+10)%7].day // 1970-01-01 was a Thursday
+	if len(option.Byweekday) > 0 && !slices.Contains(option.Byweekday, weekday) {
+		return day + 1
+	}
+	if len(option.Bymonth)+len(option.Bymonthday)+len(option.Byyearday) == 0 {
+		return day
+	}
+	year, month, date := civil(day)
+	if len(option.Bymonth) > 0 && !slices.Contains(option.Bymonth, month) {
+		return dayNumber(year+int64(month/12), month%12+1)
+	}
+	gives := func(values []int, value, length int) bool {
+		return len(values) == 0 || slices.Contains(values, value) || slices.Contains(values, value-length-1)
+	}
+	first := dayNumber(year, 1)
+	if gives(option.Bymonthday, date, monthLength(year, month)) && gives(option.Byyearday, int(day-first)+1, int(dayNumber(year+1, 1)-first)) {
+		return day
+	}
+	return day + 1
+}
+
+// atOrAfter returns the first of the values, which are in order, that is not below
+// another, or the end. No values are all.
+func atOrAfter(values []int, value, end int) int {
+	if len(values) == 0 {
+		return value
+	}
+	if i, _ := slices.BinarySearch(values, value); i < len(values) {
+		return values[i]
+	}
+	return end
 }
 
 // within returns the first local second at or after from that the rule gives in a
-// period, or never.
+// period that is not passed over, or never.
 func (r *rule) within(period, unit, from int64) int64 {
-	hour, minute, second := int(period/3600%24), int(period/60%60), int(period%60)
-	has := func(values []int, value int) bool { return len(values) == 0 || slices.Contains(values, value) }
-	minutes, seconds := []int{minute}, []int{second}
+	minutes, seconds := []int{0}, []int{0} // of the period
 	if unit > 60 {
 		minutes = r.option.Byminute
 	}
 	if unit > 1 {
 		seconds = r.option.Bysecond
 	}
-	if !has(r.option.Byhour, hour) || !has(r.option.Byminute, minutes[0]) || !has(r.option.Bysecond, seconds[0]) {
-		return never
-	}
 	n, size := 0, len(minutes)*len(seconds)
 	for _, minute := range minutes {
 		for _, second := range seconds {
 			n++ // the nth of the period's times, and the (n-size-1)th from its end
-			local := period + int64(minute*60+second)%unit
+			local := period + int64(minute*60+second)
 			if local >= from && (len(r.option.Bysetpos) == 0 || slices.Contains(r.option.Bysetpos, n) || slices.Contains(r.option.Bysetpos, n-size-1)) {
 				return local
 			}

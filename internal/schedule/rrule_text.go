@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -397,22 +396,39 @@ func fillIn(option *rrule.ROption) {
 // endAfter ends the rule after a number of times, if it has as many before the calendar
 // ends and they can be found in good time.
 func (r *rule) endAfter(count int) bool {
-	last, from := int64(never), int64(math.MinInt64)
-	periods := mostPeriods
-	for range count {
-		from = max(from, r.option.Dtstart.Unix())
-		if r.option.Freq >= rrule.HOURLY {
-			last = r.subDaily(from, &periods)
-		} else {
-			last = r.daily(from)
-		}
-		if last == never {
-			return false
-		}
-		from = last + 1
+	last := r.local(r.option.Dtstart.Unix())
+	if last == never {
+		return false // the library would look for it in eight thousand years
+	}
+	looks := mostLooks
+	next := func() int64 { return r.subDaily(last+1, &looks) }
+	if r.option.Freq < rrule.HOURLY {
+		next = r.follow()
+		next() // the one that is known
+	}
+	for n := 1; n < count && last != never; n++ {
+		last = next()
 	}
 	r.lastLocal = last
-	return true
+	return last != never
+}
+
+// follow returns a function that gives the local seconds of a rule of days, weeks, months
+// or years, one after the other from DTSTART on.
+func (r *rule) follow() func() int64 {
+	option := r.option
+	option.Until = time.Unix(lastSecond, 0)
+	found, err := rrule.NewRRule(option)
+	if err != nil {
+		return func() int64 { return never }
+	}
+	next := found.Iterator()
+	return func() int64 {
+		if at, ok := next(); ok {
+			return at.Unix()
+		}
+		return never
+	}
 }
 
 // parseRuleDays reads days such as MO,-1FR.
