@@ -129,14 +129,14 @@ func printAudit(out io.Writer, report *audit.Report, zone string) error {
 		return nil
 	}
 	fmt.Fprintln(out)
-	err := printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "WHAT\tENTRY\tSLOT\tSLOTS\tDETAIL\tID")
+	err := printTable(out, func(line func(cells ...any)) {
+		line("WHAT", "ENTRY", "SLOT", "SLOTS", "DETAIL", "ID")
 		for _, f := range report.Findings {
 			slot := when(f.Slot, zone)
 			if !f.Through.IsZero() {
 				slot += " to " + when(f.Through, zone)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", f.Kind, f.Name, slot, f.Count, f.Detail, f.Entry)
+			line(f.Kind, f.Name, slot, f.Count, f.Detail, f.Entry)
 		}
 	})
 	if report.More > 0 {

@@ -168,10 +168,10 @@ func pointer[T any](value T, err error) (*T, error) { return &value, err }
 
 func (r *benchReport) print(out io.Writer) error {
 	fmt.Fprintf(out, "onebeat %s, %s; %s\n\n", r.Version, r.Servers, r.Machine)
-	return printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "MEASURED\tFIGURE\tVALUE")
+	return printTable(out, func(line func(cells ...any)) {
+		line("MEASURED", "FIGURE", "VALUE")
 		row := func(what, figure, format string, values ...any) {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", what, figure, fmt.Sprintf(format, values...))
+			line(what, figure, fmt.Sprintf(format, values...))
 		}
 		brief, grouped := measure.Brief, measure.Grouped
 		if m := r.Burst; m != nil {

@@ -46,14 +46,14 @@ func calendarsList() *cobra.Command {
 				_, err := fmt.Fprintln(out, "There is no calendar yet: import one with `onebeat calendars import`.")
 				return err
 			}
-			return printTable(out, func(w io.Writer) {
-				fmt.Fprintln(w, "NAME\tDAYS\tFIRST\tLAST\tENTRIES")
+			return printTable(out, func(line func(cells ...any)) {
+				line("NAME", "DAYS", "FIRST", "LAST", "ENTRIES")
 				for _, c := range all {
-					fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%d\n", c.Name, len(c.Days), c.Days[0].Day, c.Days[len(c.Days)-1].Day, len(c.Entries))
+					line(c.Name, len(c.Days), c.Days[0].Day, c.Days[len(c.Days)-1].Day, len(c.Entries))
 				}
 				for _, c := range all {
 					if c.Problem != "" {
-						fmt.Fprintln(w, c.Problem)
+						line(c.Problem)
 					}
 				}
 			})
@@ -81,13 +81,13 @@ func calendarsShow() *cobra.Command {
 				return printJSON(out, calendar)
 			}
 			for _, off := range calendar.Days {
-				fmt.Fprintln(out, strings.TrimSpace(off.Day+"  "+off.Reason))
+				fmt.Fprintln(out, legible(strings.TrimSpace(off.Day+"  "+off.Reason)))
 			}
 			if calendar.Problem != "" {
-				fmt.Fprintln(out, calendar.Problem)
+				fmt.Fprintln(out, legible(calendar.Problem))
 			}
 			if len(calendar.Entries) > 0 {
-				fmt.Fprintf(out, "%d entries go by it: %s\n", len(calendar.Entries), strings.Join(calendar.Entries, ", "))
+				fmt.Fprintf(out, "%d entries go by it: %s\n", len(calendar.Entries), legible(strings.Join(calendar.Entries, ", ")))
 			}
 			return nil
 		})
@@ -251,24 +251,24 @@ func planImport(ctx context.Context, s *store.Store, name string, found daysoff.
 }
 
 func (p importing) print(out io.Writer) error {
-	return printTable(out, func(w io.Writer) {
+	return printTable(out, func(line func(cells ...any)) {
 		for _, off := range p.Added {
-			fmt.Fprintf(w, "+ %s\t%s\n", off.Day, off.Reason)
+			line("+ "+off.Day, off.Reason)
 		}
 		for _, off := range p.Removed {
-			fmt.Fprintf(w, "- %s\t%s\n", off.Day, off.Reason)
+			line("- "+off.Day, off.Reason)
 		}
 		does := "holds"
 		if p.DryRun {
 			does = "would hold"
 		}
-		fmt.Fprintf(w, "%s %s %d days: %d new or changed, %d removed, %d as before. %d entries go by it.\n", p.Name, does,
-			len(p.Added)+p.Kept, len(p.Added), len(p.Removed), p.Kept, len(p.Entries))
+		line(fmt.Sprintf("%s %s %d days: %d new or changed, %d removed, %d as before. %d entries go by it.", p.Name, does,
+			len(p.Added)+p.Kept, len(p.Added), len(p.Removed), p.Kept, len(p.Entries)))
 		if p.Timed > 0 {
-			fmt.Fprintf(w, "%d events have a time of the day and were left out: days off are whole days.\n", p.Timed)
+			line(fmt.Sprintf("%d events have a time of the day and were left out: days off are whole days.", p.Timed))
 		}
 		if p.Outside > 0 {
-			fmt.Fprintf(w, "%d events are over or too far ahead and were left out: see --from and --until.\n", p.Outside)
+			line(fmt.Sprintf("%d events are over or too far ahead and were left out: see --from and --until.", p.Outside))
 		}
 	})
 }

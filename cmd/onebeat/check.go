@@ -220,6 +220,6 @@ func printFindings(cmd *cobra.Command, findings []finding) {
 		if f.Note != "" {
 			line += ": " + f.Note
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), line)
+		fmt.Fprintln(cmd.OutOrStdout(), legible(line))
 	}
 }

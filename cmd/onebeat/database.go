@@ -2,10 +2,10 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -114,28 +114,35 @@ func printJSON(out io.Writer, value any) error {
 	return e.Encode(value)
 }
 
-// printTable prints the cells that rows writes, parted by tabs, in columns. What others wrote into
-// them moves no terminal: see legible.
-func printTable(out io.Writer, rows func(w io.Writer)) error {
+// printTable prints the lines that rows gives, cell by cell, in columns. What others wrote into the cells
+// moves neither a terminal nor the columns: see legible.
+func printTable(out io.Writer, rows func(line func(cells ...any))) error {
 	buffered := bufio.NewWriterSize(out, 1<<16)
 	w := tabwriter.NewWriter(buffered, 0, 0, 2, ' ', 0)
-	rows(legible{w})
+	rows(func(cells ...any) {
+		for i, cell := range cells {
+			if i > 0 {
+				io.WriteString(w, "\t")
+			}
+			io.WriteString(w, legible(fmt.Sprint(cell)))
+		}
+		io.WriteString(w, "\n")
+	})
 	return errors.Join(w.Flush(), buffered.Flush())
 }
 
-// legible writes a replacement character for each that a terminal would obey (Unicode's Cc and what is no UTF-8),
-// but for tabs and ends of lines.
-type legible struct{ io.Writer }
-
-func (l legible) Write(text []byte) (int, error) {
-	plain := bytes.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\t' && r != '\n' {
+// legible returns a text of one line: with a blank for each tab and end of a line, and a replacement character
+// for all else that a terminal would obey (Unicode's Cc and what is no UTF-8).
+func legible(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t' || r == '\n':
+			return ' '
+		case unicode.IsControl(r):
 			return unicode.ReplacementChar
 		}
 		return r
 	}, text)
-	_, err := l.Writer.Write(plain)
-	return len(text), err
 }
 
 // when prints an instant in zone and in UTC, as people read it; "-" for none.

@@ -135,16 +135,16 @@ func entriesList() *cobra.Command {
 
 // printEntries prints a line an entry, and then the problems of those that have one.
 func printEntries(out io.Writer, rows []store.Row, config app.Config) error {
-	return printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "NAME\tTASK\tSPEC\tSTATE\tNEXT\tLAST RUN\tRUNS\tID")
+	return printTable(out, func(line func(cells ...any)) {
+		line("NAME", "TASK", "SPEC", "STATE", "NEXT", "LAST RUN", "RUNS", "ID")
 		for _, row := range rows {
 			zone := zoneOf(row, config)
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", row.Name, row.Task, row.Spec, row.State,
+			line(row.Name, row.Task, row.Spec, row.State,
 				when(viewOf(row).Next, zone), when(row.LastRunAt, zone), row.TotalRunCount, row.ID)
 		}
 		for _, row := range rows {
 			if row.Problem != "" {
-				fmt.Fprintf(w, "%s (%s): %s\n", row.Name, row.ID, row.Problem)
+				line(fmt.Sprintf("%s (%s): %s", row.Name, row.ID, row.Problem))
 			}
 		}
 	})
@@ -189,39 +189,39 @@ func entriesShow() *cobra.Command {
 
 // printEntry prints one entry for people.
 func printEntry(out io.Writer, v view, windows *schedule.Windows, zone string) error {
-	return printTable(out, func(w io.Writer) {
-		line := func(name, value string) {
+	return printTable(out, func(line func(cells ...any)) {
+		field := func(name, value string) {
 			if value != "" {
-				fmt.Fprintf(w, "%s\t%s\n", name, value)
+				line(name, value)
 			}
 		}
-		line("name", v.Name)
-		line("id", string(v.ID))
-		line("task", v.Task)
-		line("spec", v.Spec)
-		line("zone", zone)
-		line("state", v.State)
-		line("problem", v.Problem)
+		field("name", v.Name)
+		field("id", string(v.ID))
+		field("task", v.Task)
+		field("spec", v.Spec)
+		field("zone", zone)
+		field("state", v.State)
+		field("problem", v.Problem)
 		if v.Paused != nil {
-			line("paused", fmt.Sprintf("by %s at %s: %s", v.Paused.By, when(v.Paused.At, zone), v.Paused.Reason))
+			field("paused", fmt.Sprintf("by %s at %s: %s", v.Paused.By, when(v.Paused.At, zone), v.Paused.Reason))
 			if !v.Paused.Until.IsZero() {
-				line("until", when(v.Paused.Until, zone))
+				field("until", when(v.Paused.Until, zone))
 			}
 		}
-		line("args", v.Args)
-		line("kwargs", v.Kwargs)
-		line("options", v.Options)
-		line("rules", v.Rules)
-		line("misfire", misfireText(v.Misfire))
-		line("description", v.Description)
-		line("last run", when(v.LastRunAt, zone))
-		line("runs", fmt.Sprint(v.TotalRunCount))
+		field("args", v.Args)
+		field("kwargs", v.Kwargs)
+		field("options", v.Options)
+		field("rules", v.Rules)
+		field("misfire", misfireText(v.Misfire))
+		field("description", v.Description)
+		field("last run", when(v.LastRunAt, zone))
+		field("runs", fmt.Sprint(v.TotalRunCount))
 		for slot, n := v.Next, 0; !slot.IsZero() && n < 5; slot, n = v.Entry.Spec.Next(slot), n+1 {
 			text := when(slot, zone)
 			if held, _ := windows.Closed(v.Entry, slot); held != "" {
 				text += ", skipped: " + held
 			}
-			line("next", text)
+			field("next", text)
 		}
 	})
 }
@@ -340,7 +340,7 @@ func answer(cmd *cobra.Command, asJSON bool, id schedule.ID, format string, args
 	if asJSON {
 		return printJSON(cmd.OutOrStdout(), map[string]schedule.ID{"id": id})
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), legible(fmt.Sprintf(format, args...)))
 	return err
 }
 

@@ -49,7 +49,7 @@ ledger. Without --at it is the entry's latest slot. It changes nothing.`,
 				return printJSON(cmd.OutOrStdout(), answer)
 			}
 			for _, line := range answer.Words {
-				fmt.Fprintln(cmd.OutOrStdout(), line)
+				fmt.Fprintln(cmd.OutOrStdout(), legible(line))
 			}
 			return nil
 		})

@@ -74,14 +74,14 @@ func printForecast(out io.Writer, report forecast.Report, zone string) error {
 		return nil
 	}
 	fmt.Fprintln(out)
-	err := printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "WORST SECOND\tSLOTS\tENTRIES")
+	err := printTable(out, func(line func(cells ...any)) {
+		line("WORST SECOND", "SLOTS", "ENTRIES")
 		for _, second := range report.Worst {
 			names := strings.Join(second.Names, ", ")
 			if second.More > 0 {
 				names += fmt.Sprintf(" and %d more", second.More)
 			}
-			fmt.Fprintf(w, "%s\t%d\t%s\n", when(second.At, zone), second.Slots, names)
+			line(when(second.At, zone), second.Slots, names)
 		}
 	})
 	if err != nil {
@@ -92,11 +92,11 @@ func printForecast(out io.Writer, report forecast.Report, zone string) error {
 		fullest = max(fullest, hour.Slots)
 	}
 	fmt.Fprintln(out)
-	return printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "HOUR\tSLOTS\tMOST IN A SECOND\t")
+	return printTable(out, func(line func(cells ...any)) {
+		line("HOUR", "SLOTS", "MOST IN A SECOND", "")
 		for _, hour := range report.Hours {
 			bar := strings.Repeat("#", int((hour.Slots*barLength+fullest-1)/fullest))
-			fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", when(hour.At, zone), hour.Slots, hour.Worst, bar)
+			line(when(hour.At, zone), hour.Slots, hour.Worst, bar)
 		}
 	})
 }

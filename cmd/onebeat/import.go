@@ -172,8 +172,8 @@ func definitionsOf(found celeryapp.App, zone string) []store.Definition {
 func printImport(out io.Writer, found celeryapp.App, steps []store.Step, applied bool) error {
 	printWorkers(out, found)
 	todo := 0
-	err := printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "DO\tENTRY\tSPEC\tTASK\tREMARK")
+	err := printTable(out, func(line func(cells ...any)) {
+		line("DO", "ENTRY", "SPEC", "TASK", "REMARK")
 		for i, step := range steps {
 			if step.Do != store.StepKeep {
 				todo++
@@ -182,10 +182,10 @@ func printImport(out io.Writer, found celeryapp.App, steps []store.Step, applied
 			if len(step.Fields) > 0 {
 				remarks = append([]string{"other: " + strings.Join(step.Fields, ", ")}, remarks...)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", step.Do, step.Name, found.Entries[i].Spec, found.Entries[i].Task, orDash(strings.Join(remarks, "; ")))
+			line(step.Do, step.Name, found.Entries[i].Spec, found.Entries[i].Task, orDash(strings.Join(remarks, "; ")))
 		}
 		for _, refused := range found.Refused {
-			fmt.Fprintf(w, "refuse\t%s\t-\t-\t%s\n", refused.Name, refused.Reason)
+			line("refuse", refused.Name, "-", "-", refused.Reason)
 		}
 	})
 	if err != nil {

@@ -62,11 +62,11 @@ func importToFiles(cmd *cobra.Command, found celeryapp.App, entries, settings st
 	}
 	printWorkers(out, found)
 	for _, refused := range found.Refused {
-		fmt.Fprintf(out, "refuse %s: %s\n", refused.Name, refused.Reason)
+		fmt.Fprintln(out, legible(fmt.Sprintf("refuse %s: %s", refused.Name, refused.Reason)))
 	}
 	for _, entry := range found.Entries {
 		for _, remark := range entry.Remarks {
-			fmt.Fprintf(out, "%s: %s\n", entry.Name, remark)
+			fmt.Fprintln(out, legible(fmt.Sprintf("%s: %s", entry.Name, remark)))
 		}
 	}
 	for _, f := range files {

@@ -67,8 +67,8 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 
 func printCarry(out io.Writer, all []store.Carried, refused []store.Refused, steps []store.Step, applied bool) error {
 	todo := 0
-	err := printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "DO\tENTRY\tSPEC\tTASK\tLAST RUN\tREMARK")
+	err := printTable(out, func(line func(cells ...any)) {
+		line("DO", "ENTRY", "SPEC", "TASK", "LAST RUN", "REMARK")
 		for i, step := range steps {
 			if step.Do != store.StepKeep {
 				todo++
@@ -83,10 +83,10 @@ func printCarry(out io.Writer, all []store.Carried, refused []store.Refused, ste
 			if !all[i].Enabled {
 				remarks = append(remarks, "disabled")
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", step.Do, step.Name, all[i].Spec, all[i].Task, when(all[i].LastRunAt, ""), orDash(strings.Join(remarks, "; ")))
+			line(step.Do, step.Name, all[i].Spec, all[i].Task, when(all[i].LastRunAt, ""), orDash(strings.Join(remarks, "; ")))
 		}
 		for _, r := range refused {
-			fmt.Fprintf(w, "refuse\t%s\t-\t-\t-\t%s\n", r.Name, r.Reason)
+			line("refuse", r.Name, "-", "-", "-", r.Reason)
 		}
 	})
 	if err != nil {

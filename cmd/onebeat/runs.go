@@ -89,14 +89,14 @@ func sinceInstant(text string, now time.Time) (time.Time, error) {
 }
 
 func printRuns(out io.Writer, runs []schedule.Run, zone string) error {
-	return printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "SLOT\tENTRY\tSTATE\tLATE\tQUEUE\tTASK ID\tWHY")
+	return printTable(out, func(line func(cells ...any)) {
+		line("SLOT", "ENTRY", "STATE", "LATE", "QUEUE", "TASK ID", "WHY")
 		for _, run := range runs {
 			late := "-"
 			if !run.SentAt.IsZero() {
 				late = run.SentAt.Sub(run.Slot).Round(100 * time.Microsecond).String()
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", when(run.Slot, zone), run.Name, run.State, late, orDash(run.Queue), orDash(run.TaskID), why(run, zone))
+			line(when(run.Slot, zone), run.Name, run.State, late, orDash(run.Queue), orDash(run.TaskID), why(run, zone))
 		}
 	})
 }

@@ -221,8 +221,8 @@ func (t *shadowTemplates) entries(rows []store.Row) []shadow.Entry {
 }
 
 func printShadow(out io.Writer, report shadowReport) error {
-	err := printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "ENTRY\tSPEC\tBOTH\tONLY BEAT\tONLY ONEBEAT\tOPEN\tBEAT LATE\tSEEN BY\tREMARK")
+	err := printTable(out, func(line func(cells ...any)) {
+		line("ENTRY", "SPEC", "BOTH", "ONLY BEAT", "ONLY ONEBEAT", "OPEN", "BEAT LATE", "SEEN BY", "REMARK")
 		for _, f := range report.Entries {
 			late := "-"
 			if f.Timed() {
@@ -231,8 +231,7 @@ func printShadow(out io.Writer, report shadowReport) error {
 					late = fmt.Sprintf("%.2fs to %.2fs", f.Least, f.Worst)
 				}
 			}
-			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
-				f.Name, f.Spec, f.Both, f.OnlyBeat, f.OnlyOnebeat, f.Open, late, orDash(strings.Join(f.Ways, ", ")), orDash(f.Remark))
+			line(f.Name, f.Spec, f.Both, f.OnlyBeat, f.OnlyOnebeat, f.Open, late, orDash(strings.Join(f.Ways, ", ")), orDash(f.Remark))
 		}
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -300,11 +299,12 @@ func mustGetwd(t *testing.T) string {
 // they are.
 func TestATableShowsWhatATerminalWouldObey(t *testing.T) {
 	var out strings.Builder
-	err := printTable(&out, func(w io.Writer) {
-		fmt.Fprintf(w, "NAME\tSTATE\n")
-		fmt.Fprintf(w, "a\x1b[2Jb\xff\u009bc\r夜\t%s\n", "active")
+	err := printTable(&out, func(line func(cells ...any)) {
+		line("NAME", "STATE")
+		line("a\x1b[2Jb\xff\u009bc\r夜", "active")
+		line("two\tcells\nor lines", "paused")
 	})
-	if want := "NAME         STATE\na\ufffd[2Jb\ufffd\ufffdc\ufffd夜  active\n"; err != nil || out.String() != want {
+	if want := "NAME                STATE\na\ufffd[2Jb\ufffd\ufffdc\ufffd夜         active\ntwo cells or lines  paused\n"; err != nil || out.String() != want {
 		t.Errorf("the table is %q, %v, want %q", out.String(), err, want)
 	}
 }

@@ -86,8 +86,8 @@ func windowsList() *cobra.Command {
 }
 
 func printWindows(out io.Writer, list []printedWindow, zone string) error {
-	return printTable(out, func(w io.Writer) {
-		fmt.Fprintln(w, "NAME\tFOR\tSTATE\tBEGINS\tENDS\tSPEC\tREASON")
+	return printTable(out, func(line func(cells ...any)) {
+		line("NAME", "FOR", "STATE", "BEGINS", "ENDS", "SPEC", "REASON")
 		for _, p := range list {
 			state := "over"
 			switch {
@@ -98,12 +98,12 @@ func printWindows(out io.Writer, list []printedWindow, zone string) error {
 			case !p.Begins.IsZero():
 				state = "to come"
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, strings.TrimSpace(p.Scope+" "+p.Target), state,
+			line(p.Name, strings.TrimSpace(p.Scope+" "+p.Target), state,
 				when(p.Begins, cmp.Or(p.Zone, zone)), when(p.Ends, cmp.Or(p.Zone, zone)), p.Spec, p.Reason)
 		}
 		for _, p := range list {
 			if p.Problem != "" {
-				fmt.Fprintf(w, "%s: %s\n", p.Name, p.Problem)
+				line(fmt.Sprintf("%s: %s", p.Name, p.Problem))
 			}
 		}
 	})
