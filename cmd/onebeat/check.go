@@ -115,11 +115,13 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	rows, err := s.List(ctx)
 	bad := slices.DeleteFunc(slices.Clone(rows), func(row store.Row) bool { return row.State != schedule.ReasonBadRow })
-	add("rows", fmt.Sprintf("%d in all, %d set aside", len(rows), len(bad)), explain(err))
+	if !add("rows", fmt.Sprintf("%d in all, %d set aside", len(rows), len(bad)), explain(err)) {
+		return findings // what is asked of calendars and windows is asked of rows too
+	}
 	for _, row := range bad {
 		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
 	}
-	if err == nil && strings.Contains(","+config.String("catalog")+",", ",django,") {
+	if strings.Contains(","+config.String("catalog")+",", ",django,") {
 		findings = append(findings, lookAtDjango(ctx, s, config, rows))
 	}
 	if note := zones.ofEntries(rows); note != "" {

@@ -88,14 +88,14 @@ func openedWith(cmd *cobra.Command, config app.Config, mayMake bool, atMost time
 	return explain(err)
 }
 
-// explain returns err, or that onebeat's tables are missing if SQLite or
-// PostgreSQL says so.
+// explain returns err, or that onebeat's tables are missing if the database says so.
 func explain(err error) error {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
-	if strings.Contains(text, "no such table: onebeat_") || strings.Contains(text, `relation "onebeat_`) && strings.Contains(text, "does not exist") {
+	if strings.Contains(text, "no such table: onebeat_") || strings.Contains(text, `relation "onebeat_`) && strings.Contains(text, "does not exist") ||
+		strings.Contains(text, ".onebeat_") && strings.Contains(text, "' doesn't exist") {
 		return errors.New("onebeat's own tables are not there yet: run `onebeat migrate`, or start `onebeat serve`")
 	}
 	return err

@@ -40,6 +40,9 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 			return usage("--worst %d: give a number from 0 to 1000", worst)
 		}
 		return withStoreFor(cmd, app.ForecastPatience, func(ctx context.Context, s *store.Store, config app.Config) error {
+			if err := s.Look(ctx); err != nil {
+				return err
+			}
 			begin, err := s.Now(ctx)
 			if err != nil {
 				return err

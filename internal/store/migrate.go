@@ -42,6 +42,10 @@ func (s *Store) ensureOwn(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make onebeat's own tables: %w", err)
 	}
+	if table := s.table.Load(); table != nil && !s.owned.Load() { // it was looked at before
+		s.fill(*table, false)
+	}
+	s.owned.Store(true)
 	return s.identify(ctx)
 }
 
@@ -74,7 +78,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	defer done()
 	names, table, err := s.steps(ctx)
 	for err == nil && len(names) > 0 {
-		s.fill(table)
+		s.fill(table, false)
 		failed := s.take(ctx, names)
 		if failed == nil {
 			return s.look(ctx)

@@ -46,7 +46,7 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 	pool.SetMaxIdleConns(4)
 	pool.SetConnMaxIdleTime(mysqlIdle / 2)
 	m := &mySQL{pool: pool, guards: sql.OpenDB(mysqlConnector{connector}), layout: s.layout, texts: loadStatements("mysql", s.layout)}
-	m.fill(nil)
+	m.fill(nil, false)
 	s.dialect = dialect{
 		name: "mysql",
 		db:   m,
@@ -182,9 +182,13 @@ func (t mysqlText) args(given []any) []any {
 	return placed
 }
 
-func (m *mySQL) fill(table shape) {
+func (m *mySQL) fill(table shape, bare bool) {
+	texts := m.texts.rendered(m.layout, table, "?")
+	if bare {
+		texts.bare()
+	}
 	filled := mysqlTexts{}
-	for name, text := range m.texts.rendered(m.layout, table, "?") {
+	for name, text := range texts {
 		filled[name] = newMySQLText(text)
 	}
 	m.filled.Store(&filled)

@@ -70,7 +70,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		pool: pool, layout: s.layout, texts: loadStatements("postgres", s.layout),
 		described: mode != pgx.QueryExecModeExec && mode != pgx.QueryExecModeSimpleProtocol,
 	}
-	p.fill(nil)
+	p.fill(nil, false)
 	s.dialect = dialect{
 		name:     "postgres",
 		db:       p,
@@ -103,8 +103,11 @@ func (p *postgres) provider() (*goose.Provider, func(), error) {
 	return provider, func() { _ = db.Close() }, err // the pool stays open
 }
 
-func (p *postgres) fill(table shape) {
+func (p *postgres) fill(table shape, bare bool) {
 	filled := p.texts.rendered(p.layout, table, "$")
+	if bare {
+		filled.bare()
+	}
 	p.filled.Store(&filled)
 }
 

@@ -423,7 +423,14 @@ func (s *Store) look(ctx context.Context) error {
 	if s.options.Home == HomeColumn && s.layout.table != "" && !table.has("last_run_at") {
 		return &TableError{fmt.Sprintf("table %s has no column last_run_at: run `onebeat migrate` to add it, or choose another home for it", s.layout.table)}
 	}
+	if !s.owned.Load() {
+		tables := 0
+		if err := s.db.each(ctx, "own_tables", func(row scanner) error { return row.Scan(&tables) }); err != nil {
+			return fmt.Errorf("look for onebeat's own tables: %w", err)
+		}
+		s.owned.Store(tables > 0)
+	}
 	s.table.Store(&table)
-	s.fill(table)
+	s.fill(table, !s.owned.Load())
 	return nil
 }

@@ -50,7 +50,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 		fresh = info.Size() == 0
 	}
 	lite := &sqlite{file: file, layout: s.layout, texts: loadStatements("sqlite", s.layout), stopped: stopped.On(file, s.log)}
-	lite.fill(nil)
+	lite.fill(nil, false)
 	var err error
 	if lite.writer, err = connectSQLite(file, "&_txlock=immediate&_pragma=synchronous(full)"+inMemory); err != nil {
 		return err
@@ -134,8 +134,11 @@ func (l *fileLocker) SessionUnlock(context.Context, *sql.Conn) error {
 	return nil
 }
 
-func (l *sqlite) fill(table shape) {
+func (l *sqlite) fill(table shape, bare bool) {
 	filled := l.texts.rendered(l.layout, table, "?")
+	if bare {
+		filled.bare()
+	}
 	l.filled.Store(&filled)
 }
 

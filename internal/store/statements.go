@@ -76,6 +76,19 @@ func (s statements) rendered(l *layout, table shape, mark string) statements {
 	return filled
 }
 
+// readers are the statements by which entries are read.
+var readers = []string{"entries", "entries_page", "entries_by_id", "sides", "meta", "calendar_days", "windows"}
+
+// bare lets those that read entries find nothing in the tables of onebeat's own, where these are not there yet.
+func (s statements) bare() {
+	before, _ := strings.CutSuffix(s.get("own_nothing"), "SELECT 1")
+	for _, name := range readers {
+		if text, ok := s[name]; ok {
+			s[name] = before + text
+		}
+	}
+}
+
 func (s statements) fill(word string, table shape, lists map[string]string) string {
 	if text, ok := s[word]; ok {
 		return text

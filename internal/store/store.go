@@ -123,6 +123,7 @@ type Store struct {
 	poked        atomic.Bool  // since the last look
 	herdedAt     atomic.Int64 // when many slots were last recorded together, in Unix nanoseconds
 	table        atomic.Pointer[shape]
+	owned        atomic.Bool // onebeat's own tables were seen
 	memory       memory
 
 	joined bool                 // the other nodes know this one
@@ -187,7 +188,7 @@ type dialect struct {
 	leaseFor time.Duration               // Options.LeaseFor, or this kind's default
 
 	texts    statements
-	fill     func(shape)                             // sets which columns statements may name
+	fill     func(table shape, bare bool)            // sets which columns statements may name, and whether there are no tables of onebeat's own
 	provider func() (*goose.Provider, func(), error) // of migrations, and what ends it
 	patience []string                                // statements before a change of the user's table
 	install  []string                                // and those that install the triggers

@@ -91,6 +91,61 @@ func testEntries(t *testing.T, db Database) {
 	}
 }
 
+// Before onebeat was ever started here, all entries can be looked at, and that makes nothing.
+func testBare(t *testing.T, db Database) {
+	createTable(t, db, shapeNamed("A"))
+	insert(t, db, shapeNamed("A"), 0, line{name: "good"})
+	insert(t, db, shapeNamed("A"), 1, line{name: "bad", spec: "x"})
+	s, err := store.Open(t.Context(), db.URL, store.Options{Sources: []store.Source{newPaper(note("written", "0 9 * * *"))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	pending, err := s.Pending(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := func() map[string]string {
+		t.Helper()
+		rows, err := s.List(t.Context())
+		if err != nil {
+			t.Fatalf("List: %v", err)
+		}
+		states := map[string]string{}
+		for _, row := range rows {
+			states[row.Name] = row.State
+		}
+		return states
+	}
+	want := map[string]string{"good": store.Active, "bad": schedule.ReasonBadRow, "written": store.Active}
+	if diff := cmp.Diff(want, states()); diff != "" {
+		t.Errorf("states of List (-want +got):\n%s", diff)
+	}
+	if row, err := s.Find(t.Context(), "good"); err != nil || row.ID != id(0) {
+		t.Errorf("Find = %+v, %v, want the entry", row, err)
+	}
+	if calendars, err := s.Calendars(t.Context()); err != nil || len(calendars) > 0 {
+		t.Errorf("Calendars = %v, %v, want none", calendars, err)
+	}
+	if windows, _, err := s.Windows(t.Context()); err != nil || len(windows) > 0 {
+		t.Errorf("Windows = %v, %v, want none", windows, err)
+	}
+	if after, err := s.Pending(t.Context()); err != nil || len(after) != len(pending) {
+		t.Errorf("%d statements pend after a look and %d did before, %v", len(after), len(pending), err)
+	}
+
+	if err := s.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Pause(t.Context(), id(0), time.Time{}, "a move", "ada"); err != nil {
+		t.Fatal(err)
+	}
+	want["good"] = schedule.ReasonPaused
+	if diff := cmp.Diff(want, states()); diff != "" {
+		t.Errorf("states of List once the tables are there (-want +got):\n%s", diff)
+	}
+}
+
 func testBadInput(t *testing.T, db Database) {
 	createTable(t, db, shapeNamed("ORM"))
 	insert(t, db, shapeNamed("ORM"), 1, line{})

@@ -121,6 +121,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"what onebeat ran is not taken over", testTakeOverLate},
 
 		{"entries are added, edited, found and removed", testEntries},
+		{"entries can be looked at where onebeat never ran", testBare},
 		{"what can't be planned is not stored", testBadInput},
 		{"definitions are applied all or none", testApply},
 		{"migrate adds what is missing and no more", testMigrate},
