@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -112,37 +108,6 @@ func printJSON(out io.Writer, value any) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(value)
-}
-
-// printTable prints the lines that rows gives, cell by cell, in columns. What others wrote into the cells
-// moves neither a terminal nor the columns: see legible.
-func printTable(out io.Writer, rows func(line func(cells ...any))) error {
-	buffered := bufio.NewWriterSize(out, 1<<16)
-	w := tabwriter.NewWriter(buffered, 0, 0, 2, ' ', 0)
-	rows(func(cells ...any) {
-		for i, cell := range cells {
-			if i > 0 {
-				io.WriteString(w, "\t")
-			}
-			io.WriteString(w, legible(fmt.Sprint(cell)))
-		}
-		io.WriteString(w, "\n")
-	})
-	return errors.Join(w.Flush(), buffered.Flush())
-}
-
-// legible returns a text of one line: with a blank for each tab and end of a line, and a replacement character
-// for all else that a terminal would obey (Unicode's Cc and what is no UTF-8).
-func legible(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t' || r == '\n':
-			return ' '
-		case unicode.IsControl(r):
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }
 
 // when prints an instant in zone and in UTC, as people read it; "-" for none.

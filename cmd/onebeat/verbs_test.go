@@ -303,8 +303,19 @@ func TestATableShowsWhatATerminalWouldObey(t *testing.T) {
 		line("NAME", "STATE")
 		line("a\x1b[2Jb\xff\u009bc\r夜", "active")
 		line("two\tcells\nor lines", "paused")
+		line("毎分🚀", "active")
+		line("は\u3099 e\u0301", "")
+		line("", "done")
+		line("a remark on all of this that makes no column wider")
 	})
-	if want := "NAME                STATE\na\ufffd[2Jb\ufffd\ufffdc\ufffd夜         active\ntwo cells or lines  paused\n"; err != nil || out.String() != want {
+	want := "NAME                STATE\n" +
+		"a\ufffd[2Jb\ufffd\ufffdc\ufffd夜        active\n" +
+		"two cells or lines  paused\n" +
+		"毎分🚀              active\n" +
+		"は\u3099 e\u0301\n" +
+		"-                   done\n" +
+		"a remark on all of this that makes no column wider\n"
+	if err != nil || out.String() != want {
 		t.Errorf("the table is %q, %v, want %q", out.String(), err, want)
 	}
 }
