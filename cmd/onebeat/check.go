@@ -104,7 +104,8 @@ func look(ctx context.Context, config app.Config) []finding {
 	if err := s.Rights(ctx); err != nil {
 		add("rights", "", err)
 	}
-	if now, err := s.Now(ctx); add("clock", "", err) {
+	now, err := s.Now(ctx)
+	if add("clock", "", err) {
 		f := &findings[len(findings)-1]
 		apart := time.Until(now).Round(time.Millisecond)
 		f.OK = apart.Abs() < 2*time.Second
@@ -120,6 +121,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	for _, row := range bad {
 		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
+	}
+	if note := silent(rows, now); note != "" && !now.IsZero() {
+		findings = append(findings, finding{"last runs", false, note})
 	}
 	if strings.Contains(","+config.String("catalog")+",", ",django,") {
 		findings = append(findings, lookAtDjango(ctx, s, config, rows))

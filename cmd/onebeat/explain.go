@@ -88,6 +88,9 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 		}
 		e.say("%s is paused %s, by %s since %s: %s.", row.Name, until, row.Paused.By, when(row.Paused.At, zone), row.Paused.Reason)
 	}
+	if until := silentUntil(row, now); !until.IsZero() {
+		e.say("%s has no slot before %s, for a last run in the future: %s.", row.Name, when(until, zone), setBack)
+	}
 	spec := specOf(row)
 	if slot.IsZero() {
 		if spec != nil {

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// aheadFrom is how far the clocks of those who write last runs may be apart.
+const aheadFrom = time.Minute
+
+// silentUntil returns the instant, in the future, before which an entry has no slot for what is remembered of its
+// last one, as somebody whose clock was wrong wrote it; the zero Time for most.
+func silentUntil(row store.Row, now time.Time) time.Time {
+	until := row.LastRunAt
+	if row.Entry != nil && row.Entry.After.After(until) {
+		until = row.Entry.After
+	}
+	if row.State == schedule.ReasonDisabled || row.State == schedule.ReasonDone || !until.After(now.Add(aheadFrom)) {
+		return time.Time{}
+	}
+	return until
+}
+
+// setBack is what to do about entries that are silent.
+const setBack = "a clock was wrong, or somebody wrote so. Set last_run_at of the row to the present, " +
+	"and in onebeat_entries last_slot and after_at where they are later, and start onebeat anew"
+
+// silent names the entries that are silent until an instant in the future.
+func silent(rows []store.Row, now time.Time) string {
+	const most = 5
+	var names []string
+	n := 0
+	for _, row := range rows {
+		until := silentUntil(row, now)
+		if until.IsZero() {
+			continue
+		}
+		if n++; n <= most {
+			names = append(names, fmt.Sprintf("%s until %s", row.Name, until.UTC().Format(time.RFC3339)))
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	if n > most {
+		names = append(names, fmt.Sprintf("and %d more", n-most))
+	}
+	return fmt.Sprintf("%d entries have no slot for a last run in the future, %s: %s", n, strings.Join(names, ", "), setBack)
+}
