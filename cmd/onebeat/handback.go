@@ -38,7 +38,7 @@ other would send it. From then on "onebeat serve" does not start, but with
 				fmt.Fprintf(cmd.OutOrStdout(), "The last run of %d entries would be moved to their last slot. Nothing was changed.\n", moved)
 				return nil
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Handed back; the last run of %d entries was moved to their last slot. The other scheduler may start now.\n", moved)
+			fmt.Fprintf(cmd.OutOrStdout(), "Handed back; the last run of %d entries was moved to their last slot. The other scheduler may start now, and `onebeat serve` does not until it is given --take-over-at.\n", moved)
 			return nil
 		})
 	}

@@ -14,7 +14,6 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -70,6 +69,8 @@ The H of the standard dialect, splay and jitter are spread by "id".`,
 				return usage("next --batch reads its specs from standard input: leave %q out", args[0])
 			case !batch && len(args) != 1:
 				return usage(`next takes one spec in quotes, as in onebeat next "0 9 * * 1-5", not %d arguments`, len(args))
+			case !batch && strings.TrimSpace(args[0]) == "":
+				return usage(`the spec is empty: write one, as in onebeat next "0 9 * * 1-5"`)
 			}
 			return nil
 		},
@@ -118,7 +119,7 @@ func caret(err error) string {
 			return ' '
 		}, text)
 	}
-	return "\n  " + blank(fault.Text) + "\n  " + strings.Repeat(" ", utf8.RuneCountInString(fault.Text[:fault.Offset])) + "^"
+	return "\n  " + blank(fault.Text) + "\n  " + strings.Repeat(" ", shownWidth(blank(fault.Text[:fault.Offset]))) + "^"
 }
 
 // A question asks for slots: the arguments of next, or a line of its batch.

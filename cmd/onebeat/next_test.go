@@ -70,6 +70,8 @@ func TestNextRefusesInOneLine(t *testing.T) {
 	}{
 		{[]string{"0 9 * * 7"}, `day of week 7 is not a day for Celery: use 0 for Sunday, or --dialect standard (at character 9 of "0 9 * * 7")`},
 		{[]string{"0 9 * * *", "--zone", "Mars/Olympus"}, `zone "Mars/Olympus" is not known: use an IANA name such as Europe/Berlin`},
+		{[]string{"0 9 * * *", "--zone", "america/new york"}, `zone "america/new york" is not known: did you mean America/New_York?`},
+		{[]string{" "}, `the spec is empty: write one, as in onebeat next "0 9 * * 1-5"`},
 		{[]string{"0 9 * * *", "--count", "0"}, "count 0 is out of range: use 1 to 100000"},
 		{[]string{"0 9 * * *", "--dialect", "quartz"}, `dialect "quartz" is not known: use celery or standard`},
 		{[]string{"0 9 * * *", "--dst", "none"}, `dst "none" is not known: use real or celery`},
@@ -95,6 +97,7 @@ func TestNextPointsAtTheWrongCharacter(t *testing.T) {
 		{"@every 1d from noon", "\n  @every 1d from noon\n                 ^"},
 		{"@solar sunset ü 7", "\n  @solar sunset ü 7\n                ^"},
 		{`@rules {"weekend": "sat"} 0 9 * * 7`, "\n  @rules {\"weekend\": \"sat\"} 0 9 * * 7\n                                    ^"},
+		{"０ 毎 * * *", "\n  ０ 毎 * * *\n     ^"},
 		{"0 9 * *", ""},
 		{"0 0 30 2 *", "\n  0 0 30 2 *\n      ^"},
 	} {

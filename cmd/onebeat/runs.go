@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,13 +49,14 @@ func runsList() *cobra.Command {
 		}
 		return withStore(cmd, func(ctx context.Context, s *store.Store, config app.Config) error {
 			filter := store.Filter{Since: from, State: schedule.State(state), Limit: limit}
+			unknown := false
 			if entry != "" {
 				row, err := s.Find(ctx, entry)
 				switch {
 				case err == nil:
 					filter.Entry = row.ID
 				case errors.Is(err, store.ErrNoEntry): // it may be gone, and its runs still here
-					filter.Entry = schedule.ID(entry)
+					filter.Entry, unknown = schedule.ID(entry), true
 				default:
 					return err
 				}
@@ -62,6 +64,11 @@ func runsList() *cobra.Command {
 			runs, err := s.Runs(ctx, filter)
 			if err != nil {
 				return err
+			}
+			if len(runs) == 0 && unknown { // a name written wrong is told of
+				if all, err := s.Runs(ctx, store.Filter{Entry: filter.Entry, Limit: 1}); err != nil || len(all) == 0 {
+					return cmp.Or(err, usage("%v; runs of an entry that was removed are found by its id", store.ErrNoEntry))
+				}
 			}
 			if *asJSON {
 				if runs == nil {

@@ -79,7 +79,7 @@ func (machine machineZones) note() string {
 		return note + theirs + fmt.Sprintf(" shows the same times for the coming %d years", zonesAhead)
 	}
 	return note + theirs + fmt.Sprintf(" shows other times within %d years in %d zones: %s. Slots do not go by it; other programs here do, until it is brought up to date",
-		zonesAhead, len(machine.differ), some(machine.differ))
+		zonesAhead, len(machine.differ), some(machine.differ, 3))
 }
 
 // ofEntries names the zones of entries in which the machine's data shows other times, or
@@ -102,12 +102,11 @@ func (machine machineZones) ofEntries(rows []store.Row) string {
 	if len(differ) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d entries are in zones of which the machine's data shows other times: %s. Bring it up to date if their tasks ask for local time here", entries, some(differ))
+	return fmt.Sprintf("%d entries are in zones of which the machine's data shows other times: %s. Bring it up to date if their tasks ask for local time here", entries, some(differ, 12))
 }
 
-// some names the first few.
-func some(all []zoneDifference) string {
-	const most = 12
+// some names the first few, at most so many.
+func some(all []zoneDifference, most int) string {
 	var names []string
 	for _, d := range all[:min(len(all), most)] {
 		names = append(names, d.String())

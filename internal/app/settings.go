@@ -190,7 +190,7 @@ func count(least, most int) func(string) error {
 
 func zone(value string) error {
 	if _, err := schedule.Location(value); err != nil {
-		return errors.New("use an IANA name such as Asia/Tokyo")
+		return errors.New(schedule.ZoneAdvice(value))
 	}
 	return nil
 }

@@ -80,11 +80,22 @@ func ZoneData(name string) []byte {
 	return zoneFiles()[name]
 }
 
+// ZoneAdvice says what to write in place of a name that no zone has.
+func ZoneAdvice(name string) string {
+	like := strings.ReplaceAll(strings.TrimSpace(name), " ", "_")
+	for _, known := range ZoneNames() {
+		if strings.EqualFold(known, like) {
+			return "did you mean " + known + "?"
+		}
+	}
+	return "use an IANA name such as Europe/Berlin"
+}
+
 // loadLocation returns a zone of the data built in.
 func loadLocation(name string) (*time.Location, error) {
 	data := ZoneData(name)
 	if data == nil {
-		return nil, fmt.Errorf("zone %q is not known: use an IANA name such as Europe/Berlin", name)
+		return nil, fmt.Errorf("zone %q is not known: %s", name, ZoneAdvice(name))
 	}
 	return time.LoadLocationFromTZData(name, data)
 }

@@ -32,7 +32,7 @@ func (d DjangoTime) clocks(zones bool) (c clocks, err error) {
 	}
 	zone, err := schedule.Location(d.Zone)
 	if err != nil {
-		return c, fmt.Errorf("time zone %q of Django: use an IANA name such as Asia/Tokyo", d.Zone)
+		return c, fmt.Errorf("time zone %q of Django: %s", d.Zone, schedule.ZoneAdvice(d.Zone))
 	}
 	if !zones {
 		c.columns = clock{zone: zone}
