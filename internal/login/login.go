@@ -26,5 +26,18 @@ func Refused(err error) bool {
 	return errors.As(err, &refused) && slices.Contains(mariadb, refused.Number)
 }
 
-// OneLine is the error of a connection on one line, without what it wraps: pgx uses several.
-func OneLine(err error) error { return errors.New(strings.Join(strings.Fields(err.Error()), " ")) }
+// OneLine is the error of a connection on one line, without what it wraps: pgx uses several, also for
+// tries that failed alike.
+func OneLine(err error) error {
+	head, tries, several := strings.Cut(err.Error(), ":\n")
+	if !several {
+		head, tries = "", head
+	} else {
+		head += ": "
+	}
+	lines := strings.Split(tries, "\n")
+	for i, line := range lines {
+		lines[i] = strings.Join(strings.Fields(line), " ")
+	}
+	return errors.New(head + strings.Join(slices.Compact(lines), "; "))
+}

@@ -57,7 +57,8 @@ func Parse(raw string) (*url.URL, error) {
 
 // Misread reports whether what follows the host must be the rest of a password: one that
 // begins with digits, as in redis://:12/34@host, reads as a port when a / ? or # in it is
-// not percent-encoded. Its user is then taken for the host, and connected to.
+// not percent-encoded. Its user is then taken for the host, and connected to. Of one that has an @ before its /,
+// as in redis://:12@3/4@host:6379, it is what stands between them.
 func Misread(u *url.URL) bool {
 	switch {
 	case u.Host == "": // a path is all there is
@@ -65,7 +66,8 @@ func Misread(u *url.URL) bool {
 	case u.Fragment != "": // which no such URL has
 		return true
 	case u.User != nil:
-		return false
+		_, host, found := strings.Cut(u.EscapedPath(), "@") // a virtual host may have an @, but nothing of a URL behind it
+		return found && strings.ContainsAny(host, ":/")
 	}
 	for name := range u.Query() {
 		if strings.Contains(name, "@") {

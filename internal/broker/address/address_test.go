@@ -108,6 +108,7 @@ func TestParseKnowsTheRestOfAPasswordFromAPath(t *testing.T) {
 	for raw, want := range map[string]bool{
 		"redis://h:6379/0": true, "redis://:12%2F34@h/0": true, "amqp://me:pw@h/v@w": true, "redis+socket:///run/me@corp.sock": true, "amqp://h?user=me@corp": true,
 		"redis://:12/34@h/0": false, "redis://:/34@h/0": false, "redis://:12?34@h/0": false, "redis://:12#34@h/0": false, "amqp://me@corp:12#34@h/v": false,
+		"redis://:p@ss/word@h:6379/0": false, "amqp://me:p@ss/word@h/v": false,
 	} {
 		if _, err := address.Parse(raw); (err == nil) != want {
 			t.Errorf("Parse(%s): %v, want it read %v", raw, err, want)

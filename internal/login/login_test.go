@@ -1,0 +1,21 @@
+package login_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/onebeat/onebeat/internal/login"
+)
+
+// pgx tries a server with TLS and without, and tells of both.
+func TestOneLineSaysAFaultOnce(t *testing.T) {
+	for text, want := range map[string]string{
+		"failed to connect to `user=u`:\n\tdial: refused\n\tdial: refused": "failed to connect to `user=u`: dial: refused",
+		"failed to connect to `user=u`:\n\tone: refused\n\ttwo: refused":   "failed to connect to `user=u`: one: refused; two: refused",
+		"refused": "refused",
+	} {
+		if got := login.OneLine(errors.New(text)).Error(); got != want {
+			t.Errorf("OneLine(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
