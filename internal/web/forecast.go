@@ -28,6 +28,7 @@ func forecast(w http.ResponseWriter, r *http.Request, node Node) {
 		return
 	}
 	report, err := node.Forecast(r.Context(), asked)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(takenWithin)) // it may have taken minutes
 	switch {
 	case errors.Is(err, ErrBusy):
 		w.Header().Set("Retry-After", "1")

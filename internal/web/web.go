@@ -60,6 +60,14 @@ type Node interface {
 	Ready() bool
 }
 
+const (
+	// mostConnections leaves the process files for the database and the broker, however many ask.
+	mostConnections = 256
+
+	// takenWithin is how long a client may take for its answer, once that is known.
+	takenWithin = 30 * time.Second
+)
+
 // Serve answers on listener until ctx ends:
 //
 //	/healthz   200, or 503 when something that dispatching needs has failed
@@ -86,11 +94,17 @@ func Serve(ctx context.Context, listener net.Listener, node Node, metrics promet
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 
 	server := &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       time.Minute,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		Handler:        mux,
+		ReadTimeout:    5 * time.Second,
+		WriteTimeout:   takenWithin,
+		IdleTimeout:    time.Minute,
+		MaxHeaderBytes: 16 << 10,
+		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
+	listener = &limited{listener, make(chan struct{}, mostConnections), func() {
+		server.SetKeepAlivesEnabled(false) // which closes those that are idle
+		server.SetKeepAlivesEnabled(true)
+	}}
 	stopped := make(chan struct{})
 	go func() {
 		<-ctx.Done()
