@@ -104,6 +104,7 @@ func lookOn(ctx context.Context, cmd *cobra.Command, s *store.Store, config app.
 	defer l.close()
 	shown := newProgress(cmd)
 	defer shown.done()
+	since := time.Now()
 	templates := shadowTemplates{config: messages}
 	over := time.NewTimer(during)
 	defer over.Stop()
@@ -132,6 +133,9 @@ func lookOn(ctx context.Context, cmd *cobra.Command, s *store.Store, config app.
 			return report, err
 		}
 		l.follow(ctx, templates.routes)
+		heard := judge.Heard()
+		shown.say("%v of %v, %d messages and events heard; Ctrl-C ends it and compares what was seen",
+			time.Since(since).Round(time.Second), during, heard.Sent+heard.Received+heard.Messages)
 		look.Reset(max(shadowLook, 5*time.Since(began))) // a fifth of the time at most
 	}
 	l.close()
