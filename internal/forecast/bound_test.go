@@ -51,3 +51,32 @@ func TestAReportEndsWithItsContext(t *testing.T) {
 		t.Errorf("Report = %v after %d more looks at specs, want context.Canceled after those of a second, %d", err, after, specs)
 	}
 }
+
+// Nor is much looked at after that of entries whose runs are counted, or that have a slot a second for a month.
+func TestACountEndsWithItsContext(t *testing.T) {
+	every, err := schedule.NewEvery(time.Second, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := time.Date(2026, time.November, 26, 0, 0, 0, 0, time.UTC)
+	for _, left := range []int64{0, 1_000_000_000} {
+		ctx, cancel := context.WithCancel(t.Context())
+		looks, after := 0, 0
+		next := func() {
+			if looks++; looks > 10_000 {
+				cancel()
+				after++
+			}
+		}
+		count := forecast.New(from, forecast.Most)
+		for i := range 3 {
+			count.Add(forecast.Entry{Name: fmt.Sprint(i), Spec: counted{every, fmt.Sprint(i), next}, Left: left})
+		}
+		if looks > 0 {
+			t.Errorf("with %d slots left, %d were looked at before it was asked for a report", left, looks)
+		}
+		if _, err := count.Report(ctx, 1, func(int, int) {}); !errors.Is(err, context.Canceled) || after > 1000 {
+			t.Errorf("with %d slots left, Report = %v after %d more slots, want context.Canceled after few", left, err, after)
+		}
+	}
+}

@@ -10,6 +10,7 @@ package forecast
 import (
 	"cmp"
 	"context"
+	"runtime"
 	"slices"
 	"time"
 
@@ -22,36 +23,6 @@ type Entry struct {
 	Spec schedule.Spec
 	Left int64 // so many slots are left to it; 0 is no bound
 }
-
-// spec is the entry's spec, which ends with the last slot that is left to it.
-func (e Entry) spec(from, until time.Time) schedule.Spec {
-	if e.Left <= 0 {
-		return e.Spec
-	}
-	last := e.Spec.Next(from)
-	for left := e.Left - 1; left > 0 && !last.IsZero() && !last.After(until); left-- {
-		last = e.Spec.Next(last)
-	}
-	return ending{e.Spec, last}
-}
-
-// An ending is a Spec that has no slot after the last.
-type ending struct {
-	schedule.Spec
-	last time.Time
-}
-
-// Next implements schedule.Spec.
-func (e ending) Next(t time.Time) time.Time {
-	slot := e.Spec.Next(t)
-	if slot.After(e.last) {
-		return time.Time{}
-	}
-	return slot
-}
-
-// String implements schedule.Spec, in no form that can be read.
-func (e ending) String() string { return e.Spec.String() + " until " + e.last.Format(time.RFC3339Nano) }
 
 // A Report is what the entries have in (From, Until].
 type Report struct {
@@ -95,33 +66,62 @@ const named = 5
 type Count struct {
 	from, until time.Time
 	entries     int
-	bySpec      map[string]*alike
+	bySpec      map[ruled]*alike
 	specs       []*alike // in the order in which they came
 	slots       []int64  // by seconds after that of from
 }
 
-// alike are entries with the same spec.
+// ruled is what tells entries apart here.
+type ruled struct {
+	spec string
+	left int64
+}
+
+// alike are entries with the same spec, of which as many slots are left.
 type alike struct {
 	spec    schedule.Spec
+	left    int64
 	entries int
 	names   []string // of the first of them
+
+	last time.Time // of their slots that count, once they were counted
+}
+
+// looks is after how many slots of a walk it is asked whether it is to go on.
+const looks = 256
+
+// walk goes through the slots in the count's time, until ctx ends.
+func (c *Count) walk(ctx context.Context, spec schedule.Spec, left int64, each func(slot time.Time)) error {
+	n := int64(0)
+	for slot := spec.Next(c.from); !slot.IsZero() && !slot.After(c.until); slot = spec.Next(slot) {
+		each(slot)
+		if n++; n == left {
+			break
+		}
+		if n%looks == 0 {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			runtime.Gosched() // a daemon of one processor has slots to send meanwhile
+		}
+	}
+	return ctx.Err()
 }
 
 // New returns a count of the slots in the time of the length, at most Most, after from.
 func New(from time.Time, length time.Duration) *Count {
 	from = from.UTC()
-	return &Count{from: from, until: from.Add(min(length, Most)), bySpec: map[string]*alike{}}
+	return &Count{from: from, until: from.Add(min(length, Most)), bySpec: map[ruled]*alike{}}
 }
 
 // Add takes an entry in.
 func (c *Count) Add(e Entry) {
 	c.entries++
-	spec := e.spec(c.from, c.until)
-	text := spec.String()
-	of, ok := c.bySpec[text]
+	key := ruled{e.Spec.String(), e.Left}
+	of, ok := c.bySpec[key]
 	if !ok {
-		of = &alike{spec: spec}
-		c.bySpec[text] = of
+		of = &alike{spec: e.Spec, left: e.Left}
+		c.bySpec[key] = of
 		c.specs = append(c.specs, of)
 	}
 	of.entries++
@@ -164,14 +164,13 @@ func (c *Count) Fullest(ctx context.Context, of Entry) (Second, error) {
 		return Second{}, err
 	}
 	fullest := -1
-	spec := of.spec(c.from, c.until)
-	for slot := spec.Next(c.from); !slot.IsZero() && !slot.After(c.until); slot = spec.Next(slot) {
+	err := c.walk(ctx, of.Spec, of.Left, func(slot time.Time) {
 		if i := int(slot.Unix() - c.from.Unix()); fullest < 0 || c.slots[i] > c.slots[fullest] {
 			fullest = i
 		}
-	}
-	if fullest < 0 {
-		return Second{}, nil
+	})
+	if err != nil || fullest < 0 {
+		return Second{}, err
 	}
 	return c.second(fullest), nil
 }
@@ -180,16 +179,14 @@ func (c *Count) count(ctx context.Context, progress func(done, all int)) error {
 	begin := c.from.Unix()
 	c.slots = make([]int64, c.until.Unix()-begin+1)
 	for i, of := range c.specs {
-		steps := 0
-		for slot := of.spec.Next(c.from); !slot.IsZero() && !slot.After(c.until); slot = of.spec.Next(slot) {
+		err := c.walk(ctx, of.spec, of.left, func(slot time.Time) {
 			c.slots[slot.Unix()-begin] += int64(of.entries)
-			if steps++; steps%100_000 == 0 && ctx.Err() != nil {
-				return ctx.Err()
-			}
+			of.last = slot
+		})
+		if err != nil {
+			return err
 		}
-		if progress(i+1, len(c.specs)); ctx.Err() != nil {
-			return ctx.Err()
-		}
+		progress(i+1, len(c.specs))
 	}
 	return ctx.Err()
 }
@@ -204,7 +201,7 @@ func (c *Count) second(i int) Second {
 	entries := 0
 	for _, of := range c.specs {
 		slot := of.spec.Next(before)
-		if slot.IsZero() || slot.After(through) {
+		if slot.IsZero() || slot.After(through) || slot.After(of.last) {
 			continue
 		}
 		entries += of.entries
