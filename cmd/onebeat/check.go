@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/broker"
+	"github.com/onebeat/onebeat/internal/forecast"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
@@ -38,9 +40,7 @@ It changes nothing. Exit code 0: all is well. 3: something is not.`,
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), 2*patience)
-		defer cancel()
-		findings := look(ctx, config)
+		findings := look(cmd.Context(), config)
 		ok := true
 		for _, f := range findings {
 			ok = ok && f.OK
@@ -61,8 +61,12 @@ It changes nothing. Exit code 0: all is well. 3: something is not.`,
 	return cmd
 }
 
-// look finds out all that it can.
+// look finds out all that it can. What has to be read or counted of each row may take as long as a forecast.
 func look(ctx context.Context, config app.Config) []finding {
+	whole, cancel := context.WithTimeout(ctx, app.ForecastPatience)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, 2*patience)
+	defer cancel()
 	var findings []finding
 	add := func(what, note string, err error) bool {
 		if err != nil {
@@ -114,40 +118,84 @@ func look(ctx context.Context, config app.Config) []finding {
 			f.Note += ": set both by NTP; onebeat follows the database's"
 		}
 	}
-	rows, err := s.List(ctx)
-	bad := slices.DeleteFunc(slices.Clone(rows), func(row store.Row) bool { return row.State != schedule.ReasonBadRow })
-	if !add("rows", fmt.Sprintf("%d in all, %d set aside", len(rows), len(bad)), explain(err)) {
+	if err := s.Look(ctx); err != nil {
+		add("rows", "", explain(err))
 		return findings // what is asked of calendars and windows is asked of rows too
 	}
-	for _, row := range bad {
+	windows, usable, windowsErr := s.Windows(ctx)
+	rows, err := lookAtRows(whole, s, usable, now)
+	if !add("rows", fmt.Sprintf("%d in all, %d set aside", rows.all, len(rows.bad)), explain(err)) {
+		return findings
+	}
+	for _, row := range rows.bad {
 		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
 	}
-	if note := silent(rows, now); note != "" && !now.IsZero() {
+	if note := rows.silent.note(); note != "" && !now.IsZero() {
 		findings = append(findings, finding{"last runs", false, note})
 	}
 	if strings.Contains(","+config.String("catalog")+",", ",django,") {
-		findings = append(findings, lookAtDjango(ctx, s, config, rows))
+		findings = append(findings, lookAtDjango(whole, s, config, slices.Sorted(maps.Keys(rows.named))))
 	}
-	if note := zones.ofEntries(rows); note != "" {
+	if note := zones.ofEntries(rows.zones); note != "" {
 		add("zones of entries", note, nil)
 	}
-	findings = append(findings, lookAtCalendars(ctx, s, time.Now())...)
-	windows, _, err := s.Windows(ctx)
-	if err != nil {
-		add("windows", "", explain(err))
+	findings = append(findings, lookAtCalendars(whole, s, time.Now())...)
+	if windowsErr != nil {
+		add("windows", "", explain(windowsErr))
 	}
 	for _, window := range windows {
 		if window.Problem != "" {
 			findings = append(findings, finding{"window " + window.Name, false, window.Problem})
 		}
 	}
-	if note := cleanup(config.String("result-backend"), rows); note != "" {
+	if note := cleanup(config.String("result-backend"), rows.cleaned); note != "" {
 		add("results", note, nil)
 	}
-	if note, err := herd(ctx, rows); note != "" || err != nil {
+	if note, err := herd(whole, rows.slots); note != "" || err != nil {
 		add("herd", note, err)
 	}
 	return findings
+}
+
+// rows are what check keeps of all rows: little, however many they are.
+type rows struct {
+	all     int
+	bad     []store.Row
+	zones   map[string]int      // whose clocks entries go by, and how many do
+	named   map[string]struct{} // zones that rows name
+	cleaned bool                // an entry deletes results that have expired
+	silent  silent
+	slots   *forecast.Count
+}
+
+func lookAtRows(ctx context.Context, s *store.Store, windows *schedule.Windows, now time.Time) (*rows, error) {
+	r := newRows(now)
+	return r, s.Outline(ctx, func(row store.Row) { r.add(row, windows) })
+}
+
+func newRows(now time.Time) *rows {
+	return &rows{zones: map[string]int{}, named: map[string]struct{}{}, silent: silent{now: now}, slots: forecast.New(now, now, herdAhead)}
+}
+
+func (r *rows) add(row store.Row, windows *schedule.Windows) {
+	r.all++
+	if row.State == schedule.ReasonBadRow {
+		r.bad = append(r.bad, row)
+	}
+	if row.Zone != "" {
+		r.named[row.Zone] = struct{}{}
+	}
+	r.silent.add(row)
+	r.cleaned = r.cleaned || row.Task == cleanupTask
+	if row.Entry == nil {
+		return
+	}
+	if zoned, ok := row.Entry.Spec.(interface{ Location() *time.Location }); ok {
+		r.zones[zoned.Location().String()]++
+	}
+	if e, ok := app.Forecasted(row, windows); ok {
+		r.slots.Add(e)
+	}
 }
 
 // cleanupTask deletes results that have expired.
@@ -159,9 +207,8 @@ var keepsResults = []string{"db+", "database", "django-db", "file:", "mongodb:"}
 
 // cleanup says that results stay for good: Celery's beat adds an entry against that by
 // itself (celery/beat.py, install_default_entries), onebeat adds none.
-func cleanup(backend string, rows []store.Row) string {
-	if !slices.ContainsFunc(keepsResults, func(kind string) bool { return strings.HasPrefix(backend, kind) }) ||
-		slices.ContainsFunc(rows, func(row store.Row) bool { return row.Task == cleanupTask }) {
+func cleanup(backend string, cleaned bool) string {
+	if cleaned || !slices.ContainsFunc(keepsResults, func(kind string) bool { return strings.HasPrefix(backend, kind) }) {
 		return ""
 	}
 	return "no entry deletes results that have expired, as Celery's beat would: " +

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 
 // lookAtDjango says what Django's settings are by what its tables hold, and whether those
 // that were given fit.
-func lookAtDjango(ctx context.Context, s *store.Store, config app.Config, rows []store.Row) finding {
+func lookAtDjango(ctx context.Context, s *store.Store, config app.Config, named []string) finding {
 	f := finding{What: "Django's settings", OK: true}
 	guess, err := s.GuessDjango(ctx)
 	if err != nil {
@@ -33,7 +32,7 @@ func lookAtDjango(ctx context.Context, s *store.Store, config app.Config, rows [
 		if offset == 0 {
 			f.Note += "Django's USE_TZ is on: leave the settings django-… away"
 		} else {
-			zone := zoneThere(offset, guess.At, config, rows)
+			zone := zoneThere(offset, guess.At, config, named)
 			f.Note += fmt.Sprintf("Django's USE_TZ and DJANGO_CELERY_BEAT_TZ_AWARE are off, and its TIME_ZONE is %s UTC: give --django-use-tz=off --django-beat-tz-aware=off --django-time-zone=%s", fromOther(offset), zone)
 		}
 	case guess.Ahead > time.Minute:
@@ -76,14 +75,8 @@ func zoneOffset(name string, at time.Time) time.Duration {
 
 // zoneThere names a zone that is so far ahead of UTC at the instant: of those that the
 // settings or the rows name, or else what to put there.
-func zoneThere(offset time.Duration, at time.Time, config app.Config, rows []store.Row) string {
-	names := []string{config.String("zone")}
-	for _, row := range rows {
-		if row.Zone != "" && !slices.Contains(names, row.Zone) {
-			names = append(names, row.Zone)
-		}
-	}
-	for _, name := range names {
+func zoneThere(offset time.Duration, at time.Time, config app.Config, named []string) string {
+	for _, name := range append([]string{config.String("zone")}, named...) {
 		if zoneOffset(name, at) == offset {
 			return name
 		}

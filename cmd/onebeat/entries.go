@@ -314,7 +314,8 @@ func entriesAdd() *cobra.Command {
 			if err := answer(cmd, *asJSON, id, "Added %s (%s).", d.Name, id); err != nil {
 				return err
 			}
-			return warnOfHerd(ctx, cmd, s, id)
+			warnOfHerd(ctx, cmd, s, store.Row{}, id)
+			return nil
 		})
 	}
 	settingFlags(cmd, ofDatabase)
@@ -389,8 +390,8 @@ func entriesEdit() *cobra.Command {
 				d.Name = *name
 			}
 		})
-		if err == nil && cmd.Flags().Changed("spec") {
-			err = warnOfHerd(ctx, cmd, s, row.ID)
+		if err == nil {
+			warnOfHerd(ctx, cmd, s, row, row.ID)
 		}
 		return "Changed", err
 	})

@@ -30,7 +30,7 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.Flags().DurationVar(&length, "next", 24*time.Hour, fmt.Sprintf("how much time, at most %v", forecast.Most))
-	cmd.Flags().StringVar(&from, "from", "", "from then on: an instant (RFC 3339); now unless set")
+	cmd.Flags().StringVar(&from, "from", "", "from then on: an instant (RFC 3339), or a length from now; now unless set")
 	cmd.Flags().IntVar(&worst, "worst", 5, "how many of the worst seconds are named")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if length <= 0 || length > forecast.Most {
@@ -43,17 +43,21 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 			if err := s.Look(ctx); err != nil {
 				return err
 			}
-			begin, err := s.Now(ctx)
+			now, err := s.Now(ctx)
 			if err != nil {
 				return err
 			}
+			begin := now
 			if from != "" {
-				if begin, err = instantOrLength(from, begin); err != nil {
+				if begin, err = instantOrLength(from, now); err != nil {
 					return err
+				}
+				if begin = begin.UTC(); begin.Year() < 1 || begin.AddDate(0, 0, 31).Year() > 9999 {
+					return usage("--from %s: give an instant in the years 1 to 9999, a month before their end at the latest", from)
 				}
 			}
 			shown := newProgress(cmd)
-			report, err := app.Forecast(ctx, s, begin, length, worst, func(done, all int) { shown.say("%d of %d specs", done, all) })
+			report, err := app.Forecast(ctx, s, now, begin, length, worst, func(done, all int) { shown.say("%d of %d specs", done, all) })
 			shown.done()
 			if err != nil {
 				return err

@@ -21,63 +21,78 @@ const herdFrom = 10_000
 const herdAhead = 24 * time.Hour
 
 // herd tells of the worst second of the coming day, if it is bad.
-func herd(ctx context.Context, rows []store.Row) (string, error) {
-	count := forecast.New(time.Now(), herdAhead)
-	for _, row := range rows {
-		if e, ok := app.Forecasted(row, nil); ok {
-			count.Add(e)
-		}
-	}
+func herd(ctx context.Context, count *forecast.Count) (string, error) {
 	report, err := count.Report(ctx, 1, func(int, int) {})
 	if err != nil || len(report.Worst) == 0 {
 		return "", err
 	}
-	return inHerd(report.Worst[0]), nil
+	return inHerd(report.Worst[0], ""), nil
 }
 
 // inHerd says what to do about a second; nothing if it is not bad.
-func inHerd(second forecast.Second) string {
+func inHerd(second forecast.Second, more string) string {
 	if second.Slots < herdFrom {
 		return ""
 	}
-	return fmt.Sprintf("%d slots come in the second of %s: spread them by a splay in their rules, or by H (`onebeat forecast` names them)", second.Slots, second.At.Format(time.RFC3339))
+	return fmt.Sprintf("%d slots%s come in the second of %s: spread them by a splay in their rules, or by H (`onebeat forecast` names them)", second.Slots, more, second.At.Format(time.RFC3339))
 }
 
-// herdPatience bounds the look for a herd after an edit. Tests wait longer, for busy machines.
+// herdPatience bounds how long entries are read to look for a herd after an edit. Tests wait longer, for busy machines.
 var herdPatience = 5 * time.Second
 
-// warnOfHerd tells, beside the answer, of a herd that an entry is in after its edit.
-// Of so many entries that the look takes long it tells nothing: check does.
-func warnOfHerd(ctx context.Context, cmd *cobra.Command, s *store.Store, id schedule.ID) error {
-	if n, err := s.Count(ctx); err != nil || n < herdFrom {
-		return err
+// warnOfHerd tells, beside the answer, of a herd that an edit has put an entry in. Before is the entry before
+// the edit, the zero Row for a new one. What was done is done: that the look fails is no fault of it.
+func warnOfHerd(ctx context.Context, cmd *cobra.Command, s *store.Store, before store.Row, id schedule.ID) {
+	if n, err := s.Count(ctx); err == nil && n < herdFrom {
+		return
 	}
-	looking, cancel := context.WithTimeout(ctx, herdPatience)
-	defer cancel()
-	note, err := herdOf(looking, s, id)
-	if err != nil && looking.Err() != nil && ctx.Err() == nil {
-		return nil
-	}
-	if note != "" {
+	switch note, err := herdOf(ctx, s, before, id); {
+	case err != nil:
+		fmt.Fprintln(cmd.ErrOrStderr(), "onebeat: whether this entry is in a herd was not found out: "+oneLine(explain(err)))
+	case note != "":
 		fmt.Fprintln(cmd.ErrOrStderr(), "onebeat: this entry is in a herd: "+note)
 	}
-	return err
 }
 
-// herdOf tells of the fullest second of the coming day that an entry has a slot in.
-func herdOf(ctx context.Context, s *store.Store, id schedule.ID) (string, error) {
-	count := forecast.New(time.Now(), herdAhead)
-	var of *forecast.Entry
-	err := s.Outline(ctx, func(row store.Row) {
-		if e, ok := app.Forecasted(row, nil); ok {
-			if count.Add(e); row.ID == id {
-				of = &e
-			}
-		}
-	})
-	if err != nil || of == nil {
-		return "", err // or it has no slots
+// herdOf tells of the fullest second of the coming day that an edit has put an entry in.
+func herdOf(ctx context.Context, s *store.Store, before store.Row, id schedule.ID) (string, error) {
+	row, err := s.Find(ctx, string(id))
+	if err != nil {
+		return "", err
 	}
-	second, err := count.Fullest(ctx, *of)
-	return inHerd(second), err
+	_, windows, err := s.Windows(ctx)
+	if err != nil {
+		return "", err
+	}
+	of, ok := app.Forecasted(row, windows)
+	was, had := app.Forecasted(before, windows)
+	if !ok || had && was.Spec.String() == of.Spec.String() {
+		return "", nil
+	}
+	return herdWith(ctx, of, was.Spec, func(ctx context.Context, each func(forecast.Entry)) error {
+		return s.Outline(ctx, func(row store.Row) {
+			if e, ok := app.Forecasted(row, windows); ok && row.ID != id {
+				each(e)
+			}
+		})
+	})
+}
+
+// herdWith tells of the fullest second in which an entry has a slot that its spec did not give before, among others
+// that read gives. Of more than it gives within herdPatience, those that it gave count.
+func herdWith(ctx context.Context, of forecast.Entry, was schedule.Spec, read func(ctx context.Context, each func(forecast.Entry)) error) (string, error) {
+	now := time.Now()
+	count := forecast.New(now, now, herdAhead)
+	count.Add(of)
+	reading, cancel := context.WithTimeout(ctx, herdPatience)
+	defer cancel()
+	more := ""
+	if err := read(reading, count.Add); err != nil {
+		if reading.Err() == nil || ctx.Err() != nil {
+			return "", err
+		}
+		more = " or more"
+	}
+	second, err := count.Fullest(ctx, of, was)
+	return inHerd(second, more), err
 }

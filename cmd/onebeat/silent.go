@@ -29,25 +29,32 @@ func silentUntil(row store.Row, now time.Time) time.Time {
 const setBack = "a clock was wrong, or somebody wrote so. Set last_run_at of the row to the present, " +
 	"and in onebeat_entries last_slot and after_at where they are later, and start onebeat anew"
 
-// silent names the entries that are silent until an instant in the future.
-func silent(rows []store.Row, now time.Time) string {
+// silent are the entries without a slot until an instant after now.
+type silent struct {
+	now   time.Time
+	names []string // of the first
+	n     int
+}
+
+func (s *silent) add(row store.Row) {
 	const most = 5
-	var names []string
-	n := 0
-	for _, row := range rows {
-		until := silentUntil(row, now)
-		if until.IsZero() {
-			continue
-		}
-		if n++; n <= most {
-			names = append(names, fmt.Sprintf("%s until %s", row.Name, until.UTC().Format(time.RFC3339)))
-		}
+	until := silentUntil(row, s.now)
+	if until.IsZero() {
+		return
 	}
-	if n == 0 {
+	if s.n++; s.n <= most {
+		s.names = append(s.names, fmt.Sprintf("%s until %s", row.Name, until.UTC().Format(time.RFC3339)))
+	}
+}
+
+// note names the entries.
+func (s *silent) note() string {
+	if s.n == 0 {
 		return ""
 	}
-	if n > most {
-		names = append(names, fmt.Sprintf("and %d more", n-most))
+	names := strings.Join(s.names, ", ")
+	if more := s.n - len(s.names); more > 0 {
+		names += fmt.Sprintf(", and %d more", more)
 	}
-	return fmt.Sprintf("%d entries have no slot for a last run in the future, %s: %s", n, strings.Join(names, ", "), setBack)
+	return fmt.Sprintf("%d entries have no slot for a last run in the future, %s: %s", s.n, names, setBack)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
-	"github.com/onebeat/onebeat/internal/store"
 )
 
 // zoneDirs are where machines keep their zone data, by package time (go1.26 zoneinfo_unix.go).
@@ -82,18 +81,9 @@ func (machine machineZones) note() string {
 		zonesAhead, len(machine.differ), some(machine.differ, 3))
 }
 
-// ofEntries names the zones of entries in which the machine's data shows other times, or
-// returns nothing.
-func (machine machineZones) ofEntries(rows []store.Row) string {
-	used := make(map[string]int)
-	for _, row := range rows {
-		if row.Entry == nil {
-			continue
-		}
-		if zoned, ok := row.Entry.Spec.(interface{ Location() *time.Location }); ok {
-			used[zoned.Location().String()]++
-		}
-	}
+// ofEntries names the zones, of those that entries use and how many do, in which the machine's data shows other
+// times, or returns nothing.
+func (machine machineZones) ofEntries(used map[string]int) string {
 	entries := 0
 	differ := slices.DeleteFunc(slices.Clone(machine.differ), func(d zoneDifference) bool {
 		entries += used[d.name]

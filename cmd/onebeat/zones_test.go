@@ -64,12 +64,16 @@ func TestCheckNamesTheZonesThatTheMachineHasOtherwise(t *testing.T) {
 		}
 		return store.Row{Entry: &schedule.Entry{Spec: parsed}}
 	}
-	rows := []store.Row{row("0 9 * * *", "Asia/Tokyo"), row("@every 90s", "Europe/Berlin"), {}}
-	if got := machine.ofEntries(rows); got != "" {
+	seen := newRows(now)
+	for _, row := range []store.Row{row("0 9 * * *", "Asia/Tokyo"), row("@every 90s", "Europe/Berlin"), {}} {
+		seen.add(row, nil)
+	}
+	if got := machine.ofEntries(seen.zones); got != "" {
 		t.Errorf("with entries in other zones: %q, want nothing", got)
 	}
-	rows = append(rows, row("0 9 * * *", "Europe/Berlin"), row("@every 1d wall", "Europe/Berlin"))
-	if got, want := machine.ofEntries(rows), "2 entries are in zones of which the machine's data shows other times: Europe/Berlin from 2027-03-28. Bring it up to date if their tasks ask for local time here"; got != want {
+	seen.add(row("0 9 * * *", "Europe/Berlin"), nil)
+	seen.add(row("@every 1d wall", "Europe/Berlin"), nil)
+	if got, want := machine.ofEntries(seen.zones), "2 entries are in zones of which the machine's data shows other times: Europe/Berlin from 2027-03-28. Bring it up to date if their tasks ask for local time here"; got != want {
 		t.Errorf("with two entries there: %q, want %q", got, want)
 	}
 }

@@ -16,13 +16,14 @@ const ForecastPatience = 5 * time.Minute
 
 // Forecast counts the slots that entries of the catalog have in the time of the length, at most
 // forecast.Most, after from, and names so many of the worst seconds. Entries that are paused, disabled or
-// unreadable count as they are: with no slot. Progress is called as forecast.Count's Report calls it.
-func Forecast(ctx context.Context, s *store.Store, from time.Time, length time.Duration, worst int, progress func(done, all int)) (forecast.Report, error) {
+// unreadable count as they are: with no slot. What is left to an entry that ends of itself is left from now on. Progress
+// is called as forecast.Count's Report calls it.
+func Forecast(ctx context.Context, s *store.Store, now, from time.Time, length time.Duration, worst int, progress func(done, all int)) (forecast.Report, error) {
 	_, windows, err := s.Windows(ctx)
 	if err != nil {
 		return forecast.Report{}, err
 	}
-	count := forecast.New(from, length)
+	count := forecast.New(now, from, length)
 	err = s.Outline(ctx, func(row store.Row) {
 		if e, ok := Forecasted(row, windows); ok {
 			count.Add(e)
@@ -53,11 +54,12 @@ func (n *node) Forecast(ctx context.Context, asked web.Forecast) (any, error) {
 	if len(n.opened()) == 0 {
 		return nil, errNotReached
 	}
+	now := n.clock.Now()
 	from := asked.From
 	if from.IsZero() {
-		from = n.clock.Now()
+		from = now
 	}
 	ctx, cancel := context.WithTimeout(ctx, ForecastPatience)
 	defer cancel()
-	return Forecast(ctx, n.store, from, asked.Next, asked.Worst, func(int, int) {})
+	return Forecast(ctx, n.store, now, from, asked.Next, asked.Worst, func(int, int) {})
 }

@@ -42,7 +42,7 @@ func TestAReportEndsWithItsContext(t *testing.T) {
 		}
 	}
 	from := time.Date(2026, time.November, 26, 0, 0, 0, 0, time.UTC)
-	count := forecast.New(from, 50*time.Second)
+	count := forecast.New(from, from, 50*time.Second)
 	for i := range specs {
 		count.Add(forecast.Entry{Name: fmt.Sprint(i), Spec: counted{every, fmt.Sprint(i), next}})
 	}
@@ -68,7 +68,7 @@ func TestACountEndsWithItsContext(t *testing.T) {
 				after++
 			}
 		}
-		count := forecast.New(from, forecast.Most)
+		count := forecast.New(from, from, forecast.Most)
 		for i := range 3 {
 			count.Add(forecast.Entry{Name: fmt.Sprint(i), Spec: counted{every, fmt.Sprint(i), next}, Left: left})
 		}

@@ -10,6 +10,7 @@ package forecast
 import (
 	"cmp"
 	"context"
+	"math"
 	"runtime"
 	"slices"
 	"time"
@@ -21,7 +22,7 @@ import (
 type Entry struct {
 	Name string
 	Spec schedule.Spec
-	Left int64 // so many slots are left to it; 0 is no bound
+	Left int64 // so many slots are left to it from now on; 0 is no bound
 }
 
 // A Report is what the entries have in (From, Until].
@@ -64,65 +65,47 @@ const named = 5
 // Of entries with the same spec it keeps the spec, how many they are and the names of some: little, however
 // many they are.
 type Count struct {
-	from, until time.Time
-	entries     int
-	bySpec      map[ruled]*alike
-	specs       []*alike // in the order in which they came
-	slots       []int64  // by seconds after that of from
+	now, from, until time.Time
+	entries          int
+	byRule           map[rule]*alike
+	alike            []*alike // in the order in which they came
+	slots            []int64  // by seconds after that of from
 }
 
-// ruled is what tells entries apart here.
-type ruled struct {
+// A rule is what the slots of an entry hang on.
+type rule struct {
 	spec string
 	left int64
 }
 
-// alike are entries with the same spec, of which as many slots are left.
+// alike are entries with the same rule.
 type alike struct {
 	spec    schedule.Spec
 	left    int64
 	entries int
 	names   []string // of the first of them
 
-	last time.Time // of their slots that count, once they were counted
+	// The first and the last slot that count, in Unix microseconds: some specs take long to say that there is no
+	// other.
+	first, last int64
 }
 
-// looks is after how many slots of a walk it is asked whether it is to go on.
-const looks = 256
-
-// walk goes through the slots in the count's time, until ctx ends.
-func (c *Count) walk(ctx context.Context, spec schedule.Spec, left int64, each func(slot time.Time)) error {
-	n := int64(0)
-	for slot := spec.Next(c.from); !slot.IsZero() && !slot.After(c.until); slot = spec.Next(slot) {
-		each(slot)
-		if n++; n == left {
-			break
-		}
-		if n%looks == 0 {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			runtime.Gosched() // a daemon of one processor has slots to send meanwhile
-		}
-	}
-	return ctx.Err()
-}
-
-// New returns a count of the slots in the time of the length, at most Most, after from.
-func New(from time.Time, length time.Duration) *Count {
+// New returns a count of the slots in the time of the length, at most Most, after from. What is left to entries
+// counts from now, if that is before.
+func New(now, from time.Time, length time.Duration) *Count {
 	from = from.UTC()
-	return &Count{from: from, until: from.Add(min(length, Most)), bySpec: map[ruled]*alike{}}
+	return &Count{now: earliest(now.UTC(), from), from: from, until: from.Add(min(length, Most)), byRule: map[rule]*alike{}}
 }
 
 // Add takes an entry in.
 func (c *Count) Add(e Entry) {
 	c.entries++
-	key := ruled{e.Spec.String(), e.Left}
-	of, ok := c.bySpec[key]
+	key := rule{e.Spec.String(), max(e.Left, 0)}
+	of, ok := c.byRule[key]
 	if !ok {
-		of = &alike{spec: e.Spec, left: e.Left}
-		c.bySpec[key] = of
-		c.specs = append(c.specs, of)
+		of = &alike{spec: e.Spec, left: key.left}
+		c.byRule[key] = of
+		c.alike = append(c.alike, of)
 	}
 	of.entries++
 	if len(of.names) < named {
@@ -157,39 +140,91 @@ func (c *Count) Report(ctx context.Context, worst int, progress func(done, all i
 	return report, nil
 }
 
-// Fullest counts, and returns the fullest of the seconds in which one of the entries has a
-// slot; zero if it has none. It returns an error only when ctx ends.
-func (c *Count) Fullest(ctx context.Context, of Entry) (Second, error) {
+// Fullest counts, and returns the fullest of the seconds in which one of the entries has a slot and another spec,
+// unless that is nil, has none; zero if there is no such second. It returns an error only when ctx ends.
+func (c *Count) Fullest(ctx context.Context, of Entry, but schedule.Spec) (Second, error) {
 	if err := c.count(ctx, func(int, int) {}); err != nil {
 		return Second{}, err
 	}
 	fullest := -1
-	err := c.walk(ctx, of.Spec, of.Left, func(slot time.Time) {
-		if i := int(slot.Unix() - c.from.Unix()); fullest < 0 || c.slots[i] > c.slots[fullest] {
+	same := c.byRule[rule{of.Spec.String(), max(of.Left, 0)}]
+	if same == nil {
+		return Second{}, nil
+	}
+	for slot := same.spec.Next(c.from); same.counts(slot); slot = same.spec.Next(slot) {
+		if i := c.place(slot); (fullest < 0 || c.slots[i] > c.slots[fullest]) && !c.within(i, but) {
 			fullest = i
 		}
-	})
-	if err != nil || fullest < 0 {
-		return Second{}, err
+	}
+	if fullest < 0 {
+		return Second{}, nil
 	}
 	return c.second(fullest), nil
 }
 
 func (c *Count) count(ctx context.Context, progress func(done, all int)) error {
-	begin := c.from.Unix()
-	c.slots = make([]int64, c.until.Unix()-begin+1)
-	for i, of := range c.specs {
-		err := c.walk(ctx, of.spec, of.left, func(slot time.Time) {
-			c.slots[slot.Unix()-begin] += int64(of.entries)
-			of.last = slot
-		})
-		if err != nil {
+	c.slots = make([]int64, c.until.Unix()-c.from.Unix()+1)
+	for i, of := range c.alike {
+		if err := c.walk(ctx, of); err != nil {
 			return err
 		}
-		progress(i+1, len(c.specs))
+		progress(i+1, len(c.alike))
 	}
 	return ctx.Err()
 }
+
+// looks is after how many slots of a walk it is asked whether it is to go on.
+const looks = 256
+
+// walk counts the slots of entries that are alike.
+func (c *Count) walk(ctx context.Context, of *alike) error {
+	of.first, of.last = math.MaxInt64, math.MinInt64
+	begin := c.from
+	if of.left > 0 {
+		begin = c.now
+	}
+	steps := int64(0)
+	for slot := of.spec.Next(begin); !slot.IsZero() && !slot.After(c.until); slot = of.spec.Next(slot) {
+		if slot.After(c.from) {
+			of.first, of.last = min(of.first, slot.UnixMicro()), slot.UnixMicro()
+			c.slots[c.place(slot)] += int64(of.entries)
+		}
+		if steps++; steps == of.left {
+			break
+		}
+		if steps%looks == 0 {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			runtime.Gosched() // a daemon of one processor has slots to send meanwhile
+		}
+	}
+	return ctx.Err()
+}
+
+// counts reports whether the slot, that the spec gives, is one that counted.
+func (a *alike) counts(slot time.Time) bool {
+	return !slot.IsZero() && a.first <= slot.UnixMicro() && slot.UnixMicro() <= a.last
+}
+
+// within reports whether a spec has a slot in a second.
+func (c *Count) within(i int, spec schedule.Spec) bool {
+	if spec == nil {
+		return false
+	}
+	before, through := c.bounds(i)
+	slot := spec.Next(before)
+	return !slot.IsZero() && !slot.After(through)
+}
+
+// bounds are between what the slots of a second are: after the one, and not after the other.
+func (c *Count) bounds(i int) (before, through time.Time) {
+	at := c.at(i)
+	return latest(at.Add(-time.Microsecond), c.from), earliest(at.Add(time.Second-time.Microsecond), c.until)
+}
+
+// place is the place of an instant's second.
+func (c *Count) place(at time.Time) int { return int(at.Unix() - c.from.Unix()) }
 
 // at is when a second begins.
 func (c *Count) at(i int) time.Time { return time.Unix(c.from.Unix()+int64(i), 0).UTC() }
@@ -197,11 +232,14 @@ func (c *Count) at(i int) time.Time { return time.Unix(c.from.Unix()+int64(i), 0
 // second names who is in a second.
 func (c *Count) second(i int) Second {
 	second := Second{At: c.at(i), Slots: c.slots[i]}
-	before, through := latest(second.At.Add(-time.Microsecond), c.from), earliest(second.At.Add(time.Second-time.Microsecond), c.until)
+	before, through := c.bounds(i)
 	entries := 0
-	for _, of := range c.specs {
+	for _, of := range c.alike {
+		if of.last < before.UnixMicro() || of.first > through.UnixMicro() {
+			continue
+		}
 		slot := of.spec.Next(before)
-		if slot.IsZero() || slot.After(through) || slot.After(of.last) {
+		if slot.After(through) || !of.counts(slot) {
 			continue
 		}
 		entries += of.entries

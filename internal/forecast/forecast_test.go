@@ -26,7 +26,7 @@ func entry(t *testing.T, name, text string) forecast.Entry {
 }
 
 func count(entries []forecast.Entry, from time.Time, length time.Duration) *forecast.Count {
-	c := forecast.New(from, length)
+	c := forecast.New(from, from, length)
 	for _, e := range entries {
 		c.Add(e)
 	}
@@ -170,12 +170,57 @@ func TestFullestIsTheFullestSecondOfAnEntry(t *testing.T) {
 		{At: midnight.Add(30 * time.Minute), Slots: 1, Names: []string{"half past"}},
 		{},
 	} {
-		got, err := count(entries, midnight, 24*time.Hour).Fullest(t.Context(), entries[i])
+		got, err := count(entries, midnight, 24*time.Hour).Fullest(t.Context(), entries[i], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("Fullest of %s (-want +got):\n%s", entries[i].Name, diff)
 		}
+	}
+	got, err := count(entries, midnight, 24*time.Hour).Fullest(t.Context(), entries[0], entry(t, "", "0 10-23 * * *").Spec)
+	want := forecast.Second{At: midnight.Add(9 * time.Hour), Slots: 2, Names: []string{"each hour", "at nine"}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("Fullest but for what was there before (-want +got):\n%s%v", diff, err)
+	}
+}
+
+// Where the spec ends before what is left to its entry is sent, all that it gives counts.
+func TestASpecMayEndBeforeWhatIsLeft(t *testing.T) {
+	once, bounded := entry(t, "once", "@at 2026-11-26T00:02:00Z"), entry(t, "bounded", `@rules {"end": "2026-11-26T00:02:30Z"} * * * * *`)
+	once.Left, bounded.Left = 5, 5
+	report := run(t, []forecast.Entry{once, bounded}, midnight, time.Hour, 1)
+	want := []forecast.Second{{At: midnight.Add(2 * time.Minute), Slots: 2, Names: []string{"once", "bounded"}}}
+	if diff := cmp.Diff(want, report.Worst); report.Slots != 3 || diff != "" {
+		t.Errorf("%d slots, want 3; the worst second (-want +got):\n%s", report.Slots, diff)
+	}
+}
+
+// What is left to an entry is spent from now on, not from when the forecast begins.
+func TestWhatIsLeftIsSpentBefore(t *testing.T) {
+	few := entry(t, "few", "* * * * *")
+	few.Left = 3
+	for _, tt := range []struct {
+		ahead time.Duration
+		slots int64
+	}{{0, 3}, {-time.Hour, 3}, {time.Minute, 2}, {2*time.Minute + time.Second, 1}, {time.Hour, 0}} {
+		c := forecast.New(midnight, midnight.Add(tt.ahead), time.Hour)
+		c.Add(few)
+		report, err := c.Report(t.Context(), 9, func(int, int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Slots != tt.slots || len(report.Worst) != int(tt.slots) {
+			t.Errorf("%v ahead: %d slots in %d seconds, want %d", tt.ahead, report.Slots, len(report.Worst), tt.slots)
+		}
+	}
+}
+
+// A spec is not asked who is in a second that lies outside of its slots: some take long to say that there is none.
+func TestOnlyWhoMayBeInASecondIsAsked(t *testing.T) {
+	nine := &counting{Spec: entry(t, "", "0 9 * * *").Spec}
+	report := run(t, []forecast.Entry{{Name: "nine", Spec: nine}, entry(t, "each second", "@every 1s")}, midnight, 24*time.Hour, 500)
+	if len(report.Worst) != 500 || report.Worst[0].Slots != 2 || nine.calls > 5 {
+		t.Errorf("%d seconds, the worst with %d slots, by %d calls of Next; want 500, 2, and about 3", len(report.Worst), report.Worst[0].Slots, nine.calls)
 	}
 }
