@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -90,26 +91,31 @@ func ended(e *schedule.Entry, first, last time.Time, state schedule.State, reaso
 	return schedule.Due{Entry: e, Slot: first, State: state, Reason: reason, Through: last, Count: n}
 }
 
-// lastOf returns the first of the last count slots in (after, through].
+// lastOf returns the first of the last count slots in (after, through], of which there is one.
 func lastOf(spec schedule.Spec, after, through time.Time, count int) time.Time {
-	if count == 0 {
-		count = schedule.DefaultCount
-	}
+	count = min(cmp.Or(count, schedule.DefaultCount), schedule.MostCount)
 	// Widen a window from its end until it holds enough, so that a long absence
 	// costs no walk through all of it.
-	from := through
-	for window := time.Minute; from.After(after); window *= 2 {
-		from = through.Add(-window)
+	from, few := through, through
+	n := 0
+	for window := time.Minute; n < count && from.After(after); window *= 2 {
+		few, from = from, through.Add(-window)
 		if from.Before(after) {
 			from = after
 		}
-		if n, _ := schedule.Count(spec, from, through, count); n >= count {
-			break
+		n, _ = schedule.Count(spec, from, through, 2*count)
+	}
+	// It may hold many more, where slots come in bursts: narrow it.
+	for n == 2*count && few.Sub(from) > time.Microsecond {
+		middle := from.Add(few.Sub(from) / 2)
+		if m, _ := schedule.Count(spec, middle, through, 2*count); m < count {
+			few = middle
+		} else {
+			from, n = middle, m
 		}
 	}
-	var slots []time.Time
-	for slot := spec.Next(from); !slot.IsZero() && !slot.After(through); slot = spec.Next(slot) {
-		slots = append(slots, slot)
+	for ; n > count; n-- {
+		from = spec.Next(from)
 	}
-	return slots[max(0, len(slots)-count)]
+	return spec.Next(from)
 }

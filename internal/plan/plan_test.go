@@ -156,6 +156,52 @@ func TestMissedSlotsAreSettledByPolicy(t *testing.T) {
 	}
 }
 
+// A numbered spec counts the calls of Next.
+type numbered struct {
+	schedule.Spec
+	calls int
+}
+
+func (n *numbered) Next(t time.Time) time.Time { n.calls++; return n.Spec.Next(t) }
+
+// However many missed slots a policy sends, few are looked at one by one meanwhile: all other entries wait for it.
+func TestManyMissedSlotsAreBounded(t *testing.T) {
+	for _, tt := range []struct {
+		name, spec string
+		count      int
+		first      string // that is sent
+	}{
+		{"no bound", "@standard * * * * * *", 1_000_000_000, "2002-12-29T20:13:16Z"},
+		{"bursts", "@standard * * * 1 1 *", 1000, "2002-01-01T23:43:20Z"},
+		{"few in all", "@standard 0 0 1 1 *", 1_000_000_000, "2001-01-01T00:00:00Z"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				spec, err := schedule.ParseSpec(tt.spec, "", time.Time{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				looked := &numbered{Spec: spec}
+				e := &schedule.Entry{ID: "1", Name: "e", Spec: looked, After: time.Now(), Misfire: schedule.Misfire{Policy: schedule.All, Count: tt.count}}
+				time.Sleep(time.Until(time.Date(2002, time.December, 31, 0, 0, 0, 0, time.UTC)))
+				p := running(t, plan.Options{})
+				apply(t, p, present(e))
+				dues, err := p.Pull(t.Context(), 2)
+				if err != nil {
+					t.Fatal(err)
+				}
+				dues = slices.DeleteFunc(dues, func(due schedule.Due) bool { return due.State != "" })
+				if len(dues) == 0 || dues[0].Slot.Format(time.RFC3339) != tt.first {
+					t.Errorf("first sent: %v, want the slot of %s", dues, tt.first)
+				}
+				if looked.calls > 2_000_000 {
+					t.Errorf("%d slots were looked at", looked.calls)
+				}
+			})
+		})
+	}
+}
+
 func TestAnEditMovesOnlyItsOwnEntryAndNeverFiresThePast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := running(t, plan.Options{})

@@ -301,7 +301,7 @@ const (
 type Misfire struct {
 	Policy Policy
 	Grace  time.Duration // a slot this late or less is late, not missed: it is sent; 0 means DefaultGrace
-	Count  int           // All: at most so many of the latest; 0 means DefaultCount
+	Count  int           // All: at most so many of the latest, or MostCount; 0 means DefaultCount
 	Age    time.Duration // Once, All: none older than this; 0 means no bound
 }
 
@@ -330,6 +330,7 @@ func (e *Entry) Missed(slot, now time.Time) State {
 const (
 	DefaultGrace = 5 * time.Second
 	DefaultCount = 1000
+	MostCount    = 100_000 // a day of one that comes each second; others wait while they are looked for
 )
 
 // A Due is a slot that an entry owes, or a range of slots that ended unsent.
