@@ -133,6 +133,9 @@ What a bench that was killed left behind has that name.`,
 			switch {
 			case errors.Is(err, broker.ErrNoSink):
 				return usage("%s", oneLine(err))
+			case err != nil && ctx.Err() != nil && err.Error() == ctx.Err().Error(): // a person's wish, and all is removed
+				shown.done()
+				return exitError{exitFailed, what + " was stopped, and nothing of it is left"}
 			case err != nil:
 				return fmt.Errorf("%s: %w", what, err)
 			}

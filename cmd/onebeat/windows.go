@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -28,7 +29,9 @@ type printedWindow struct {
 	store.Window
 	Seconds int64     `json:"seconds"`
 	Open    bool      `json:"open"`            // it holds slots now
-	Begins  time.Time `json:"begins,omitzero"` // this time, or next
+	Over    bool      `json:"over"`            // it holds none any more
+	Entry   string    `json:"entry,omitempty"` // the name of the one that it is for
+	Begins  time.Time `json:"begins,omitzero"` // this time, or next; the only time, where that is over
 	Ends    time.Time `json:"ends,omitzero"`
 }
 
@@ -43,11 +46,33 @@ func printedWindowOf(w store.Window, zone string, now time.Time) printedWindow {
 		return p
 	}
 	if p.Begins = spec.Next(now.Add(-w.Length)); p.Begins.IsZero() {
-		return p
+		p.Over = true
+		if !strings.HasPrefix(w.Spec, "@at ") {
+			return p
+		}
+		p.Begins = spec.Next(time.Time{})
 	}
-	p.Open = !p.Begins.After(now)
+	p.Open = !p.Over && !p.Begins.After(now)
 	p.Ends = p.Begins.Add(w.Length)
 	return p
+}
+
+// whom says whom the window is for.
+func (p printedWindow) whom() string {
+	return strings.TrimSpace(p.Scope + " " + cmp.Or(p.Entry, p.Target))
+}
+
+// nameEntry learns the name of the entry that the window is for, if it is there.
+func (p *printedWindow) nameEntry(ctx context.Context, s *store.Store) error {
+	if p.Scope != schedule.ScopeEntry {
+		return nil
+	}
+	row, err := s.Find(ctx, p.Target)
+	if errors.Is(err, store.ErrNoEntry) {
+		return nil
+	}
+	p.Entry = row.Name
+	return err
 }
 
 func windowsList() *cobra.Command {
@@ -70,6 +95,9 @@ func windowsList() *cobra.Command {
 			list := make([]printedWindow, len(all))
 			for i, w := range all {
 				list[i] = printedWindowOf(w, config.String("zone"), now)
+				if err := list[i].nameEntry(ctx, s); err != nil {
+					return err
+				}
 			}
 			if *asJSON {
 				return printJSON(cmd.OutOrStdout(), list)
@@ -95,10 +123,10 @@ func printWindows(out io.Writer, list []printedWindow, zone string) error {
 				state = "unusable"
 			case p.Open:
 				state = "open"
-			case !p.Begins.IsZero():
+			case !p.Over:
 				state = "to come"
 			}
-			line(p.Name, strings.TrimSpace(p.Scope+" "+p.Target), state,
+			line(p.Name, p.whom(), state,
 				when(p.Begins, cmp.Or(p.Zone, zone)), when(p.Ends, cmp.Or(p.Zone, zone)), p.Spec, p.Reason)
 		}
 		for _, p := range list {
@@ -165,6 +193,9 @@ late. Runs that people ask for are sent.`,
 				return err
 			}
 			p := printedWindowOf(w, config.String("zone"), now)
+			if err := p.nameEntry(ctx, s); err != nil {
+				return err
+			}
 			if *asJSON {
 				return printJSON(cmd.OutOrStdout(), struct {
 					printedWindow
@@ -172,8 +203,12 @@ late. Runs that people ask for are sent.`,
 				}{p, *dry})
 			}
 			zone := cmp.Or(w.Zone, config.String("zone"))
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s the window %s, for %s: from %s to %s.\n", does, w.Name,
-				strings.TrimSpace(w.Scope+" "+w.Target), when(p.Begins, zone), when(p.Ends, zone))
+			over := ""
+			if p.Over {
+				over = ", which is over"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s the window %s, for %s: from %s to %s%s.\n", does, w.Name,
+				p.whom(), when(p.Begins, zone), when(p.Ends, zone), over)
 			return err
 		})
 	}

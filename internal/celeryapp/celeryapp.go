@@ -60,7 +60,11 @@ func Read(ctx context.Context, python, name, dir string) (App, error) {
 		if errors.Is(err, exec.ErrNotFound) {
 			return App{}, fmt.Errorf("there is no program %s: name the application's Python with --python", python)
 		}
-		return App{}, fmt.Errorf("loading the application %s: %s", name, last(told.String(), err))
+		why := last(told.String(), err)
+		if strings.HasSuffix(why, "No module named 'celery'") {
+			why += ": name the application's own Python with --python, such as venv/bin/python"
+		}
+		return App{}, fmt.Errorf("loading the application %s: %s", name, why)
 	}
 	var app App
 	if err := json.Unmarshal(out.Bytes(), &app); err != nil {

@@ -161,12 +161,15 @@ func same(t *testing.T, got, want, none string) bool {
 
 func TestWhatIsWrongWithAnApplicationIsToldInOneLine(t *testing.T) {
 	broken := t.TempDir()
-	if err := os.WriteFile(filepath.Join(broken, "bad.py"), []byte("raise RuntimeError('no settings here')\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, raised := range map[string]string{"bad": "RuntimeError('no settings here')", "bare": `ModuleNotFoundError("No module named 'celery'")`} {
+		if err := os.WriteFile(filepath.Join(broken, name+".py"), []byte("raise "+raised+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, tt := range []struct{ name, python, app, dir, want string }{
 		{"no such application", python(t), "nowhere", broken, "No module named 'nowhere'"},
 		{"an application that fails", python(t), "bad", broken, "RuntimeError: no settings here"},
+		{"a Python without Celery", python(t), "bare", broken, "No module named 'celery': name the application's own Python with --python, such as venv/bin/python"},
 		{"no such Python", "no-such-python", "proj", "testdata", "there is no program no-such-python: name the application's Python with --python"},
 	} {
 		_, err := celeryapp.Read(t.Context(), tt.python, tt.app, tt.dir)
