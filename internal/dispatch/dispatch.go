@@ -16,8 +16,9 @@
 //   - A part that was not acknowledged is published again, the very same part,
 //     until the broker takes it or the lease is gone. The broker's mark keeps it
 //     from doubling.
-//   - Claiming runs ahead of publishing, and publishing ahead of recording, by a
-//     bounded number of batches each.
+//   - Claiming runs ahead of publishing by a bounded number of batches, and publishing
+//     ahead of recording by a bounded number of slots: while slots that have come wait for
+//     their messages, recording waits for them.
 //   - If the process dies between any two steps, Recover finds out from the
 //     journal and the broker's mark what is left to do.
 package dispatch
@@ -88,7 +89,7 @@ type Options struct {
 	Installation string           // the name that task ids are made from
 	Node         string           // recorded with each run
 	Batch        int              // the most slots that are claimed together; 1000
-	Ahead        int              // batches between two stages; as many as have 8000 slots, at least 2
+	Ahead        int              // batches that are claimed ahead; as many as have 8000 slots, at least 2
 	Drain        time.Duration    // how long what was claimed may take to go out after a stop; 10 s
 	Attempt      time.Duration    // the longest that one call of the ledger or the broker may take; 5 s
 	Events       bool             // tell a task-sent event of each message
@@ -180,7 +181,7 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 	})()
 
 	claimed := make(chan schedule.Batch, d.opts.Ahead)
-	published := make(chan settled, d.opts.Ahead)
+	published := newBacklog()
 	notes := newNotes()
 	d.withdrawn = withdrawn{by: map[claim]int64{}, of: map[int64]int{}, after: map[int64][]int64{}}
 	group, working := errgroup.WithContext(bounded)
@@ -189,7 +190,7 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 		return d.claim(ctx, working, term, seq, claimed)
 	})
 	group.Go(func() error { // where it records too, it hands nothing on
-		defer close(published)
+		defer published.end()
 		return d.publish(working, claimed, published, notes)
 	})
 	group.Go(func() error { return d.record(working, term, published, notes) })

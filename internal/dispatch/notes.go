@@ -56,6 +56,13 @@ func (n *notes) forget(seqs []int64) {
 	}
 }
 
+// any reports whether there is something to say.
+func (n *notes) any() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.bySeq) > 0
+}
+
 // text is what goes with the mark, and with it more of such slots; empty when there is nothing to say.
 func (n *notes) text(more ...note) string {
 	n.mu.Lock()

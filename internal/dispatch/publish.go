@@ -98,38 +98,49 @@ func (w *withdrawn) free(seq int64, frees []int64) []int64 {
 }
 
 // publish sends batches in order, each in parts as its slots come.
-func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch, published chan<- settled, notes *notes) error {
+func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch, published *backlog, notes *notes) error {
 	defer d.news.flush()
-	for {
-		var batch schedule.Batch
-		var more bool
-		select {
-		case batch, more = <-claimed:
-		default:
-			d.news.flush() // it may be long until there is more to tell
-			batch, more = <-claimed
-		}
-		if !more {
-			return nil
-		}
+	for batch, more := d.await(claimed); more; {
 		frees := d.withdrawn.claimed(batch)
 		b := &sending{Batch: batch, notes: notes}
 		if d.joined {
 			if err := d.recorded(hold, b, frees); err != nil {
 				return err
 			}
+			batch, more = d.await(claimed)
 			continue
 		}
 		runs, err := d.send(hold, b)
 		if err != nil {
 			return err
 		}
+		through := settled{batch.Seq, runs, d.withdrawn.end(batch.Seq), frees}
+		next, waits := schedule.Batch{}, false
 		select {
-		case published <- settled{batch.Seq, runs, d.withdrawn.end(batch.Seq), frees}:
-		case <-hold.Done():
-			return context.Cause(hold)
+		case next, waits = <-claimed:
+		default:
+		}
+		// What has notes is recorded at once: each mark carries them until then.
+		late := waits && !next.Dues[0].Slot.After(d.opts.Now()) && !notes.any()
+		if err := published.put(hold, through, late); err != nil {
+			return err
+		}
+		if batch, more = next, waits; !more {
+			batch, more = d.await(claimed)
 		}
 	}
+	return nil
+}
+
+// await waits for the next batch.
+func (d *Dispatcher) await(claimed <-chan schedule.Batch) (batch schedule.Batch, more bool) {
+	select {
+	case batch, more = <-claimed:
+	default:
+		d.news.flush() // it may be long until there is more to tell
+		batch, more = <-claimed
+	}
+	return batch, more
 }
 
 // A sending is a batch that is being sent.

@@ -12,28 +12,20 @@ import (
 // together bounds the slots that are recorded in one transaction.
 const together = 8000
 
-// record writes down what became of batches, all that are through at a time,
-// up to the bound. What waits at the end of the term is left in the journal.
-func (d *Dispatcher) record(hold context.Context, term int64, published <-chan settled, notes *notes) error {
+// record writes down what became of batches, those of the backlog together, up to the
+// bound. What waits at the end of the term is left in the journal.
+func (d *Dispatcher) record(hold context.Context, term int64, published *backlog, notes *notes) error {
 	var seqs []int64
 	var runs []schedule.Run // used again and again: the ledger keeps nothing of it
 	waiting := map[int64][]schedule.Run{}
 	var all []settled
-	for first := range published {
-		all = append(all[:0], first)
-		slots := len(first.runs)
-	gather:
-		for slots < together {
-			select {
-			case next, ok := <-published:
-				if !ok {
-					break gather
-				}
-				all = append(all, next)
-				slots += len(next.runs)
-			default:
-				break gather
-			}
+	for {
+		if all = published.next(all[:0]); len(all) == 0 {
+			return nil
+		}
+		slots := 0
+		for _, s := range all {
+			slots += len(s.runs)
 		}
 		seqs, runs = seqs[:0], slices.Grow(runs[:0], slots) // at once: what grows bit by bit leaves as much behind
 		for _, s := range all {
@@ -48,16 +40,15 @@ func (d *Dispatcher) record(hold context.Context, term int64, published <-chan s
 			}
 			d.spare.give(s.runs)
 		}
-		if len(seqs) == 0 {
-			continue
+		if len(seqs) > 0 {
+			if err := d.write(hold, term, seqs, runs); err != nil {
+				return err
+			}
+			notes.forget(seqs)
+			d.metrics.progress(-len(seqs))
 		}
-		if err := d.write(hold, term, seqs, runs); err != nil {
-			return err
-		}
-		notes.forget(seqs)
-		d.metrics.progress(-len(seqs))
+		published.done(slots)
 	}
-	return nil
 }
 
 func (d *Dispatcher) write(hold context.Context, term int64, seqs []int64, runs []schedule.Run) error {
@@ -95,5 +86,5 @@ func (s *spare) give(runs []schedule.Run) {
 	clear(runs)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.slices = append(s.slices, runs) // no more than there are batches between two stages
+	s.slices = append(s.slices, runs) // no more than were in hand at once
 }

@@ -75,7 +75,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 			r.mark.Beyond = 0 // a batch begins when the mark covers the one before it
 		}
 	}
-	return seq, nil
+	return seq, fenced(r.flush(hold))
 }
 
 // A recovery is what the batches of a journal are ended by.
@@ -90,6 +90,9 @@ type recovery struct {
 	coming  *plan
 	began   time.Time
 	notes   *notes
+
+	through []int64        // batches that have their end and are not recorded
+	runs    []schedule.Run // of those
 }
 
 // covers says whether the first done slots of the batch are settled.
@@ -338,8 +341,12 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 			left.Dues = append(left.Dues, owed)
 		}
 	}
-	gone := []int64{claimed.Seq}
+	r.log.Info("batch recovered", "seq", claimed.Seq, "slots", len(claimed.Dues), "sent_before", len(claimed.Dues)-len(left.Dues))
 	if len(left.Dues) > 0 {
+		if err := r.flush(hold); err != nil {
+			return err
+		}
+		gone := []int64{claimed.Seq}
 		b := &sending{Batch: left, base: base, notes: r.notes, recovered: true}
 		if r.joined {
 			b.known, b.gone = runs, func() []int64 { return gone }
@@ -348,15 +355,29 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 		if err != nil {
 			return err
 		}
+		if r.joined { // it is recorded with its last part
+			r.notes.forget(gone)
+			return nil
+		}
 		runs = append(runs, sent...)
 	}
-	r.log.Info("batch recovered", "seq", claimed.Seq, "slots", len(claimed.Dues), "sent_before", len(claimed.Dues)-len(left.Dues))
-	if !r.joined || len(left.Dues) == 0 { // else it is recorded with its last part
-		if err := r.write(hold, r.term, gone, runs); err != nil {
-			return err
-		}
+	r.through, r.runs = append(r.through, claimed.Seq), append(r.runs, runs...)
+	if len(left.Dues) > 0 || len(r.runs) >= together {
+		return r.flush(hold)
 	}
-	r.notes.forget([]int64{claimed.Seq})
+	return nil
+}
+
+// flush records the batches that are through.
+func (r *recovery) flush(hold context.Context) error {
+	if len(r.through) == 0 {
+		return nil
+	}
+	if err := r.write(hold, r.term, r.through, r.runs); err != nil {
+		return err
+	}
+	r.notes.forget(r.through)
+	r.through, r.runs = r.through[:0], r.runs[:0]
 	return nil
 }
 
