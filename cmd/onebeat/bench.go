@@ -35,7 +35,7 @@ var measurements = []string{"burst", "steady", "lateness", "load", "edit"}
 
 // Bounds of what bench is asked for.
 const (
-	mostEntries = 1_000_000
+	mostEntries = 10_000_000
 	mostRate    = 100_000
 	mostTime    = time.Hour
 

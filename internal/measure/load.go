@@ -57,7 +57,7 @@ func (b *Bench) Load(ctx context.Context, entries int) (Load, error) {
 			sent := make(chan error, 1)
 			go func() {
 				var err error
-				seen, err = Observe(ctx, s.sink.Length, 1, armedWithin, armedWithin)
+				seen, err = Observe(ctx, s.sink.Length, 1, armedWithin(entries), armedWithin(entries))
 				sent <- err
 			}()
 			loaded, err := n.armed(ctx, entries+probes, loadPause)

@@ -164,7 +164,9 @@ func (n *node) planned(ctx context.Context) int {
 }
 
 // armedWithin bounds how long a node may take to load its entries.
-const armedWithin = 5 * time.Minute
+func armedWithin(entries int) time.Duration {
+	return 5*time.Minute + time.Duration(entries)*60*time.Microsecond
+}
 
 // What a node plans is asked for at these pauses: an edit is seen at once, and while a node works for
 // seconds, asking takes little of the machine from it.
@@ -175,7 +177,7 @@ const (
 
 // armed waits until the node plans so many entries, and returns when it was seen.
 func (n *node) armed(ctx context.Context, entries int, pause time.Duration) (time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, armedWithin)
+	ctx, cancel := context.WithTimeout(ctx, armedWithin(entries))
 	defer cancel()
 	err := n.await(ctx, pause, func() error {
 		if planned := n.planned(ctx); planned != entries {
