@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A backlog has the batches that are through with publishing and not recorded yet. While slots that
-// have come wait for their messages, recording waits for them: it would take the processors and the
-// database from those. Its methods may be called from any goroutine.
+// A backlog has the batches that are through with publishing and not recorded yet. While slots are
+// late, recording waits for their messages: it would take the processors and the database from those.
+// Its methods may be called from any goroutine.
 type backlog struct {
 	changed chan struct{} // to who records
 	fewer   chan struct{} // to who publishes
@@ -16,7 +16,7 @@ type backlog struct {
 	mu      sync.Mutex
 	batches []settled
 	slots   int  // of the batches, and of those that are being recorded
-	late    bool // messages wait
+	late    bool // slots are
 	over    bool // no batch comes any more
 }
 
@@ -39,8 +39,8 @@ func tell(c chan<- struct{}) {
 	}
 }
 
-// put adds a batch once there is room for it, or returns why ctx has ended. late says that slots that
-// have come wait for their messages.
+// put adds a batch once there is room for it, or returns why ctx has ended. late says that the slots
+// that come next are.
 func (b *backlog) put(ctx context.Context, s settled, late bool) error {
 	for !b.take(s, late) {
 		select {

@@ -150,3 +150,33 @@ func TestARecoveryRecordsBatchesTogether(t *testing.T) {
 		t.Errorf("%d runs were recorded in %d transactions, want %d in 3 at most", f.recorded, f.calls, batches*each)
 	}
 }
+
+// Slots that are not late are recorded as they are sent, also where they come without a pause.
+func TestWhatIsInTimeIsRecordedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t, 30_000, 33*time.Microsecond)
+		r := &steady{stream: s}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s.done = cancel
+		if err := dispatch.New(r, r, r, dispatch.Options{Installation: "steady"}).Run(ctx, t.Context(), 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		if r.recorded != len(r.dues) || r.worst > 100*time.Millisecond {
+			t.Errorf("%d of %d slots are recorded, %v at most after they were sent; want all, 100 ms at most", r.recorded, len(r.dues), r.worst)
+		}
+	})
+}
+
+// A steady is a stream that looks how long after they were sent slots are recorded.
+type steady struct {
+	*stream
+	worst time.Duration
+}
+
+func (s *steady) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
+	for i := range runs {
+		s.worst = max(s.worst, time.Since(runs[i].SentAt))
+	}
+	return s.stream.Record(ctx, term, seqs, runs)
+}

@@ -17,8 +17,8 @@
 //     until the broker takes it or the lease is gone. The broker's mark keeps it
 //     from doubling.
 //   - Claiming runs ahead of publishing by a bounded number of batches, and publishing
-//     ahead of recording by a bounded number of slots: while slots that have come wait for
-//     their messages, recording waits for them.
+//     ahead of recording by a bounded number of slots: while slots are late, recording waits
+//     for their messages.
 //   - If the process dies between any two steps, Recover finds out from the
 //     journal and the broker's mark what is left to do.
 package dispatch

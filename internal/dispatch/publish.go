@@ -121,7 +121,7 @@ func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch
 		default:
 		}
 		// What has notes is recorded at once: each mark carries them until then.
-		late := waits && !next.Dues[0].Slot.After(d.opts.Now()) && !notes.any()
+		late := waits && d.opts.Now().Sub(next.Dues[0].Slot) >= promptFor && !notes.any()
 		if err := published.put(hold, through, late); err != nil {
 			return err
 		}
