@@ -57,7 +57,10 @@ func (n *node) Health(ctx context.Context) web.Health {
 			err = fmt.Errorf("shard %d: %w", s.number, err)
 		}
 		faults = append(faults, err)
-		if !now.loaded {
+		switch {
+		case now.planner == nil:
+			loads = "waiting for another scheduler to give its entries free"
+		case !now.loaded:
 			loads = "loading entries"
 		}
 	}
@@ -144,8 +147,8 @@ func audited(state audit.State) string {
 // moves returns an error when a term takes too long to begin, or the dispatch loop
 // stands still.
 func (s *shard) moves(ctx context.Context, now reign) error {
-	if now.term == 0 {
-		return nil // its term has just ended
+	if now.term == 0 || now.planner == nil {
+		return nil // its term has just ended, or waits for another scheduler, as long as that takes
 	}
 	if !now.loaded {
 		if since := time.Since(now.since); since > loading {

@@ -177,7 +177,7 @@ func (d dispatching) start(ctx context.Context) { go d.Run(ctx, ctx, 1, 0) }
 func TestEntriesThatDoNotLoadAreSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := bareShard(slog.New(slog.DiscardHandler))
-		s.leads(1, nil)
+		s.leads(1, plan.New(plan.Options{}))
 		time.Sleep(5 * time.Second)
 		if err := s.moves(t.Context(), s.now()); err != nil {
 			t.Errorf("after 5 s: %v; many entries may take as long", err)

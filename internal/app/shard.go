@@ -48,8 +48,8 @@ type shard struct {
 // A reign is a shard's state at one moment.
 type reign struct {
 	term    int64         // of the lease that is held; 0 while waiting
-	since   time.Time     // when that term began
-	planner *plan.Planner // of that term
+	since   time.Time     // when that term began, or got its planner
+	planner *plan.Planner // of that term; nil while another scheduler holds the entries
 	loaded  bool          // that planner has its entries
 }
 
@@ -163,7 +163,7 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 	})()
 	n := s.node
 	planner := plan.New(plan.Options{Lead: n.config.Length("lead"), Now: n.clock.Now, Logger: s.log, Keep: held / n.config.Int("shards")})
-	s.leads(term, planner)
+	s.leads(term, nil)
 	defer s.leads(0, nil)
 
 	if err := n.lock(ctx, hold); err != nil {
@@ -172,6 +172,7 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 		}
 		return err
 	}
+	s.leads(term, planner)
 	defer func() {
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errHandedOver) { // a clean stop
 			n.unlock()
