@@ -20,12 +20,12 @@ var signs = struct {
 	byPath map[string]*sign
 }{byPath: map[string]*sign{}}
 
-func show(path string) (*sign, error) {
+func show(database, path string) (*sign, error) {
 	signs.mu.Lock()
 	defer signs.mu.Unlock()
 	s := signs.byPath[path]
 	if s == nil {
-		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		file, err := Beside(database, path)
 		if err != nil {
 			return nil, err
 		}

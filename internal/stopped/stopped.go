@@ -86,7 +86,7 @@ func On(file string, log *slog.Logger) *Watch {
 // Show makes this process one that others know as a node of the file, until Close, and lets it look.
 func (w *Watch) Show() (err error) {
 	if w.sign == nil && able {
-		w.sign, err = show(w.file + "-onebeat-nodes.lock")
+		w.sign, err = show(w.file, w.file+"-onebeat-nodes.lock")
 	}
 	return err
 }

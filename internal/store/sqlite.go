@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -63,7 +64,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	s.dialect = dialect{
 		name:     "sqlite",
 		db:       lite,
-		newGuard: func(shard int) guard { return &fileGuard{path: file + "-onebeat-" + strconv.Itoa(shard) + ".lock"} },
+		newGuard: func(shard int) guard { return &fileGuard{database: file, name: strconv.Itoa(shard)} },
 		newFeed:  func() feed { return &sqliteFeed{lite: lite} },
 		appear:   lite.appear,
 		leaseFor: cmp.Or(s.options.LeaseFor, 3*time.Second),
@@ -74,6 +75,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 		drops:    dropTriggers("insert", "update", "delete"),
 		triggers: 3 + len(s.layout.children),
 		trailing: 1,
+		sweep:    lite.sweep,
 	}
 	if err := lite.start(ctx, fresh); err != nil {
 		lite.close()
@@ -111,7 +113,7 @@ func (l *sqlite) start(ctx context.Context, fresh bool) error {
 }
 
 func (l *sqlite) provider() (*goose.Provider, func(), error) {
-	locker := &fileLocker{fileGuard{path: l.file + "-onebeat-migrate.lock"}}
+	locker := &fileLocker{fileGuard{database: l.file, name: "migrate"}}
 	provider, err := newProvider(l.writer, goose.DialectSQLite3, "sqlite", goose.WithSessionLocker(locker))
 	return provider, func() {}, err
 }
@@ -361,17 +363,19 @@ func (on *sqliteOn) Query(ctx context.Context, text string, row func(scan func(i
 
 // A fileGuard is a lock of the operating system on a file beside the database.
 type fileGuard struct {
-	path string
-	file *os.File
-	held bool
+	database, name string
+	file           *os.File
+	held           bool
 }
+
+func (g *fileGuard) path() string { return g.database + "-onebeat-" + g.name + ".lock" }
 
 func (g *fileGuard) try(context.Context) (bool, error) {
 	if g.held {
 		return true, nil
 	}
 	if g.file == nil {
-		file, err := os.OpenFile(g.path, os.O_RDWR|os.O_CREATE, 0o600)
+		file, err := stopped.Beside(g.database, g.path())
 		if err != nil {
 			return false, err
 		}
@@ -381,8 +385,46 @@ func (g *fileGuard) try(context.Context) (bool, error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return false, nil
 	}
-	g.held = err == nil
-	return g.held, err
+	if err != nil {
+		return false, err
+	}
+	if g.held = g.there(); !g.held {
+		g.free() // it was removed meanwhile: others make it anew
+	}
+	return g.held, nil
+}
+
+// there says that the file that is open is the one by its name.
+func (g *fileGuard) there() bool {
+	named, err := os.Lstat(g.path())
+	if err != nil {
+		return false
+	}
+	opened, err := g.file.Stat()
+	return err == nil && os.SameFile(named, opened)
+}
+
+// sweep removes the files of locks beside the database that nobody has: no node runs.
+func (l *sqlite) sweep() {
+	files := []string{l.file}
+	if real, err := filepath.EvalSymlinks(l.file); err == nil && real != l.file {
+		files = append(files, real)
+	}
+	for _, file := range files {
+		all, _ := os.ReadDir(filepath.Dir(file))
+		for _, entry := range all {
+			name, ours := strings.CutPrefix(entry.Name(), filepath.Base(file)+"-onebeat-")
+			name, locks := strings.CutSuffix(name, ".lock")
+			if !ours || !locks {
+				continue
+			}
+			g := &fileGuard{database: file, name: name}
+			if held, err := g.try(context.Background()); held && err == nil {
+				_ = os.Remove(g.path()) // who waits for it sees that it is gone
+			}
+			g.free()
+		}
+	}
 }
 
 // guardInterval is how often a waiting node tries the lock.

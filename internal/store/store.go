@@ -195,6 +195,7 @@ type dialect struct {
 	triggers int                                     // how many there are then
 	drops    func(*layout) []string                  // and those that take a layout's away, with what they call
 	trailing int                                     // columns of the statement entries after those of a row
+	sweep    func()                                  // removes what is left beside the database when all is taken away; nil for nothing
 }
 
 // Open connects to the database of the URL: postgres:// or postgresql:// (also

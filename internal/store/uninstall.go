@@ -30,10 +30,15 @@ func (s *Store) Uninstalling(whole bool) []string {
 // slots be claimed and not recorded: either is an *InputError. It may be called again.
 func (s *Store) Uninstall(ctx context.Context, whole bool) (err error) {
 	if whole {
-		free, err := s.stopped(ctx)
-		if err != nil {
+		var free func()
+		if free, err = s.stopped(ctx); err != nil {
 			return err
 		}
+		defer func() {
+			if err == nil && s.sweep != nil {
+				s.sweep()
+			}
+		}()
 		defer free() // fails once its table is gone: then there is none to give up
 	}
 	err = s.db.transact(ctx, mode{}, func(tx transaction) error {
