@@ -179,6 +179,22 @@ func TestIdlingIsNeverEarly(t *testing.T) {
 	}
 }
 
+// client is a connection to Redis.
+func (b *bench) client(t *testing.T) rueidis.Client {
+	t.Helper()
+	options, err := rueidis.ParseURL(b.redis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.DisableCache = true
+	client, err := rueidis.NewClient(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
 // left is what the servers hold of a bench.
 func (b *bench) left(t *testing.T) []string {
 	t.Helper()
@@ -196,21 +212,101 @@ func (b *bench) left(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options, err := rueidis.ParseURL(b.redis)
-	if err != nil {
-		t.Fatal(err)
-	}
-	options.DisableCache = true
-	client, err := rueidis.NewClient(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := b.client(t)
 	keys, err := client.Do(ctx, client.B().Keys().Pattern("*onebeat_bench*").Build()).AsStrSlice()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return append(left, keys...)
+}
+
+// What a bench that was killed has left can be told from what is others', by its name.
+func TestAKilledBenchLeavesItsName(t *testing.T) {
+	b := short(t)
+	ctx := context.WithoutCancel(t.Context())
+	client := b.client(t)
+	all := func() map[string]bool {
+		t.Helper()
+		keys, err := client.Do(ctx, client.B().Keys().Pattern("*").Build()).AsStrSlice()
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := map[string]bool{}
+		for _, key := range keys {
+			set[key] = true
+		}
+		return set
+	}
+	before := all()
+	dir := t.TempDir()
+	killed := exec.Command(b.onebeat, "bench", "lateness", "--for", "1h", "--database", b.postgres, "--broker", b.redis)
+	killed.Env = append(os.Environ(), "TMPDIR="+dir)
+	if err := killed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for over := time.Now().Add(time.Minute); len(b.left(t)) < 2 || len(all()) <= len(before); { // a database, and what a node has at the broker
+		if time.Now().After(over) {
+			t.Fatal("it made nothing of its own")
+		}
+	}
+	if err := killed.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = killed.Wait()
+	folders, err := os.ReadDir(dir)
+	if err != nil || len(folders) != 1 {
+		t.Fatalf("%d folders for a while, %v; want one", len(folders), err)
+	}
+	name, _, _ := strings.Cut(folders[0].Name(), "-")
+	if len(name) < len("onebeat_bench_000000000000") {
+		t.Errorf("the folder for a while is %s, want a name that begins with onebeat_bench_", folders[0].Name())
+	}
+	for key := range all() {
+		if before[key] {
+			continue
+		}
+		if !strings.Contains(key, name) {
+			t.Errorf("Redis holds the key %s of a bench called %s", key, name)
+		}
+		if err := client.Do(ctx, client.B().Del().Key(key).Build()).Error(); err != nil {
+			t.Error(err)
+		}
+	}
+	conn, err := pgx.Connect(ctx, b.postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"); err != nil {
+		t.Error(err)
+	}
+}
+
+// A broker that loses what it took is no measure.
+func TestWhatIsLostIsNotMeasured(t *testing.T) {
+	b := short(t)
+	m, err := b.measure("postgres", "redis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := b.client(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			keys, _ := client.Do(ctx, client.B().Keys().Pattern("onebeat_bench_*").Build()).AsStrSlice()
+			for _, key := range keys {
+				_ = client.Do(ctx, client.B().Del().Key(key).Build()).Error() // until the bench is over
+			}
+		}
+	}()
+	_, err = m.Steady(ctx, 100, time.Second)
+	cancel()
+	<-done
+	if err == nil || !strings.Contains(err.Error(), "of the messages that the node sent the ledger holds ") {
+		t.Errorf("Steady = %v, want an error that tells how many were lost", err)
+	}
 }
 
 // The verb measures on the servers that it is given, and what is in the database

@@ -195,7 +195,11 @@ func (r *benchReport) print(out io.Writer) error {
 				continue
 			}
 			what := fmt.Sprintf("%s slots/s for %v", grouped(int(m.Rate)), m.For)
-			row(what, "messages", "%s", grouped(m.Sent))
+			sent := grouped(m.Sent)
+			if m.Sent < m.Slots {
+				sent += fmt.Sprintf(" for %s slots: the node did not keep up, and coalesced the others", grouped(m.Slots))
+			}
+			row(what, "messages", "%s", sent)
 			row(what, "late by p50, p99, p99.9, at most", "%s, %s, %s, %s", brief(m.P50), brief(m.P99), brief(m.P999), brief(m.Most))
 			row(what, "processor time a message, share of one", "%s, %.1f %%", brief(m.CPU), 100*m.Processor)
 			row(what, "threads woken a message", "%.2f", m.Wakes)

@@ -14,8 +14,8 @@ type Sink interface {
 	// Length is how many messages lie there.
 	Length(ctx context.Context) (int, error)
 
-	// Empty throws them away.
-	Empty(ctx context.Context) error
+	// Empty throws them away, and returns how many they were.
+	Empty(ctx context.Context) (int, error)
 
 	// Remove deletes the queue, and the fence of the installation and shard of the
 	// options.
@@ -39,6 +39,7 @@ func OpenSink(ctx context.Context, url, queue string, options Options) (Sink, er
 	switch b := b.(type) {
 	case *redis.Broker:
 		sink = b.Sink(queue)
+		_, err = sink.Length(ctx) // a broker that is not there is told of now
 	case *amqp.Broker:
 		sink, err = b.Sink(ctx, queue)
 	default:

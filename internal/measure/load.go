@@ -45,7 +45,7 @@ func (b *Bench) Load(ctx context.Context, entries int) (Load, error) {
 		}
 		for _, start := range []*Start{&result.First, &result.Again} {
 			b.progress("loading %d entries", entries)
-			if err := s.sink.Empty(ctx); err != nil {
+			if _, err := s.sink.Empty(ctx); err != nil {
 				return err
 			}
 			n, err := s.start()

@@ -75,6 +75,8 @@ func Name() string {
 	return "onebeat_bench_" + hex.EncodeToString(random)
 }
 
+var errStopped = errors.New("stopped before the end")
+
 // cleaning bounds what is done at the end, also after a Ctrl-C.
 const cleaning = 30 * time.Second
 
@@ -82,6 +84,9 @@ const cleaning = 30 * time.Second
 func (b *Bench) at(ctx context.Context, do func(s *site) error) (err error) {
 	s := &site{bench: b, queue: Name()}
 	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = errStopped
+		}
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
 		defer cancel()
 		if left := s.remove(cleanup); left != nil {
@@ -95,7 +100,7 @@ func (b *Bench) at(ctx context.Context, do func(s *site) error) (err error) {
 }
 
 func (s *site) make(ctx context.Context) (err error) {
-	if s.dir, err = os.MkdirTemp("", "onebeat-bench-"); err != nil {
+	if s.dir, err = os.MkdirTemp("", s.queue+"-"); err != nil {
 		return err
 	}
 	if s.scratch, err = store.NewScratch(ctx, s.bench.Config.String("database"), s.queue); err != nil {
@@ -109,6 +114,9 @@ func (s *site) make(ctx context.Context) (err error) {
 		return err
 	}
 	if err = s.store.Migrate(ctx); err != nil {
+		return err
+	}
+	if err = s.store.Name(ctx, s.queue); err != nil { // and with it what is at the broker
 		return err
 	}
 	transport, err := app.TransportOptions(s.config)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -94,6 +95,9 @@ func (p *Process) await(ctx context.Context, pause time.Duration, ready func() e
 		case <-p.done:
 			return p.Explain(errors.New("it ended before it was ready"))
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err() // by who measures
+			}
 			return p.Explain(fmt.Errorf("%w: %w", ctx.Err(), err))
 		case <-time.After(pause):
 		}
@@ -103,13 +107,22 @@ func (p *Process) await(ctx context.Context, pause time.Duration, ready func() e
 // tail is how much of a log goes into an error.
 const tail = 2000
 
-// Explain adds the end of the process's log to an error.
+// Explain adds to an error the last lines of the process's log: those that warn, if it is a node's and has any.
 func (p *Process) Explain(err error) error {
 	text, _ := os.ReadFile(p.log) // no log, nothing to add
-	if len(text) > tail {
-		text = text[len(text)-tail:]
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	warn := func(line []byte) bool {
+		return bytes.Contains(line, []byte(" WRN ")) || bytes.Contains(line, []byte(" ERR "))
 	}
-	return fmt.Errorf("%w\n%s", err, bytes.TrimSpace(text))
+	if slices.ContainsFunc(lines, warn) {
+		lines = slices.DeleteFunc(lines, func(line []byte) bool { return !warn(line) })
+	}
+	last, long := len(lines), 0
+	for last > 0 && long+len(lines[last-1]) <= tail {
+		last--
+		long += len(lines[last])
+	}
+	return fmt.Errorf("%w\n%s", err, bytes.Join(lines[last:], []byte("\n")))
 }
 
 // Fields of /proc/PID/status.

@@ -2,18 +2,18 @@ package measure
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
 
 // A Steady is how a node kept up with entries of every second, at even distances.
 type Steady struct {
-	Rate float64       `json:"slots_per_second"`
-	For  time.Duration `json:"for_ns"`
-	Sent int           `json:"sent"`
+	Rate  float64       `json:"slots_per_second"`
+	For   time.Duration `json:"for_ns"`
+	Slots int           `json:"slots"`
+	Sent  int           `json:"sent"` // of the slots; a node that does not keep up coalesces some
 
-	// How late the broker's acknowledgement was, by the ledger.
+	// How late the broker's acknowledgement of what was sent was, by the ledger.
 	P50  time.Duration `json:"p50_ns"`
 	P99  time.Duration `json:"p99_ns"`
 	P999 time.Duration `json:"p999_ns"`
@@ -33,11 +33,12 @@ const warmUp = 2 * time.Second
 // Steady measures rate slots a second for a length of time. The queue is emptied as it
 // goes, as workers would, so that the broker's memory does not grow.
 func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Steady, error) {
-	result := Steady{Rate: float64(rate), For: length}
+	result := Steady{Rate: float64(rate), For: length, Slots: int(float64(rate) * length.Seconds())}
 	err := b.at(ctx, func(s *site) error {
 		if err := s.add(ctx, rate, "tick", evenly(rate)); err != nil {
 			return err
 		}
+		began := time.Now()
 		n, err := s.start()
 		if err != nil {
 			return err
@@ -48,7 +49,7 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 		}
 		s.store.Close() // beside a SQLite file, a node that is alone with it need not leave it to others
 		stop := s.keepEmpty(ctx)
-		defer func() { _ = stop() }() // again, where it is an error that matters
+		defer func() { _, _ = stop() }() // again, where it is an error that matters
 
 		since := time.Now().Add(warmUp).Truncate(time.Second)
 		until := since.Add(length)
@@ -64,10 +65,15 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 		}
 		used, wakes := n.CPU()-spent, n.Wakes()-woken
 		_, result.Peak = n.Memory()
-		if err := stop(); err != nil {
+		came, err := stop()
+		if err != nil {
 			return err
 		}
 		if err := n.Stop(); err != nil { // which sends and records what was claimed
+			return err
+		}
+		rest, err := s.sink.Empty(ctx)
+		if err != nil {
 			return err
 		}
 		if err := s.open(ctx); err != nil {
@@ -78,11 +84,18 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 			return err
 		}
 		if len(late) == 0 {
-			return n.Explain(errors.New("nothing was sent"))
+			return n.Explain(fmt.Errorf("of %d slots none was sent: they are too many for this machine and these servers, or those fail", result.Slots))
 		}
 		// A node that cannot keep up leaves the last slots for later.
-		if want := int(float64(rate) * length.Seconds()); len(late) > want+rate {
-			return fmt.Errorf("%d messages were sent for %d slots", len(late), want)
+		if len(late) > result.Slots+rate {
+			return fmt.Errorf("%d messages were sent for %d slots", len(late), result.Slots)
+		}
+		all, err := s.lateness(ctx, began.Add(-time.Minute), time.Now().Add(time.Minute))
+		if err != nil {
+			return err
+		}
+		if came += rest; came != len(all) {
+			return fmt.Errorf("of the messages that the node sent the ledger holds %d, and in the queue were %d", len(all), came)
 		}
 		result.Sent = len(late)
 		result.P50, result.P99, result.P999, result.Most = quantile(late, 0.5), quantile(late, 0.99), quantile(late, 0.999), late[len(late)-1]
@@ -95,22 +108,25 @@ func (b *Bench) Steady(ctx context.Context, rate int, length time.Duration) (Ste
 	return result, err
 }
 
-// keepEmpty empties the queue each second until it is stopped, which gives the
-// error that ended it before.
-func (s *site) keepEmpty(ctx context.Context) (stop func() error) {
+// keepEmpty empties the queue each second until it is stopped, which gives how many messages
+// were in it, or the error that ended it before.
+func (s *site) keepEmpty(ctx context.Context) (stop func() (int, error)) {
 	emptying, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
+	var came int
 	var failed error
 	go func() {
 		defer close(done)
 		for failed == nil {
 			select {
 			case <-time.After(time.Second):
-				failed = s.sink.Empty(ctx)
+				var n int
+				n, failed = s.sink.Empty(ctx)
+				came += n
 			case <-emptying.Done():
 				return
 			}
 		}
 	}()
-	return func() error { cancel(); <-done; return failed }
+	return func() (int, error) { cancel(); <-done; return came, failed }
 }

@@ -124,6 +124,20 @@ func scratchMySQL(ctx context.Context, config *mysql.Config, server, name string
 	return &Scratch{URL: at, drop: func(ctx context.Context) error { return exec(ctx, "DROP DATABASE `"+name+"`") }}, nil
 }
 
+// Name gives the installation of a scratch database a name in place of its UUID, so that what it has at a broker
+// can be told from what others have there.
+func (s *Store) Name(ctx context.Context, name string) error {
+	n, err := s.db.exec(ctx, "meta_update", "installation", s.installation, name)
+	if err == nil && n == 0 {
+		err = errors.New("it is not known yet")
+	}
+	if err != nil {
+		return fmt.Errorf("name the installation: %w", err)
+	}
+	s.installation = name
+	return nil
+}
+
 // filledAtOnce is how many entries one statement of Fill adds.
 const filledAtOnce = 5000
 

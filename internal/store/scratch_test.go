@@ -44,6 +44,20 @@ func TestScratch(t *testing.T) {
 			if rows, err := s.List(ctx); err != nil || len(rows) != 0 {
 				t.Errorf("a new scratch database has %d entries, %v", len(rows), err)
 			}
+			if err := s.Name(ctx, name); err != nil || s.Installation() != name {
+				t.Errorf("Name = %v, the installation is %s, want %s", err, s.Installation(), name)
+			}
+			again, err := store.Open(ctx, scratch.URL, store.Options{MustExist: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := again.EnsureOwn(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if again.Installation() != name {
+				t.Errorf("opened again the installation is %s, want %s", again.Installation(), name)
+			}
+			again.Close()
 			definitions := make([]store.Definition, 5001)
 			for i := range definitions {
 				definitions[i] = store.Definition{Name: "a", Task: "t", Spec: "* * * * *", Args: `["ä\"", 1]`, Options: `{"queue": "q"}`}

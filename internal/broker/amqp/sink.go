@@ -38,18 +38,22 @@ func (s Sink) Length(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// Empty throws the messages away.
-func (s Sink) Empty(ctx context.Context) error {
-	return s.do(ctx, "empty the queue", func(channel *amqp091.Channel) error {
-		_, err := channel.QueuePurge(s.queue, false)
+// Empty throws the messages away, and returns how many they were.
+func (s Sink) Empty(ctx context.Context) (n int, err error) {
+	err = s.do(ctx, "empty the queue", func(channel *amqp091.Channel) (err error) {
+		n, err = channel.QueuePurge(s.queue, false)
 		return err
 	})
+	return n, err
 }
 
-// Remove deletes the queue and those of the shard's marks.
+// bare is the name of the queue that Bare publishes to.
+func (s Sink) bare() string { return s.queue + "_bare" }
+
+// Remove deletes the queue, those of the shard's marks, and what a Bare that was cut off left.
 func (s Sink) Remove(ctx context.Context) error {
 	return s.do(ctx, "remove the queue", func(channel *amqp091.Channel) error {
-		for _, name := range []string{s.queue, s.queues.steps, s.queues.marks} {
+		for _, name := range []string{s.queue, s.bare(), s.queues.steps, s.queues.marks} {
 			if _, err := channel.QueueDelete(name, false, false, false); err != nil {
 				return err
 			}
@@ -72,7 +76,7 @@ func (s Sink) Bare(ctx context.Context, messages []celery.Message, n int) (took 
 	}
 	defer l.close()
 	defer context.AfterFunc(ctx, l.cut)()
-	queue := s.queue + "_bare"
+	queue := s.bare()
 	if _, err = l.channel.QueueDeclare(queue, true, false, false, false, quorum); err != nil {
 		return 0, fmt.Errorf("rabbitmq: publish bare: %w", reason(ctx, err))
 	}

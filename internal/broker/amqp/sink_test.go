@@ -1,6 +1,8 @@
 package amqp
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -13,6 +15,17 @@ func TestBareMeasuresBesideTheSink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gone := func() bool {
+		t.Helper()
+		refusal, err := r.broker.current().try(func(channel *amqp091.Channel) error {
+			_, err := channel.QueueDeclarePassive(r.queue+"_bare", true, false, false, false, quorum)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return refusal != nil && refusal.Code == amqp091.NotFound
+	}
 	took, err := sink.Bare(t.Context(), r.part.Messages, 3*partOf)
 	if err != nil || took <= 0 {
 		t.Fatalf("Bare = %v, %v, want how long it took", took, err)
@@ -20,11 +33,24 @@ func TestBareMeasuresBesideTheSink(t *testing.T) {
 	if n, err := sink.Length(t.Context()); n != 0 || err != nil {
 		t.Errorf("the sink holds %d messages (%v), want none", n, err)
 	}
-	refusal, err := r.broker.current().try(func(channel *amqp091.Channel) error {
-		_, err := channel.QueueDeclarePassive(r.queue+"_bare", true, false, false, false, quorum)
-		return err
-	})
-	if err != nil || refusal == nil || refusal.Code != amqp091.NotFound {
-		t.Errorf("Bare left its queue behind: %v, %v", refusal, err)
+	if !gone() {
+		t.Error("Bare left its queue behind")
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error)
+	go func() {
+		_, err := sink.Bare(ctx, r.part.Messages, 1_000_000_000)
+		ended <- err
+	}()
+	for gone() {
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Bare = %v, want context.Canceled", err)
+	}
+	if err := sink.Remove(t.Context()); err != nil || !gone() {
+		t.Errorf("Remove = %v; what a Bare that was cut off left is there: %v", err, !gone())
 	}
 }

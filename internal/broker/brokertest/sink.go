@@ -57,8 +57,8 @@ func RunSink(t *testing.T, url string) {
 		}
 	}
 	count(3)
-	if err := sink.Empty(ctx); err != nil {
-		t.Fatal(err)
+	if n, err := sink.Empty(ctx); n != 3 || err != nil {
+		t.Fatalf("Empty = %d, %v, want 3", n, err)
 	}
 	count(0)
 	if err := sink.Remove(ctx); err != nil {

@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"fmt"
+
+	"github.com/redis/rueidis"
 )
 
 // A Sink is a list that no worker reads.
@@ -23,15 +25,21 @@ func (s Sink) Length(ctx context.Context) (int, error) {
 	return int(n), nil
 }
 
-// Empty throws the messages away.
-func (s Sink) Empty(ctx context.Context) error { return s.delete(ctx, s.key) }
+// emptyScript lets Redis free the memory beside its other work.
+var emptyScript = rueidis.NewLuaScript("local n = redis.call('LLEN', KEYS[1]) redis.call('UNLINK', KEYS[1]) return n")
+
+// Empty throws the messages away, and returns how many they were.
+func (s Sink) Empty(ctx context.Context) (int, error) {
+	n, err := emptyScript.Exec(ctx, s.client, []string{s.key}, nil).AsInt64()
+	if err != nil {
+		return 0, fmt.Errorf("redis: empty the queue: %w", err)
+	}
+	return int(n), nil
+}
 
 // Remove deletes the list and the shard's fence.
-func (s Sink) Remove(ctx context.Context) error { return s.delete(ctx, s.key, s.fence) }
-
-// delete lets Redis free the memory beside its other work.
-func (s Sink) delete(ctx context.Context, keys ...string) error {
-	if err := s.client.Do(ctx, s.client.B().Unlink().Key(keys...).Build()).Error(); err != nil {
+func (s Sink) Remove(ctx context.Context) error {
+	if err := s.client.Do(ctx, s.client.B().Unlink().Key(s.key, s.fence).Build()).Error(); err != nil {
 		return fmt.Errorf("redis: remove the queue: %w", err)
 	}
 	return nil
