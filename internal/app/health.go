@@ -58,7 +58,7 @@ func (n *node) Health(ctx context.Context) web.Health {
 		}
 		faults = append(faults, err)
 		switch {
-		case now.planner == nil:
+		case now.term != 0 && now.planner == nil:
 			loads = "waiting for another scheduler to give its entries free"
 		case !now.loaded:
 			loads = "loading entries"

@@ -37,6 +37,7 @@ var (
 	postgresDenied = "42501"
 	mysqlDenied    = []uint16{1044, 1142, 1143, 1227} // to a database, a table, a column, for want of a privilege
 	sqliteDenied   = 8                                // the file may only be read
+	sqliteCantOpen = 14                               // the file or its folder
 )
 
 // Rights returns a *RightsError if the user may not write to onebeat's own tables, or not to the last runs of
