@@ -164,15 +164,12 @@ const tendedAtOnce = 1000
 // are partitions, and an end to those that are older than Options.KeepRuns. It is
 // to be called from time to time, and may be at any.
 func (s *Store) TendLedger(ctx context.Context) error {
+	// Who reads an old day, which is not to be dropped then, does not keep the coming days from being made.
+	if _, err := s.tend(ctx, 0); err != nil {
+		return fmt.Errorf("make the ledger's coming days: %w", err)
+	}
 	for {
-		var forgotten int64
-		err := s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) (err error) {
-			forgotten, err = tx.exec(ctx, "runs_tend", s.options.KeepRuns)
-			return err
-		})
-		if errors.Is(err, errHeld) {
-			err = errors.New("another program reads the ledger; it is tried again later")
-		}
+		forgotten, err := s.tend(ctx, s.options.KeepRuns)
 		if err != nil {
 			return fmt.Errorf("drop old runs: %w", err)
 		}
@@ -180,6 +177,18 @@ func (s *Store) TendLedger(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// tend makes the coming days, and forgets some runs that are older than so many days, 0 for none.
+func (s *Store) tend(ctx context.Context, keep int) (forgotten int64, err error) {
+	err = s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) (err error) {
+		forgotten, err = tx.exec(ctx, "runs_tend", keep)
+		return err
+	})
+	if errors.Is(err, errHeld) {
+		err = errors.New("another program reads the ledger; it is tried again later")
+	}
+	return forgotten, err
 }
 
 // NoteLedger writes down, once a change of it, what the ledger keeps and since when,

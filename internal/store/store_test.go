@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -179,6 +180,40 @@ func TestLedgerOfOneTableIsCarriedOver(t *testing.T) {
 	}
 	if got := db.Query(t, "SELECT tableoid::regclass::text ~ '^onebeat_runs_[0-9]{8}$' FROM onebeat_runs"); len(got) != 1 || got[0] != "true" {
 		t.Errorf("the run of before is in a partition of a day: %v, want true", got)
+	}
+}
+
+// Whoever reads an old day keeps it from being dropped, and not the coming days from being made.
+func TestComingDaysAreMadeWhileAnOldOneIsRead(t *testing.T) {
+	db := freshPostgres(t)
+	s, err := store.Open(t.Context(), db.URL, store.Options{KeepRuns: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const days = `SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'onebeat_runs'::regclass ORDER BY relname`
+	made := db.Query(t, days)
+	db.Exec(t, "DROP TABLE "+made[len(made)-2]) // the last before the rest
+	db.Exec(t, "CREATE TABLE onebeat_runs_20200101 PARTITION OF onebeat_runs FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')")
+
+	tx := begin(t, db.URL, "SELECT FROM onebeat_runs_20200101")
+	if err := s.TendLedger(t.Context()); err == nil || !strings.Contains(err.Error(), "another program reads the ledger") {
+		t.Errorf("TendLedger = %v, want that another program reads the ledger", err)
+	}
+	if got, want := db.Query(t, days), append([]string{"onebeat_runs_20200101"}, made...); !slices.Equal(got, want) {
+		t.Errorf("while a day is read the days are %q, want %q", got, want)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.TendLedger(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := db.Query(t, days); !slices.Equal(got, made) {
+		t.Errorf("after that the days are %q, want %q", got, made)
 	}
 }
 
