@@ -100,10 +100,15 @@ func (r *recording) recorded(ctx context.Context, how mode) error {
 			err = try()
 		}
 	}
-	if errors.As(err, &refused) {
-		r.store.log.WarnContext(ctx, "an entry has ended and its row stays as it is", "err", refused.err)
+	if errors.As(err, &refused) || refuses(err) { // at the commit, and not for what is written of runs
+		was := err
+		if refused != nil {
+			was = refused.err
+		}
 		r.leave = true
-		err = try()
+		if err = try(); err == nil {
+			r.store.log.WarnContext(ctx, "an entry has ended and its row stays as it is", "err", was)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("record: %w", err)

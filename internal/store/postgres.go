@@ -81,6 +81,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		fill:     p.fill,
 		provider: p.provider,
 		patience: []string{"migrate_patience"},
+		atCommit: []string{"constraints_now"},
 		install:  append([]string{"trigger_function"}, s.layout.triggers("insert", "update", "delete", "truncate")...),
 		drops:    func(*layout) []string { return []string{"drop_function"} },
 		triggers: 4 + len(s.layout.children),

@@ -49,7 +49,7 @@ func (r *recording) refusing(ctx context.Context) (map[string]bool, error) {
 	found := map[string]bool{}
 	var try func(rows ends) error
 	try = func(rows ends) error {
-		err := r.store.rehearse(ctx, mode{recording: true}, func(tx transaction) error { return r.tell(ctx, tx, rows) })
+		err := r.store.rehearse(ctx, mode{recording: true}, func(tx transaction) error { return r.told(ctx, tx, rows) })
 		n := len(rows.ids)
 		switch {
 		case err == nil:
@@ -75,6 +75,19 @@ func (r *recording) refusing(ctx context.Context) (map[string]bool, error) {
 		return nil, nil
 	}
 	return found, try(own)
+}
+
+// told tells of the rows' runs, and then does what else a commit would do.
+func (r *recording) told(ctx context.Context, tx transaction, rows ends) error {
+	if err := r.tell(ctx, tx, rows); err != nil {
+		return err
+	}
+	for _, name := range r.store.atCommit {
+		if _, err := tx.exec(ctx, name); refuses(err) {
+			return err
+		} // else a database like PostgreSQL does not know it, and lets nothing wait for the commit
+	}
+	return nil
 }
 
 // part is those from one place up to another.

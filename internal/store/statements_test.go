@@ -40,6 +40,7 @@ var oneSided = map[string]string{
 	"run_insert":            "PostgreSQL copies runs",
 	"relax":                 "of the others the connection or the server says how it syncs",
 	"migrate_patience":      "SQLite locks files, not tables, and MySQL's sessions are impatient",
+	"constraints_now":       "the others check constraints with each statement",
 	"trigger_function":      "of the others a trigger holds its own statements",
 	"trigger_body":          "of the others a trigger holds its own statements",
 	"trigger_truncate":      "the others have no trigger for it",

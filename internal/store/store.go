@@ -192,6 +192,7 @@ type dialect struct {
 	provider func() (*goose.Provider, func(), error) // of migrations, and what ends it
 	patience []string                                // statements before a change of the user's table
 	install  []string                                // and those that install the triggers
+	atCommit []string                                // statements that do at once what else a commit does
 	triggers int                                     // how many there are then
 	drops    func(*layout) []string                  // and those that take a layout's away, with what they call
 	trailing int                                     // columns of the statement entries after those of a row

@@ -408,6 +408,9 @@ func testRecordARowThatRefuses(t *testing.T, db Database) {
 	switch {
 	case db.Postgres:
 		db.Exec(t, fmt.Sprintf("ALTER TABLE celery_beat_schedules ADD CHECK (id <> '%s' OR total_run_count < 1)", id(3)))
+		// Another refuses at the commit, when all statements have passed.
+		db.Exec(t, fmt.Sprintf("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.id = '%s' THEN RAISE 'not this one'; END IF; RETURN NULL; END$$", id(4)))
+		db.Exec(t, "CREATE CONSTRAINT TRIGGER refuses AFTER UPDATE ON celery_beat_schedules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()")
 	case db.MySQL:
 		db.Exec(t, fmt.Sprintf("CREATE TRIGGER refuses BEFORE UPDATE ON celery_beat_schedules FOR EACH ROW BEGIN IF NEW.id = '%s' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one'; END IF; END", id(3)))
 	default:
@@ -431,5 +434,32 @@ func testRecordARowThatRefuses(t *testing.T, db Database) {
 	}
 	if runs, err := s.Runs(t.Context(), store.Filter{}); err != nil || len(runs) != 10 {
 		t.Errorf("Runs = %d, %v, want 10", len(runs), err)
+	}
+}
+
+// A row that another of its user's needs, who says so at the commit, stays where its last run would delete it, and keeps
+// nothing from being recorded.
+func testRecordARowThatIsNeeded(t *testing.T, db Database) {
+	if !db.Postgres {
+		return // the others know no constraint that waits for the commit, or none that is on
+	}
+	createTable(t, db, shapeNamed("full"))
+	for n := range 2 {
+		insert(t, db, shapeNamed("full"), n, line{})
+	}
+	db.Exec(t, "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'it is needed'; END$$")
+	db.Exec(t, "CREATE CONSTRAINT TRIGGER needs AFTER DELETE ON celery_beat_schedules DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()")
+	s := open(t, db, store.Options{})
+	load(t, s)
+	lease := acquire(t, s)
+	b := batch(lease.Term, 1, at(9, 0), id(0), id(1))
+	claim(t, s, b)
+	runs := sent(b)
+	runs[1].Then = schedule.ThenDelete
+	record(t, s, lease.Term, []int64{1}, runs)
+	for n := range 2 {
+		if e := entry(t, s, id(n)); !e.After.Equal(at(9, 0)) || e.TotalRunCount != 1 {
+			t.Errorf("entry %d counts after %v, %d runs, want 9:00 and 1 run", n, e.After, e.TotalRunCount)
+		}
 	}
 }

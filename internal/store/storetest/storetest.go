@@ -38,6 +38,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 	}{
 		{"a claim is in the journal until its record", testClaimAndRecord},
 		{"a row that refuses what is written of it keeps no other from being recorded", testRecordARowThatRefuses},
+		{"a row that another needs at the commit stays, and keeps nothing from being recorded", testRecordARowThatIsNeeded},
 		{"a claim repeated after an error is one claim", testClaimAgain},
 		{"a record repeated after an error is one record", testRecordAgain},
 		{"a term that is over claims and records nothing", testFencing},
