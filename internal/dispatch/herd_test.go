@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/celery"
@@ -88,6 +89,19 @@ func BenchmarkHerd(b *testing.B) {
 		h.run(b)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/entries, "ns/message")
+}
+
+// Speed is lost where something waits, too, which no processor time tells of: between a ledger and a broker
+// that take no time, a herd takes none, however many they are.
+func TestAHerdWaitsForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHerd(t, 20_000)
+		began := time.Now()
+		h.run(t)
+		if took := time.Since(began); took > 0 {
+			t.Errorf("a herd of %d took %v, want no time", len(h.dues), took)
+		}
+	})
 }
 
 // Garbage is what a herd's speed is lost to: collecting it costs more than making
