@@ -84,7 +84,7 @@ const cleaning = 30 * time.Second
 func (b *Bench) at(ctx context.Context, do func(s *site) error) (err error) {
 	s := &site{bench: b, queue: Name()}
 	defer func() {
-		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 			err = errStopped
 		}
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)

@@ -28,10 +28,16 @@ type Scratch struct {
 	drop func(ctx context.Context) error
 }
 
+// scratchWait bounds how long a server may take to make a database.
+const scratchWait = 30 * time.Second
+
 // NewScratch makes an empty database of the name on the server of a database's URL,
 // or a SQLite file in a new folder beside the URL's file, which it does not open. The
-// name is of letters, digits and _. Its errors show no password.
+// name is of letters, digits and _. Its errors show no password. Where ctx ends meanwhile the database is made all
+// the same, for the caller to drop: a server that is cut off half way may have made it or not.
 func NewScratch(ctx context.Context, url, name string) (*Scratch, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), scratchWait)
+	defer cancel()
 	target, err := parseURL(url)
 	if err != nil {
 		return nil, err

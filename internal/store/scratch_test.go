@@ -26,7 +26,9 @@ func TestScratch(t *testing.T) {
 			}
 			ctx := t.Context()
 			name := "onebeat_scratch_" + strings.ReplaceAll(uuid.Must(uuid.NewV4()).String(), "-", "")
-			scratch, err := store.NewScratch(ctx, tt.url, name)
+			interrupted, cancel := context.WithCancel(ctx)
+			cancel() // a Ctrl-C leaves nothing that its caller does not know of
+			scratch, err := store.NewScratch(interrupted, tt.url, name)
 			if err != nil {
 				t.Fatal(err)
 			}
