@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // A backlog has the batches that are through with publishing and not recorded yet. While slots are
@@ -15,7 +17,7 @@ type backlog struct {
 
 	mu      sync.Mutex
 	batches []settled
-	slots   int  // of the batches, and of those that are being recorded
+	size    int  // of the batches, and of those that are being recorded
 	late    bool // slots are
 	over    bool // no batch comes any more
 }
@@ -24,8 +26,16 @@ type backlog struct {
 // over has to read and record those before it goes on.
 const behind = 32_000
 
-// patience is how long recording waits for a publishing that does not get on.
+// patience is how long a batch waits for others to be sent. Where a broker takes its time, slots may be
+// late for days, and few: people look for their runs meanwhile.
 const patience = time.Second
+
+// least is how many slots a batch counts as at least, for what it costs beside them: a row of the journal,
+// and notes with each mark.
+const least = 32
+
+// sizeOf is how many slots a batch with these runs counts as.
+func sizeOf(runs []schedule.Run) int { return max(len(runs), least) }
 
 func newBacklog() *backlog {
 	return &backlog{changed: make(chan struct{}, 1), fewer: make(chan struct{}, 1)}
@@ -55,10 +65,11 @@ func (b *backlog) put(ctx context.Context, s settled, late bool) error {
 func (b *backlog) take(s settled, late bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.slots >= behind {
+	if b.size >= behind {
 		return false
 	}
-	b.batches, b.slots, b.late = append(b.batches, s), b.slots+len(s.runs), late
+	s.at = time.Now()
+	b.batches, b.size, b.late = append(b.batches, s), b.size+sizeOf(s.runs), late
 	tell(b.changed)
 	return true
 }
@@ -72,54 +83,53 @@ func (b *backlog) end() {
 }
 
 // next waits until something is to be recorded, and appends the batches that are: all, but no more once
-// they have as many slots as are recorded together. It appends none when no batch comes any more.
-func (b *backlog) next(all []settled) []settled {
-	for due := false; ; {
-		var wait, over bool
-		if all, wait, over = b.give(all, due); over || len(all) > 0 {
-			return all
+// they have most slots. It appends none when no batch comes any more.
+func (b *backlog) next(all []settled, most int) []settled {
+	for {
+		given, wait, over := b.give(all, most)
+		if over || len(given) > len(all) {
+			return given
 		}
-		due = false
-		if !wait {
+		if wait <= 0 {
 			<-b.changed
 			continue
 		}
-		rest := time.NewTimer(patience)
+		rest := time.NewTimer(wait)
 		select {
 		case <-b.changed:
 		case <-rest.C:
-			due = true
 		}
 		rest.Stop()
 	}
 }
 
-// give appends what is to be recorded now. due says that what is there has waited for long enough; wait,
-// that something is there and need not be recorded yet.
-func (b *backlog) give(all []settled, due bool) (_ []settled, wait, over bool) {
+// give appends what is to be recorded now. What is there and need not be recorded yet waits for that long.
+func (b *backlog) give(all []settled, most int) (_ []settled, wait time.Duration, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.batches) == 0 {
-		return all, false, b.over
+		return all, 0, b.over
 	}
-	if b.late && !due && !b.over && b.slots <= behind-together {
-		return all, true, false
+	if b.late && !b.over && b.size <= behind-together {
+		if wait = patience - time.Since(b.batches[0].at); wait > 0 {
+			return all, wait, false
+		}
 	}
 	n := 0
-	for slots := 0; n < len(b.batches) && slots < together; n++ {
-		slots += len(b.batches[n].runs)
+	for size := 0; n < len(b.batches) && size < most; n++ {
+		size += sizeOf(b.batches[n].runs)
 	}
 	all = append(all, b.batches[:n]...)
 	rest := copy(b.batches, b.batches[n:])
 	clear(b.batches[rest:])
 	b.batches = b.batches[:rest]
-	return all, false, false
+	return all, 0, false
 }
 
 // done says that so many slots are recorded.
-func (b *backlog) done(slots int) {
+func (b *backlog) done(size int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.slots -= slots
+	b.size -= size
 	tell(b.fewer)
 }

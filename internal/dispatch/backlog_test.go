@@ -114,25 +114,68 @@ func TestMessagesComeBeforeRecords(t *testing.T) {
 	}
 }
 
+// A heavy is a herd whose ledger takes its time for each run.
+type heavy struct {
+	*herd
+	each time.Duration
+}
+
+func (h *heavy) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
+	select {
+	case <-time.After(time.Duration(len(runs)) * h.each):
+		return h.herd.Record(ctx, term, seqs, runs)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// A ledger that is slow is not asked to record more at once than it can while one waits for its answer.
+func TestARecordIsAsLargeAsTheLedgerWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &heavy{newHerd(t, 20_000), time.Millisecond}
+		hold, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		ctx, cancel := context.WithCancel(hold)
+		defer cancel()
+		h.left, h.done = len(h.dues), cancel
+		if err := dispatch.New(h, h, h, dispatch.Options{Installation: "heavy"}).Run(ctx, hold, 1, 0); err != nil || h.recorded != len(h.dues) {
+			t.Errorf("Run: %v; %d of %d slots are recorded after a minute, want all after a third of it", err, h.recorded, len(h.dues))
+		}
+	})
+}
+
 // A former is a broker and a ledger of which a node before has sent all and recorded nothing.
 type former struct {
-	*herd
+	*heavy
 	mark  celery.Mark
 	calls int
 }
 
 func (f *former) Take(context.Context, int64) (celery.Mark, error) { return f.mark, nil }
 
-func (f *former) Record(_ context.Context, _ int64, seqs []int64, runs []schedule.Run) error {
-	f.recorded += len(runs)
+func (f *former) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
 	f.calls++
-	return nil
+	return f.heavy.Record(ctx, term, seqs, runs)
 }
 
-// Who takes over records what was sent in as few transactions as its former would have.
+// Who takes over records what was sent in as few transactions as its former would have, as soon as it knows
+// that the ledger is not slow.
 func TestARecoveryRecordsBatchesTogether(t *testing.T) {
+	for _, tt := range []struct {
+		each  time.Duration // that a run takes to be recorded
+		calls int
+	}{{calls: 4}, {each: time.Millisecond, calls: 20}} {
+		synctest.Test(t, func(t *testing.T) { recoverTogether(t, tt.each, tt.calls) })
+	}
+}
+
+func recoverTogether(t *testing.T, eachRun time.Duration, calls int) {
+	t.Helper()
 	const batches, each = 40, 500
-	f := &former{herd: newHerd(t, batches*each), mark: celery.Mark{Term: 1, Seq: batches, Done: each}}
+	f := &former{heavy: &heavy{newHerd(t, batches*each), eachRun}, mark: celery.Mark{Term: 1, Seq: batches, Done: each}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	f.done = func() {}
 	var journal []schedule.Claimed
 	for i, due := range f.dues {
 		if i%each == 0 {
@@ -142,12 +185,12 @@ func TestARecoveryRecordsBatchesTogether(t *testing.T) {
 		last.Dues = append(last.Dues, schedule.ClaimedDue{Entry: due.Entry.ID, Slot: due.Slot})
 	}
 	d := dispatch.New(f, f, f, dispatch.Options{Installation: "former"})
-	seq, err := d.Recover(t.Context(), 2, batches, dispatch.ClaimsOf(journal), func(id schedule.ID) schedule.Change { return schedule.Change{ID: id} })
+	seq, err := d.Recover(ctx, 2, batches, dispatch.ClaimsOf(journal), func(id schedule.ID) schedule.Change { return schedule.Change{ID: id} })
 	if err != nil || seq != batches {
 		t.Fatalf("Recover: %d, %v; want %d", seq, err, batches)
 	}
-	if f.recorded != batches*each || f.calls > 3 {
-		t.Errorf("%d runs were recorded in %d transactions, want %d in 3 at most", f.recorded, f.calls, batches*each)
+	if f.recorded != batches*each || f.calls > calls {
+		t.Errorf("where a run takes %v, %d were recorded in %d transactions, want %d in %d at most", eachRun, f.recorded, f.calls, batches*each, calls)
 	}
 }
 
@@ -179,4 +222,112 @@ func (s *steady) Record(ctx context.Context, term int64, seqs []int64, runs []sc
 		s.worst = max(s.worst, time.Since(runs[i].SentAt))
 	}
 	return s.stream.Record(ctx, term, seqs, runs)
+}
+
+// An open counts the batches that are claimed and not recorded.
+type open struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (o *open) move(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.now += n
+	o.most = max(o.most, o.now)
+}
+
+// A far is a stream whose broker answers late, so that each slot is a little late, and the next waits.
+type far struct {
+	*steady
+	answer  time.Duration
+	batches open
+}
+
+// Pull hands over half a lead's slots, as a planner does.
+func (f *far) Pull(ctx context.Context, most int) ([]schedule.Due, error) {
+	if f.handed < len(f.dues) {
+		time.Sleep(time.Until(f.dues[f.handed].Slot.Add(-125 * time.Millisecond)))
+		for horizon := time.Now().Add(250 * time.Millisecond); most > 0; most-- {
+			if i := f.handed + most; i <= len(f.dues) && !f.dues[i-1].Slot.After(horizon) {
+				break
+			}
+		}
+	}
+	return f.steady.Pull(ctx, most)
+}
+
+func (f *far) Claim(context.Context, schedule.Batch) error {
+	f.batches.move(1)
+	return nil
+}
+
+func (f *far) Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error) {
+	time.Sleep(f.answer)
+	return f.steady.Publish(ctx, part)
+}
+
+func (f *far) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
+	f.batches.move(-len(seqs))
+	return f.steady.Record(ctx, term, seqs, runs)
+}
+
+// Where slots are always late, for the broker is far away, their records come soon all the same.
+func TestWhatIsAlwaysLateIsRecordedSoon(t *testing.T) {
+	for _, tt := range []struct{ apart, answer time.Duration }{
+		{50 * time.Millisecond, 60 * time.Millisecond},
+		{50 * time.Millisecond, 300 * time.Millisecond},
+		{10 * time.Millisecond, 40 * time.Millisecond},
+		{2 * time.Millisecond, 130 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &far{steady: &steady{stream: newStream(t, 5000, tt.apart)}, answer: tt.answer}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			f.done = cancel
+			if err := dispatch.New(f, f, f, dispatch.Options{Installation: "far"}).Run(ctx, t.Context(), 1, 0); err != nil {
+				t.Fatal(err)
+			}
+			if f.recorded != len(f.dues) || f.worst > 2*time.Second || f.batches.most > 30 {
+				t.Errorf("a slot each %v and a broker that answers after %v: %d of %d are recorded, %v at most after they were sent, with %d batches at most in the journal; want all, 2 s and 30 at most",
+					tt.apart, tt.answer, f.recorded, len(f.dues), f.worst, f.batches.most)
+			}
+		})
+	}
+}
+
+// A shut is a herd whose ledger records nothing for a time.
+type shut struct {
+	*herd
+	until   time.Time
+	batches open
+}
+
+func (s *shut) Claim(context.Context, schedule.Batch) error {
+	s.batches.move(1)
+	return nil
+}
+
+func (s *shut) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
+	if time.Now().Before(s.until) {
+		return errors.New("the table is locked")
+	}
+	s.batches.move(-len(seqs))
+	return s.herd.Record(ctx, term, seqs, runs)
+}
+
+// Small batches are bounded too while nothing can be recorded: each is in the journal, which a takeover reads.
+func TestTheJournalIsBoundedWhileNothingIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shut{herd: newHerd(t, 5000), until: time.Now().Add(time.Minute)}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s.left, s.done = len(s.dues), cancel
+		if err := dispatch.New(s, s, s, dispatch.Options{Installation: "shut", Batch: 1, Ahead: 8}).Run(ctx, t.Context(), 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		if s.recorded != len(s.dues) || s.batches.most > 1100 {
+			t.Errorf("%d of %d slots are recorded, and %d batches were in the journal; want all, and 1,100 at most", s.recorded, len(s.dues), s.batches.most)
+		}
+	})
 }

@@ -18,7 +18,7 @@
 //     from doubling.
 //   - Claiming runs ahead of publishing by a bounded number of batches, and publishing
 //     ahead of recording by a bounded number of slots: while slots are late, recording waits
-//     for their messages.
+//     for their messages, for a second at most.
 //   - If the process dies between any two steps, Recover finds out from the
 //     journal and the broker's mark what is left to do.
 package dispatch
@@ -124,7 +124,8 @@ type Dispatcher struct {
 	news      news      // of the goroutine that publishes, as is:
 	last      time.Time // when the last part began, by this node's clock
 	rest      time.Duration
-	most      int // messages of a part
+	parts     share
+	records   share // of who recovers, then of the goroutine that records
 	withdrawn withdrawn
 	joined    bool             // Options.Joint sends and records, in this term
 	riders    []celery.Message // what goes with the next part: ride
@@ -161,7 +162,9 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 	}
 	return &Dispatcher{
 		opts: opts, planner: planner, ledger: ledger, publisher: publisher, log: opts.Logger, metrics: opts.Metrics,
-		news: news{log: opts.Logger}, most: min(firstPart, opts.Batch),
+		news:    news{log: opts.Logger},
+		parts:   share{most: min(firstPart, opts.Batch), least: promptPart, bound: opts.Batch},
+		records: share{most: firstPart, least: 1, bound: together},
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 type settled struct {
 	seq  int64
 	runs []schedule.Run
+	at   time.Time // since when it waits to be recorded
 
 	waits bool    // for claims of slots that an edit withdrew: the journal holds it until then
 	frees []int64 // batches that waited for claims of this one alone
@@ -114,7 +115,7 @@ func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch
 		if err != nil {
 			return err
 		}
-		through := settled{batch.Seq, runs, d.withdrawn.end(batch.Seq), frees}
+		through := settled{seq: batch.Seq, runs: runs, waits: d.withdrawn.end(batch.Seq), frees: frees}
 		next, waits := schedule.Batch{}, false
 		select {
 		case next, waits = <-claimed:
@@ -185,19 +186,26 @@ const (
 
 // A part is as large as a broker takes in a moment, so that it neither waits for the answer
 // to many small ones nor comes near the bound of a call: partFor is how long one may take, and
-// firstPart what is sent before anything is known of the broker.
+// firstPart what is sent before anything is known of the broker. So it is with records and the ledger.
 const (
 	partFor   = time.Second
 	firstPart = 1000
 )
 
-// size learns from a part of n messages how many the next may have: four times as many at most.
-func (d *Dispatcher) size(n int, took time.Duration) {
-	if took <= partFor && n < d.most {
+// A share is how much is asked of a server at once: as much as it does in a moment.
+type share struct {
+	most  int // messages of the next part, or slots of the next record
+	least int
+	bound int
+}
+
+// learn takes in what n of them took: the next may have four times as many at most.
+func (s *share) learn(n int, took time.Duration) {
+	if took <= partFor && n < s.most {
 		return // it was not full
 	}
 	fits := int(float64(n) * float64(partFor) / float64(max(took, 1)))
-	d.most = min(max(promptPart, fits), 4*d.most, d.opts.Batch)
+	s.most = min(max(s.least, fits), 4*max(s.most, n), s.bound)
 }
 
 // A part costs as much as some twenty more messages, here and at the broker. So slots that come soon after
@@ -226,9 +234,9 @@ func (d *Dispatcher) send(hold context.Context, b *sending) ([]schedule.Run, err
 			return nil, err
 		}
 		d.last = now
-		most := done + d.most
+		most := done + d.parts.most
 		if now.Sub(dues[done].Slot) < promptFor {
-			most = done + min(d.most, promptPart)
+			most = done + min(d.parts.most, promptPart)
 		}
 		end := done + 1
 		for end < min(most, len(dues)) && !dues[end].Slot.After(now) {
@@ -288,7 +296,7 @@ func (d *Dispatcher) part(hold context.Context, b *sending, from, to int, now ti
 	if err != nil {
 		return nil, err
 	}
-	d.size(len(p.Messages), time.Since(began))
+	d.parts.learn(len(p.Messages), time.Since(began))
 	d.metrics.progress(0)
 	d.metrics.ended(p.runs)
 	d.news.tell(d.opts.Now(), p.runs)

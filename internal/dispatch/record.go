@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/failpoint"
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -20,12 +21,12 @@ func (d *Dispatcher) record(hold context.Context, term int64, published *backlog
 	waiting := map[int64][]schedule.Run{}
 	var all []settled
 	for {
-		if all = published.next(all[:0]); len(all) == 0 {
+		if all = published.next(all[:0], d.records.most); len(all) == 0 {
 			return nil
 		}
-		slots := 0
+		slots, size := 0, 0
 		for _, s := range all {
-			slots += len(s.runs)
+			slots, size = slots+len(s.runs), size+sizeOf(s.runs)
 		}
 		seqs, runs = seqs[:0], slices.Grow(runs[:0], slots) // at once: what grows bit by bit leaves as much behind
 		for _, s := range all {
@@ -41,23 +42,30 @@ func (d *Dispatcher) record(hold context.Context, term int64, published *backlog
 			d.spare.give(s.runs)
 		}
 		if len(seqs) > 0 {
-			if err := d.write(hold, term, seqs, runs); err != nil {
+			if err := d.write(hold, term, seqs, runs, size); err != nil {
 				return err
 			}
 			notes.forget(seqs)
 			d.metrics.progress(-len(seqs))
 		}
-		published.done(slots)
+		published.done(size)
 	}
 }
 
-func (d *Dispatcher) write(hold context.Context, term int64, seqs []int64, runs []schedule.Run) error {
-	return d.persist(hold, "recording", d.metrics.databaseError, func(ctx context.Context) error {
+// write records batches that count as so many slots.
+func (d *Dispatcher) write(hold context.Context, term int64, seqs []int64, runs []schedule.Run, size int) error {
+	var began time.Time
+	err := d.persist(hold, "recording", d.metrics.databaseError, func(ctx context.Context) error {
 		if err := failpoint.Here("dispatch.record.before"); err != nil {
 			return err
 		}
+		began = time.Now()
 		return d.ledger.Record(ctx, term, seqs, runs)
 	})
+	if err == nil {
+		d.records.learn(size, time.Since(began))
+	}
+	return err
 }
 
 // A spare keeps slices of runs for the next batches: at a quarter of a kilobyte a

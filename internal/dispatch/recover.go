@@ -93,6 +93,7 @@ type recovery struct {
 
 	through []int64        // batches that have their end and are not recorded
 	runs    []schedule.Run // of those
+	size    int            // as how many slots they count
 }
 
 // covers says whether the first done slots of the batch are settled.
@@ -361,8 +362,8 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 		}
 		runs = append(runs, sent...)
 	}
-	r.through, r.runs = append(r.through, claimed.Seq), append(r.runs, runs...)
-	if len(left.Dues) > 0 || len(r.runs) >= together {
+	r.through, r.runs, r.size = append(r.through, claimed.Seq), append(r.runs, runs...), r.size+sizeOf(runs)
+	if len(left.Dues) > 0 || r.size >= r.records.most {
 		return r.flush(hold)
 	}
 	return nil
@@ -373,11 +374,11 @@ func (r *recovery) flush(hold context.Context) error {
 	if len(r.through) == 0 {
 		return nil
 	}
-	if err := r.write(hold, r.term, r.through, r.runs); err != nil {
+	if err := r.write(hold, r.term, r.through, r.runs, r.size); err != nil {
 		return err
 	}
 	r.notes.forget(r.through)
-	r.through, r.runs = r.through[:0], r.runs[:0]
+	r.through, r.runs, r.size = r.through[:0], r.runs[:0], 0
 	return nil
 }
 
