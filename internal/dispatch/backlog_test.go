@@ -331,3 +331,29 @@ func TestTheJournalIsBoundedWhileNothingIsRecorded(t *testing.T) {
 		}
 	})
 }
+
+// Sending goes on for long while nothing can be recorded, and people are told by then.
+func TestWhatCannotBeRecordedIsAStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const locked = 30 * time.Second
+		s := &shut{herd: newHerd(t, 120), until: time.Now().Add(locked)}
+		for i := range s.dues {
+			s.dues[i].Slot = time.Now().Add(time.Duration(i) * 500 * time.Millisecond)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		s.left, s.done = len(s.dues), cancel
+		metrics := dispatch.NewMetrics()
+		var during, after time.Duration
+		time.AfterFunc(locked-time.Second, func() { during = metrics.Stalled() })
+		time.AfterFunc(locked+2*time.Second, func() { after = metrics.Stalled() })
+		if err := dispatch.New(s, s, s, dispatch.Options{Installation: "shut", Batch: 1, Metrics: metrics}).Run(ctx, t.Context(), 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if during < 20*time.Second || after > time.Second || s.recorded != len(s.dues) {
+			t.Errorf("with a table that was locked for %v, %v were told of before that was over and %v after it, and %d of %d slots are recorded; want 20 s at least, a second at most, and all",
+				locked, during, after, s.recorded, len(s.dues))
+		}
+	})
+}

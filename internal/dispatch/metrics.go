@@ -20,8 +20,9 @@ type Metrics struct {
 	forgot atomic.Bool            // the broker was seen to have older data, which no recovery has settled
 	note   atomic.Pointer[string] // of the last time that one did
 
-	batches atomic.Int64 // as open
-	moved   atomic.Int64 // Unix nanoseconds: when a stage last got on
+	batches   atomic.Int64 // as open
+	moved     atomic.Int64 // Unix nanoseconds: when a stage last got on
+	recording atomic.Int64 // Unix nanoseconds: since when the present record is tried; 0 for none
 
 	mu    sync.Mutex
 	calls int64
@@ -138,12 +139,16 @@ func (m *Metrics) Forgotten() string {
 }
 
 // Stalled returns for how long batches have been waiting in the stages without
-// any of them getting on: 0 while there is none or work goes on.
+// any of them getting on, or to be recorded while others are sent: 0 while there is none or work goes on.
 func (m *Metrics) Stalled() time.Duration {
 	if m.batches.Load() == 0 {
 		return 0
 	}
-	return time.Duration(time.Now().UnixNano() - m.moved.Load())
+	since := m.moved.Load()
+	if recording := m.recording.Load(); recording != 0 {
+		since = min(since, recording)
+	}
+	return time.Duration(time.Now().UnixNano() - since)
 }
 
 // Open returns how many batches are in the stages, and when one of them last got on.

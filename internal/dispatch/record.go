@@ -54,6 +54,8 @@ func (d *Dispatcher) record(hold context.Context, term int64, published *backlog
 
 // write records batches that count as so many slots.
 func (d *Dispatcher) write(hold context.Context, term int64, seqs []int64, runs []schedule.Run, size int) error {
+	d.metrics.recording.Store(time.Now().UnixNano())
+	defer d.metrics.recording.Store(0)
 	var began time.Time
 	err := d.persist(hold, "recording", d.metrics.databaseError, func(ctx context.Context) error {
 		if err := failpoint.Here("dispatch.record.before"); err != nil {
