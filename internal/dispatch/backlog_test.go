@@ -357,3 +357,30 @@ func TestWhatCannotBeRecordedIsAStall(t *testing.T) {
 		}
 	})
 }
+
+// A torn is a ledger that has lost some of what it is to record, or a broker that has lost what it had.
+type torn struct {
+	*herd
+	publish, record error
+}
+
+func (t *torn) Publish(context.Context, celery.Part) ([]celery.Failure, error) { return nil, t.publish }
+
+func (t *torn) Record(context.Context, int64, []int64, []schedule.Run) error { return t.record }
+
+// What the next term has to put right is not tried for ever, nor waits for the next slot, which may be far off.
+func TestATermEndsWhenItCannotGoOn(t *testing.T) {
+	for _, tt := range []torn{{publish: celery.ErrForgot}, {record: schedule.ErrJournal}, {record: schedule.ErrLost}} {
+		synctest.Test(t, func(t *testing.T) {
+			tt.herd = newHerd(t, 10)
+			tt.left = len(tt.dues) // after which none is due
+			began, want := time.Now(), errors.Join(tt.publish, tt.record)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			err := dispatch.New(&tt, &tt, &tt, dispatch.Options{Installation: "torn"}).Run(ctx, t.Context(), 1, 0)
+			if took := time.Since(began); !errors.Is(want, err) || took > time.Second {
+				t.Errorf("Run = %v after %v, want %v within a second", err, took, want)
+			}
+		})
+	}
+}

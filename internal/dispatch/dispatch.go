@@ -52,7 +52,7 @@ type Ledger interface {
 	Claim(ctx context.Context, batch schedule.Batch) error
 
 	// Record writes the ends of slots and takes the batches named by seqs out of
-	// the journal, all or nothing.
+	// the journal, all or nothing. It returns schedule.ErrJournal if some of them are not there.
 	Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error
 }
 
@@ -171,7 +171,7 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 // Run dispatches under term, with sequence numbers after seq, until ctx ends;
 // then it claims nothing more, sends and records what it had claimed, for at
 // most Drain, and returns nil. When hold ends, it stops at once. It returns
-// schedule.ErrLost when the ledger or the broker says that the term is over, and
+// schedule.ErrLost when the ledger or the broker says that the term is over, schedule.ErrJournal, and
 // celery.ErrForgot when the broker has lost what it had taken: the next term's
 // Recover sees to that.
 func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
@@ -188,9 +188,12 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 	notes := newNotes()
 	d.withdrawn = withdrawn{by: map[claim]int64{}, of: map[int64]int{}, after: map[int64][]int64{}}
 	group, working := errgroup.WithContext(bounded)
+	coming, stop := context.WithCancel(ctx) // what has failed waits for no slot that is still to come
+	defer stop()
+	defer context.AfterFunc(working, stop)()
 	group.Go(func() error {
 		defer close(claimed)
-		return d.claim(ctx, working, term, seq, claimed)
+		return d.claim(coming, working, term, seq, claimed)
 	})
 	group.Go(func() error { // where it records too, it hands nothing on
 		defer published.end()
@@ -227,7 +230,7 @@ func (d *Dispatcher) persist(hold context.Context, what string, failures func(),
 				d.log.Info(what+" works again", "after", time.Since(since).Round(time.Millisecond))
 			}
 			return nil
-		case errors.Is(err, schedule.ErrLost), errors.Is(err, celery.ErrFenced), errors.Is(err, celery.ErrForgot):
+		case errors.Is(err, schedule.ErrLost), errors.Is(err, schedule.ErrJournal), errors.Is(err, celery.ErrFenced), errors.Is(err, celery.ErrForgot):
 			return err
 		case hold.Err() != nil:
 			return context.Cause(hold)

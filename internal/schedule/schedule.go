@@ -474,6 +474,10 @@ type Lease struct {
 // ErrLost says that the lease is another's by now: this term must do nothing more.
 var ErrLost = errors.New("the lease was taken over by another node")
 
+// ErrJournal says that the journal does not have all that this term claimed: the database went back to older data, or
+// somebody deleted rows. The term must end, and the next one go on from what is there.
+var ErrJournal = errors.New("the journal has lost batches that were claimed")
+
 // A Subject is an entry as an audit judges it.
 type Subject struct {
 	ID   ID

@@ -105,7 +105,8 @@ func (s *Shard) Claim(ctx context.Context, batch schedule.Batch) error {
 
 // Record ends the slots of the batches: the ledger gets the runs, entries their
 // run state, and the journal lets the batches go, all of it or nothing. It
-// returns schedule.ErrLost when the term is over. It may be called again after an
+// returns schedule.ErrLost when the term is over, and schedule.ErrJournal when some of the batches
+// are gone, but not all. It may be called again after another
 // error, with the same batches: those that were recorded stay recorded once.
 //
 // Its commit need not be durable: a record that is lost with the database's
@@ -224,7 +225,7 @@ func (r *recording) close(ctx context.Context, tx transaction) error {
 	}
 	r.again = gone == 0
 	if gone != 0 && gone != int64(len(r.seqs)) {
-		return fmt.Errorf("%d of %d batches are not in the journal", int64(len(r.seqs))-gone, len(r.seqs))
+		return fmt.Errorf("%w: %d of %d are gone", schedule.ErrJournal, int64(len(r.seqs))-gone, len(r.seqs))
 	}
 	return nil
 }

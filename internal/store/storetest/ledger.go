@@ -148,6 +148,28 @@ func testRecordAgain(t *testing.T, db Database) {
 	}
 }
 
+// A journal that lost some of what is recorded together says so, and nothing is recorded: whoever recovers does.
+func testRecordOfWhatIsGone(t *testing.T, db Database) {
+	s := full(t, db)
+	lease := acquire(t, s)
+	var runs []schedule.Run
+	for seq := range int64(3) {
+		b := batch(lease.Term, seq+1, at(9, int(seq)), id(0))
+		claim(t, s, b)
+		runs = append(runs, sent(b)...)
+	}
+	db.Exec(t, "DELETE FROM onebeat_journal WHERE seq = 2")
+	if err := s.Shard(0).Record(t.Context(), lease.Term, []int64{1, 2, 3}, runs); !errors.Is(err, schedule.ErrJournal) {
+		t.Errorf("Record of batches of which one is gone = %v, want ErrJournal", err)
+	}
+	if got := db.Query(t, "SELECT count(*) FROM onebeat_runs"); got[0] != "0" {
+		t.Errorf("%s runs in the ledger, want none", got[0])
+	}
+	if open := journal(t, s); len(open) != 2 {
+		t.Errorf("%d batches are in the journal, want 2", len(open))
+	}
+}
+
 func testFencing(t *testing.T, db Database) {
 	old := full(t, db)
 	lease := acquire(t, old)

@@ -41,6 +41,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"a row that another needs at the commit stays, and keeps nothing from being recorded", testRecordARowThatIsNeeded},
 		{"a claim repeated after an error is one claim", testClaimAgain},
 		{"a record repeated after an error is one record", testRecordAgain},
+		{"a record of which the journal lost a part is refused", testRecordOfWhatIsGone},
 		{"a term that is over claims and records nothing", testFencing},
 		{"claims that race with a take-over never both succeed", testFencingRace},
 		{"a run on request is counted but is no slot", testRequestIsNoSlot},
