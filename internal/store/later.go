@@ -54,7 +54,7 @@ const (
 	laterRun = 1 << 16
 
 	// laterPart is how many are written down in one transaction, for which edits wait.
-	laterPart = 2 * chunk
+	laterPart = chunk / 2
 )
 
 // put takes a sight of an entry whose first slot is next. Of several the latest instant counts for all: none
