@@ -133,6 +133,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	if note := rows.silent.note(); note != "" && !now.IsZero() {
 		findings = append(findings, finding{"last runs", false, note})
 	}
+	if note := rows.unknown.note(); note != "" {
+		add("options", note, nil)
+	}
 	if strings.Contains(","+config.String("catalog")+",", ",django,") {
 		findings = append(findings, lookAtDjango(whole, s, config, slices.Sorted(maps.Keys(rows.named))))
 	}
@@ -165,6 +168,7 @@ type rows struct {
 	named   map[string]struct{} // zones that rows name
 	cleaned bool                // an entry deletes results that have expired
 	silent  silent
+	unknown unknown
 	slots   *forecast.Count
 }
 
@@ -186,6 +190,7 @@ func (r *rows) add(row store.Row, windows *schedule.Windows) {
 		r.named[row.Zone] = struct{}{}
 	}
 	r.silent.add(row)
+	r.unknown.add(row)
 	r.cleaned = r.cleaned || row.Task == cleanupTask
 	if row.Entry == nil {
 		return

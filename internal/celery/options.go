@@ -363,6 +363,33 @@ func (p *options) readExtra(r *reader) {
 	}
 }
 
+// ofMessages are properties of a message that an option sets by their names: AMQP's own (0-9-1, class basic), and those
+// that Celery makes headers of as well.
+var ofMessages = []string{
+	"app_id", "application_headers", "cluster_id", "message_id", "timestamp", "type", "user_id", "argsrepr", "kwargsrepr", "origin",
+}
+
+// UnknownOptions returns the names among a task's options, a JSON object, that neither Celery nor AMQP knows. Celery takes them
+// without a word, and makes properties of them that no worker reads (celery 5.7 app/amqp.py): they are mostly written wrong.
+// Nil where the text is no such object.
+func UnknownOptions(text string) (names []string) {
+	v, err := parseField("options", text, "an object")
+	o, ok := v.(*object)
+	if err != nil || !ok {
+		return nil
+	}
+	stamps, _ := o.get("stamped_headers")
+	stamped, _ := stamps.([]value)
+	for _, key := range o.keys {
+		in := func(names []string) bool { return slices.Contains(names, key) }
+		isStamp := slices.ContainsFunc(stamped, func(name value) bool { return name == value(key) })
+		if o.at(key) != nil && !isStamp && !slices.ContainsFunc([][]string{known, ignored, refused, ofMessages}, in) {
+			names = append(names, key)
+		}
+	}
+	return names
+}
+
 // fitsTable reports whether AMQP's tables have types for all of v.
 func fitsTable(v value) bool {
 	switch v := v.(type) {
