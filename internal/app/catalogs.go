@@ -87,7 +87,10 @@ func (n *node) takeOver(ctx context.Context) error {
 	value := n.config.String("take-over-at")
 	if value == "" {
 		err := n.store.HandedBack(ctx)
-		if err != nil && !errors.Is(err, store.ErrHandedBack) && ctx.Err() == nil {
+		switch {
+		case errors.Is(err, store.ErrHandedBack):
+			return &RefusedError{err}
+		case err != nil && ctx.Err() == nil:
 			n.log.Warn("whether the entries were handed back cannot be read; going on", "err", err)
 			return nil
 		}

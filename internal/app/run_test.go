@@ -309,6 +309,33 @@ func TestFaultsOfSettingsEndRun(t *testing.T) {
 	}
 }
 
+// Entries that were handed back are another scheduler's: to start the node again changes nothing, and that is what its end says.
+func TestAStartAfterAHandBackIsRefused(t *testing.T) {
+	config := mustLoad(t, nil, map[string]string{
+		"database": "sqlite:///" + filepath.Join(t.TempDir(), "node.db"), "broker": "redis://" + miniredis.RunT(t).Addr() + "/0", "listen": "off",
+	})
+	celery, err := CelerySettings(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenStore(t.Context(), config, celery, true, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Migrate(t.Context())
+	if err == nil {
+		_, err = s.HandBack(t.Context(), "somebody", false)
+	}
+	s.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = Run(t.Context(), config, slog.New(slog.DiscardHandler))
+	if refused := new(RefusedError); !errors.As(err, &refused) || !errors.Is(err, store.ErrHandedBack) {
+		t.Errorf("Run after a hand-back = %v, want it refused", err)
+	}
+}
+
 // A broker that does not let the node in is a fault of the settings, unless it has done so
 // before: then somebody changes the password, and the node is to be started again.
 func TestABrokerThatRefusesTheLoginEndsAStart(t *testing.T) {
