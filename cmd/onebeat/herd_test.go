@@ -36,6 +36,7 @@ func TestAHerdIsToldOfByWhatWasRead(t *testing.T) {
 	if note, err := read(herdFrom-2, late); err != nil || note != "" {
 		t.Errorf("herdWith = %q, %v; want nothing", note, err)
 	}
+	herdPatience = time.Minute // which does not end by itself
 	gone := errors.New("gone")
 	if note, err := read(herdFrom, func(context.Context) error { return gone }); !errors.Is(err, gone) {
 		t.Errorf("herdWith = %q, %v; want what reading ended with", note, err)
