@@ -92,6 +92,7 @@ func (p *parted) transact(ctx context.Context, how mode, work func(transaction) 
 // most, and for what was seen of its own entry.
 func TestAnEditDoesNotWaitForWhatIsWrittenDown(t *testing.T) {
 	const rows = 2*laterPart + 99
+	last := fmt.Sprintf("%05d", rows)
 	h := starting(t, rows)
 	db := &parted{database: h.store.db, counted: counted{database: h.store.db}}
 	told := map[schedule.ID]int{} // how many sights were written down when it was told of
@@ -107,7 +108,7 @@ func TestAnEditDoesNotWaitForWhatIsWrittenDown(t *testing.T) {
 			if db.rows != laterPart || len(h.news) != rows {
 				t.Errorf("%d entries were told of when %d sights were written down, want %d and %d", len(h.news), db.rows, rows, laterPart)
 			}
-			h.exec("UPDATE celery_beat_schedules SET name = 'edited', cron_expression = '0 9 2 1 *' WHERE id = '04099'")
+			h.exec("UPDATE celery_beat_schedules SET name = 'edited', cron_expression = '0 9 2 1 *' WHERE id = '" + last + "'")
 			h.exec("INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) VALUES ('new', 'edited', 't', '@every 1s')")
 		}
 		if remembered(t, h.lite, "") == rows+1 {
@@ -119,10 +120,10 @@ func TestAnEditDoesNotWaitForWhatIsWrittenDown(t *testing.T) {
 		t.Fatalf("follow = %v, before all was written down", err)
 	}
 	want := laterPart + 3 // of the edited entry as it was and as it is, and of the new one
-	if told["04099"] != want || told["new"] != want {
+	if told[schedule.ID(last)] != want || told["new"] != want {
 		t.Errorf("so many sights were written down when edits were told of: %v, want %d", told, want)
 	}
-	for _, id := range []schedule.ID{"04099", "new"} {
+	for _, id := range []schedule.ID{schedule.ID(last), "new"} {
 		news := schedule.Change{}
 		if all := h.news[id]; len(all) > 0 {
 			news = all[len(all)-1]
