@@ -204,6 +204,17 @@ func asSteps(t *testing.T, calls []*traceCall) trace {
 	moment := func(at int64) int64 { i, _ := slices.BinarySearch(stamps, at); return int64(i) }
 	come := func(at int64) int { return max(0, int((at/1000-base)/1e6)+1) }
 
+	// A claim without an answer, of a node that woke up, did nothing where its number is another's.
+	answered := map[int64]bool{}
+	for _, c := range calls {
+		if c.Op == "claim" && c.back != nil && c.back.Error == "" {
+			answered[c.Seq] = true
+		}
+	}
+	calls = slices.DeleteFunc(calls, func(c *traceCall) bool {
+		return c.Op == "claim" && (c.back == nil || c.back.Error != "") && answered[c.Seq]
+	})
+
 	tr := trace{}
 	entries := map[string]bool{}
 	places := map[int64][][]string{} // by batch: the slots of each of its places
