@@ -342,12 +342,11 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 			left.Dues = append(left.Dues, owed)
 		}
 	}
-	r.log.Info("batch recovered", "seq", claimed.Seq, "slots", len(claimed.Dues), "sent_before", len(claimed.Dues)-len(left.Dues))
+	gone := []int64{claimed.Seq}
 	if len(left.Dues) > 0 {
 		if err := r.flush(hold); err != nil {
 			return err
 		}
-		gone := []int64{claimed.Seq}
 		b := &sending{Batch: left, base: base, notes: r.notes, recovered: true}
 		if r.joined {
 			b.known, b.gone = runs, func() []int64 { return gone }
@@ -356,11 +355,12 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 		if err != nil {
 			return err
 		}
-		if r.joined { // it is recorded with its last part
-			r.notes.forget(gone)
-			return nil
-		}
 		runs = append(runs, sent...)
+	}
+	r.log.Info("batch recovered", "seq", claimed.Seq, "slots", len(claimed.Dues), "sent_before", len(claimed.Dues)-len(left.Dues))
+	if r.joined && len(left.Dues) > 0 { // it is recorded with its last part
+		r.notes.forget(gone)
+		return nil
 	}
 	r.through, r.runs, r.size = append(r.through, claimed.Seq), append(r.runs, runs...), r.size+sizeOf(runs)
 	if len(left.Dues) > 0 || r.size >= r.records.most {
