@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -31,19 +30,13 @@ const setBack = "a clock was wrong, or somebody wrote so. Set last_run_at of the
 
 // silent are the entries without a slot until an instant after now.
 type silent struct {
-	now   time.Time
-	names []string // of the first
-	n     int
+	now time.Time
+	few
 }
 
 func (s *silent) add(row store.Row) {
-	const most = 5
-	until := silentUntil(row, s.now)
-	if until.IsZero() {
-		return
-	}
-	if s.n++; s.n <= most {
-		s.names = append(s.names, fmt.Sprintf("%s until %s", row.Name, until.UTC().Format(time.RFC3339)))
+	if until := silentUntil(row, s.now); !until.IsZero() {
+		s.few.add(func() string { return fmt.Sprintf("%s until %s", row.Name, until.UTC().Format(time.RFC3339)) })
 	}
 }
 
@@ -52,9 +45,5 @@ func (s *silent) note() string {
 	if s.n == 0 {
 		return ""
 	}
-	names := strings.Join(s.names, ", ")
-	if more := s.n - len(s.names); more > 0 {
-		names += fmt.Sprintf(", and %d more", more)
-	}
-	return fmt.Sprintf("%d entries have no slot for a last run in the future, %s: %s", s.n, names, setBack)
+	return fmt.Sprintf("%d entries have no slot for a last run in the future, %s: %s", s.n, s.few, setBack)
 }

@@ -12,20 +12,15 @@ import (
 type unknown struct {
 	last  string   // options that were looked at: many rows have the same
 	found []string // in them
-	names []string // of the first
-	n     int
+	few
 }
 
 func (u *unknown) add(row store.Row) {
-	const most = 5
 	if row.Options != u.last {
 		u.last, u.found = row.Options, celery.UnknownOptions(row.Options)
 	}
-	if len(u.found) == 0 {
-		return
-	}
-	if u.n++; u.n <= most {
-		u.names = append(u.names, fmt.Sprintf("%s of %s", strings.Join(u.found, " and "), row.Name))
+	if len(u.found) > 0 {
+		u.few.add(func() string { return fmt.Sprintf("%s of %s", strings.Join(u.found, " and "), row.Name) })
 	}
 }
 
@@ -34,9 +29,5 @@ func (u *unknown) note() string {
 	if u.n == 0 {
 		return ""
 	}
-	names := strings.Join(u.names, ", ")
-	if more := u.n - len(u.names); more > 0 {
-		names += fmt.Sprintf(", and %d more", more)
-	}
-	return "neither Celery nor a worker knows " + names + ": are they written as in apply_async's?"
+	return fmt.Sprintf("neither Celery nor a worker knows %s: are they written as in apply_async's?", u.few)
 }

@@ -309,11 +309,9 @@ func TestFaultsOfSettingsEndRun(t *testing.T) {
 	}
 }
 
-// Entries that were handed back are another scheduler's: to start the node again changes nothing, and that is what its end says.
-func TestAStartAfterAHandBackIsRefused(t *testing.T) {
-	config := mustLoad(t, nil, map[string]string{
-		"database": "sqlite:///" + filepath.Join(t.TempDir(), "node.db"), "broker": "redis://" + miniredis.RunT(t).Addr() + "/0", "listen": "off",
-	})
+// migrated opens the database of a node's settings with all tables in place. The caller closes it.
+func migrated(t *testing.T, config Config) *store.Store {
+	t.Helper()
 	celery, err := CelerySettings(config)
 	if err != nil {
 		t.Fatal(err)
@@ -322,10 +320,20 @@ func TestAStartAfterAHandBackIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = s.Migrate(t.Context())
-	if err == nil {
-		_, err = s.HandBack(t.Context(), "somebody", false)
+	if err := s.Migrate(t.Context()); err != nil {
+		s.Close()
+		t.Fatal(err)
 	}
+	return s
+}
+
+// Entries that were handed back are another scheduler's: to start the node again changes nothing, and that is what its end says.
+func TestAStartAfterAHandBackIsRefused(t *testing.T) {
+	config := mustLoad(t, nil, map[string]string{
+		"database": "sqlite:///" + filepath.Join(t.TempDir(), "node.db"), "broker": "redis://" + miniredis.RunT(t).Addr() + "/0", "listen": "off",
+	})
+	s := migrated(t, config)
+	_, err := s.HandBack(t.Context(), "somebody", false)
 	s.Close()
 	if err != nil {
 		t.Fatal(err)
@@ -346,20 +354,8 @@ func TestABrokerThatRefusesTheLoginEndsAStart(t *testing.T) {
 		config := mustLoad(t, nil, map[string]string{
 			"database": "sqlite:///" + filepath.Join(t.TempDir(), "node.db"), "broker": "redis://" + login + redis.Addr() + "/0", "listen": "off",
 		})
-		celery, err := CelerySettings(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := OpenStore(t.Context(), config, celery, true, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = s.Migrate(t.Context())
-		s.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = Run(t.Context(), config, NewLogger(config, log))
+		migrated(t, config).Close()
+		err := Run(t.Context(), config, NewLogger(config, log))
 		if refused := new(RefusedError); !errors.As(err, &refused) || !strings.Contains(err.Error(), "refuses the user or the password") {
 			t.Errorf("Run with the login %q = %v, want it to say that the broker refuses it\n%s", login, err, log)
 		}
