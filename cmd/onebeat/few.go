@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -19,10 +20,12 @@ func (f *few) add(name func() string) {
 	}
 }
 
-func (f few) String() string {
-	names := strings.Join(f.names, ", ")
-	if more := f.n - len(f.names); more > 0 {
-		names += fmt.Sprintf(", and %d more", more)
+func (f few) String() string { return named(f.names, f.n) }
+
+// named names the first of so many, and counts the others.
+func named(first []string, all int) string {
+	if more := all - len(first); more > 0 {
+		first = append(slices.Clip(first), fmt.Sprintf("and %d more", more))
 	}
-	return names
+	return strings.Join(first, ", ")
 }

@@ -101,8 +101,5 @@ func some(all []zoneDifference, most int) string {
 	for _, d := range all[:min(len(all), most)] {
 		names = append(names, d.String())
 	}
-	if more := len(all) - most; more > 0 {
-		names = append(names, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(names, ", ")
+	return named(names, len(all))
 }
