@@ -6,7 +6,6 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
-	sqlitedriver "modernc.org/sqlite"
 	codes "modernc.org/sqlite/lib"
 )
 
@@ -18,16 +17,13 @@ import (
 func refuses(err error) bool {
 	var pg *pgconn.PgError
 	var my *mysql.MySQLError
-	var lite *sqlitedriver.Error
 	switch {
 	case errors.As(err, &pg):
 		return ofRefusal(pg.Code)
 	case errors.As(err, &my):
 		return ofRefusal(string(my.SQLState[:])) || my.Number == checkViolated
-	case errors.As(err, &lite):
-		return lite.Code()&0xff == codes.SQLITE_CONSTRAINT
 	}
-	return false
+	return says(err, codes.SQLITE_CONSTRAINT)
 }
 
 // ofRefusal says whether an SQLSTATE is of data, of a constraint, or of what a person's own code raises.

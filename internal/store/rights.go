@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
-	sqlitedriver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
 
 	"github.com/onebeat/onebeat/internal/login"
 )
@@ -36,8 +36,6 @@ func (e *RightsError) Unwrap() error { return e.err }
 var (
 	postgresDenied = "42501"
 	mysqlDenied    = []uint16{1044, 1142, 1143, 1227} // to a database, a table, a column, for want of a privilege
-	sqliteDenied   = 8                                // the file may only be read
-	sqliteCantOpen = 14                               // the file or its folder
 )
 
 // Rights returns a *RightsError if the user may not write to onebeat's own tables, or not to the last runs of
@@ -101,8 +99,5 @@ func denied(err error) bool {
 	if refused := new(mysql.MySQLError); errors.As(err, &refused) {
 		return slices.Contains(mysqlDenied, refused.Number)
 	}
-	if refused := new(sqlitedriver.Error); errors.As(err, &refused) {
-		return refused.Code()&0xff == sqliteDenied
-	}
-	return false
+	return says(err, codes.SQLITE_READONLY)
 }

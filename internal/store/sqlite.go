@@ -18,7 +18,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"golang.org/x/sys/unix"
-	sqlitedriver "modernc.org/sqlite" // it needs no cgo
+	_ "modernc.org/sqlite" // the driver; it needs no cgo
+	codes "modernc.org/sqlite/lib"
 
 	"github.com/onebeat/onebeat/internal/failpoint"
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -79,7 +80,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	}
 	if err := lite.start(ctx, fresh); err != nil {
 		lite.close()
-		if failed := new(sqlitedriver.Error); errors.As(err, &failed) && failed.Code()&0xff == sqliteCantOpen {
+		if says(err, codes.SQLITE_CANTOPEN) {
 			return fmt.Errorf("%s: %w: is its folder there, and may this user write in it?", file, err)
 		}
 		return err

@@ -73,9 +73,12 @@ func (l *sqlite) lock(ctx context.Context, conn *sql.Conn) (*sql.Tx, error) {
 }
 
 // isLocked says that another has the file's lock.
-func isLocked(err error) bool {
-	locked := new(driver.Error)
-	return errors.As(err, &locked) && locked.Code()&0xff == codes.SQLITE_BUSY
+func isLocked(err error) bool { return says(err, codes.SQLITE_BUSY) }
+
+// says reports whether SQLite failed with a code, or one of those that tell more of it.
+func says(err error, code int) bool {
+	failed := new(driver.Error)
+	return errors.As(err, &failed) && failed.Code()&0xff == code
 }
 
 // turns say when this process leaves a file's lock to others. One that has had it nearly all the time rests for longer
