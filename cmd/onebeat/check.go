@@ -90,11 +90,14 @@ func look(ctx context.Context, config app.Config) []finding {
 	if celery == nil || store.CheckURL(config.String("database")) != nil {
 		return findings
 	}
-	s, err := app.OpenStore(ctx, config, celery, false, slog.New(slog.DiscardHandler))
+	s, err := app.OpenStore(ctx, config, celery, store.MissingRefused, slog.New(slog.DiscardHandler))
 	if !add("database", broker.Redact(config.String("database")), err) {
 		return findings
 	}
 	defer s.Close()
+	if s.Missing() {
+		findings[len(findings)-1].Note += " is not there yet: `onebeat serve` makes it"
+	}
 
 	if note := lookAtJoin(ctx, s, broker.SharedOf(b)); note != "" {
 		add("messages", note, nil)

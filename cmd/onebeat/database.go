@@ -29,24 +29,19 @@ func withStore(cmd *cobra.Command, do func(ctx context.Context, s *store.Store, 
 
 // withStoreFor is withStore for a verb that may take long.
 func withStoreFor(cmd *cobra.Command, atMost time.Duration, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
-	return opened(cmd, false, atMost, do)
+	return opened(cmd, store.MissingRefused, atMost, do)
 }
 
-// withStoreMade is withStore, which makes a SQLite file that is not there if it may.
-func withStoreMade(cmd *cobra.Command, mayMake bool, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
-	return opened(cmd, mayMake, patience, do)
-}
-
-func opened(cmd *cobra.Command, mayMake bool, atMost time.Duration, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
+func opened(cmd *cobra.Command, missing store.Missing, atMost time.Duration, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
 	config, err := settings(cmd)
 	if err != nil {
 		return err
 	}
-	return openedWith(cmd, config, mayMake, atMost, do)
+	return openedWith(cmd, config, missing, atMost, do)
 }
 
 // openedWith is opened with these settings.
-func openedWith(cmd *cobra.Command, config app.Config, mayMake bool, atMost time.Duration, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
+func openedWith(cmd *cobra.Command, config app.Config, missing store.Missing, atMost time.Duration, do func(ctx context.Context, s *store.Store, config app.Config) error) error {
 	celery, err := app.CelerySettings(config)
 	if err != nil {
 		return usage("%s", oneLine(err))
@@ -59,7 +54,7 @@ func openedWith(cmd *cobra.Command, config app.Config, mayMake bool, atMost time
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), atMost)
 	defer cancel()
-	s, err := app.OpenStore(ctx, config, celery, mayMake, slog.New(slog.DiscardHandler))
+	s, err := app.OpenStore(ctx, config, celery, missing, slog.New(slog.DiscardHandler))
 	if fault := (app.SettingsError{}); errors.As(err, &fault) {
 		return usage("%s", oneLine(err))
 	}

@@ -43,7 +43,7 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 		}
 		var all []store.Carried
 		var refused []store.Refused
-		err = openedWith(cmd, config.With(map[string]string{"catalog": catalog}), false, importPatience, func(ctx context.Context, s *store.Store, _ app.Config) error {
+		err = openedWith(cmd, config.With(map[string]string{"catalog": catalog}), store.MissingRefused, importPatience, func(ctx context.Context, s *store.Store, _ app.Config) error {
 			all, refused, err = s.Export(ctx)
 			return err
 		})
@@ -51,7 +51,7 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 			return err
 		}
 		config = config.With(map[string]string{"catalog": "native", "beat-schema": ""})
-		return openedWith(cmd, config, false, importPatience, func(ctx context.Context, s *store.Store, _ app.Config) error {
+		return openedWith(cmd, config, store.MissingRefused, importPatience, func(ctx context.Context, s *store.Store, _ app.Config) error {
 			steps, err := s.Carry(ctx, all, !apply)
 			if err != nil {
 				return err

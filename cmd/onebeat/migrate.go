@@ -48,7 +48,11 @@ prints what it would do and changes nothing.`,
 			case apply:
 				return usage("--apply goes with --remove: without that, migrate does what it says, and --print shows it")
 			}
-			return withStoreMade(cmd, true, func(ctx context.Context, s *store.Store, _ app.Config) error {
+			missing := store.MissingMade
+			if print {
+				missing = store.MissingEmpty
+			}
+			return opened(cmd, missing, patience, func(ctx context.Context, s *store.Store, _ app.Config) error {
 				pending, err := s.Pending(ctx)
 				if err != nil {
 					return err

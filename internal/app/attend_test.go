@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/onebeat/onebeat/internal/broker"
+	"github.com/onebeat/onebeat/internal/store"
 )
 
 // storedShard is a shard of a node that was not started, with an empty database of its own.
@@ -23,7 +24,7 @@ func storedShard(t *testing.T, lease string) *shard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.store, err = OpenStore(t.Context(), n.config, celery, true, n.log); err != nil {
+	if n.store, err = OpenStore(t.Context(), n.config, celery, store.MissingMade, n.log); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(n.store.Close)

@@ -47,6 +47,11 @@ func catalogsOf(config Config) (table string, sources []store.Source, err error)
 	return table, sources, nil
 }
 
+// hasTable says whether entries are in a table of the database.
+func hasTable(config Config) bool {
+	return slices.ContainsFunc(strings.Split(config.String("catalog"), ","), func(kind string) bool { return slices.Contains(tables, kind) })
+}
+
 // djangoTime are the settings of Django that say what an instant in its tables means.
 func djangoTime(config Config) store.DjangoTime {
 	if config.Bool("django-use-tz") {

@@ -39,7 +39,7 @@ func Dev(ctx context.Context, config Config, address string, out io.Writer, log 
 	if err != nil {
 		return err
 	}
-	s, err := OpenStore(ctx, config, celery, true, log)
+	s, err := OpenStore(ctx, config, celery, store.MissingMade, log)
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,11 @@ func (e *RefusedError) Unwrap() error { return e.Err }
 // openStore opens the database, makes sure of onebeat's own tables, and that a node can
 // work on it.
 func (n *node) openStore(ctx context.Context) error {
-	s, err := OpenStore(ctx, n.config, n.celery, false, n.log)
+	missing := store.MissingRefused
+	if !hasTable(n.config) {
+		missing = store.MissingMade
+	}
+	s, err := OpenStore(ctx, n.config, n.celery, missing, n.log)
 	if refused := new(store.LoginError); errors.As(err, &refused) {
 		return &RefusedError{err}
 	}
@@ -267,9 +271,9 @@ func CheckURLs(config Config) error {
 var ErrNoDatabase = errors.New("no database is set: give --database, or DATABASE_URL in the environment")
 
 // OpenStore opens the database that the settings name. Payloads are message
-// templates. A SQLite file that is not there is an error, unless it may be made, or
-// no entries are looked for in it. Settings that do not go together are a SettingsError.
-func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, mayMake bool, log *slog.Logger) (*store.Store, error) {
+// templates. A SQLite file that is not there and in which no entries are looked for is not
+// refused but taken for empty. Settings that do not go together are a SettingsError.
+func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, missing store.Missing, log *slog.Logger) (*store.Store, error) {
 	home := config.String("home")
 	if home == "auto" {
 		home = ""
@@ -277,6 +281,9 @@ func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, 
 	table, sources, err := catalogsOf(config)
 	if err != nil {
 		return nil, SettingsError{err}
+	}
+	if missing == store.MissingRefused && table == "none" {
+		missing = store.MissingEmpty
 	}
 	return store.Open(ctx, config.String("database"), store.Options{
 		Shards:   config.Int("shards"),
@@ -294,9 +301,8 @@ func OpenStore(ctx context.Context, config Config, celeryConfig *celery.Config, 
 		LeaseFor: config.Length("lease"),
 		Prepare:  prepare(celeryConfig),
 		Sound:    sound(celeryConfig),
+		Missing:  missing,
 		Logger:   log,
-
-		MustExist: !mayMake && table != "none",
 	})
 }
 

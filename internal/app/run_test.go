@@ -68,7 +68,7 @@ func runNode(t *testing.T, entries []store.Definition, further map[string]string
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := OpenStore(t.Context(), r.config, celery, true, slog.New(slog.DiscardHandler))
+	s, err := OpenStore(t.Context(), r.config, celery, store.MissingMade, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +316,7 @@ func migrated(t *testing.T, config Config) *store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := OpenStore(t.Context(), config, celery, true, slog.New(slog.DiscardHandler))
+	s, err := OpenStore(t.Context(), config, celery, store.MissingMade, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

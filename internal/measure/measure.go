@@ -139,7 +139,7 @@ func (s *site) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.store, err = app.OpenStore(ctx, s.config, celery, true, slog.New(slog.DiscardHandler))
+	s.store, err = app.OpenStore(ctx, s.config, celery, store.MissingMade, slog.New(slog.DiscardHandler))
 	return err
 }
 

@@ -49,7 +49,7 @@ func TestScratch(t *testing.T) {
 			if err := s.Name(ctx, name); err != nil || s.Installation() != name {
 				t.Errorf("Name = %v, the installation is %s, want %s", err, s.Installation(), name)
 			}
-			again, err := store.Open(ctx, scratch.URL, store.Options{MustExist: true})
+			again, err := store.Open(ctx, scratch.URL, store.Options{Missing: store.MissingRefused})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +78,7 @@ func TestScratch(t *testing.T) {
 			if err := scratch.Drop(ctx); err != nil {
 				t.Fatal(err)
 			}
-			if s, err := store.Open(ctx, scratch.URL, store.Options{MustExist: true}); err == nil {
+			if s, err := store.Open(ctx, scratch.URL, store.Options{Missing: store.MissingRefused}); err == nil {
 				s.Close()
 				t.Error("the database is still there after Drop")
 			}

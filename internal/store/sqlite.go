@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -29,7 +30,7 @@ import (
 // A sqlite speaks SQLite. All writes go through one connection, since SQLite has
 // one writer at a time anyway and would make a second one wait by polling.
 type sqlite struct {
-	file           string
+	file           string // empty: the database is in memory
 	writer, reader *sql.DB
 	layout         *layout
 	texts          statements
@@ -42,8 +43,11 @@ type sqlite struct {
 func (s *Store) openSQLite(ctx context.Context, file string) error {
 	fresh := false
 	if info, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-		if s.options.MustExist {
+		switch s.options.Missing {
+		case MissingRefused:
 			return fmt.Errorf("there is no file %s: correct the URL, or make the file with `onebeat migrate`", file)
+		case MissingEmpty:
+			file, s.missing = "", true
 		}
 		fresh = true
 	} else if err != nil {
@@ -54,11 +58,12 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	lite := &sqlite{file: file, layout: s.layout, texts: loadStatements("sqlite", s.layout), stopped: stopped.On(file, s.log)}
 	lite.fill(nil, false)
 	var err error
-	if lite.writer, err = connectSQLite(file, "&_txlock=immediate&_pragma=synchronous(full)"+inMemory); err != nil {
+	place := placeOf(file)
+	if lite.writer, err = connectSQLite(place, "&_txlock=immediate&_pragma=synchronous(full)"+inMemory); err != nil {
 		return err
 	}
 	lite.writer.SetMaxOpenConns(1)
-	if lite.reader, err = connectSQLite(file, "&_pragma=query_only(1)"); err != nil {
+	if lite.reader, err = connectSQLite(place, "&_pragma=query_only(1)"); err != nil {
 		return err
 	}
 	lite.reader.SetMaxOpenConns(4)
@@ -94,11 +99,17 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 // batches wrote goes there once. That halves the time of a batch with 300,000 runs before it.
 const inMemory = "&_pragma=temp_store(memory)&_pragma=cache_size(-8000)&_pragma=wal_autocheckpoint(8000)"
 
-// connectSQLite opens the file. The name goes into a URI, so that no character
-// of a path is taken for a parameter.
-func connectSQLite(file, parameters string) (*sql.DB, error) {
-	name := (&url.URL{Scheme: "file", Opaque: url.PathEscape(file)}).String()
-	return sql.Open("sqlite", fmt.Sprintf("%s?_pragma=busy_timeout(%d)%s", name, lockFor.Milliseconds(), parameters))
+// placeOf is where the connections of one pool and another find the file, or, if it is empty,
+// memory of their own. The name goes into a URI, so that no character of a path is taken for a parameter.
+func placeOf(file string) string {
+	if file == "" {
+		return "file:/" + rand.Text() + "?vfs=memdb&"
+	}
+	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(file)}).String() + "?"
+}
+
+func connectSQLite(place, parameters string) (*sql.DB, error) {
+	return sql.Open("sqlite", fmt.Sprintf("%s_pragma=busy_timeout(%d)%s", place, lockFor.Milliseconds(), parameters))
 }
 
 // start makes sure that the file is a database. One that was not there before is
@@ -117,8 +128,11 @@ func (l *sqlite) start(ctx context.Context, fresh bool) error {
 }
 
 func (l *sqlite) provider() (*goose.Provider, func(), error) {
-	locker := &fileLocker{fileGuard{database: l.file, name: "migrate"}}
-	provider, err := newProvider(l.writer, goose.DialectSQLite3, "sqlite", goose.WithSessionLocker(locker))
+	var alone []goose.ProviderOption
+	if l.file != "" {
+		alone = append(alone, goose.WithSessionLocker(&fileLocker{fileGuard{database: l.file, name: "migrate"}}))
+	}
+	provider, err := newProvider(l.writer, goose.DialectSQLite3, "sqlite", alone...)
 	return provider, func() {}, err
 }
 

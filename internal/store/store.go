@@ -46,6 +46,15 @@ const (
 	HomeMemory = "memory" // this process: a restart begins anew
 )
 
+// Missing is what Open does where a SQLite file is not there.
+type Missing int
+
+const (
+	MissingMade    Missing = iota // makes it
+	MissingRefused                // returns an error
+	MissingEmpty                  // opens an empty database in memory, so that nothing is written
+)
+
 // Options are the optional settings of a Store. Their zero value is the default.
 type Options struct {
 	// Shards is how many shards entries are parted among. 0 is one.
@@ -78,8 +87,8 @@ type Options struct {
 	// slots since each row's last_run_at too. Without it, nothing past is owed.
 	CatchUp bool
 
-	// MustExist makes a SQLite file that is not there an error: it is made otherwise.
-	MustExist bool
+	// Missing is what becomes of a SQLite file that is not there: it is made unless told.
+	Missing Missing
 
 	// LeaseFor is how long a lease lasts without renewal. 0 is 4 s, or 3 s on SQLite.
 	LeaseFor time.Duration
@@ -119,6 +128,7 @@ type Store struct {
 	log *slog.Logger
 
 	installation string
+	missing      bool // a SQLite file is not there, and an empty database stands for it
 	poke         chan struct{}
 	poked        atomic.Bool  // since the last look
 	herdedAt     atomic.Int64 // when many slots were last recorded together, in Unix nanoseconds
@@ -271,6 +281,9 @@ func (s *Store) Close() {
 // Installation is the UUID of the installation that the database belongs to. It
 // is empty before EnsureOwn.
 func (s *Store) Installation() string { return s.installation }
+
+// Missing says that a SQLite file is not there, for which an empty database stands.
+func (s *Store) Missing() bool { return s.missing }
 
 // Sources are those of the options.
 func (s *Store) Sources() []Source { return s.options.Sources }
