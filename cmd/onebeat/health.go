@@ -35,21 +35,18 @@ Exit code 0: it is. 3: it is not, or does not answer.`,
 		if err != nil {
 			return err
 		}
-		client := http.Client{Timeout: 5 * time.Second}
-		response, err := client.Get("http://" + address + "/healthz")
-		if err != nil {
-			return exitError{exitNo, fmt.Sprintf("no daemon answers at %s: is it running, and with this --listen?", address)}
-		}
-		defer response.Body.Close()
-		var health web.Health
-		if err := json.NewDecoder(response.Body).Decode(&health); err != nil {
-			return exitError{exitNo, fmt.Sprintf("what answers at %s is not onebeat", address)}
-		}
-		if *asJSON {
+		health, err := askHealth(address)
+		switch {
+		case *asJSON:
+			if err != nil {
+				health.Checks = []web.Check{{Name: "daemon", Detail: err.Error()}}
+			}
 			if err := printJSON(cmd.OutOrStdout(), health); err != nil {
 				return err
 			}
-		} else {
+		case err != nil:
+			return exitError{exitNo, err.Error()}
+		default:
 			printHealth(cmd, health)
 		}
 		if !health.OK {
@@ -59,6 +56,20 @@ Exit code 0: it is. 3: it is not, or does not answer.`,
 	}
 	settingFlags(cmd, func(s app.Setting) bool { return s.Name == "listen" || s.Name == "config" })
 	return cmd
+}
+
+// askHealth returns what the daemon at address says of itself; an error says that none does.
+func askHealth(address string) (health web.Health, err error) {
+	client := http.Client{Timeout: 5 * time.Second}
+	response, err := client.Get("http://" + address + "/healthz")
+	if err != nil {
+		return web.Health{}, fmt.Errorf("no daemon answers at %s: is it running, and with this --listen?", address)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&health); err != nil || health.Node == "" {
+		return web.Health{}, fmt.Errorf("what answers at %s is not onebeat", address)
+	}
+	return health, nil
 }
 
 // probeAddress is where a daemon that listens at address is reached from its own machine.
