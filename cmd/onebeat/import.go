@@ -111,13 +111,22 @@ func importApp(cmd *cobra.Command, wants func(app.Setting) bool, read func(ctx c
 			if err != nil {
 				return err
 			}
-			steps, err := s.Apply(ctx, definitionsOf(found, config.String("zone")), !apply)
+			definitions := definitionsOf(found, config.String("zone"))
+			steps, err := s.Apply(ctx, definitions, !apply)
 			if err != nil {
 				return err
 			}
-			answer := importAnswer[celeryapp.Refused]{Applied: apply, Steps: steps, Refused: found.Refused, Workers: found.Workers}
+			answer := importAnswer{Applied: apply, Workers: found.Workers}
+			for i, step := range steps {
+				entry := found.Entries[i]
+				answer.Steps = append(answer.Steps, importStep{Step: step, Spec: entry.Spec, Zone: definitions[i].Zone, Task: entry.Task, Remarks: entry.Remarks})
+			}
+			for _, refused := range found.Refused {
+				answer.Refused = append(answer.Refused, store.Refused(refused))
+			}
 			return answerImport(cmd, answer, *asJSON, func(out io.Writer) error {
-				return printImport(out, found, steps, apply)
+				printWorkers(out, found)
+				return printImport(out, answer)
 			})
 		})
 	}
@@ -125,16 +134,26 @@ func importApp(cmd *cobra.Command, wants func(app.Setting) bool, read func(ctx c
 }
 
 // An importAnswer is what came of an import, or would.
-type importAnswer[Refused any] struct {
-	Applied bool         `json:"applied"`
-	Steps   []store.Step `json:"steps"`
-	Refused []Refused    `json:"refused"`
-	Workers []string     `json:"workers,omitempty"` // that told what is taken over
+type importAnswer struct {
+	Applied bool            `json:"applied"`
+	Steps   []importStep    `json:"steps"`
+	Refused []store.Refused `json:"refused"`
+	Workers []string        `json:"workers,omitempty"` // that told what is taken over
+}
+
+// An importStep is what becomes of one entry, which is so.
+type importStep struct {
+	store.Step
+	Spec      string    `json:"spec"`
+	Zone      string    `json:"zone,omitempty"` // of the spec, where it is not that of the settings
+	Task      string    `json:"task"`
+	LastRunAt time.Time `json:"last_run_at,omitzero"`
+	Remarks   []string  `json:"remarks,omitempty"`
 }
 
 // answerImport prints the answer, to people by shown. Where something was refused the
 // command's answer is "no".
-func answerImport[Refused any](cmd *cobra.Command, answer importAnswer[Refused], asJSON bool, shown func(io.Writer) error) error {
+func answerImport(cmd *cobra.Command, answer importAnswer, asJSON bool, shown func(io.Writer) error) error {
 	answer.Steps, answer.Refused = orEmptyList(answer.Steps), orEmptyList(answer.Refused)
 	if asJSON {
 		shown = func(out io.Writer) error { return printJSON(out, answer) }
@@ -169,35 +188,40 @@ func definitionsOf(found celeryapp.App, zone string) []store.Definition {
 	return definitions
 }
 
-func printImport(out io.Writer, found celeryapp.App, steps []store.Step, applied bool) error {
-	printWorkers(out, found)
-	todo := 0
-	err := printTable(out, func(line func(cells ...any)) {
-		line("DO", "ENTRY", "SPEC", "TASK", "REMARK")
-		for i, step := range steps {
-			if step.Do != store.StepKeep {
-				todo++
-			}
-			remarks := found.Entries[i].Remarks
-			if len(step.Fields) > 0 {
-				remarks = append([]string{"other: " + strings.Join(step.Fields, ", ")}, remarks...)
-			}
-			line(step.Do, step.Name, found.Entries[i].Spec, found.Entries[i].Task, orDash(strings.Join(remarks, "; ")))
-		}
-		for _, refused := range found.Refused {
-			line("refuse", refused.Name, "-", "-", refused.Reason)
-		}
-	})
+// printImport prints an import of what keeps no last run.
+func printImport(out io.Writer, answer importAnswer) error {
+	todo, err := printSteps(out, answer)
 	if err != nil {
 		return err
 	}
 	switch {
 	case todo == 0:
 		fmt.Fprintln(out, "Nothing is to be done.")
-	case applied:
-		fmt.Fprintf(out, "Done: %d of %d entries. End the beat that ran them before `onebeat serve` starts.\n", todo, len(steps))
+	case answer.Applied:
+		fmt.Fprintf(out, "Done: %d of %d entries. End the beat that ran them before `onebeat serve` starts.\n", todo, len(answer.Steps))
 	default:
-		fmt.Fprintf(out, "Nothing was changed. With --apply %d of %d entries are.\n", todo, len(steps))
+		fmt.Fprintf(out, "Nothing was changed. With --apply %d of %d entries are.\n", todo, len(answer.Steps))
 	}
 	return nil
+}
+
+// printSteps prints what becomes of each entry, and returns of how many anything does.
+func printSteps(out io.Writer, answer importAnswer) (todo int, err error) {
+	err = printTable(out, func(line func(cells ...any)) {
+		line("DO", "ENTRY", "SPEC", "TASK", "LAST RUN", "REMARK")
+		for _, step := range answer.Steps {
+			if step.Do != store.StepKeep {
+				todo++
+			}
+			remarks := step.Remarks
+			if len(step.Fields) > 0 {
+				remarks = append([]string{"other: " + strings.Join(step.Fields, ", ")}, remarks...)
+			}
+			line(step.Do, step.Name, step.Spec, step.Task, when(step.LastRunAt, ""), orDash(strings.Join(remarks, "; ")))
+		}
+		for _, r := range answer.Refused {
+			line("refuse", r.Name, "-", "-", "-", r.Reason)
+		}
+	})
+	return todo, err
 }

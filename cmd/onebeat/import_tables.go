@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -56,49 +55,41 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 			if err != nil {
 				return err
 			}
-			return answerImport(cmd, importAnswer[store.Refused]{Applied: apply, Steps: steps, Refused: refused}, *asJSON, func(out io.Writer) error {
-				return printCarry(out, all, refused, steps, apply)
-			})
+			answer := importAnswer{Applied: apply, Refused: refused}
+			for i, step := range steps {
+				answer.Steps = append(answer.Steps, carriedStep(step, all[i]))
+			}
+			return answerImport(cmd, answer, *asJSON, func(out io.Writer) error { return printCarry(out, answer) })
 		})
 	}
 	settingFlags(cmd, ofDatabase)
 	return cmd
 }
 
-func printCarry(out io.Writer, all []store.Carried, refused []store.Refused, steps []store.Step, applied bool) error {
-	todo := 0
-	err := printTable(out, func(line func(cells ...any)) {
-		line("DO", "ENTRY", "SPEC", "TASK", "LAST RUN", "REMARK")
-		for i, step := range steps {
-			if step.Do != store.StepKeep {
-				todo++
-			}
-			var remarks []string
-			if len(step.Fields) > 0 {
-				remarks = append(remarks, "other: "+strings.Join(step.Fields, ", "))
-			}
-			if all[i].Paused != nil {
-				remarks = append(remarks, "paused")
-			}
-			if !all[i].Enabled {
-				remarks = append(remarks, "disabled")
-			}
-			line(step.Do, step.Name, all[i].Spec, all[i].Task, when(all[i].LastRunAt, ""), orDash(strings.Join(remarks, "; ")))
-		}
-		for _, r := range refused {
-			line("refuse", r.Name, "-", "-", "-", r.Reason)
-		}
-	})
+func carriedStep(step store.Step, of store.Carried) importStep {
+	s := importStep{Step: step, Spec: of.Spec, Zone: of.Zone, Task: of.Task, LastRunAt: of.LastRunAt}
+	if of.Paused != nil {
+		s.Remarks = append(s.Remarks, "paused")
+	}
+	if !of.Enabled {
+		s.Remarks = append(s.Remarks, "disabled")
+	}
+	return s
+}
+
+// printCarry prints an import of what keeps run state.
+func printCarry(out io.Writer, answer importAnswer) error {
+	todo, err := printSteps(out, answer)
 	if err != nil {
 		return err
 	}
 	switch {
-	case applied:
-		fmt.Fprintf(out, "Done: %d of %d entries, and the run state of all. End what ran them before `onebeat serve` starts on this table.\n", todo, len(steps))
+	case answer.Applied:
+		fmt.Fprintf(out, "Done: %d of %d entries, and the run state of all. End what ran them before `onebeat serve` starts on this table.\n", todo, len(answer.Steps))
 	case todo == 0:
 		fmt.Fprintln(out, "All entries are here. With --apply their run state is brought up to date.")
 	default:
-		fmt.Fprintf(out, "Nothing was changed. With --apply %d of %d entries are.\n", todo, len(steps))
+		fmt.Fprintf(out, "Nothing was changed. With --apply %d of %d entries are.\n", todo, len(answer.Steps))
 	}
 	return nil
 }

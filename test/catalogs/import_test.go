@@ -19,6 +19,11 @@ type plan struct {
 		Name   string   `json:"name"`
 		Do     string   `json:"do"`
 		Fields []string `json:"fields"`
+
+		Spec      string    `json:"spec"`
+		Zone      string    `json:"zone"`
+		LastRunAt time.Time `json:"last_run_at"`
+		Remarks   []string  `json:"remarks"`
 	} `json:"steps"`
 	Refused []struct {
 		Name   string `json:"name"`
@@ -109,6 +114,15 @@ task("bad", crontab=plain_cron(day_of_week="7"))
 		dry := run(3)
 		if diff := cmp.Diff(want, dry.does()); diff != "" || dry.Applied || len(native()) > 0 {
 			t.Errorf("the plan (-want +got):\n%s\nand %d entries came of it", diff, len(native()))
+		}
+		for _, step := range dry.Steps {
+			ran := time.Date(2026, 1, 1, 0, 30, 0, 0, time.UTC)
+			if step.Name == "ran by beat" && (step.Spec != "0,30 9 * * mon-fri" || step.Zone != "Asia/Tokyo" || !step.LastRunAt.Equal(ran)) {
+				t.Errorf("the plan says %+v, want 0,30 9 * * mon-fri in Asia/Tokyo, last run at %v", step, ran)
+			}
+			if remarks := strings.Join(step.Remarks, ";"); step.Name == "paused" && remarks != "paused" || step.Name == "off" && remarks != "disabled" {
+				t.Errorf("the plan remarks of %s: %q", step.Name, remarks)
+			}
 		}
 		if diff := cmp.Diff(want, run(3, "--apply").does()); diff != "" {
 			t.Errorf("the import (-want +got):\n%s", diff)
