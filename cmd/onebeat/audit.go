@@ -106,7 +106,7 @@ Exit code 0: all is as it should be. 3: something was found.`,
 
 // printAudit prints a report for people.
 func printAudit(out io.Writer, report *audit.Report, zone string) error {
-	fmt.Fprintf(out, "%s to %s: %d entries, %d slots\n", when(report.From, zone), when(report.Until, zone), report.Entries, report.Slots)
+	fmt.Fprintf(out, "%s to %s: %s, %s\n", when(report.From, zone), when(report.Until, zone), schedule.Counted(report.Entries, "entry"), schedule.Counted(report.Slots, "slot"))
 	var ends []string
 	for _, state := range schedule.States {
 		ends = append(ends, fmt.Sprintf("%s %d", state, report.Ended[state]))

@@ -87,7 +87,7 @@ func calendarsShow() *cobra.Command {
 				fmt.Fprintln(out, legible(calendar.Problem))
 			}
 			if len(calendar.Entries) > 0 {
-				fmt.Fprintf(out, "%d entries go by it: %s\n", len(calendar.Entries), legible(strings.Join(calendar.Entries, ", ")))
+				fmt.Fprintf(out, "Used by %s: %s\n", schedule.Counted(len(calendar.Entries), "entry"), legible(strings.Join(calendar.Entries, ", ")))
 			}
 			return nil
 		})
@@ -203,7 +203,7 @@ func readDaysOff(in io.Reader, name string, span daysoff.Span) (daysoff.Found, e
 		return found, usage("%s: %s", name, oneLine(err))
 	}
 	if len(found.Days) == 0 {
-		return found, usage("%s has no day off from %s to %s (%d events have a time of the day, %d days are outside): nothing was changed", name,
+		return found, usage("%s has no day off from %s to %s (events with a time of the day: %d, days outside: %d): nothing was changed", name,
 			span.From.Format(time.DateOnly), span.Until.Format(time.DateOnly), found.Timed, found.Outside)
 	}
 	return found, nil
@@ -262,13 +262,13 @@ func (p importing) print(out io.Writer) error {
 		if p.DryRun {
 			does = "would hold"
 		}
-		line(fmt.Sprintf("%s %s %d days: %d new or changed, %d removed, %d as before. %d entries go by it.", p.Name, does,
-			len(p.Added)+p.Kept, len(p.Added), len(p.Removed), p.Kept, len(p.Entries)))
+		line(fmt.Sprintf("%s %s %s: %d new or changed, %d removed, %d as before. Used by %s.", p.Name, does,
+			schedule.Counted(len(p.Added)+p.Kept, "day"), len(p.Added), len(p.Removed), p.Kept, schedule.Counted(len(p.Entries), "entry")))
 		if p.Timed > 0 {
-			line(fmt.Sprintf("%d events have a time of the day and were left out: days off are whole days.", p.Timed))
+			line(fmt.Sprintf("Left out: %s with a time of the day, for days off are whole days.", schedule.Counted(p.Timed, "event")))
 		}
 		if p.Outside > 0 {
-			line(fmt.Sprintf("%d events are over or too far ahead and were left out: see --from and --until.", p.Outside))
+			line(fmt.Sprintf("Left out: %s, over or too far ahead: see --from and --until.", schedule.Counted(p.Outside, "event")))
 		}
 	})
 }

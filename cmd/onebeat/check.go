@@ -105,7 +105,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	pending, err := s.Pending(ctx)
 	note := "all tables, columns and triggers are in place"
 	if len(pending) > 0 {
-		note = fmt.Sprintf("`onebeat migrate` would run %d statements (--print shows them); without it edits are seen within 2 s, not at once", len(pending))
+		note = fmt.Sprintf("`onebeat migrate` would run %s (--print shows the SQL); without that, edits are seen within 2 s, not at once", schedule.Counted(len(pending), "statement"))
 	}
 	add("tables", note, err)
 	if err := s.Rights(ctx); err != nil {
@@ -237,7 +237,7 @@ func lookAtCalendars(ctx context.Context, s *store.Store, now time.Time) (findin
 		case c.Problem != "":
 			findings = append(findings, finding{"calendar " + c.Name, false, c.Problem})
 		case len(c.Entries) > 0 && last < soon:
-			findings = append(findings, finding{"calendar " + c.Name, true, fmt.Sprintf("its last day off is %s: import the coming ones; %d entries go by it", last, len(c.Entries))})
+			findings = append(findings, finding{"calendar " + c.Name, true, fmt.Sprintf("its last day off is %s: import the coming ones; used by %s", last, schedule.Counted(len(c.Entries), "entry"))})
 		}
 	}
 	return findings

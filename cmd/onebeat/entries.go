@@ -155,7 +155,7 @@ func noEntries(all int) string {
 	if all == 0 {
 		return "There is no entry yet: add one with `onebeat entries add`."
 	}
-	return fmt.Sprintf("All rows of %d entries can be used.", all)
+	return schedule.Counted(all, "entry") + ", and all rows can be used."
 }
 
 func entriesShow() *cobra.Command {

@@ -80,7 +80,7 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 	case schedule.ReasonDisabled:
 		e.say("%s is disabled: its row says so.", row.Name)
 	case schedule.ReasonDone:
-		e.say("%s is done: its rules allow %d runs, and %d were sent.", row.Name, row.Limit.Runs, row.TotalRunCount)
+		e.say("%s is done: its rules allow %s; sent: %d.", row.Name, schedule.Counted(row.Limit.Runs, "run"), row.TotalRunCount)
 	case schedule.ReasonPaused:
 		until := "until somebody resumes it"
 		if !row.Paused.Until.IsZero() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/forecast"
+	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -76,7 +77,7 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 const barLength = 40
 
 func printForecast(out io.Writer, report forecast.Report, zone string) error {
-	fmt.Fprintf(out, "%s to %s: %d entries, %d slots\n", when(report.From, zone), when(report.Until, zone), report.Entries, report.Slots)
+	fmt.Fprintf(out, "%s to %s: %s, %s\n", when(report.From, zone), when(report.Until, zone), schedule.Counted(report.Entries, "entry"), schedule.Counted(report.Slots, "slot"))
 	if report.Slots == 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -35,10 +36,10 @@ other would send it. From then on "onebeat serve" does not start, but with
 				return printJSON(cmd.OutOrStdout(), map[string]any{"handed_back": !dry, "moved": moved})
 			}
 			if dry {
-				fmt.Fprintf(cmd.OutOrStdout(), "The last run of %d entries would be moved to their last slot. Nothing was changed.\n", moved)
+				fmt.Fprintf(cmd.OutOrStdout(), "The last run of %s would be moved to the last slot. Nothing was changed.\n", schedule.Counted(moved, "entry"))
 				return nil
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Handed back; the last run of %d entries was moved to their last slot. The other scheduler may start now, and `onebeat serve` does not until it is given --take-over-at.\n", moved)
+			fmt.Fprintf(cmd.OutOrStdout(), "Handed back; the last run of %s was moved to the last slot. The other scheduler may start now, and `onebeat serve` does not until it is given --take-over-at.\n", schedule.Counted(moved, "entry"))
 			return nil
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -78,7 +79,7 @@ prints what it would do and changes nothing.`,
 					fmt.Fprintln(out, "All tables, columns and triggers are in place.")
 					return nil
 				}
-				fmt.Fprintf(out, "Done: %d statements. `onebeat check` tells whether all rows can be used.\n", len(pending))
+				fmt.Fprintf(out, "Done: %s. `onebeat check` tells whether all rows can be used.\n", schedule.Counted(len(pending), "statement"))
 				return nil
 			})
 		},
@@ -111,10 +112,10 @@ func removeMade(cmd *cobra.Command, what string, apply, asJSON bool) error {
 			for _, statement := range statements {
 				fmt.Fprintln(out, statement+";")
 			}
-			fmt.Fprintf(out, "-- Nothing was changed. With --apply these %d statements are run.\n", len(statements))
+			fmt.Fprintf(out, "-- Nothing was changed. --apply runs %s.\n", schedule.Counted(len(statements), "statement"))
 			return nil
 		}
-		fmt.Fprintf(out, "Done: %d statements. `onebeat migrate` makes it all again.\n", len(statements))
+		fmt.Fprintf(out, "Done: %s. `onebeat migrate` makes it all again.\n", schedule.Counted(len(statements), "statement"))
 		return nil
 	})
 }

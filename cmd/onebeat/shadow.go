@@ -243,13 +243,13 @@ func printShadow(out io.Writer, report shadowReport) error {
 	}
 	h := report.Heard
 	if report.Broker != "" {
-		fmt.Fprintf(out, "Heard at %s: %d events of senders, %d of workers, %d messages themselves.\n", report.Broker, h.Sent, h.Received, h.Messages)
+		fmt.Fprintf(out, "Heard at %s: %s of senders, %d of workers, and %s.\n", report.Broker, schedule.Counted(h.Sent, "event"), h.Received, schedule.Counted(h.Messages, "message"))
 	}
 	if len(h.Senders) > 0 {
 		fmt.Fprintf(out, "The entries' messages came from %s.\n", strings.Join(h.Senders, ", "))
 	}
 	if h.Strays > 0 {
-		fmt.Fprintf(out, "%d messages of the entries' tasks are no entry's: an application sends these tasks too.\n", h.Strays)
+		fmt.Fprintf(out, "Of the entries' tasks, but no entry's: %s. An application sends these tasks too.\n", schedule.Counted(h.Strays, "message"))
 	}
 	if report.Unheard != "" {
 		fmt.Fprintf(out, "Not all was heard: %s.\n", report.Unheard)
@@ -258,7 +258,7 @@ func printShadow(out io.Writer, report shadowReport) error {
 	case report.Compared == 0:
 		fmt.Fprintln(out, "Nothing could be compared: no message was heard, and no run was written down. Look on for longer, while the other scheduler runs.")
 	case report.Agree:
-		fmt.Fprintf(out, "They agree on all of %d slots. Stop the other scheduler, and start `onebeat serve --take-over-at now`.\n", report.Compared)
+		fmt.Fprintf(out, "They agree on all that was compared, %s. Stop the other scheduler, and start `onebeat serve --take-over-at now`.\n", schedule.Counted(report.Compared, "slot"))
 	default:
 		fmt.Fprintln(out, "They do not agree: see the remarks.")
 	}

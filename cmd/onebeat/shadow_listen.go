@@ -15,6 +15,7 @@ import (
 	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 const (
@@ -141,10 +142,10 @@ func (l *listener) unheard() string {
 	case l.observer == nil:
 		reasons = append(reasons, l.why)
 	case l.gaps > 0:
-		reasons = append(reasons, fmt.Sprintf("listening ended %d times (%s)", l.gaps, l.why))
+		reasons = append(reasons, fmt.Sprintf("listening ended %s (%s)", schedule.Counted(l.gaps, "time"), l.why))
 	}
 	if lost := l.lost.Load(); lost > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d messages came too fast", lost))
+		reasons = append(reasons, schedule.Counted(lost, "message")+" came too fast")
 	}
 	return strings.Join(reasons, "; ")
 }

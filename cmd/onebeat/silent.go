@@ -45,5 +45,5 @@ func (s *silent) note() string {
 	if s.n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d entries have no slot for a last run in the future, %s: %s", s.n, s.few, setBack)
+	return fmt.Sprintf("a last run in the future keeps %s without a slot, %s: %s", schedule.Counted(s.n, "entry"), s.few, setBack)
 }

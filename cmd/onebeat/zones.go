@@ -77,8 +77,8 @@ func (machine machineZones) note() string {
 	if len(machine.differ) == 0 {
 		return note + theirs + fmt.Sprintf(" shows the same times for the coming %d years", zonesAhead)
 	}
-	return note + theirs + fmt.Sprintf(" shows other times within %d years in %d zones: %s. Slots do not go by it; other programs here do, until it is brought up to date",
-		zonesAhead, len(machine.differ), some(machine.differ, 3))
+	return note + theirs + fmt.Sprintf(" shows other times within %d years in %s: %s. Slots do not go by it; other programs here do, until it is brought up to date",
+		zonesAhead, schedule.Counted(len(machine.differ), "zone"), some(machine.differ, 3))
 }
 
 // ofEntries names the zones, of those that entries use and how many do, in which the machine's data shows other
@@ -92,7 +92,7 @@ func (machine machineZones) ofEntries(used map[string]int) string {
 	if len(differ) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d entries are in zones of which the machine's data shows other times: %s. Bring it up to date if their tasks ask for local time here", entries, some(differ, 12))
+	return fmt.Sprintf("the machine's data shows other times for the zones of %s: %s. Bring it up to date if their tasks ask for local time here", schedule.Counted(entries, "entry"), some(differ, 12))
 }
 
 // some names the first few, at most so many.

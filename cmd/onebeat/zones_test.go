@@ -51,7 +51,7 @@ func TestCheckNamesTheZonesThatTheMachineHasOtherwise(t *testing.T) {
 	write("America/New_York", "no zone")
 	machine := lookAtZones([]string{dir}, now)
 	// Germany's clocks go forward on the last Sunday of March.
-	want := ours + "; the machine's in " + dir + ", release 1999z, shows other times within 5 years in 1 zones: Europe/Berlin from 2027-03-28. Slots do not go by it; other programs here do, until it is brought up to date"
+	want := ours + "; the machine's in " + dir + ", release 1999z, shows other times within 5 years in 1 zone: Europe/Berlin from 2027-03-28. Slots do not go by it; other programs here do, until it is brought up to date"
 	if got := machine.note(); got != want {
 		t.Errorf("with other data: %q, want %q", got, want)
 	}
@@ -73,7 +73,7 @@ func TestCheckNamesTheZonesThatTheMachineHasOtherwise(t *testing.T) {
 	}
 	seen.add(row("0 9 * * *", "Europe/Berlin"), nil)
 	seen.add(row("@every 1d wall", "Europe/Berlin"), nil)
-	if got, want := machine.ofEntries(seen.zones), "2 entries are in zones of which the machine's data shows other times: Europe/Berlin from 2027-03-28. Bring it up to date if their tasks ask for local time here"; got != want {
+	if got, want := machine.ofEntries(seen.zones), "the machine's data shows other times for the zones of 2 entries: Europe/Berlin from 2027-03-28. Bring it up to date if their tasks ask for local time here"; got != want {
 		t.Errorf("with two entries there: %q, want %q", got, want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/onebeat/onebeat/internal/audit"
+	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/web"
 )
 
@@ -112,7 +113,7 @@ func forgotten(shards []*shard) string {
 // stands says in words how far a node is that waits for the lease.
 func (n *node) stands() string {
 	if n.known() {
-		return fmt.Sprintf("waiting for the lease, with %d entries loaded", n.roster.Count())
+		return "waiting for the lease, with " + schedule.Counted(n.roster.Count(), "entry") + " loaded"
 	}
 	return "waiting for the lease; loading entries"
 }
@@ -133,7 +134,7 @@ func audited(state audit.State) string {
 	if state.Until.IsZero() {
 		return "no round is through yet"
 	}
-	text := fmt.Sprintf("%d slots, missing %d, duplicate %d, early %d, late %d, overdue %d, stray %d, until %s", state.Slots,
+	text := fmt.Sprintf("%s, missing %d, duplicate %d, early %d, late %d, overdue %d, stray %d, until %s", schedule.Counted(state.Slots, "slot"),
 		state.Counts[audit.Missing], state.Counts[audit.Duplicate], state.Counts[audit.Early], state.Counts[audit.Late],
 		state.Counts[audit.Overdue], state.Counts[audit.Stray], state.Until.UTC().Format(time.RFC3339))
 	for kind, n := range state.Counts {
@@ -168,7 +169,7 @@ func (s *shard) moves(ctx context.Context, now reign) error {
 	}
 	if state.Overdue > 0 && !state.Next.IsZero() {
 		if late := s.node.clock.Now().Sub(state.Next); late > stall {
-			return fmt.Errorf("%d slots are due and not claimed, the first for %v", state.Overdue, late.Round(time.Second))
+			return fmt.Errorf("%s due and not claimed, the first for %v", schedule.Counted(state.Overdue, "slot"), late.Round(time.Second))
 		}
 	}
 	return nil

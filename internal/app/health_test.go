@@ -77,7 +77,7 @@ func TestAStallIsSeenWithinTenSeconds(t *testing.T) {
 			dispatcher(s, planner, stuck{make(chan struct{})}).start(ctx)
 		}},
 		{"the planner's loop has ended", "the planner has not moved for", func(context.Context, *testing.T, *shard, *plan.Planner) {}},
-		{"nobody pulls", "slots are due and not claimed", func(ctx context.Context, t *testing.T, _ *shard, planner *plan.Planner) {
+		{"nobody pulls", "due and not claimed", func(ctx context.Context, t *testing.T, _ *shard, planner *plan.Planner) {
 			go planner.Run(ctx)
 			if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: minutely(t, "1")}}); err != nil {
 				t.Error(err)

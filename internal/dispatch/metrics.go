@@ -125,7 +125,7 @@ func (m *Metrics) recalled(lost int, resend bool, at time.Time) {
 		action = "resent"
 	}
 	m.lost.WithLabelValues(action).Add(float64(lost))
-	note := fmt.Sprintf("it came back with older data at %s: %d messages %s; the log names them", at.UTC().Format(time.RFC3339), lost, action)
+	note := fmt.Sprintf("it came back with older data at %s: %s %s; the log names them", at.UTC().Format(time.RFC3339), schedule.Counted(lost, "message"), action)
 	m.note.Store(&note)
 }
 

@@ -167,11 +167,11 @@ func (r *Recurrence) words() string {
 		all = append(all, words)
 	}
 	if n := len(r.dates); n > 0 {
-		all = append(all, fmt.Sprintf("on %d given dates", n))
+		all = append(all, "on "+Counted(n, "given date"))
 	}
 	words := join(all) + " from " + time.Unix(r.start, 0).UTC().Format("2006-01-02 15:04:05")
 	if n := len(r.without) + len(r.daysOff); n > 0 {
-		words += fmt.Sprintf(", without %d given dates", n)
+		words += ", without " + Counted(n, "given date")
 	}
 	return words
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -419,7 +418,7 @@ func (ruled *Ruled) nextBy(t, through time.Time) time.Time {
 func (written *rules) words(specs []Spec) string {
 	runs := ""
 	if written.Runs > 0 {
-		runs = strconv.FormatInt(written.Runs, 10)
+		runs = Counted(written.Runs, "run")
 	}
 	then := map[string]string{"disable": "disabled", "delete": "deleted"}[written.Then]
 	text := Describe(specs[0])
@@ -436,7 +435,7 @@ func (written *rules) words(specs []Spec) string {
 		{"; at random within ", written.Jitter, ""},
 		{"; from ", written.Start, " on"},
 		{"; until ", written.End, ""},
-		{"; at most ", runs, " runs"},
+		{"; at most ", runs, ""},
 		{"; then ", then, ""},
 	} {
 		if rule.value != "" {

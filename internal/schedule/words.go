@@ -43,6 +43,20 @@ func Describe(spec Spec) string {
 	return spec.String()
 }
 
+// Counted says how many of a thing there are: 1 entry, 2 entries. The noun is in the singular.
+func Counted[N int | int64](n N, noun string) string {
+	switch {
+	case n == 1:
+	case noun == "entry":
+		noun = "entries"
+	case noun == "batch":
+		noun = "batches"
+	default:
+		noun += "s"
+	}
+	return strconv.FormatInt(int64(n), 10) + " " + noun
+}
+
 // times says at which times of the day.
 func (c *Crontab) times() string {
 	hours, minutes, seconds := bits.OnesCount32(c.hours), bits.OnesCount64(c.minutes), bits.OnesCount64(c.seconds)

@@ -39,7 +39,7 @@ func TestDescribe(t *testing.T) {
 		{"DST=celery 0 9 * * *", "at 09:00 every day"},
 		{"@solar dusk_civil -33.8688 151.2093", "at civil dusk, latitude -33.8688 and longitude 151.2093"},
 		{"@rrule FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE;BYHOUR=9 DTSTART:20261124T090000", "every 2 weeks with BYDAY=MO,WE and BYHOUR=9 from 2026-11-24 09:00:00"},
-		{"@rrule FREQ=DAILY DTSTART:20261124T090000 RDATE:20270101T120000 EXDATE:20261125T090000,20261126T090000", "every day and on 1 given dates from 2026-11-24 09:00:00, without 2 given dates"},
+		{"@rrule FREQ=DAILY DTSTART:20261124T090000 RDATE:20270101T120000 EXDATE:20261125T090000,20261126T090000", "every day and on 1 given date from 2026-11-24 09:00:00, without 2 given dates"},
 		{"@every 1d12h from 2026-11-24T00:00:00Z", "every 1d12h from 2026-11-24T00:00:00Z"},
 		{"CRON_TZ=Asia/Tokyo @every 1d wall from 2026-11-24T00:00:00Z", "every day at 09:00:00 by the clocks, from 2026-11-24"},
 		{"@every 2w wall from 2026-11-24T00:00:00Z", "every 14 days at 00:00:00 by the clocks, from 2026-11-24"},

@@ -193,7 +193,7 @@ func (s *Store) RemoveCalendar(ctx context.Context, name string) error {
 		return err
 	}
 	if n := len(calendar.Entries); n > 0 {
-		return &InputError{fmt.Sprintf("the rules of %d entries name the calendar %s: take it out of them first: %s", n, name, some(calendar.Entries, 10))}
+		return &InputError{fmt.Sprintf("the rules of %s name the calendar %s: take it out of them first: %s", schedule.Counted(n, "entry"), name, some(calendar.Entries, 10))}
 	}
 	return s.rewriteCalendar(ctx, name, func(transaction) error { return nil })
 }

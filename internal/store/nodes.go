@@ -144,7 +144,7 @@ func (s *Store) alone(ctx context.Context, owner string) (terms []int64, free fu
 		err = s.db.each(ctx, "journal_open", func(row scanner) error { return row.Scan(&open) })
 	}
 	if err == nil && open > 0 {
-		err = &InputError{fmt.Sprintf("%d batches were claimed and not recorded, by a node that died: start `onebeat serve` once, and stop it", open)}
+		err = &InputError{fmt.Sprintf("a node that died left %s claimed and not recorded: start `onebeat serve` once, and stop it", schedule.Counted(open, "batch"))}
 	}
 	if err != nil {
 		free()
@@ -183,7 +183,7 @@ func (s *Store) reshard(ctx context.Context, tx transaction, was string) error {
 	case held:
 		return &InputError{fmt.Sprintf("a node with --shards %s holds a lease still: stop it, or start this one again when the lease of a crashed node has ended, after %v", was, s.leaseFor)}
 	case open > 0:
-		return &InputError{fmt.Sprintf("%d batches were claimed with --shards %s and are not recorded: start one node with that once, and stop it", open, was)}
+		return &InputError{fmt.Sprintf("nodes with --shards %s left %s claimed and not recorded: start one with that once, and stop it", was, schedule.Counted(open, "batch"))}
 	}
 	if _, err := tx.exec(ctx, "terms_end"); err != nil { // of whoever was frozen
 		return err

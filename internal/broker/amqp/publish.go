@@ -390,7 +390,7 @@ func (a *attempt) refusal(ctx context.Context, f *flight) error {
 		return a.lost(f, err)
 	}
 	slices.Sort(queues)
-	return fmt.Errorf("%d messages were refused by %q: a queue is full", len(queues), slices.Compact(queues))
+	return fmt.Errorf("%q refused %d of the messages: a queue is full", slices.Compact(queues), len(queues))
 }
 
 // stepBack takes the mark back to before the first message that was not taken:
