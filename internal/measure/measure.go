@@ -104,7 +104,7 @@ func (s *site) make(ctx context.Context) (err error) {
 		return err
 	}
 	if s.scratch, err = store.NewScratch(ctx, s.bench.Config.String("database"), s.queue); err != nil {
-		return fmt.Errorf("%w; the user of the URL must be allowed to make one", err)
+		return err
 	}
 	s.config = s.bench.Config.With(map[string]string{
 		"database": s.scratch.URL, "catalog": "native", "home": "auto", "zone": "UTC", "node": s.queue, "ledger": store.LedgerAll,
@@ -130,6 +130,9 @@ func (s *site) make(ctx context.Context) (err error) {
 	s.sink, err = broker.OpenSink(ctx, url, s.queue, broker.Options{
 		Installation: s.store.Installation(), TransportOptions: transport, Node: s.queue, Logger: slog.New(slog.DiscardHandler),
 	})
+	if err != nil && !errors.Is(err, broker.ErrNoSink) {
+		return fmt.Errorf("%w: does the broker run, and is its URL right?", err)
+	}
 	return err
 }
 

@@ -52,9 +52,22 @@ func NewScratch(ctx context.Context, url, name string) (*Scratch, error) {
 		s, err = scratchPostgres(ctx, target.postgres, name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make a database of its own: %w", login.OneLine(err))
+		return nil, fmt.Errorf("make a database of its own: %w", unmade(err, target.file != ""))
 	}
 	return s, nil
+}
+
+// unmade makes one line of why no database was made, and what to do.
+func unmade(err error, file bool) error {
+	switch {
+	case file:
+		return fmt.Errorf("%w: is the folder there, and may this user write in it?", err)
+	case denied(err):
+		return fmt.Errorf("%w; the user of the URL must be allowed to make one", login.OneLine(err))
+	case login.Refused(err):
+		return reached(err)
+	}
+	return fmt.Errorf("%w: does the server run, and is the URL right?", login.OneLine(err))
 }
 
 // Drop removes the database. Whoever is connected to it is cut off.
