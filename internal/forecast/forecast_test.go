@@ -80,6 +80,25 @@ func TestSlotsWithinASecond(t *testing.T) {
 	}
 }
 
+// As long after a gap as a time lies in it: who asks from within that time is not told of it.
+func TestWhoHasASlotInAGapIsNamed(t *testing.T) {
+	from := time.Date(2026, 3, 8, 0, 0, 0, 0, time.UTC)
+	celery, each := entry(t, "as Celery", "DST=celery CRON_TZ=America/New_York 30 2 * * *"), entry(t, "each minute", "* * * * *")
+	report := run(t, []forecast.Entry{celery, each}, from, 24*time.Hour, 1)
+	want := []forecast.Second{{At: time.Date(2026, 3, 8, 7, 30, 0, 0, time.UTC), Slots: 2, Names: []string{"as Celery", "each minute"}}}
+	if diff := cmp.Diff(want, report.Worst); diff != "" {
+		t.Errorf("Worst (-want +got):\n%s", diff)
+	}
+	celery.Left = 3
+	c := forecast.New(from, time.Date(2026, 3, 8, 7, 20, 0, 0, time.UTC), time.Hour) // its slot is owed since now
+	c.Add(celery)
+	c.Add(each)
+	report, err := c.Report(t.Context(), 1, func(int, int) {})
+	if diff := cmp.Diff(want, report.Worst); diff != "" || err != nil {
+		t.Errorf("Worst from within (-want +got):\n%s\n%v", diff, err)
+	}
+}
+
 func TestNothingToCome(t *testing.T) {
 	report := run(t, nil, midnight, time.Hour, 5)
 	if report.Slots != 0 || len(report.Worst) != 0 || len(report.Hours) != 2 {
