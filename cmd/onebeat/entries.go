@@ -21,7 +21,7 @@ import (
 func entriesCommand() *cobra.Command {
 	return verbOf("entries", "List and change the entries: tasks and when they are sent",
 		`  onebeat entries list
-  onebeat entries add nightly --task reports.build --spec "0 3 * * *" --zone Asia/Tokyo
+  onebeat entries add nightly --task reports.build --spec "0 3 * * *" --entry-zone Asia/Tokyo
   onebeat entries run-now nightly`,
 		entriesList(), entriesShow(), entriesAdd(), entriesEdit(), entriesRemove(), entriesPause(), entriesResume(), entriesRunNow())
 }
@@ -314,12 +314,20 @@ func entriesAdd() *cobra.Command {
 			if err := answer(cmd, *asJSON, id, "Added %s (%s).", d.Name, id); err != nil {
 				return err
 			}
+			warnOfZone(cmd)
 			warnOfHerd(ctx, cmd, s, store.Row{}, id)
 			return nil
 		})
 	}
 	settingFlags(cmd, ofDatabase)
 	return cmd
+}
+
+// warnOfZone tells, beside the answer, who may have meant the zone of the entry that it was not given one.
+func warnOfZone(cmd *cobra.Command) {
+	if flags := cmd.Flags(); flags.Changed("zone") && !flags.Changed("entry-zone") {
+		fmt.Fprintln(cmd.ErrOrStderr(), "onebeat: --zone is a setting of onebeat serve and is not kept with the entry: --entry-zone is")
+	}
 }
 
 // unused refuses a name that an entry has already. Other programs may give one
@@ -391,6 +399,7 @@ func entriesEdit() *cobra.Command {
 			}
 		})
 		if err == nil {
+			warnOfZone(cmd)
 			warnOfHerd(ctx, cmd, s, row, row.ID)
 		}
 		return "Changed", err

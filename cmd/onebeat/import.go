@@ -207,6 +207,9 @@ func printImport(out io.Writer, answer importAnswer) error {
 
 // printSteps prints what becomes of each entry, and returns of how many anything does.
 func printSteps(out io.Writer, answer importAnswer) (todo int, err error) {
+	if len(answer.Steps)+len(answer.Refused) == 0 {
+		return 0, nil
+	}
 	err = printTable(out, func(line func(cells ...any)) {
 		line("DO", "ENTRY", "SPEC", "TASK", "LAST RUN", "REMARK")
 		for _, step := range answer.Steps {

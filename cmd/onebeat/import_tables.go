@@ -12,7 +12,10 @@ import (
 )
 
 func importTables(catalog, where string) *cobra.Command {
-	var to string
+	var to, files string
+	if catalog == "file" {
+		files = " --catalog-file schedules.yaml"
+	}
 	cmd := &cobra.Command{
 		Use:   catalog,
 		Short: "Take over the entries in " + where,
@@ -22,7 +25,7 @@ all or none, and again as often as you like. Slots go on where they stopped. Wit
 --apply it prints what it would do and changes nothing. What cannot be carried over is
 named with its reason. What is read stays as it is.
 Exit code 0: all can be carried over. 3: something cannot.`,
-		Example: "  onebeat import " + catalog + "\n  onebeat import " + catalog + " --to native --apply",
+		Example: "  onebeat import " + catalog + files + "\n  onebeat import " + catalog + files + " --to native --apply",
 		Args:    noArguments,
 	}
 	cmd.Flags().StringVar(&to, "to", "native", "the catalog that takes the entries: native")
@@ -84,6 +87,8 @@ func printCarry(out io.Writer, answer importAnswer) error {
 		return err
 	}
 	switch {
+	case len(answer.Steps)+len(answer.Refused) == 0:
+		fmt.Fprintln(out, "There is no entry to take over.")
 	case answer.Applied:
 		fmt.Fprintf(out, "Done: %d of %d entries, and the run state of all. End what ran them before `onebeat serve` starts on this table.\n", todo, len(answer.Steps))
 	case todo == 0:

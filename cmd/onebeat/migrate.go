@@ -40,7 +40,7 @@ every node first. Tables and columns that others may use stay. Without --apply i
 prints what it would do and changes nothing.`,
 		Example: `  onebeat migrate --print --database postgresql://app@localhost/app   # only show the SQL
   onebeat migrate --database sqlite:///schedules.db
-  onebeat migrate --catalog django --remove all --apply`,
+  onebeat migrate --catalog django --remove all    # only show what would be taken away`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
