@@ -95,34 +95,32 @@ Take(n) ==
                              ![n].st = IF todo = <<>> THEN "leads" ELSE "recovers"]
   /\ UNCHANGED <<now, db, left, saved>>
 
+(* The batch that is sent from: the first that is not through.                  *)
+Sending(n) ==
+  LET open == {i \in DOMAIN node[n].todo : node[n].todo[i].done # node[n].todo[i].dues}
+  IN IF open = {} THEN 0 ELSE (CHOOSE i \in open : \A j \in open : i <= j)
+
 ------------------------------------------------------------------------------
-(* Claim: slots that come within the lead, which is 1, in order.                *)
+(* Claim: slots that come within the lead, which is 1, in order. Who recovers   *)
+(* leads once all that it found is sent: recording it may come later.           *)
 
 Pulled(n) == {d \in Dues : node[n].next[d[1]] <= SlotOf(d) /\ SlotOf(d) <= now + 1}
 
 Claim(n, dues) ==
-  /\ node[n].st = "leads"
+  /\ node[n].st = "leads" \/ (node[n].st = "recovers" /\ Sending(n) = 0)
   /\ Len(node[n].todo) < Ahead
   /\ db.term = node[n].term \/ Without = "term at claim"
   /\ dues # {} /\ Cardinality(dues) <= Batch
   /\ \A d \in dues, r \in Pulled(n) \ dues : SlotOf(d) <= SlotOf(r)
   /\ LET seq == node[n].seq + 1
      IN /\ db' = [db EXCEPT !.seq = seq, !.journal = IF Without = "journal" THEN @ ELSE @ \cup {[seq |-> seq, dues |-> dues]}]
-        /\ node' = [node EXCEPT ![n].seq = seq,
+        /\ node' = [node EXCEPT ![n].st = "leads", ![n].seq = seq,
              ![n].next = [e \in Entries |-> Max(@[e], 1 + MaxOf({SlotOf(d) : d \in {x \in dues : x[1] = e}}))],
              ![n].todo = Append(@, [seq |-> seq, dues |-> dues, done |-> {}, held |-> {}])]
   /\ UNCHANGED <<now, broker, left, saved>>
 
 ------------------------------------------------------------------------------
 (* Publish. Ready decides, in the node; Send is the step at the broker.         *)
-
-(* The batch that is sent from: the first that is not through. A recovery       *)
-(* records each batch before it goes on to the next.                            *)
-Sending(n) ==
-  LET open == {i \in DOMAIN node[n].todo : node[n].todo[i].done # node[n].todo[i].dues}
-  IN IF open = {} THEN 0
-     ELSE LET i == CHOOSE i \in open : \A j \in open : i <= j
-          IN IF node[n].st = "recovers" /\ i # 1 THEN 0 ELSE i
 
 (* The slots that have come by the node's clock, which is never ahead. *)
 Come(n, clock) ==
@@ -225,7 +223,6 @@ Through(n) == {k \in DOMAIN node[n].todo : \A i \in 1..k : node[n].todo[i].done 
 Record(n, k, answered) ==
   /\ node[n].st \in {"leads", "recovers"}
   /\ k \in Through(n)
-  /\ node[n].st = "recovers" => k = 1
   /\ db.term = node[n].term \/ Without \in {"term at record", "term and journal at record"}
   /\ LET batches == {node[n].todo[i] : i \in 1..k}
          open == {b \in batches : Without \in {"journal", "journal at record", "term and journal at record"} \/ \E j \in db.journal : j.seq = b.seq}

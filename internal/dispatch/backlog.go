@@ -18,12 +18,13 @@ type backlog struct {
 	mu      sync.Mutex
 	batches []settled
 	size    int  // of the batches, and of those that are being recorded
+	bound   int  // of size
 	late    bool // slots are
 	over    bool // no batch comes any more
 }
 
 // behind bounds the slots that are published and not recorded, but for the last batch of them: who takes
-// over has to read and record those before it goes on.
+// over has to read those before it goes on. What it finds so may be twice as many with what it sends itself.
 const behind = 32_000
 
 // patience is how long a batch waits for others to be sent. Where a broker takes its time, slots may be
@@ -38,7 +39,7 @@ const least = 32
 func sizeOf(runs []schedule.Run) int { return max(len(runs), least) }
 
 func newBacklog() *backlog {
-	return &backlog{changed: make(chan struct{}, 1), fewer: make(chan struct{}, 1)}
+	return &backlog{changed: make(chan struct{}, 1), fewer: make(chan struct{}, 1), bound: behind}
 }
 
 // tell wakes who waits for the channel, now or when it comes to wait.
@@ -65,13 +66,25 @@ func (b *backlog) put(ctx context.Context, s settled, late bool) error {
 func (b *backlog) take(s settled, late bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.size >= behind {
+	if b.size >= b.bound {
 		return false
 	}
+	b.addLocked(s, late)
+	return true
+}
+
+// add adds a batch that an earlier term has left, for which there need not be room.
+func (b *backlog) add(s settled) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.addLocked(s, true)
+	b.bound = behind + min(b.size, behind)
+}
+
+func (b *backlog) addLocked(s settled, late bool) {
 	s.at = time.Now()
 	b.batches, b.size, b.late = append(b.batches, s), b.size+sizeOf(s.runs), late
 	tell(b.changed)
-	return true
 }
 
 // end says that no batch comes any more.
@@ -110,7 +123,7 @@ func (b *backlog) give(all []settled, most int) (_ []settled, wait time.Duration
 	if len(b.batches) == 0 {
 		return all, 0, b.over
 	}
-	if b.late && !b.over && b.size <= behind-together {
+	if b.late && !b.over && b.size <= b.bound-together {
 		if wait = patience - time.Since(b.batches[0].at); wait > 0 {
 			return all, wait, false
 		}
@@ -130,6 +143,8 @@ func (b *backlog) give(all []settled, most int) (_ []settled, wait time.Duration
 func (b *backlog) done(size int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.size -= size
+	if b.size -= size; b.size == 0 {
+		b.bound = behind
+	}
 	tell(b.fewer)
 }

@@ -169,25 +169,65 @@ func TestARecoveryRecordsBatchesTogether(t *testing.T) {
 	}
 }
 
-func recoverTogether(t *testing.T, eachRun time.Duration, calls int) {
-	t.Helper()
-	const batches, each = 40, 500
-	f := &former{heavy: &heavy{newHerd(t, batches*each), eachRun}, mark: celery.Mark{Term: 1, Seq: batches, Done: each}}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	f.done = func() {}
-	var journal []schedule.Claimed
-	for i, due := range f.dues {
+// journalOf is what a first term left of dues that it claimed in batches of so many.
+func journalOf(dues []schedule.Due, each int) (journal []schedule.Claimed) {
+	for i, due := range dues {
 		if i%each == 0 {
 			journal = append(journal, schedule.Claimed{Term: 1, Seq: int64(i/each + 1)})
 		}
 		last := &journal[len(journal)-1]
 		last.Dues = append(last.Dues, schedule.ClaimedDue{Entry: due.Entry.ID, Slot: due.Slot})
 	}
+	return journal
+}
+
+// An heir comes after a node that was lost in the midst of a herd.
+type heir struct {
+	*race
+	mark celery.Mark
+}
+
+func (h *heir) Take(context.Context, int64) (celery.Mark, error) { return h.mark, nil }
+
+// Who takes over in the midst of a herd sends the rest of it before it records what its former has sent.
+func TestWhoTakesOverSendsBeforeItRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const sent, each, rest = 30_000, 1000, 20_000
+		h := &heir{&race{herd: newHerd(t, sent+rest)}, celery.Mark{Term: 1, Seq: sent / each, Done: each}}
+		present := func(id schedule.ID) schedule.Change { return schedule.Change{ID: id} }
+		d := dispatch.New(h, h, h, dispatch.Options{Installation: "heir"})
+		seq, err := d.Recover(t.Context(), 2, sent/each, dispatch.ClaimsOf(journalOf(h.dues[:sent], each)), present)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		h.left, h.done = rest, cancel
+		if err := d.Run(ctx, t.Context(), 2, seq); err != nil {
+			t.Fatal(err)
+		}
+		if h.first != rest || h.recorded != sent+rest {
+			t.Errorf("%d of %d were sent before the first record, and %d of %d recorded", h.first, rest, h.recorded, sent+rest)
+		}
+	})
+}
+
+func recoverTogether(t *testing.T, eachRun time.Duration, calls int) {
+	t.Helper()
+	const batches, each = 40, 500
+	f := &former{heavy: &heavy{newHerd(t, batches*each), eachRun}, mark: celery.Mark{Term: 1, Seq: batches, Done: each}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	journal := journalOf(f.dues, each)
 	d := dispatch.New(f, f, f, dispatch.Options{Installation: "former"})
 	seq, err := d.Recover(ctx, 2, batches, dispatch.ClaimsOf(journal), func(id schedule.ID) schedule.Change { return schedule.Change{ID: id} })
-	if err != nil || seq != batches {
-		t.Fatalf("Recover: %d, %v; want %d", seq, err, batches)
+	if err != nil || seq != batches || f.recorded != 0 {
+		t.Fatalf("Recover: %d, %v, with %d recorded; want %d, and none: what comes next does not wait for that", seq, err, f.recorded, batches)
+	}
+	running, stop := context.WithCancel(ctx)
+	f.done = stop
+	if err := d.Run(running, ctx, 2, seq); err != nil {
+		t.Fatal(err)
 	}
 	if f.recorded != batches*each || f.calls > calls {
 		t.Errorf("where a run takes %v, %d were recorded in %d transactions, want %d in %d at most", eachRun, f.recorded, f.calls, batches*each, calls)

@@ -7,7 +7,8 @@
 //	publish  at the slot, never before it; fenced at the broker by term and mark
 //	record   one transaction for one or more batches: run state, ledger, journal gone
 //
-// Recover runs before them and ends what an earlier term left in the journal. Where
+// Recover runs before them and ends what an earlier term left in the journal; recording that is
+// left to the third stage too. Where
 // ledger and broker are in one database (Joint), a part is published and recorded in one
 // transaction, and nothing is left to the third stage.
 //
@@ -127,7 +128,9 @@ type Dispatcher struct {
 	parts     share
 	records   share // of who recovers, then of the goroutine that records
 	withdrawn withdrawn
-	joined    bool             // Options.Joint sends and records, in this term
+	joined    bool     // Options.Joint sends and records, in this term
+	published *backlog // of this term, as is:
+	notes     *notes
 	riders    []celery.Message // what goes with the next part: ride
 }
 
@@ -165,6 +168,8 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 		news:    news{log: opts.Logger},
 		parts:   share{most: min(firstPart, opts.Batch), least: promptPart, bound: opts.Batch},
 		records: share{most: firstPart, least: 1, bound: together},
+
+		published: newBacklog(), notes: newNotes(),
 	}
 }
 
@@ -184,8 +189,9 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 	})()
 
 	claimed := make(chan schedule.Batch, d.opts.Ahead)
-	published := newBacklog()
-	notes := newNotes()
+	published, notes := d.published, d.notes // what Recover has ended is recorded first
+	d.published, d.notes = newBacklog(), newNotes()
+	d.metrics.progress(len(published.batches))
 	d.withdrawn = withdrawn{by: map[claim]int64{}, of: map[int64]int{}, after: map[int64][]int64{}}
 	group, working := errgroup.WithContext(bounded)
 	coming, stop := context.WithCancel(ctx) // what has failed waits for no slot that is still to come

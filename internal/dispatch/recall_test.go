@@ -129,9 +129,14 @@ func TestTheRestOfABatchIsNotTakenForWhatIsSentAgain(t *testing.T) {
 		for _, broker := range []dispatch.Publisher{forgetful{w.broker}, w.broker} { // the first term notices
 			term, seq, journal := w.ledger.takeOver()
 			d := dispatch.New(make(list), w.ledger, broker, dispatch.Options{Installation: installation, Metrics: metrics, Resend: true, SentSince: w.ledger.sentSince})
-			_, err := d.Recover(t.Context(), term, seq, dispatch.ClaimsOf(journal), func(id schedule.ID) schedule.Change {
+			seq, err := d.Recover(t.Context(), term, seq, dispatch.ClaimsOf(journal), func(id schedule.ID) schedule.Change {
 				return schedule.Change{ID: id, Entry: entries[id]}
 			})
+			if err == nil {
+				ctx, stop := context.WithCancel(t.Context())
+				stop()
+				err = d.Run(ctx, t.Context(), term, seq)
+			}
 			if err != nil && !errors.Is(err, celery.ErrForgot) {
 				t.Fatal(err)
 			}

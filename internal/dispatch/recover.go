@@ -35,7 +35,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	if err != nil {
 		return 0, err
 	}
-	d.riders = nil
+	d.riders, d.published, d.notes = nil, newBacklog(), newNotes()
 	d.joined = d.opts.Joint != nil && d.opts.Joint.Joined(hold)
 	if mark, err = d.recall(hold, term, recorded(seq, journal), journal, mark, present); err != nil {
 		return 0, fenced(err)
@@ -47,7 +47,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	seq = max(seq, mark.Seq)
 	r := &recovery{
 		Dispatcher: d, term: term, claims: claims, mark: mark, reasons: reasons, again: claimedAgain(journal), present: present,
-		coming: &plan{claims, map[schedule.ID]settledEntry{}}, began: d.opts.Now(), notes: newNotes(),
+		coming: &plan{claims, map[schedule.ID]settledEntry{}}, began: d.opts.Now(),
 	}
 	claims.learn(mark, reasons, r.again, r.began)
 	for _, claimed := range journal {
@@ -75,7 +75,10 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 			r.mark.Beyond = 0 // a batch begins when the mark covers the one before it
 		}
 	}
-	return seq, fenced(r.flush(hold))
+	if d.joined { // then nothing is left to the stage that records
+		return seq, fenced(r.flush(hold))
+	}
+	return seq, nil
 }
 
 // A recovery is what the batches of a journal are ended by.
@@ -89,11 +92,6 @@ type recovery struct {
 	present func(schedule.ID) schedule.Change // an entry's definition, or why it has none
 	coming  *plan
 	began   time.Time
-	notes   *notes
-
-	through []int64        // batches that have their end and are not recorded
-	runs    []schedule.Run // of those
-	size    int            // as how many slots they count
 }
 
 // covers says whether the first done slots of the batch are settled.
@@ -342,13 +340,13 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 			left.Dues = append(left.Dues, owed)
 		}
 	}
-	gone := []int64{claimed.Seq}
 	if len(left.Dues) > 0 {
-		if err := r.flush(hold); err != nil {
-			return err
-		}
 		b := &sending{Batch: left, base: base, notes: r.notes, recovered: true}
+		gone := []int64{claimed.Seq}
 		if r.joined {
+			if err := r.flush(hold); err != nil {
+				return err
+			}
 			b.known, b.gone = runs, func() []int64 { return gone }
 		}
 		sent, err := r.send(hold, b)
@@ -359,11 +357,11 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 	}
 	r.log.Info("batch recovered", "seq", claimed.Seq, "slots", len(claimed.Dues), "sent_before", len(claimed.Dues)-len(left.Dues))
 	if r.joined && len(left.Dues) > 0 { // it is recorded with its last part
-		r.notes.forget(gone)
+		r.notes.forget([]int64{claimed.Seq})
 		return nil
 	}
-	r.through, r.runs, r.size = append(r.through, claimed.Seq), append(r.runs, runs...), r.size+sizeOf(runs)
-	if len(left.Dues) > 0 || r.size >= r.records.most {
+	r.published.add(settled{seq: claimed.Seq, runs: runs})
+	if r.notes.any() || r.mark.Beyond == celery.AllBeyond { // each mark carries them until they are recorded, or no mark tells anything
 		return r.flush(hold)
 	}
 	return nil
@@ -371,15 +369,12 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 
 // flush records the batches that are through.
 func (r *recovery) flush(hold context.Context) error {
-	if len(r.through) == 0 {
-		return nil
-	}
-	if err := r.write(hold, r.term, r.through, r.runs, r.size); err != nil {
-		return err
-	}
-	r.notes.forget(r.through)
-	r.through, r.runs, r.size = r.through[:0], r.runs[:0], 0
-	return nil
+	r.published.end()
+	r.metrics.progress(len(r.published.batches))
+	defer func() { r.metrics.progress(-int(r.metrics.batches.Load())) }() // what is left is in the journal
+	err := r.record(hold, r.term, r.published, r.notes)
+	r.published = newBacklog()
+	return err
 }
 
 // known is the run of a slot that the broker's mark speaks of.

@@ -31,6 +31,7 @@ var oneSided = map[string]string{
 	"entries_page":          "PostgreSQL streams them",
 	"entries_print":         "PostgreSQL tells which transaction wrote a row",
 	"ids_lately":            "the others ask once, before they read their table",
+	"ids_ended":             "the others have no way to read two tables at once without joining them that is worth it",
 	"ids_soon_part":         "PostgreSQL alone reads a part of a table by where it is",
 	"table_pages":           "PostgreSQL alone reads a part of a table by where it is",
 	"ids_since":             "PostgreSQL alone tells which transaction wrote a row",

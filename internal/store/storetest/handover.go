@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -91,5 +92,71 @@ func testTakeOverLate(t *testing.T, db Database) {
 	since, said, err := s.TakeOver(t.Context(), before.Add(time.Hour))
 	if err != nil || said || since.After(now(t, db)) {
 		t.Errorf("TakeOver = %v, %v, %v; want the first start, not said", since, said, err)
+	}
+}
+
+// Who takes over in the midst of a herd tells of each entry once: of what the journal names first, as it was before its
+// slot, and of what has its end as it is by now, though it had read all of them before the herd.
+func testTakeOverInAHerd(t *testing.T, db Database) {
+	const entries, ended, claimed = 3000, 1000, 500
+	createTable(t, db, shapeNamed("full"))
+	migrate(t, db)
+	s := open(t, db, store.Options{})
+	slot := now(t, db).Add(4 * time.Second).Truncate(time.Second)
+	var definitions []store.Definition
+	for n := range entries {
+		definitions = append(definitions, store.Definition{Name: fmt.Sprint(n), Task: "t", Spec: "@every 1h from " + slot.Format(time.RFC3339), Enabled: true})
+	}
+	if _, err := s.Apply(t.Context(), definitions, false); err != nil {
+		t.Fatal(err)
+	}
+	lease := acquire(t, s)
+	var ids []schedule.ID // each is remembered once it was loaded by who leads
+	for id := range load(t, s) {
+		ids = append(ids, id)
+	}
+	roster := stand(t, s)
+	waitUntil(t, db, slot)
+	first, next := batch(lease.Term, 1, slot, ids[:ended]...), batch(lease.Term, 2, slot, ids[ended:ended+claimed]...)
+	claim(t, s, first)
+	claim(t, s, next)
+	record(t, s, lease.Term, []int64{first.Seq}, sent(first))
+	edited := ids[entries-1] // and its trigger has told of it
+	db.Exec(t, "UPDATE celery_beat_schedules SET args = '[2]' WHERE id = '"+string(edited)+"'")
+	if err := s.Shard(0).Release(t.Context(), lease.Term); err != nil {
+		t.Fatal(err)
+	}
+	acquire(t, s)
+	w := lead(t, roster, 0, ids[ended:ended+claimed]...)
+	w.await("all entries", func() bool { return w.loaded })
+	told := w.told(0)
+	once := map[schedule.ID]bool{edited: true} // which may be told of as news, too
+	for _, change := range told {
+		if change.ID != edited && once[change.ID] {
+			t.Fatalf("told of %d entries %d times, %s among those that come twice; want each of %d once", len(w.now), len(told), change.ID, entries)
+		}
+		once[change.ID] = true
+	}
+	for n, id := range ids {
+		e := w.now[id].Entry
+		if e == nil {
+			t.Fatalf("entry %d: told of %+v", n, w.now[id])
+		}
+		if n < ended && !e.After.Equal(slot) || n >= ended && !e.Spec.Next(e.After).Equal(slot) {
+			t.Errorf("entry %d goes on after %v, its slot was %v, and the first %d had it", n, e.After, slot, ended)
+			break
+		}
+	}
+	if got := argsOf(w.now[edited]); got != "[2]" {
+		t.Errorf("of the edited entry the arguments %s are told, want [2]", got)
+	}
+	named := map[schedule.ID]bool{}
+	for _, id := range ids[ended : ended+claimed] {
+		named[id] = true
+	}
+	for n, change := range told[:min(claimed, len(told))] {
+		if !named[change.ID] && change.ID != edited {
+			t.Fatalf("%s is told of as number %d, before all that the journal names", change.ID, n)
+		}
 	}
 }

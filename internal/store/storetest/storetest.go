@@ -106,6 +106,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"a definition beyond what is held is left", testLeft},
 		{"of many more than are held none is that is not due soon", testLarge},
 		{"entries that are due often come first", testSoonest},
+		{"a node takes over in the midst of a herd", testTakeOverInAHerd},
 		{"shards have entries of their own", testShards},
 		{"shards have entries of their own at the first start", testShardsAtTheFirstStart},
 		{"pauses hold and end", testPauses},
