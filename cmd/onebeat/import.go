@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,6 +106,9 @@ func importApp(cmd *cobra.Command, wants func(app.Setting) bool, read func(ctx c
 			return err
 		}
 		return withStoreFor(cmd, importPatience, func(ctx context.Context, s *store.Store, config app.Config) error {
+			if catalog := config.String("catalog"); !slices.Contains(strings.Split(catalog, ","), "native") {
+				return usage("the one table that takes entries over is celery_beat_schedules, and the catalog is %s: give --catalog native, or --file for a file of entries", catalog)
+			}
 			shown := newProgress(cmd)
 			found, err := read(ctx, config, args)
 			shown.done()

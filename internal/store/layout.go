@@ -120,7 +120,7 @@ var definitionColumns = []string{
 var nativeLayout = layout{
 	name:     "native",
 	table:    Table,
-	whence:   "run `onebeat migrate` to make it",
+	whence:   "run `onebeat migrate --catalog native` to make it, or choose another catalog",
 	required: []string{"id", "name", "task_name", "cron_expression", "enabled", "args", "kwargs", "created_at"},
 	added: []string{
 		"last_run_at", "total_run_count", "options", "timezone", "rules",

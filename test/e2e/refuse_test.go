@@ -55,7 +55,7 @@ func TestANodeThatCannotBeRightDoesNotStart(t *testing.T) {
 			if kind == sqlite {
 				bare.database.exec(t, "CREATE TABLE other (id integer)") // the file is there
 			}
-			says(t, bare.refused(t, nil), "there is no table celery_beat_schedules", "run `onebeat migrate`")
+			says(t, bare.refused(t, nil), "there is no table celery_beat_schedules", "run `onebeat migrate --catalog native`")
 
 			s := newSite(t, kind, redis)
 			for _, step := range []string{"15s", "-15s"} {
