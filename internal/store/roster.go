@@ -562,7 +562,7 @@ func (w *watch) near(l *lead, now time.Time) (n nearby) {
 	past, ahead, until := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
 	since := now.Add(-near - refreshInterval - w.store.leaseFor).UnixMicro()
 	many := map[int64]int{}
-	_, canLook := w.store.texts["ids_ended"]
+	canLook := w.store.knowsEnded()
 	inCrowd := func(id string, k known, entry *schedule.Entry) bool {
 		return canLook && k.next <= ahead && entry != nil && !limited(entry) && w.store.source(id) == nil
 	}
@@ -599,6 +599,13 @@ func (w *watch) near(l *lead, now time.Time) (n nearby) {
 		}
 	}
 	return n
+}
+
+// knowsEnded says whether a look at all rows tells of which entries a slot has ended. Where last_run_at holds a clock that is
+// put back, what it says of a later slot may be the earlier time.
+func (s *Store) knowsEnded() bool {
+	_, ok := s.texts["ids_ended"]
+	return ok && s.layout.table != "" && s.layout.clocks.runs.zone == nil
 }
 
 // part finds out of which of a crowd the slot has ended.
