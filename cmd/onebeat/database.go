@@ -105,6 +105,14 @@ func printJSON(out io.Writer, value any) error {
 	return e.Encode(value)
 }
 
+// orEmptyList keeps a list without elements from being null in JSON.
+func orEmptyList[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
 // when prints an instant in zone and in UTC, as people read it; "-" for none.
 func when(t time.Time, zone string) string {
 	if t.IsZero() {

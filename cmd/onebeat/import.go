@@ -169,13 +169,6 @@ func answerImport(cmd *cobra.Command, answer importAnswer, asJSON bool, shown fu
 	return err
 }
 
-func orEmptyList[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
-}
-
 // definitionsOf are the application's entries as those of a table whose zone is
 // that of the settings.
 func definitionsOf(found celeryapp.App, zone string) []store.Definition {

@@ -71,10 +71,7 @@ func runsList() *cobra.Command {
 				}
 			}
 			if *asJSON {
-				if runs == nil {
-					runs = []schedule.Run{}
-				}
-				return printJSON(cmd.OutOrStdout(), runs)
+				return printJSON(cmd.OutOrStdout(), orEmptyList(runs))
 			}
 			if len(runs) == 0 {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), "There is no such run.")

@@ -268,3 +268,22 @@ func (c *Config) resolve(task string, o *object) (Route, error) {
 	}
 	return r, nil
 }
+
+// TopicMatches says whether a topic binding's key takes a routing key: "*" is one word, "#" any text. It
+// follows TopicExchange.key_to_pattern of kombu, so "a.#" wants the dot, unlike RabbitMQ. A key that is no
+// text, which anybody may write where bindings are kept, takes nothing.
+func TopicMatches(key, routingKey string) bool {
+	words := strings.Split(key, ".")
+	for i, word := range words {
+		switch word {
+		case "*":
+			words[i] = `[^.]+`
+		case "#":
+			words[i] = `.*`
+		default:
+			words[i] = regexp.QuoteMeta(word)
+		}
+	}
+	pattern, err := regexp.Compile(`^` + strings.Join(words, `\.`) + `$`)
+	return err == nil && pattern.MatchString(routingKey)
+}

@@ -135,3 +135,31 @@ func TestGlob(t *testing.T) {
 		}
 	}
 }
+
+// Each row was compared with the regular expression that kombu 5.7's
+// TopicExchange.key_to_pattern makes of the binding.
+func TestTopicMatches(t *testing.T) {
+	for _, tt := range []struct {
+		binding, key string
+		want         bool
+	}{
+		{"a.#", "a.b", true},
+		{"a.#", "a.b.c", true},
+		{"a.#", "a", false},
+		{"a.#", "ab", false},
+		{"*.b", "a.b", true},
+		{"*.b", "a.c.b", false},
+		{"*.b", ".b", false},
+		{"#", "", true},
+		{"#", "a.b", true},
+		{"a+b", "a+b", true},
+		{"a+b", "aab", false},
+		{"a.*.c", "a.b.c", true},
+		{"a.*.c", "a.c", false},
+		{"\xff", "\xff", false},
+	} {
+		if got := TopicMatches(tt.binding, tt.key); got != tt.want {
+			t.Errorf("TopicMatches(%q, %q) = %v, want %v", tt.binding, tt.key, got, tt.want)
+		}
+	}
+}

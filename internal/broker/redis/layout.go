@@ -3,7 +3,6 @@ package redis
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -133,29 +132,10 @@ func (l layout) match(members []string, routingKey string) []string {
 		if queue == "" || seen[queue] || queue == l.deadLetter {
 			continue
 		}
-		if key == routingKey || pattern != "" && topic(key, routingKey) {
+		if key == routingKey || pattern != "" && celery.TopicMatches(key, routingKey) {
 			seen[queue] = true
 			queues = append(queues, queue)
 		}
 	}
 	return queues
-}
-
-// topic says whether a topic binding's key matches: "*" is one word, "#" any text. It follows
-// TopicExchange.key_to_pattern of kombu, so "a.#" wants the dot, unlike RabbitMQ. A key that is no
-// text, which anybody may write into a set, matches nothing.
-func topic(key, routingKey string) bool {
-	words := strings.Split(key, ".")
-	for i, word := range words {
-		switch word {
-		case "*":
-			words[i] = `[^.]+`
-		case "#":
-			words[i] = `.*`
-		default:
-			words[i] = regexp.QuoteMeta(word)
-		}
-	}
-	pattern, err := regexp.Compile(`^` + strings.Join(words, `\.`) + `$`)
-	return err == nil && pattern.MatchString(routingKey)
 }

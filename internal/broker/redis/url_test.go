@@ -95,33 +95,6 @@ func TestLayoutChannel(t *testing.T) {
 	}
 }
 
-// Each row was compared with the regular expression that kombu 5.7's
-// TopicExchange.key_to_pattern makes of the binding.
-func TestTopic(t *testing.T) {
-	for _, tt := range []struct {
-		binding, key string
-		want         bool
-	}{
-		{"a.#", "a.b", true},
-		{"a.#", "a.b.c", true},
-		{"a.#", "a", false},
-		{"a.#", "ab", false},
-		{"*.b", "a.b", true},
-		{"*.b", "a.c.b", false},
-		{"*.b", ".b", false},
-		{"#", "", true},
-		{"#", "a.b", true},
-		{"a+b", "a+b", true},
-		{"a+b", "aab", false},
-		{"a.*.c", "a.b.c", true},
-		{"a.*.c", "a.c", false},
-	} {
-		if got := topic(tt.binding, tt.key); got != tt.want {
-			t.Errorf("topic(%q, %q) = %v, want %v", tt.binding, tt.key, got, tt.want)
-		}
-	}
-}
-
 // The database and the password are those of the first URL, as kombu 5.6 has it.
 func TestParseURLOfSentinels(t *testing.T) {
 	options := map[string]any{"master_name": "mymaster", "sentinel_kwargs": map[string]any{"password": "spw"}}

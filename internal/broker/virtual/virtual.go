@@ -9,8 +9,6 @@ package virtual
 
 import (
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/gofrs/uuid/v5"
 
@@ -56,26 +54,9 @@ func matches(route celery.Route, key string) bool {
 	case "fanout":
 		return true
 	case "topic":
-		return key == route.RoutingKey || topic(key).MatchString(route.RoutingKey)
+		return key == route.RoutingKey || celery.TopicMatches(key, route.RoutingKey)
 	}
 	return key == route.RoutingKey
-}
-
-// topic compiles a topic binding's key: "*" is one word, "#" any text. It follows
-// TopicExchange.key_to_pattern of kombu, so "a.#" wants the dot, unlike RabbitMQ.
-func topic(key string) *regexp.Regexp {
-	words := strings.Split(key, ".")
-	for i, word := range words {
-		switch word {
-		case "*":
-			words[i] = `[^.]+`
-		case "#":
-			words[i] = `.*`
-		default:
-			words[i] = regexp.QuoteMeta(word)
-		}
-	}
-	return regexp.MustCompile(`^` + strings.Join(words, `\.`) + `$`)
 }
 
 // Unbound is why a message that no queue takes is not sent.
