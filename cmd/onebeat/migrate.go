@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,10 @@ type migration struct {
 	Applied    bool     `json:"applied"`
 	Statements []string `json:"statements"`
 }
+
+// migratePatience is how long changes of tables may take, once the database answers: a new index of the
+// ledger is some seconds for each million runs.
+const migratePatience = time.Hour
 
 func migrateCommand() *cobra.Command {
 	var print, apply bool
@@ -63,6 +68,8 @@ prints what it would do and changes nothing.`,
 					pending[i] = strings.TrimSpace(forPeople(pending[i]))
 				}
 				if !print && len(pending) > 0 {
+					ctx, cancel := context.WithTimeout(cmd.Context(), migratePatience)
+					defer cancel()
 					if err := s.Migrate(ctx); err != nil {
 						return err
 					}

@@ -133,7 +133,16 @@ func (l *sqlite) provider() (*goose.Provider, func(), error) {
 		alone = append(alone, goose.WithSessionLocker(&fileLocker{fileGuard{database: l.file, name: "migrate"}}))
 	}
 	provider, err := newProvider(l.writer, goose.DialectSQLite3, "sqlite", alone...)
-	return provider, func() {}, err
+	if err != nil || l.file == "" {
+		return provider, func() {}, err
+	}
+	// What an index of a large ledger is sorted in goes into files beside the database, if it may: it can be more
+	// than there is memory, and a container may have no folder for temporary files.
+	beside := strings.ReplaceAll(filepath.Dir(l.file), "'", "''")
+	if _, err := l.writer.Exec("PRAGMA temp_store_directory = '" + beside + "'; PRAGMA temp_store = file"); err != nil {
+		return provider, func() {}, nil
+	}
+	return provider, func() { _, _ = l.writer.Exec("PRAGMA temp_store_directory = ''; PRAGMA temp_store = memory") }, nil
 }
 
 // A fileLocker lets one process at a time make migrations.
@@ -345,25 +354,70 @@ func (on *sqliteOn) claim(ctx context.Context, shard int, term, seq int64, dues 
 // less a run costs, up to about so many.
 const runsAtOnce = 50
 
+// insertRuns gives most runs what they have in common once for each statement: a third of what a run
+// costs is the binding of its columns.
 func (on *sqliteOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
-	one := on.l.filled.Load().get("run_insert")
+	if len(runs) == 0 {
+		return nil
+	}
+	part, err := on.part(ctx, runs)
+	if err != nil {
+		return err
+	}
+	first := runs[0]
+	var plain, others []*schedule.Run
+	for _, r := range runs {
+		if r.State == schedule.Sent && r.Count == 1 && r.Through.IsZero() && r.Reason == "" && r.Request == "" && !r.Recovered &&
+			r.Node == first.Node && r.Term == first.Term {
+			plain = append(plain, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	err = on.insert(ctx, "runs_sent_insert", plain, []any{part, first.Node, first.Term}, func(into []any, r *schedule.Run) []any {
+		return append(into, string(r.Entry), r.Name, r.Task, plainArg(r.Slot), r.TaskID, r.Queue, plainArg(r.SentAt))
+	})
+	if err != nil {
+		return err
+	}
+	return on.insert(ctx, "run_insert", others, []any{part}, appendRun)
+}
+
+// insert writes runs by a statement that takes what is shared, and of each run what own appends. Its last line is for
+// one of them.
+func (on *sqliteOn) insert(ctx context.Context, name string, runs []*schedule.Run, shared []any, own func(into []any, r *schedule.Run) []any) error {
+	one := on.l.filled.Load().get(name)
 	several := one + strings.Repeat(","+one[strings.LastIndex(one, "\n"):], runsAtOnce-1)
 	full := len(runs) / runsAtOnce * runsAtOnce
 	err := on.repeat(ctx, several, full/runsAtOnce, func(i int, into []any) []any {
-		for k := range runsAtOnce {
-			into = appendRun(into, runs[i*runsAtOnce+k])
+		into = append(into, shared...)
+		for _, r := range runs[i*runsAtOnce:][:runsAtOnce] {
+			into = own(into, r)
 		}
 		return into
 	})
 	if err != nil {
 		return err
 	}
-	return on.repeat(ctx, one, len(runs)-full, func(i int, into []any) []any { return appendRun(into, runs[full+i]) })
+	return on.repeat(ctx, one, len(runs)-full, func(i int, into []any) []any { return own(append(into, shared...), runs[full+i]) })
 }
 
 func appendRun(into []any, r *schedule.Run) []any {
 	return append(into, string(r.Entry), r.Name, r.Task, plainArg(r.Slot), plainArg(r.Through), r.Count, string(r.State), r.Reason,
 		r.TaskID, r.Queue, r.Request, r.Node, r.Term, plainArg(r.SentAt), r.Recovered)
+}
+
+// part is the part of the ledger that the runs are to be written in.
+func (on *sqliteOn) part(ctx context.Context, runs []*schedule.Run) (part int64, err error) {
+	first, last := runs[0].Slot, runs[0].Slot
+	for _, run := range runs {
+		if run.Slot.Before(first) {
+			first = run.Slot
+		}
+		last = latest(last, run.Slot, run.Through)
+	}
+	err = on.each(ctx, "part_take", func(row scanner) error { return row.Scan(&part) }, len(runs), first, last)
+	return part, err
 }
 
 // Dialect implements Tx.

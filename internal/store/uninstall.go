@@ -11,7 +11,7 @@ import (
 // ownTables are the tables of onebeat's own: those of the migrations, and goose's.
 var ownTables = []string{
 	"onebeat_journal", "onebeat_requests", "onebeat_changes", "onebeat_entries", "onebeat_runs", "onebeat_calendars", "onebeat_windows",
-	"onebeat_leases", "onebeat_nodes", "onebeat_meta", ownVersion,
+	"onebeat_leases", "onebeat_nodes", "onebeat_meta", "onebeat_parts", ownVersion,
 }
 
 // Uninstalling are the statements that Uninstall would run, in order.
@@ -68,7 +68,9 @@ func (s *Store) removal(whole bool) (names []string) {
 		return names
 	}
 	for _, table := range ownTables {
-		names = append(names, "own_drop/"+table)
+		if name := "own_drop/" + table; s.texts[name] != "" {
+			names = append(names, name)
+		}
 	}
 	if _, ok := s.texts["own_drop_function"]; ok {
 		names = append(names, "own_drop_function")
@@ -109,6 +111,9 @@ func (s statements) removals(dialect string) {
 		}
 	}
 	for _, table := range ownTables {
+		if table == "onebeat_parts" && dialect != "sqlite" {
+			continue
+		}
 		s["own_drop/"+table] = strings.ReplaceAll(s["own_drop"], "{{own_table}}", table)
 	}
 	delete(s, "own_drop")
