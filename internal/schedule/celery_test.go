@@ -77,6 +77,8 @@ func TestSpecErrorSaysWhereAndWhat(t *testing.T) {
 		{"0 9 31 4,6 *", 4, "day of month 31 never comes in month 4,6: choose a day or a month that exists"},
 		{"0 9 * *", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 4"},
 		{"0 0 9 * * *", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 6: Celery knows no seconds, use @standard before the fields"},
+		{"every 5 minutes", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 3: write an interval as @every 90s or @every 5m"},
+		{"90", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 1: write an interval as @every 90s or @every 5m"},
 		{"", 0, "a crontab has five fields (minute, hour, day of month, month, day of week), not 0"},
 		{"@Daily", 0, "Celery knows no @Daily: write 0 0 * * *"},
 		{"@reboot", 0, `"@reboot" is no spec: use five crontab fields, @standard, @every, @at, @solar or @rrule`},

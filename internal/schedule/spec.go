@@ -188,8 +188,11 @@ func parseCelery(text string, z *zone, celeryClocks bool) (*Crontab, error) {
 	fields := strings.Fields(text)
 	if len(fields) != 5 {
 		problem := fmt.Sprintf("a crontab has five fields (minute, hour, day of month, month, day of week), not %d", len(fields))
-		if len(fields) == 6 {
+		switch len(fields) {
+		case 6:
 			problem += ": Celery knows no seconds, use " + StandardHint
+		case 1, 2, 3: // as in 90, 5m, every 5 minutes
+			problem += ": write an interval as @every 90s or @every 5m"
 		}
 		return nil, &SpecError{Text: text, Problem: problem}
 	}
