@@ -96,7 +96,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	defer s.Close()
 	if s.Missing() {
-		findings[len(findings)-1].Note += " is not there yet: `onebeat serve` makes it"
+		findings[len(findings)-1].Note += " is not there yet: `onebeat serve` makes it, and onebeat's own tables"
 	}
 
 	if note := lookAtJoin(ctx, s, broker.SharedOf(b)); note != "" {
@@ -107,7 +107,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	if len(pending) > 0 {
 		note = fmt.Sprintf("`onebeat migrate` would run %s (--print shows the SQL); without that, edits are seen within 2 s, not at once", schedule.Counted(len(pending), "statement"))
 	}
-	add("tables", note, err)
+	if !s.Missing() || err != nil {
+		add("tables", note, err)
+	}
 	if err := s.Rights(ctx); err != nil {
 		add("rights", "", err)
 	}
