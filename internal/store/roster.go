@@ -475,17 +475,18 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		w.beginAnew(l, now)
 	}
 	w.tellWindows()
-	n := w.near(l, now)
-	if err := w.part(ctx, &n.crowd); err != nil {
+	standing, err := w.standing(ctx, l, now)
+	if err != nil {
 		return err
 	}
-	known := func(id string) bool { // or nothing is, and the row is none of this table's
+	named := slices.DeleteFunc(slices.Clone(l.ids), func(id string) bool { // of what the journal names it may never have seen a row that is there
 		_, ok := w.seen.Get(schedule.ID(id))
-		return !ok && !w.ownID(id) || n.crowd.standing[id]
-	}
-	if err := w.renew(ctx, slices.DeleteFunc(slices.Clone(l.ids), known), l.ended); err != nil {
+		return !ok && !w.ownID(id) || standing[id]
+	})
+	if err := w.renew(ctx, named, l.ended); err != nil {
 		return err
 	}
+	moved, soon, late := w.near(l, now, standing)
 	swept := w.hints || every
 	look := func() error { // what is handed over as it is known must not be another by now
 		if swept || l.ended() {
@@ -494,26 +495,22 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 		swept = true
 		return w.sweep(ctx)
 	}
-	if err := w.renew(ctx, n.moved, l.ended); err != nil {
+	if err := w.renew(ctx, moved, l.ended); err != nil {
 		return err
 	}
-	if swept || len(n.crowd.ids) > 0 || len(n.soon) > w.seen.Len()/dearer {
+	if swept || len(soon) > w.seen.Len()/dearer {
 		err = look()
 	} else {
-		err = w.renew(ctx, n.soon, l.ended) // they are few, and need not wait for a look at all rows
+		err = w.renew(ctx, soon, l.ended) // they are few, and need not wait for a look at all rows
 	}
 	if err != nil {
 		return err
 	}
-	w.hand(l, slices.DeleteFunc(slices.Clone(l.ids), func(id string) bool { return !n.crowd.standing[id] }))
-	w.hand(l, n.crowd.ids)
-	w.hand(l, n.soon)
-	if err := w.renew(ctx, n.crowd.ended, l.ended); err != nil {
-		return err
-	}
-	p := w.far(l, now, l.ids, n.moved, n.crowd.ids, n.crowd.ended, n.soon, n.late)
+	w.hand(l, l.ids) // of which those that were read were told of
+	w.hand(l, soon)
+	p := w.far(l, now, l.ids, moved, soon, late)
 	for _, step := range []func() error{
-		func() error { return w.renew(ctx, append(n.late, p.late...), l.ended) },
+		func() error { return w.renew(ctx, append(late, p.late...), l.ended) },
 		look,
 		func() error { return w.renew(ctx, p.moved, l.ended) },
 		func() error { w.hand(l, p.known); return nil },
@@ -540,99 +537,78 @@ func (w *watch) beginAnew(l *lead, now time.Time) {
 	w.reading.first = w.store.memory.begin(now)
 }
 
-// nearby are ids of the lead's entries that have a slot near now, which are told of before the others: moved are those whose run
-// state has to be read again. Those that are late had one before that and since their run state was last read, or while a node that
-// was frozen led: it may be unsent, and the next may be close.
-type nearby struct {
-	moved, soon, late []string
-	crowd             crowd
-}
-
-// A crowd is entries that are many and had or have a slot at one instant, as in a herd: one look at all rows tells of which that slot
-// has ended. The others are standing: as they are known.
-type crowd struct {
-	at         int64 // Unix microseconds
-	ids, ended []string
-	standing   map[string]bool
-}
-
-// near returns those of the lead's entries that have a slot near now, but for those that come first in any case and are not of
-// a crowd. Of a million it takes some milliseconds.
-func (w *watch) near(l *lead, now time.Time) (n nearby) {
-	past, ahead, until := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
-	since := now.Add(-near - refreshInterval - w.store.leaseFor).UnixMicro()
-	many := map[int64]int{}
-	canLook := w.store.knowsEnded()
-	inCrowd := func(id string, k known, entry *schedule.Entry) bool {
-		return canLook && k.next <= ahead && entry != nil && !limited(entry) && w.store.source(id) == nil
+// standing are those of many entries that had or have a slot at one instant, as in a herd, of which one look at all rows tells that it
+// has not ended: they are as they are known. The others are to be read again.
+func (w *watch) standing(ctx context.Context, l *lead, now time.Time) (map[string]bool, error) {
+	if !w.store.knowsEnded() {
+		return nil, nil
 	}
-	first := make(map[string]bool, len(l.ids))
-	for _, id := range l.ids {
-		first[id] = true
-	}
-	var candidates []string
-	var at []int64
-	for key, k := range w.seen.Where(func(k known) bool { return k.next >= since && k.next <= until }) {
+	since, ahead, at := w.longAgo(now), now.Add(endedAhead).UnixMicro(), int64(0)
+	herds := map[int64][]string{}
+	for key, k := range w.seen.Where(func(k known) bool { return k.next >= since && k.next <= ahead }) {
 		id, entry := string(key), w.held[key]
-		switch {
-		case w.leadOf(id) != l:
-		case k.next > ahead && entry != nil && !limited(entry):
-			n.soon = append(n.soon, id)
-		default:
-			if inCrowd(id, k, entry) {
-				if many[k.next]++; many[k.next] > max(chunk, w.seen.Len()/dearer, many[n.crowd.at]) {
-					n.crowd.at = k.next
-				}
+		if w.leadOf(id) == l && entry != nil && !limited(entry) && w.store.source(id) == nil {
+			herds[k.next] = append(herds[k.next], id)
+			if len(herds[k.next]) > len(herds[at]) {
+				at = k.next
 			}
-			candidates, at = append(candidates, id), append(at, k.next)
 		}
 	}
-	for i, id := range candidates {
-		switch {
-		case at[i] == n.crowd.at && inCrowd(id, known{next: at[i]}, w.held[schedule.ID(id)]):
-			n.crowd.ids = append(n.crowd.ids, id)
-		case first[id]:
-		case at[i] < past:
-			n.late = append(n.late, id)
-		default:
-			n.moved = append(n.moved, id)
-		}
+	if len(herds[at]) <= max(chunk, w.seen.Len()/dearer) {
+		return nil, nil
 	}
-	return n
+	standing := make(map[string]bool, len(herds[at]))
+	for _, id := range herds[at] {
+		standing[id] = true
+	}
+	err := w.store.db.each(ctx, "ids_ended", func(row scanner) error {
+		var id string
+		err := row.Scan(&id)
+		if standing[id] {
+			delete(standing, id)
+			k, _ := w.seen.Get(schedule.ID(id))
+			k.next = 0
+			w.seen.Set(schedule.ID(id), k)
+		}
+		return err
+	}, time.UnixMicro(at).UTC())
+	if err != nil {
+		return nil, fmt.Errorf("look for slots that have ended: %w", err)
+	}
+	return standing, nil
 }
 
 // knowsEnded says whether a look at all rows tells of which entries a slot has ended. Where last_run_at holds a clock that is
 // put back, what it says of a later slot may be the earlier time.
 func (s *Store) knowsEnded() bool {
 	_, ok := s.texts["ids_ended"]
-	return ok && s.layout.table != "" && s.layout.clocks.runs.zone == nil
+	return ok && s.layout.table != "" && s.layout.clocks.runs.zone == nil && s.options.Home != HomeMemory
 }
 
-// part finds out of which of a crowd the slot has ended.
-func (w *watch) part(ctx context.Context, c *crowd) error {
-	if len(c.ids) == 0 {
-		return nil
-	}
-	c.standing = make(map[string]bool, len(c.ids))
-	for _, id := range c.ids {
-		c.standing[id] = true
-	}
-	err := w.store.db.each(ctx, "ids_ended", func(row scanner) error {
-		var id string
-		err := row.Scan(&id)
-		delete(c.standing, id)
-		return err
-	}, time.UnixMicro(c.at).UTC())
-	if err != nil {
-		return fmt.Errorf("look for slots that have ended: %w", err)
-	}
-	c.ids = slices.DeleteFunc(c.ids, func(id string) bool {
-		if !c.standing[id] {
-			c.ended = append(c.ended, id)
+// longAgo is how old the last slot may be of entries that are told of before those that are known.
+func (w *watch) longAgo(now time.Time) int64 {
+	return now.Add(-near - refreshInterval - w.store.leaseFor).UnixMicro()
+}
+
+// near returns those of the lead's entries that have a slot near now, which are told of before the others: moved are those whose run
+// state has to be read again. Those that are late had one before that and since their run state was last read, or while a node that
+// was frozen led: it may be unsent, and the next may be close. Of a million it takes some milliseconds.
+func (w *watch) near(l *lead, now time.Time, standing map[string]bool) (moved, soon, late []string) {
+	past, ahead, until := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
+	since := w.longAgo(now)
+	for id, k := range w.seen.Where(func(k known) bool { return k.next >= since && k.next <= until }) {
+		entry := w.held[id]
+		switch {
+		case w.leadOf(string(id)) != l:
+		case k.next > ahead && entry != nil && !limited(entry) || standing[string(id)]:
+			soon = append(soon, string(id))
+		case k.next < past:
+			late = append(late, string(id))
+		default:
+			moved = append(moved, string(id))
 		}
-		return !c.standing[id]
-	})
-	return nil
+	}
+	return moved, soon, late
 }
 
 // parts are ids of the lead's entries of which none is known to have a slot near now, in the order in which they are told of: late are

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,24 +99,32 @@ func testTakeOverLate(t *testing.T, db Database) {
 
 // Who takes over in the midst of a herd tells of each entry once: of what the journal names first, as it was before its
 // slot, and of what has its end as it is by now, though it had read all of them before the herd.
-func testTakeOverInAHerd(t *testing.T, db Database) {
+func testTakeOverInAHerd(home string) func(t *testing.T, db Database) {
+	return func(t *testing.T, db Database) { takeOverInAHerd(t, db, home) }
+}
+
+func takeOverInAHerd(t *testing.T, db Database, home string) {
 	const entries, ended, claimed = 3000, 1000, 500
 	createTable(t, db, shapeNamed("full"))
 	migrate(t, db)
-	s := open(t, db, store.Options{})
-	slot := now(t, db).Add(4 * time.Second).Truncate(time.Second)
+	s := open(t, db, store.Options{Home: home})
 	var definitions []store.Definition
 	for n := range entries {
-		definitions = append(definitions, store.Definition{Name: fmt.Sprint(n), Task: "t", Spec: "@every 1h from " + slot.Format(time.RFC3339), Enabled: true})
+		definitions = append(definitions, store.Definition{Name: fmt.Sprint(n), Task: "t", Spec: "@every 1h", Enabled: true})
 	}
 	if _, err := s.Apply(t.Context(), definitions, false); err != nil {
 		t.Fatal(err)
 	}
 	lease := acquire(t, s)
-	var ids []schedule.ID // each is remembered once it was loaded by who leads
-	for id := range load(t, s) {
-		ids = append(ids, id)
+	before := watch(t, s)
+	before.stop()
+	var slot time.Time
+	for wait := 2 * time.Second; !now(t, db).Before(slot); wait *= 2 { // each is remembered before its slot
+		slot = now(t, db).Add(wait).Truncate(time.Second)
+		db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = '@every 1h from "+slot.Format(time.RFC3339)+"'")
+		load(t, s)
 	}
+	ids := slices.Collect(maps.Keys(before.now))
 	roster := stand(t, s)
 	waitUntil(t, db, slot)
 	first, next := batch(lease.Term, 1, slot, ids[:ended]...), batch(lease.Term, 2, slot, ids[ended:ended+claimed]...)

@@ -203,7 +203,7 @@ func testAnotherNumberOfShards(t *testing.T, db Database) {
 	}
 	refusedJoin(t, two, "holds a lease still")
 	await(t, "the lease to end", func() bool { return roll(t, two, 0).Holders[0] == store.Holder{} })
-	refusedJoin(t, two, "1 batches were claimed with --shards 1")
+	refusedJoin(t, two, "nodes with --shards 1 left 1 batch claimed and not recorded")
 	record(t, one, lease.Term, []int64{1}, sent(batch(lease.Term, 1, at(9, 0), id(0)))) // it was frozen, and its lease nobody else's
 	join(t, two)
 
