@@ -42,6 +42,9 @@ type Config struct {
 	queues map[string]*Queue
 	recent map[recentKey]*prepared
 
+	last    *prepared // the one that was asked for last: rows that were made together mostly have the same
+	lastKey recentKey
+
 	shapes shapes
 }
 

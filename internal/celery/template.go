@@ -162,7 +162,12 @@ const maxRecent = 256
 func (c *Config) prepare(task Task) (*prepared, error) {
 	key := recentKey{task.Name, task.Options, task.Entry != ""}
 	c.mu.Lock()
-	p := c.recent[key]
+	p := c.last
+	if p == nil || c.lastKey != key {
+		if p = c.recent[key]; p != nil {
+			c.last, c.lastKey = p, key
+		}
+	}
 	c.mu.Unlock()
 	if p != nil {
 		return p, nil

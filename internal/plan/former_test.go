@@ -21,7 +21,7 @@ func TestFormerDefinitionsAreLetGoOf(t *testing.T) {
 		most := 0
 		for edits := range 200 {
 			e := &schedule.Entry{ID: "1", Name: "e", Spec: spec, After: time.Now(), Digest: uint64(edits + 1)}
-			p.apply(schedule.Change{ID: "1", Name: "e", Entry: e})
+			p.applyAll([]schedule.Change{{ID: "1", Name: "e", Entry: e}})
 			sent = append(sent, p.take(100)...)
 			time.Sleep(370 * time.Millisecond)
 			for len(sent) > 0 && !sent[0].Slot.After(time.Now()) {

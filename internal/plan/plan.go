@@ -340,15 +340,14 @@ func (p *Planner) due(it *item) schedule.Due {
 
 // applyAll takes changes over, some at a time, of which what is known is looked for together.
 func (p *Planner) applyAll(changes []schedule.Change) {
+	var keys [together]schedule.Key
 	for some := range slices.Chunk(changes, together) {
-		p.byID.Warm(func(yield func(schedule.Key) bool) {
-			for i := range some {
-				key, _ := some[i].ID.Key()
-				yield(key)
-			}
-		})
 		for i := range some {
-			p.apply(some[i])
+			keys[i] = some[i].ID.KeyOrNone()
+		}
+		p.byID.Warm(keys[:len(some)])
+		for i := range some {
+			p.apply(&some[i], keys[i])
 		}
 	}
 }
@@ -356,13 +355,14 @@ func (p *Planner) applyAll(changes []schedule.Change) {
 // together is how many changes are looked for together.
 const together = 64
 
-// apply takes one change over.
-func (p *Planner) apply(c schedule.Change) {
+// apply takes one change over, of an id with this key, or none.
+func (p *Planner) apply(c *schedule.Change, key schedule.Key) {
 	if c.Windows != nil {
 		p.windows = c.Windows
 		return
 	}
-	it := p.item(c.ID)
+	number, spot, _ := p.byID.Find(c.ID, key)
+	it := p.items.at(number)
 	switch {
 	case c.Entry == nil && it == nil:
 	case c.Entry == nil:
@@ -377,8 +377,9 @@ func (p *Planner) apply(c schedule.Change) {
 	case it == nil:
 		it := p.items.fresh()
 		it.from = c.Entry.After.UnixMicro()
-		it.key, _ = c.ID.Key()
-		p.byID.Set(c.ID, it.number)
+		it.key = key
+		at, _ := p.byID.Place(c.ID, key, spot)
+		*at = it.number
 		p.active++
 		p.start(it, c.Entry)
 	case it.off:
@@ -415,10 +416,10 @@ func (p *Planner) end(it *item, reason string) {
 // start puts it into the agenda. Slots of a pause that has ended end with it.
 func (p *Planner) start(it *item, e *schedule.Entry) {
 	from := time.UnixMicro(it.from)
-	if last := schedule.Latest(e.Spec, from, e.PausedUntil); !last.IsZero() {
-		p.urgent = append(p.urgent, ended(e, e.Spec.Next(from), last, schedule.Skipped, schedule.ReasonPaused))
-	}
 	if e.PausedUntil.After(from) {
+		if last := schedule.Latest(e.Spec, from, e.PausedUntil); !last.IsZero() {
+			p.urgent = append(p.urgent, ended(e, e.Spec.Next(from), last, schedule.Skipped, schedule.ReasonPaused))
+		}
 		from = e.PausedUntil
 		it.from = from.UnixMicro()
 	}

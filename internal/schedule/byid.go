@@ -19,6 +19,15 @@ const variant = 8
 // Key returns the id's key, or false if it has none.
 func (id ID) Key() (key Key, ok bool) { return keyOf(id) }
 
+// KeyOrNone returns the id's key, the zero Key if it has none. The empty id has no other.
+func (id ID) KeyOrNone() Key {
+	key, ok := keyOf(id)
+	if !ok {
+		return Key{}
+	}
+	return key
+}
+
 // KeyOf returns the key of the id that a text is, or false if it has none.
 func KeyOf(id []byte) (key Key, ok bool) { return keyOf(id) }
 
@@ -186,35 +195,22 @@ func (m *ByID[V]) Grow(n int) {
 
 // Warm looks at where the ids of keys are, or would be, many of them at once: one after the other is then found without
 // waiting for memory, as long as a processor's own holds them. It is for some dozens of a ByID of many.
-func (m *ByID[V]) Warm(keys iter.Seq[Key]) {
+func (m *ByID[V]) Warm(keys []Key) {
 	if m.length < warmFrom {
 		return
 	}
-	var hashes [warmMost]uint64
-	n := 0
-	look := func() {
-		var seen byte
-		for _, hash := range hashes[:n] {
-			if t := &m.tables[hash>>(64-tableBits)]; len(t.slots) > 0 {
-				seen |= t.slots[t.home(hash)].key[0]
-			}
-		}
-		m.warmed, n = seen, 0
-	}
-	for key := range keys {
-		hashes[n] = key.hash()
-		if n++; n == len(hashes) {
-			look()
+	var seen byte
+	for i := range keys {
+		hash := keys[i].hash()
+		if t := &m.tables[hash>>(64-tableBits)]; len(t.slots) > 0 {
+			seen |= t.slots[t.home(hash)].key[0]
 		}
 	}
-	look()
+	m.warmed = seen
 }
 
-// A ByID of fewer than warmFrom is in the processor's memory anyway; warmMost are looked at together.
-const (
-	warmFrom = 20_000
-	warmMost = 64
-)
+// warmFrom is how many are in the processor's memory anyway.
+const warmFrom = 20_000
 
 // grow makes room.
 func (t *table[V]) grow() {
@@ -251,20 +247,20 @@ func (t *table[V]) delete(key Key, hash uint64) bool {
 
 // Get returns the value of an id, if it has one.
 func (m *ByID[V]) Get(id ID) (value V, ok bool) {
-	key, keyed := id.Key()
-	if !keyed || key == (Key{}) {
-		if other, ok := m.others[id]; ok {
-			return *other, true
-		}
-		return value, false
-	}
-	return m.GetKey(key)
+	value, _, ok = m.Find(id, id.KeyOrNone())
+	return value, ok
 }
 
-// GetKey is Get for the id of a key, which is not the empty one.
-func (m *ByID[V]) GetKey(key Key) (value V, ok bool) {
+// Find is Get for an id whose key, or none, was looked for before. It says where it looked.
+func (m *ByID[V]) Find(id ID, key Key) (value V, at Spot, ok bool) {
+	if key == (Key{}) {
+		if other, ok := m.others[id]; ok {
+			return *other, 0, true
+		}
+		return value, 0, false
+	}
 	if m.tables == nil {
-		return value, false
+		return value, 0, false
 	}
 	hash := key.hash()
 	t := &m.tables[hash>>(64-tableBits)]
@@ -272,8 +268,11 @@ func (m *ByID[V]) GetKey(key Key) (value V, ok bool) {
 	if ok {
 		value = t.slots[i].value
 	}
-	return value, ok
+	return value, Spot(i), ok
 }
+
+// A Spot is where in a ByID an id was, or would have been.
+type Spot int32
 
 // Set gives an id its value.
 func (m *ByID[V]) Set(id ID, value V) {
@@ -283,8 +282,17 @@ func (m *ByID[V]) Set(id ID, value V) {
 
 // At returns where the value of an id is, which is the zero value if it had none, and says so. It
 // is there until another is set or deleted.
-func (m *ByID[V]) At(id ID) (value *V, added bool) {
-	if key, keyed := id.Key(); keyed && key != (Key{}) {
+func (m *ByID[V]) At(id ID) (value *V, added bool) { return m.Place(id, id.KeyOrNone(), 0) }
+
+// Place is At for an id whose key, or none, was looked for before, and which may still be where it was then.
+func (m *ByID[V]) Place(id ID, key Key, was Spot) (value *V, added bool) {
+	if key != (Key{}) {
+		if m.tables != nil { // one look is enough, mostly
+			t := &m.tables[key.hash()>>(64-tableBits)]
+			if int(was) < len(t.slots) && t.slots[was].key == key {
+				return &t.slots[was].value, false
+			}
+		}
 		return m.AtKey(key)
 	}
 	value, ok := m.others[id]
@@ -313,8 +321,8 @@ func (m *ByID[V]) AtKey(key Key) (value *V, added bool) {
 
 // Delete takes an id out.
 func (m *ByID[V]) Delete(id ID) {
-	key, keyed := id.Key()
-	if !keyed || key == (Key{}) {
+	key := id.KeyOrNone()
+	if key == (Key{}) {
 		delete(m.others, id)
 		return
 	}

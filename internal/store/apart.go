@@ -53,7 +53,7 @@ func (k keyed) set(id []byte) bool {
 	key, ok := schedule.KeyOf(id)
 	k.into.key, k.into.id = key, ""
 	if !ok || key == (schedule.Key{}) {
-		k.into.id = schedule.ID(id)
+		k.into.key, k.into.id = schedule.Key{}, schedule.ID(id)
 	}
 	return true
 }
@@ -63,7 +63,7 @@ func (k keyed) setUUID(bytes []byte) bool {
 	key, ok := schedule.KeyOfUUID(bytes)
 	k.into.key, k.into.id = key, ""
 	if !ok {
-		k.into.id = schedule.UUID(bytes)
+		k.into.key, k.into.id = schedule.Key{}, schedule.UUID(bytes)
 	}
 	return true
 }
@@ -116,18 +116,26 @@ func (w *watch) readApart() (together func() []string) {
 		return func() []string { return nil }
 	}
 	w.undressed = nil
+	var keys []schedule.Key
 	f.remembered = func(some []recalled) error {
-		w.seen.Warm(func(yield func(schedule.Key) bool) {
-			for i := range some {
-				yield(some[i].key)
-			}
-		})
+		keys = keys[:0]
+		for i := range some {
+			keys = append(keys, some[i].key)
+		}
+		w.seen.Warm(keys)
 		for i := range some {
 			w.recall(&some[i])
 		}
 		return nil
 	}
-	f.coming = w.lookFor
+	f.coming = func(rows []row) { // what is done for all of them at once costs less
+		keys = keys[:0]
+		for i := range rows {
+			keys = append(keys, rows[i].place())
+		}
+		w.seen.Warm(keys)
+		digestTexts(rows)
+	}
 	return func() []string {
 		f.remembered, f.coming = nil, nil
 		w.forgetRecalled()
@@ -135,41 +143,20 @@ func (w *watch) readApart() (together func() []string) {
 	}
 }
 
-// lookFor looks for what is known of rows together; each is found sooner then.
-func (w *watch) lookFor(rows []row) {
-	w.seen.Warm(func(yield func(schedule.Key) bool) {
-		for i := range rows {
-			key, _ := rows[i].place()
-			yield(key)
-		}
-	})
-}
-
 // knownOf is what is known of a row.
-func (w *watch) knownOf(r *row) (known, bool) {
-	if key, ok := r.place(); ok {
-		return w.seen.GetKey(key)
-	}
-	return w.seen.Get(schedule.ID(r.id))
+func (w *watch) knownOf(r *row) (k known, ok bool) {
+	k, r.spot, ok = w.seen.Find(schedule.ID(r.id), r.place())
+	return k, ok
 }
 
 // at is where what is known of a row is, or will be.
 func (w *watch) at(r *row) (at *known, added bool) {
-	if key, ok := r.place(); ok {
-		return w.seen.AtKey(key)
-	}
-	return w.seen.At(schedule.ID(r.id))
+	return w.seen.Place(schedule.ID(r.id), r.place(), r.spot)
 }
 
 // recall keeps what is remembered of an entry until its row is read, unless that was read with all of it.
 func (w *watch) recall(m *recalled) {
-	var at *known
-	var added bool
-	if m.id == "" && m.key != (schedule.Key{}) {
-		at, added = w.seen.AtKey(m.key)
-	} else {
-		at, added = w.seen.At(m.id)
-	}
+	at, added := w.seen.Place(m.id, m.key, 0)
 	switch {
 	case !added:
 		return

@@ -8,19 +8,18 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
-
-	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// A binaryRow scans a row of PostgreSQL's answer in its binary format by hand: a
+// A binaryRow scans the rows of an answer of PostgreSQL's in its binary format by hand: a
 // catalog has millions of values, and to box each cost as much as all that is done with them. What
 // it does not know it leaves to pgx.
 type binaryRow struct {
-	rows pgx.Rows
+	rows     pgx.Rows
+	scanners []func(value []byte) bool // of the columns, for where they go: each returns false for what it does not know
+	into     *any                      // the first of where they go
 
 	text    []byte
 	pending []pendingText
-	last    []string // the last text of each column that has the same text often
 }
 
 // A pendingText is a text of the row that ends there in all of them.
@@ -43,16 +42,19 @@ func (b *binaryRow) of(from scanner) scanner {
 // kept, the id and the spec, and those that are often the same: each such text is shared by
 // the rows that come with it one after another.
 func (b *binaryRow) Scan(into ...any) error {
-	values, fields := b.rows.RawValues(), b.rows.FieldDescriptions()
-	if len(values) != len(into) {
+	values := b.rows.RawValues()
+	if len(values) != len(into) || len(into) == 0 {
 		return b.rows.Scan(into...)
 	}
-	if len(b.last) != len(into) {
-		b.last = make([]string, len(into))
+	if b.into != &into[0] { // it is the same for all rows, mostly
+		b.into, b.scanners = &into[0], b.scanners[:0]
+		for i, field := range b.rows.FieldDescriptions() {
+			b.scanners = append(b.scanners, b.scanner(&field, into[i]))
+		}
 	}
 	b.text, b.pending = b.text[:0], b.pending[:0]
-	for i, target := range into {
-		if !b.scan(i, &fields[i], values[i], target) {
+	for i, value := range values {
+		if !b.scanners[i](value) {
 			return b.rows.Scan(into...)
 		}
 	}
@@ -69,104 +71,122 @@ type kept struct{ orEmpty }
 // An often scans a text that many rows have alike.
 type often struct{ orEmpty }
 
-// scan scans the value of column i, or returns false.
-func (b *binaryRow) scan(i int, field *pgconn.FieldDescription, value []byte, target any) bool {
+// scanner returns what scans the values of a column to target.
+func (b *binaryRow) scanner(field *pgconn.FieldDescription, target any) func(value []byte) bool {
+	text, uuid := isText(field), isUUID(field)
+	known := func(value []byte) bool { return text || value == nil }
 	switch target := target.(type) {
 	case ignored:
-		return true
+		return func([]byte) bool { return true }
 	case *string:
-		return value != nil && b.later(field, value, target)
+		return func(value []byte) bool { return value != nil && text && b.later(value, target) }
 	case orEmpty:
-		return b.later(field, value, target.into)
+		return func(value []byte) bool { return known(value) && b.later(value, target.into) }
 	case often:
-		if !isText(field, value) {
-			return false
-		}
-		if string(value) != b.last[i] {
-			b.last[i] = string(value)
-		}
-		*target.into = b.last[i]
-		return true
-	case keyed:
-		if isUUID(field, value) {
-			return target.setUUID(value)
-		}
-		return isText(field, value) && target.set(value)
-	case *hexadecimal:
-		return isText(field, value) && target.set(value)
+		return alike(known, target.into)
 	case kept:
-		if isUUID(field, value) {
-			*target.into = string(schedule.UUID(value))
-			return true
+		return alike(known, target.into)
+	case identity:
+		if uuid {
+			return func(value []byte) bool { return len(value) == 16 && target.setUUID(value) }
 		}
-		if string(value) != b.last[i] {
-			b.last[i] = string(value)
+		return func(value []byte) bool { return known(value) && target.set(string(value)) }
+	case keyed:
+		if uuid {
+			return func(value []byte) bool { return len(value) == 16 && target.setUUID(value) }
 		}
-		*target.into = b.last[i]
-		return isText(field, value)
+		return func(value []byte) bool { return known(value) && target.set(value) }
+	case *hexadecimal:
+		return func(value []byte) bool { return known(value) && target.set(value) }
 	}
-	return scanBinary(field, value, target)
+	if field.Format != pgx.BinaryFormatCode {
+		return func([]byte) bool { return false }
+	}
+	return binaryScanner(field.DataTypeOID, target)
+}
+
+// alike scans a text to into that is often the one of the row before.
+func alike(known func(value []byte) bool, into *string) func(value []byte) bool {
+	last := ""
+	return func(value []byte) bool {
+		if string(value) != last {
+			last = string(value)
+		}
+		*into = last
+		return known(value)
+	}
 }
 
 // later scans a text that shares memory with the row's others.
-func (b *binaryRow) later(field *pgconn.FieldDescription, value []byte, into *string) bool {
+func (b *binaryRow) later(value []byte, into *string) bool {
 	b.text = append(b.text, value...)
 	b.pending = append(b.pending, pendingText{into, len(b.text)})
-	return isText(field, value)
+	return true
 }
 
-// isUUID says whether a value is a UUID in 16 bytes.
-func isUUID(field *pgconn.FieldDescription, value []byte) bool {
-	return field.DataTypeOID == pgtype.UUIDOID && field.Format == pgx.BinaryFormatCode && len(value) == 16
+// isUUID says whether values are UUIDs in 16 bytes.
+func isUUID(field *pgconn.FieldDescription) bool {
+	return field.DataTypeOID == pgtype.UUIDOID && field.Format == pgx.BinaryFormatCode
 }
 
-// isText says whether a value is a text as it is; null is the empty one.
-func isText(field *pgconn.FieldDescription, value []byte) bool {
+// isText says whether values are texts as they are; null is the empty one of any type.
+func isText(field *pgconn.FieldDescription) bool {
 	switch field.DataTypeOID {
 	case pgtype.TextOID:
 		return true
 	case pgtype.JSONOID, pgtype.JSONBOID:
-		return value == nil || field.Format == pgx.TextFormatCode
-	}
-	return value == nil
-}
-
-// scanBinary scans a value that is no text, or returns false.
-func scanBinary(field *pgconn.FieldDescription, value []byte, target any) bool {
-	oid, null := field.DataTypeOID, value == nil
-	if field.Format != pgx.BinaryFormatCode {
-		return false
-	}
-	switch target := target.(type) {
-	case instant:
-		return scanInstant(oid, value, target.into)
-	case *lenient:
-		target.zoned, target.unread = false, ""
-		return scanInstant(oid, value, &target.at)
-	case truth:
-		return scanBool(oid, value, target.into)
-	case *bool:
-		return scanBool(oid, value, target)
-	case orZero[int64]:
-		*target.into = 0
-		return null || scanBinary(field, value, target.into)
-	case orZero[float64]:
-		*target.into = 0
-		return null || scanBinary(field, value, target.into)
-	case *int64:
-		if null || oid != pgtype.Int8OID {
-			return false
-		}
-		*target = int64(binary.BigEndian.Uint64(value))
-		return true
-	case *float64:
-		if null || oid != pgtype.Float8OID {
-			return false
-		}
-		*target = math.Float64frombits(binary.BigEndian.Uint64(value))
-		return true
+		return field.Format == pgx.TextFormatCode
 	}
 	return false
+}
+
+// binaryScanner returns what scans values that are no texts to target.
+func binaryScanner(oid uint32, target any) func(value []byte) bool {
+	switch target := target.(type) {
+	case instant:
+		return func(value []byte) bool { return scanInstant(oid, value, target.into) }
+	case *lenient:
+		return func(value []byte) bool {
+			target.zoned, target.unread = false, ""
+			return scanInstant(oid, value, &target.at)
+		}
+	case truth:
+		return func(value []byte) bool { return scanBool(oid, value, target.into) }
+	case *bool:
+		return func(value []byte) bool { return scanBool(oid, value, target) }
+	case orZero[int64]:
+		return orNothing(binaryScanner(oid, target.into), target.into)
+	case orZero[float64]:
+		return orNothing(binaryScanner(oid, target.into), target.into)
+	case *int64:
+		return func(value []byte) bool {
+			if value == nil || oid != pgtype.Int8OID {
+				return false
+			}
+			*target = int64(binary.BigEndian.Uint64(value))
+			return true
+		}
+	case *float64:
+		return func(value []byte) bool {
+			if value == nil || oid != pgtype.Float8OID {
+				return false
+			}
+			*target = math.Float64frombits(binary.BigEndian.Uint64(value))
+			return true
+		}
+	}
+	return func([]byte) bool { return false }
+}
+
+// orNothing scans null as 0.
+func orNothing[N int64 | float64](scan func(value []byte) bool, into *N) func(value []byte) bool {
+	return func(value []byte) bool {
+		if value == nil {
+			*into = 0
+			return true
+		}
+		return scan(value)
+	}
 }
 
 func scanBool(oid uint32, value []byte, into *bool) bool {

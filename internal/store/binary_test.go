@@ -57,7 +57,7 @@ type scannedRow struct {
 	Text           string
 }
 
-func scanned(t *testing.T, conn *pgx.Conn, values string, from func(pgx.Rows) scanner) (row scannedRow, err error) {
+func scanned(t *testing.T, conn *pgx.Conn, values string, from func(pgx.Rows) scanner) (got scannedRow, err error) {
 	rows, err := conn.Query(t.Context(), "SELECT "+values)
 	if err != nil {
 		t.Fatal(err)
@@ -67,8 +67,9 @@ func scanned(t *testing.T, conn *pgx.Conn, values string, from func(pgx.Rows) sc
 		t.Fatal(rows.Err())
 	}
 	var at lenient
-	err = from(rows).Scan(kept{orEmpty{&row.ID}}, orEmpty{&row.Name}, kept{orEmpty{&row.Spec}}, truth{&row.Enabled}, instant{&row.At}, &at,
-		&row.Number, &row.Count, &row.Text, ignored{})
-	row.Lenient = at.at
-	return row, err
+	var its row
+	err = from(rows).Scan(identity{&its}, orEmpty{&got.Name}, kept{orEmpty{&got.Spec}}, truth{&got.Enabled}, instant{&got.At}, &at,
+		&got.Number, &got.Count, &got.Text, ignored{})
+	got.ID, got.Lenient = its.id, at.at
+	return got, err
 }

@@ -403,8 +403,9 @@ func (w *watch) present(ctx context.Context) (present schedule.ByID[struct{}], u
 	err = w.meanwhile(ctx, func(ctx context.Context) error {
 		var m recalled
 		var answer binaryRow
+		into := []any{keyed{&m}}
 		return w.store.db.each(ctx, "entry_ids", func(from scanner) error {
-			err := answer.of(from).Scan(keyed{&m})
+			err := answer.of(from).Scan(into...)
 			if m.key == (schedule.Key{}) || m.id != "" {
 				present.Set(m.id, struct{}{})
 				return err

@@ -344,8 +344,7 @@ func (w *watch) mayLeave(r *row) bool {
 	if options.Sound == nil || options.Held == 0 || !w.large && len(w.held) < options.Held || w.whole[r.id] {
 		return false
 	}
-	_, keyed := r.place()
-	return keyed
+	return r.place() != schedule.Key{}
 }
 
 // hold keeps the entry in the place of what was, if there is one and room for it. Of a row

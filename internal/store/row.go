@@ -44,9 +44,11 @@ type row struct {
 	description string // if outside
 	problem     string // what was found to be wrong while the row was read, and what to do
 
-	key           schedule.Key // of its id, zero if that has none
-	looked, keyed bool         // the key was looked for, and found
+	key    schedule.Key  // of its id, zero if that has none
+	looked bool          // the key was looked for
+	spot   schedule.Spot // where what is known of it was, once that was looked for
 
+	texts            digest // of what it sends, once it was taken
 	print            uint64 // its fingerprint, once it was taken
 	defined, specSum uint64 // its definition and digest of the spec, once they were asked for
 
@@ -99,7 +101,7 @@ const ofCatalog = 17
 // columns are where the columns go that scan reads.
 func (r *row) columns() []any {
 	return []any{
-		kept{orEmpty{&r.id}},
+		identity{r},
 		orEmpty{&r.name},
 		often{orEmpty{&r.task}},
 		kept{orEmpty{&r.spec}},
@@ -132,13 +134,35 @@ func (r *row) columns() []any {
 // clear makes it ready for the next scan.
 func (r *row) clear() { *r = row{into: r.into, again: true} }
 
-// place is the key of its id, if it has one. It is read once.
-func (r *row) place() (key schedule.Key, ok bool) {
+// place is the key of its id, the zero Key if that has none. It is read once.
+func (r *row) place() schedule.Key {
 	if !r.looked {
-		r.key, r.keyed = schedule.ID(r.id).Key()
-		r.looked, r.keyed = true, r.keyed && r.key != schedule.Key{}
+		r.key, r.looked = schedule.ID(r.id).KeyOrNone(), true
 	}
-	return r.key, r.keyed
+	return r.key
+}
+
+// An identity scans the id of a row.
+type identity struct{ row *row }
+
+// Scan implements sql.Scanner.
+func (i identity) Scan(value any) error {
+	i.row.looked = false
+	return orEmpty{&i.row.id}.Scan(value)
+}
+
+func (i identity) set(id string) bool {
+	i.row.id, i.row.looked = id, false
+	return true
+}
+
+// setUUID is set for a UUID in 16 bytes, which mostly are the key.
+func (i identity) setUUID(bytes []byte) bool {
+	key, ok := schedule.KeyOfUUID(bytes)
+	if i.set(string(schedule.UUID(bytes))); ok {
+		i.row.key, i.row.looked = key, true
+	}
+	return true
 }
 
 // paused says whether the entry is paused at the instant the row was read.
@@ -203,7 +227,10 @@ func (r *row) definition(zone string) uint64 {
 	if r.defined != 0 {
 		return r.defined
 	}
-	return uint64(empty.text(r.task).text(r.args).text(r.kwargs).text(r.options).number(r.specDigest(zone)).text(r.policy).
+	if r.texts == 0 {
+		r.texts = empty.text(r.task).text(r.args).text(r.kwargs).text(r.options)
+	}
+	return uint64(r.texts.number(r.specDigest(zone)).text(r.policy).
 		number(math.Float64bits(r.graceSeconds)).number(uint64(r.maxCount)).number(math.Float64bits(r.maxAgeSeconds)))
 }
 
@@ -221,42 +248,6 @@ func (r *row) fingerprint(zone string) uint64 {
 	}
 	return uint64(sum)
 }
-
-// A digest is a hash, FNV-1a, of texts and numbers in order, that keeps their
-// borders apart. It is kept in databases: it must stay as it is.
-type digest uint64
-
-const empty digest = 14695981039346656037
-
-func (d digest) text(text string) digest {
-	d = d.number(uint64(len(text)))
-	for i := range len(text) {
-		d = (d ^ digest(text[i])) * prime
-	}
-	return d
-}
-
-// number takes in eight bytes, the lowest first: of most numbers the rest are zeros, each of which is a
-// multiplication.
-func (d digest) number(n uint64) digest {
-	zeros := 8
-	for ; n != 0; n >>= 8 {
-		d = (d ^ digest(n&0xff)) * prime
-		zeros--
-	}
-	return d * primes[zeros]
-}
-
-const prime = 1099511628211
-
-// primes are the powers of prime.
-var primes = func() (powers [9]digest) {
-	powers[0] = 1
-	for i := range 8 {
-		powers[i+1] = powers[i] * prime
-	}
-	return powers
-}()
 
 // entry makes the entry that the row defines, but for After. An error says what
 // is wrong with the row and what to do, on one line, without arguments of tasks.
@@ -276,7 +267,7 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		return nil, errors.New("then: there is no row to delete: with max_runs alone the entry sends nothing more")
 	}
 	e := &schedule.Entry{
-		ID: schedule.ID(r.id), Name: r.name, Task: unique.Make(r.task).Value(), // of a million entries few tasks
+		ID: schedule.ID(r.id), Name: r.name, Task: r.task,
 		Row:  &schedule.Row{Args: r.args, Kwargs: r.kwargs, Options: r.options},
 		Spec: spec, Digest: r.definition(zone),
 	}
@@ -299,18 +290,20 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 	return e, options.prepare(e)
 }
 
+// prepare makes the entry ready to be sent. Of a million entries few have a task of their own.
+func (o *Options) prepare(e *schedule.Entry) error {
+	e.Task = unique.Make(e.Task).Value()
+	if o.Prepare == nil {
+		return nil
+	}
+	return o.Prepare(e)
+}
+
 func (r *row) parse(zone string) (schedule.Spec, error) {
 	if r.common != nil {
 		return r.common.spec, nil
 	}
 	return schedule.Reading{Zone: zone, Anchor: r.anchor(), Key: r.id, Calendar: r.calendars.find}.Parse(r.ruled())
-}
-
-func (o *Options) prepare(e *schedule.Entry) error {
-	if o.Prepare == nil {
-		return nil
-	}
-	return o.Prepare(e)
 }
 
 // made is the entry that the row defines, made anew only if it was not made before.
@@ -387,6 +380,10 @@ const maxSeconds = 9223372036
 
 func (r *row) misfire() (schedule.Misfire, error) {
 	m := schedule.Misfire{Count: int(r.maxCount)}
+	if r.policy == string(schedule.Once) && r.graceSeconds == 0 && r.maxAgeSeconds == 0 && r.maxCount == 0 {
+		m.Policy = schedule.Once // as of most rows
+		return m, nil
+	}
 	policies := [...]schedule.Policy{"", schedule.Once, schedule.Skip, schedule.All}
 	i := slices.Index(policies[:], schedule.Policy(r.policy))
 	if i < 0 {

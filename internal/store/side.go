@@ -228,11 +228,13 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	spec, sum := text[:0], uint64(0)
 	if entry != nil {
 		sum = row.specDigest(row.zoneOr(r.store.options.Zone))
+	}
+	same := known && row.bare && sum == row.seenSum
+	if !same && entry != nil {
 		spec = strconv.AppendUint(spec, sum, 16)
 	}
-	same := string(spec) == seen.spec
-	if known && row.bare {
-		same = sum == row.seenSum
+	if !known || !row.bare {
+		same = string(spec) == seen.spec
 	}
 	news := !same && (known || entry != nil)
 	if news {
@@ -355,9 +357,9 @@ func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
 	if seen.after.Before(from) { // it was read ahead of what was put off first
 		from = seen.after
 	}
-	key, keyed := row.place()
+	key := row.place()
 	next := entry.Spec.Next(latest(from, seen.last))
-	if !keyed || !far(next, row.readAt) || !r.later.put(laterSight{key, row.specDigest(row.zoneOr(r.store.options.Zone))}, seen.after, next) {
+	if key == (schedule.Key{}) || !far(next, row.readAt) || !r.later.put(laterSight{key, row.specDigest(row.zoneOr(r.store.options.Zone))}, seen.after, next) {
 		return false
 	}
 	if !noted {
