@@ -251,6 +251,7 @@ func lookAtBroker(ctx context.Context, config app.Config) (broker.Broker, findin
 	if err == nil {
 		if err = b.Ping(ctx); err != nil {
 			_ = b.Close()
+			err = fmt.Errorf("%w: does it run, and is its URL right?", err)
 		}
 	}
 	if err != nil {

@@ -82,13 +82,13 @@ func (e *LoginError) Error() string {
 
 func (e *LoginError) Unwrap() error { return e.err }
 
-// reached makes one line of why no connection came to be.
+// reached makes one line of why no connection came to be, and what to look at.
 func reached(err error) error {
 	line := login.OneLine(err)
 	if login.Refused(err) {
 		return &LoginError{line}
 	}
-	return line
+	return fmt.Errorf("%w: does the server run, and is the URL right?", line)
 }
 
 // denied says whether a statement was refused for want of a right.

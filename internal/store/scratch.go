@@ -64,10 +64,8 @@ func unmade(err error, file bool) error {
 		return fmt.Errorf("%w: is the folder there, and may this user write in it?", err)
 	case denied(err):
 		return fmt.Errorf("%w; the user of the URL must be allowed to make one", login.OneLine(err))
-	case login.Refused(err):
-		return reached(err)
 	}
-	return fmt.Errorf("%w: does the server run, and is the URL right?", login.OneLine(err))
+	return reached(err)
 }
 
 // Drop removes the database. Whoever is connected to it is cut off.
