@@ -17,23 +17,32 @@ type backlog struct {
 
 	mu      sync.Mutex
 	batches []settled
-	size    int  // of the batches, and of those that are being recorded
-	bound   int  // of size
-	late    bool // slots are
-	over    bool // no batch comes any more
+	size    int           // of the batches, and of those that are being recorded
+	bound   int           // of size
+	late    time.Duration // by how much slots are
+	over    bool          // no batch comes any more
 }
 
 // behind bounds the slots that are published and not recorded, but for the last batch of them: who takes
 // over has to read those before it goes on. What it finds so may be twice as many with what it sends itself.
-const behind = 32_000
+const behind = 128_000
 
-// patience is how long a batch waits for others to be sent. Where a broker takes its time, slots may be
-// late for days, and few: people look for their runs meanwhile.
-const patience = time.Second
+// A batch waits for others to be sent for as long as patience, and while few are waiting: where a broker takes its time,
+// slots may be late for days, and people look for their runs meanwhile.
+const (
+	patience = time.Second
+	few      = 32_000
+)
+
+// In a herd it waits for as long as so many are sent within a second, and the next are late by so much.
+const (
+	herdSlots = 10_000
+	herdLate  = 250 * time.Millisecond
+)
 
 // least is how many slots a batch counts as at least, for what it costs beside them: a row of the journal,
 // and notes with each mark.
-const least = 32
+const least = 128
 
 // sizeOf is how many slots a batch with these runs counts as.
 func sizeOf(runs []schedule.Run) int { return max(len(runs), least) }
@@ -50,9 +59,9 @@ func tell(c chan<- struct{}) {
 	}
 }
 
-// put adds a batch once there is room for it, or returns why ctx has ended. late says that the slots
-// that come next are.
-func (b *backlog) put(ctx context.Context, s settled, late bool) error {
+// put adds a batch once there is room for it, or returns why ctx has ended. late is by how much the slots
+// that come next are late.
+func (b *backlog) put(ctx context.Context, s settled, late time.Duration) error {
 	for !b.take(s, late) {
 		select {
 		case <-b.fewer:
@@ -63,7 +72,7 @@ func (b *backlog) put(ctx context.Context, s settled, late bool) error {
 	return nil
 }
 
-func (b *backlog) take(s settled, late bool) bool {
+func (b *backlog) take(s settled, late time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.size >= b.bound {
@@ -77,11 +86,11 @@ func (b *backlog) take(s settled, late bool) bool {
 func (b *backlog) add(s settled) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.addLocked(s, true)
+	b.addLocked(s, herdLate)
 	b.bound = behind + min(b.size, behind)
 }
 
-func (b *backlog) addLocked(s settled, late bool) {
+func (b *backlog) addLocked(s settled, late time.Duration) {
 	s.at = time.Now()
 	b.batches, b.size, b.late = append(b.batches, s), b.size+sizeOf(s.runs), late
 	tell(b.changed)
@@ -123,10 +132,8 @@ func (b *backlog) give(all []settled, most int) (_ []settled, wait time.Duration
 	if len(b.batches) == 0 {
 		return all, 0, b.over
 	}
-	if b.late && !b.over && b.size <= b.bound-together {
-		if wait = patience - time.Since(b.batches[0].at); wait > 0 {
-			return all, wait, false
-		}
+	if wait = b.waitLocked(); wait > 0 {
+		return all, wait, false
 	}
 	n := 0
 	for size := 0; n < len(b.batches) && size < most; n++ {
@@ -137,6 +144,28 @@ func (b *backlog) give(all []settled, most int) (_ []settled, wait time.Duration
 	clear(b.batches[rest:])
 	b.batches = b.batches[:rest]
 	return all, 0, false
+}
+
+// waitLocked is for how long what is there need not be recorded yet.
+func (b *backlog) waitLocked() time.Duration {
+	switch {
+	case b.over || b.late < promptFor:
+		return 0
+	case b.size <= b.bound-together && b.herdLocked():
+		return herdLate
+	case b.size <= few-together:
+		return patience - time.Since(b.batches[0].at)
+	}
+	return 0
+}
+
+// herdLocked says whether a herd is being sent.
+func (b *backlog) herdLocked() bool {
+	sent, since := 0, time.Now().Add(-patience)
+	for i := len(b.batches) - 1; i >= 0 && sent < herdSlots && b.batches[i].at.After(since); i-- {
+		sent += len(b.batches[i].runs)
+	}
+	return b.late >= herdLate && sent >= herdSlots
 }
 
 // done says that so many slots are recorded.

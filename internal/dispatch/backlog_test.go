@@ -18,6 +18,7 @@ type race struct {
 	*herd
 	full time.Duration // how long the broker takes nothing once it has half of all
 	fail bool          // it does not take the first message
+	slow int           // how many times as long it takes
 
 	mu        sync.Mutex
 	published int
@@ -44,7 +45,7 @@ func (r *race) Publish(ctx context.Context, part celery.Part) ([]celery.Failure,
 		}
 		return nil, errors.New("the broker is full")
 	}
-	time.Sleep(time.Duration(len(part.Messages)) * eachMessage)
+	time.Sleep(time.Duration(len(part.Messages)*r.slow) * eachMessage)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.published += len(part.Messages)
@@ -86,18 +87,21 @@ func TestMessagesComeBeforeRecords(t *testing.T) {
 	for _, tt := range []struct {
 		what                 string
 		slots                int
+		slow                 int // how many times as long the broker takes
 		first, pending       int // at least, and at most
 		fail                 bool
 		full, recordedWithin time.Duration
 	}{
 		{what: "a herd of 20,000", slots: 20_000, first: 20_000, pending: 20_000},
-		{what: "a herd of 100,000", slots: 100_000, first: 24_000, pending: 34_000},
+		{what: "a herd of 100,000", slots: 100_000, first: 100_000, pending: 100_000},
+		{what: "a herd of 200,000", slots: 200_000, first: 120_000, pending: 130_000},
+		{what: "a herd of 100,000 on a slow broker", slots: 100_000, slow: 10, first: 3000, pending: 34_000},
 		{what: "a herd with a note for each mark", slots: 20_000, first: 1000, pending: 20_000, fail: true},
 		{what: "a broker that is full for a minute", slots: 20_000, first: 10_000, pending: 20_000, full: time.Minute, recordedWithin: 2 * time.Second},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &race{herd: newHerd(t, tt.slots), full: tt.full, fail: tt.fail}
+				r := &race{herd: newHerd(t, tt.slots), slow: max(tt.slow, 1), full: tt.full, fail: tt.fail}
 				began := time.Now()
 				r.run(t)
 				if r.first < tt.first || r.pending > tt.pending {
@@ -193,7 +197,8 @@ func (h *heir) Take(context.Context, int64) (celery.Mark, error) { return h.mark
 func TestWhoTakesOverSendsBeforeItRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const sent, each, rest = 30_000, 1000, 20_000
-		h := &heir{&race{herd: newHerd(t, sent+rest)}, celery.Mark{Term: 1, Seq: sent / each, Done: each}}
+		h := &heir{&race{herd: newHerd(t, sent+rest), slow: 1}, celery.Mark{Term: 1, Seq: sent / each, Done: each}}
+		time.Sleep(time.Second) // until it was seen that the other was lost
 		present := func(id schedule.ID) schedule.Change { return schedule.Change{ID: id} }
 		d := dispatch.New(h, h, h, dispatch.Options{Installation: "heir"})
 		seq, err := d.Recover(t.Context(), 2, sent/each, dispatch.ClaimsOf(journalOf(h.dues[:sent], each)), present)

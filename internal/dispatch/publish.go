@@ -121,8 +121,10 @@ func (d *Dispatcher) publish(hold context.Context, claimed <-chan schedule.Batch
 		case next, waits = <-claimed:
 		default:
 		}
-		// What has notes is recorded at once: each mark carries them until then.
-		late := waits && d.opts.Now().Sub(next.Dues[0].Slot) >= promptFor && !notes.any()
+		var late time.Duration
+		if waits && !notes.any() { // each mark carries notes until they are recorded
+			late = d.opts.Now().Sub(next.Dues[0].Slot)
+		}
 		if err := published.put(hold, through, late); err != nil {
 			return err
 		}
