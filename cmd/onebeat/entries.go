@@ -469,7 +469,13 @@ func entriesRunNow() *cobra.Command {
 		Long:    "Send an entry's task once, now, with the same queue, options and headers as on schedule.\nThe running daemon does it; the schedule does not move.",
 		Example: "  onebeat entries run-now nightly",
 	}, func(ctx context.Context, s *store.Store, row store.Row) (string, error) {
-		if row.State != store.Active {
+		switch row.State {
+		case store.Active:
+		case schedule.ReasonPaused:
+			return "", usage("the entry is paused: end that with `onebeat entries resume` first")
+		case schedule.ReasonBadRow:
+			return "", usage("the entry is set aside: %s", row.Problem)
+		default:
 			return "", usage("the entry is not active (%s): only an entry that is planned can run", row.State)
 		}
 		_, err := s.Ask(ctx, row.ID, who())
