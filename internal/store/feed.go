@@ -216,7 +216,7 @@ type watch struct {
 
 	rows []row // read and not yet applied
 
-	soonRest time.Duration // see there
+	soonEnough int64 // see there
 
 	commons commons
 	large   bool // there are many more rows than definitions are held: of those that are not due soon none is
@@ -236,7 +236,7 @@ func (s *Store) newWatch(shards int) *watch {
 		store: s, shards: shards, feed: s.newFeed(), known: make(chan struct{}),
 		held: map[schedule.ID]*schedule.Entry{}, paused: map[string]time.Time{}, leads: map[int]*lead{}, writing: map[*lead]bool{}, whole: map[string]bool{},
 		named: map[string][]string{}, moved: make([]atomic.Bool, len(s.sources)),
-		pruneAt: time.Now().Add(pruneInterval), soonRest: soonRest,
+		pruneAt: time.Now().Add(pruneInterval), soonEnough: soonEnough,
 	}
 }
 

@@ -64,22 +64,10 @@ func (w *watch) soonest(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-// soonRest is for how long a restart does not look for more than the ledger knows: what had no slot in the last minutes is seldom
-// due, and what is new counts since it is read. A million are read meanwhile, and to look through their table besides takes a sixth
-// of what the server does for that.
-const soonRest = 3 * time.Second
-
-// waited returns once the time is over; false if ctx ends first.
-func waited(ctx context.Context, wait time.Duration) bool {
-	over := time.NewTimer(wait)
-	defer over.Stop()
-	select {
-	case <-over.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+// soonEnough is how many pages a table has at most, a GB, that a restart does not look through for more than the ledger knows: it
+// is read within seconds, and to look through it besides is a sixth of what the server does for that. What had no slot in the
+// last minutes is seldom due, and what is new counts since it is read.
+const soonEnough = 1 << 17
 
 // soonBeside tells of those that had a slot lately, then of the others part by part of their table, from both of its
 // ends in turn: a server tells of what it found at the end of a statement, and what is found soon is not to wait for
@@ -87,10 +75,10 @@ func waited(ctx context.Context, wait time.Duration) bool {
 func (w *watch) soonBeside(ctx context.Context, tell func(ids []string)) {
 	lately, all := w.lately(ctx)
 	tell(lately)
-	if all && !waited(ctx, w.soonRest) {
+	pages := w.pages(ctx)
+	if all && pages > 0 && pages <= w.soonEnough {
 		return
 	}
-	pages := w.pages(ctx)
 	if pages == 0 {
 		tell(w.soon(ctx, "ids_soon", soonMost))
 		return
