@@ -79,7 +79,7 @@ func TestSQLiteFindsEndsInAllParts(t *testing.T) {
 	db.Exec(t, before, hour(1).UnixMicro())
 
 	s, term := ledgerOf(t, db, store.Options{KeepRuns: 1})
-	const full = "UPDATE onebeat_parts SET runs = 65536 WHERE part > 0"
+	const full = "UPDATE onebeat_parts SET runs = 16384 WHERE part > 0"
 	reaching := schedule.Run{Entry: "b", Slot: hour(1), Through: hour(4), Count: 4, State: schedule.Coalesced, Node: "node", Term: 1}
 	recordRuns(t, s, term, []schedule.Run{sentAt("a", hour(2)), reaching})
 	recordRuns(t, s, term, []schedule.Run{sentAt("c", hour(2))})
