@@ -36,6 +36,7 @@ func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues
 	last := schedule.Latest(e.Spec, before, late) // of the missed ones
 
 	var keep time.Time // the first missed slot that is still owed
+	var into time.Time // the slot after those, into which they coalesce
 	end := schedule.Coalesced
 	switch policy.Policy {
 	case schedule.Skip:
@@ -47,11 +48,13 @@ func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues
 		next := windows.Next(e, last)
 		if next.IsZero() || next.After(now) {
 			keep = last
-		} // else that next one is late, not missed: all coalesce into it
+		} else { // it is late, not missed: all coalesce into it
+			into = next
+		}
 	}
 	if policy.Age > 0 && policy.Policy != schedule.Skip {
 		if old := now.Add(-policy.Age); last.Before(old) {
-			keep, end = time.Time{}, schedule.Skipped
+			keep, into, end = time.Time{}, time.Time{}, schedule.Skipped
 		} else if !keep.IsZero() && keep.Before(old) {
 			keep = e.Spec.Next(old.Add(-time.Microsecond))
 		}
@@ -60,7 +63,11 @@ func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues
 	if keep.IsZero() {
 		dues = append(dues, ended(e, first, last, end, schedule.ReasonMisfire))
 		it.from = last.UnixMicro()
-		a.set(it, e.Spec.Next(last))
+		next := e.Spec.Next(last)
+		if !next.IsZero() && next.Equal(into) { // it is owed however late its turn is: who cannot keep up would send nothing ever
+			it.kept = into.UnixMicro() + 1
+		}
+		a.set(it, next)
 		return dues
 	}
 	if keep.After(first) {

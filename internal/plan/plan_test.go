@@ -156,6 +156,37 @@ func TestMissedSlotsAreSettledByPolicy(t *testing.T) {
 	}
 }
 
+// Who cannot keep up with what is due sends less of it, but does not give up on all: what coalesces into a
+// late slot is not to coalesce again, for ever, because that slot is missed too by its turn.
+func TestWhatIsAlwaysMissedIsSentNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const entries, pulls = 30, 120
+		p := running(t, plan.Options{})
+		for i := range entries {
+			id := fmt.Sprint(i + 1)
+			apply(t, p, present(&schedule.Entry{ID: schedule.ID(id), Name: id, Spec: every(t, "@every 1s"), After: time.Now()}))
+		}
+		sent := map[string]int{}
+		for range pulls {
+			dues, err := p.Pull(t.Context(), 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, due := range dues {
+				if due.State == "" {
+					sent[due.Entry.Name]++
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		for i := range entries { // there is time for 360 dues, half of which may be of slots that coalesced
+			if got := sent[fmt.Sprint(i+1)]; got < 3 {
+				t.Errorf("entry %d was sent %d times in %d s, want 3 at least", i+1, got, pulls)
+			}
+		}
+	})
+}
+
 // A numbered spec counts the calls of Next.
 type numbered struct {
 	schedule.Spec
