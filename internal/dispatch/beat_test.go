@@ -146,6 +146,35 @@ func TestManySendsAreToldOfTogether(t *testing.T) {
 	})
 }
 
+// So it is with slots that end otherwise, as thousands may that were missed: their number is told, by what became of them.
+func TestManyEndsAreToldOfTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t, 5000, 0)
+		for i := range s.dues {
+			if due := &s.dues[i]; i%2 == 0 {
+				due.State, due.Reason, due.Count = schedule.Coalesced, schedule.ReasonMisfire, 3
+			} else {
+				due.State, due.Reason = schedule.Failed, "no such queue"
+			}
+		}
+		log, told := s.send(t), 0
+		for line := range strings.Lines(log) {
+			n := 1 // of a line of its own that has no count
+			for _, count := range []string{" count=", " slots="} {
+				if _, after, ok := strings.Cut(line, count); ok {
+					if _, err := fmt.Sscan(after, &n); err != nil {
+						t.Errorf("line %q: %v", line, err)
+					}
+				}
+			}
+			told += n
+		}
+		if want, lines := 2500*3+2500, strings.Count(log, "\n"); told != want || lines > 220 {
+			t.Errorf("%d lines tell of %d slots, want all of %d in 220 lines at most:\n%s", lines, told, want, log[:min(len(log), 1000)])
+		}
+	})
+}
+
 // A slow is a broker of which a message takes each.
 type slow struct {
 	*herd
