@@ -128,10 +128,10 @@ type Dispatcher struct {
 	parts     share
 	records   share // of who recovers, then of the goroutine that records
 	withdrawn withdrawn
-	joined    bool     // Options.Joint sends and records, in this term
-	published *backlog // of this term, as is:
-	notes     *notes
+	joined    bool             // Options.Joint sends and records, in this term
+	published *backlog         // of this term, as are:
 	riders    []celery.Message // what goes with the next part: ride
+	blocked   func()           // called while the broker takes nothing; nil but for who recovers
 }
 
 // New returns a dispatcher. It works while Run does.
@@ -169,7 +169,7 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 		parts:   share{most: min(firstPart, opts.Batch), least: promptPart, bound: opts.Batch},
 		records: share{most: firstPart, least: 1, bound: together},
 
-		published: newBacklog(), notes: newNotes(),
+		published: newBacklog(),
 	}
 }
 
@@ -189,8 +189,8 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 	})()
 
 	claimed := make(chan schedule.Batch, d.opts.Ahead)
-	published, notes := d.published, d.notes // what Recover has ended is recorded first
-	d.published, d.notes = newBacklog(), newNotes()
+	published, notes := d.published, newNotes() // what Recover has ended is recorded first
+	d.published = newBacklog()
 	d.metrics.progress(len(published.batches))
 	d.withdrawn = withdrawn{by: map[claim]int64{}, of: map[int64]int{}, after: map[int64][]int64{}}
 	group, working := errgroup.WithContext(bounded)

@@ -387,7 +387,13 @@ func (d *Dispatcher) pushJoint(hold context.Context, b *sending, p *portion, las
 
 // persistSending calls send until it has sent something.
 func (d *Dispatcher) persistSending(hold context.Context, send func(ctx context.Context) error) error {
-	return d.persist(hold, "publishing", d.metrics.brokerError, func(ctx context.Context) error {
+	failing := func() {
+		d.metrics.brokerError()
+		if d.blocked != nil {
+			d.blocked()
+		}
+	}
+	return d.persist(hold, "publishing", failing, func(ctx context.Context) error {
 		if err := failpoint.Here("publish.before"); err != nil {
 			return err
 		}

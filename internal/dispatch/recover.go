@@ -35,7 +35,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	if err != nil {
 		return 0, err
 	}
-	d.riders, d.published, d.notes = nil, newBacklog(), newNotes()
+	d.riders, d.published = nil, newBacklog()
 	d.joined = d.opts.Joint != nil && d.opts.Joint.Joined(hold)
 	if mark, err = d.recall(hold, term, recorded(seq, journal), journal, mark, present); err != nil {
 		return 0, fenced(err)
@@ -47,7 +47,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	seq = max(seq, mark.Seq)
 	r := &recovery{
 		Dispatcher: d, term: term, claims: claims, mark: mark, reasons: reasons, again: claimedAgain(journal), present: present,
-		coming: &plan{claims, map[schedule.ID]settledEntry{}}, began: d.opts.Now(),
+		coming: &plan{claims, map[schedule.ID]settledEntry{}}, began: d.opts.Now(), notes: newNotes(),
 	}
 	claims.learn(mark, reasons, r.again, r.began)
 	for _, claimed := range journal {
@@ -92,6 +92,7 @@ type recovery struct {
 	present func(schedule.ID) schedule.Change // an entry's definition, or why it has none
 	coming  *plan
 	began   time.Time
+	notes   *notes
 }
 
 // covers says whether the first done slots of the batch are settled.
@@ -311,11 +312,13 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 	reasons, again := r.reasons[claimed.Seq], r.again[claimed.Seq]
 	left := schedule.Batch{Term: r.term, Seq: claimed.Seq}
 	base := len(claimed.Dues) // where what is left to send begins
+	paused := false
 	for i, due := range claimed.Dues {
 		now := r.present(due.Entry)
 		withdrawn := due.Request == "" && due.State == "" && (again[i] || r.coming.gives(now.Entry, due.Slot))
 		switch {
 		case covers(r.mark, &claimed, i+1):
+			paused = paused || now.Reason == schedule.ReasonPaused
 			if reasons[i] != "" { // whoever recovers after this one must know it too
 				r.notes.withhold(claimed.Seq, i, reasons[i])
 			}
@@ -349,8 +352,11 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 			}
 			b.known, b.gone = runs, func() []int64 { return gone }
 		}
+		var failed error
+		r.blocked = func() { failed = cmp.Or(failed, r.flush(hold)) } // people look for their runs meanwhile
 		sent, err := r.send(hold, b)
-		if err != nil {
+		r.blocked = nil
+		if err = cmp.Or(failed, err); err != nil {
 			return err
 		}
 		runs = append(runs, sent...)
@@ -361,10 +367,14 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 		return nil
 	}
 	r.published.add(settled{seq: claimed.Seq, runs: runs})
-	if r.notes.any() || r.mark.Beyond == celery.AllBeyond { // each mark carries them until they are recorded, or no mark tells anything
-		return r.flush(hold)
+	switch {
+	case r.notes.any(), r.mark.Beyond == celery.AllBeyond: // each mark carries them until they are recorded, or no mark tells anything
+	case paused: // the slots of the pause are those after the last that is recorded
+	case r.published.size >= 2*behind: // or nodes that are lost one after another leave ever more
+	default:
+		return nil
 	}
-	return nil
+	return r.flush(hold)
 }
 
 // flush records the batches that are through.
