@@ -352,6 +352,20 @@ func (s *session) read(ctx context.Context, term int64, wanted func(*entry) bool
 	return rows, err
 }
 
+// ended returns up to when slots of each entry have ended, or do not count.
+func (s *session) ended(ctx context.Context) (last map[schedule.ID]time.Time, err error) {
+	last = map[schedule.ID]time.Time{}
+	err = s.do(ctx, "ended", func(answered bool) error {
+		if answered {
+			for _, e := range s.db.entries {
+				last[e.id] = latest(e.after, s.db.last[e.id])
+			}
+		}
+		return nil
+	})
+	return last, err
+}
+
 // see remembers what was seen, while the term lasts.
 func (s *session) see(ctx context.Context, term int64, seen []entry) error {
 	return s.do(ctx, "see", func(answered bool) error {

@@ -41,6 +41,7 @@ func (w *world) start(name string) *node {
 	if (w.seed+hash(name))/2%2 == 0 {
 		n.roster.behind = seldom
 	}
+	n.roster.herds = (w.seed+hash(name))/4%2 == 0
 	n.wire = &wire{reach("broker"), w.broker}
 	n.wire.ordered = w.rule.steps > 0
 	switch chance.IntN(4) {

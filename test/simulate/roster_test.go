@@ -17,6 +17,7 @@ import (
 type roster struct {
 	session *session
 	behind  time.Duration // it looks so seldom while it stands by
+	herds   bool          // it takes all entries for a herd's: what has not ended by one look at all rows is as it is known
 
 	turn    chan struct{} // who has put something in may use what follows; one who waits for it lets time pass
 	rows    map[schedule.ID]known
@@ -115,9 +116,20 @@ func (r *roster) lead(ctx context.Context, term int64, f *follower) error {
 // look tells of what was edited, and of all at first.
 func (r *roster) look(ctx context.Context, term int64, f *follower, first bool) error {
 	soon := time.Now().Add(endedAhead)
+	var ended map[schedule.ID]time.Time
+	if first && r.herds {
+		var err error
+		if ended, err = r.session.ended(ctx); err != nil {
+			return err
+		}
+	}
+	stands := func(k known) bool {
+		last, there := ended[k.change.ID]
+		return there && k.change.Entry != nil && last.Before(k.next)
+	}
 	var warm []schedule.Change
 	for id, k := range r.rows {
-		if first && k.next.After(soon) {
+		if first && (k.next.After(soon) || stands(k)) {
 			k.change.Entry = k.change.Entry.Anew()
 			k.next = time.Time{}
 			r.rows[id] = k
