@@ -29,7 +29,7 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Look at settings, database, broker, clock and every row, and say what to do",
-		Long: `Look at the settings, the connections, the clock and every row, and say what to do.
+		Long: `Look at the settings, the connections, the clock, the queues and every row, and say what to do.
 It changes nothing. Exit code 0: all is well. 3: something is not.`,
 		Example: "  onebeat check\n  onebeat check --database sqlite:///schedules.db --broker redis://localhost:6379/1 --json",
 		Args:    noArguments,
@@ -128,7 +128,11 @@ func look(ctx context.Context, config app.Config) []finding {
 		return findings // what is asked of calendars and windows is asked of rows too
 	}
 	windows, usable, windowsErr := s.Windows(ctx)
-	rows, err := lookAtRows(whole, s, usable, now)
+	rows := newRows(now)
+	if finder := broker.FinderOf(b); finder != nil && !config.Bool("declare") {
+		rows.queues = newQueues(finder, celery)
+	}
+	err = s.Outline(whole, func(row store.Row) { rows.add(row, usable) })
 	if !add("rows", fmt.Sprintf("%d in all, %d set aside", rows.all, len(rows.bad)), explain(err)) {
 		return findings
 	}
@@ -141,6 +145,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	if note := rows.unknown.note(); note != "" {
 		add("options", note, nil)
 	}
+	findings = append(findings, rows.queues.look(whole)...)
 	if strings.Contains(","+config.String("catalog")+",", ",django,") {
 		findings = append(findings, lookAtDjango(whole, s, config, slices.Sorted(maps.Keys(rows.named))))
 	}
@@ -174,12 +179,8 @@ type rows struct {
 	cleaned bool                // an entry deletes results that have expired
 	silent  silent
 	unknown unknown
+	queues  queues
 	slots   *forecast.Count
-}
-
-func lookAtRows(ctx context.Context, s *store.Store, windows *schedule.Windows, now time.Time) (*rows, error) {
-	r := newRows(now)
-	return r, s.Outline(ctx, func(row store.Row) { r.add(row, windows) })
 }
 
 func newRows(now time.Time) *rows {
@@ -196,6 +197,7 @@ func (r *rows) add(row store.Row, windows *schedule.Windows) {
 	}
 	r.silent.add(row)
 	r.unknown.add(row)
+	r.queues.add(row)
 	r.cleaned = r.cleaned || row.Task == cleanupTask
 	if row.Entry == nil {
 		return

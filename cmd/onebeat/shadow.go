@@ -67,7 +67,7 @@ Exit code 0: they agree. 3: they do not, or nothing could be compared.`,
 			} else {
 				err = printShadow(cmd.OutOrStdout(), report)
 			}
-			if err == nil && (!report.Agree || report.Compared == 0) {
+			if err == nil && !report.Agree {
 				err = exitError{code: exitNo}
 			}
 			return err
@@ -79,7 +79,7 @@ Exit code 0: they agree. 3: they do not, or nothing could be compared.`,
 
 // A shadowReport is what shadow tells.
 type shadowReport struct {
-	Agree    bool             `json:"agree"`
+	Agree    bool             `json:"agree"` // on all that was compared, and something was
 	Compared int              `json:"compared"`
 	Entries  []shadow.Finding `json:"entries"`
 	Broker   string           `json:"broker,omitempty"` // where it listened
@@ -148,12 +148,19 @@ func lookOn(ctx context.Context, cmd *cobra.Command, s *store.Store, config app.
 		}
 		break
 	}
-	report = shadowReport{Agree: true, Entries: judge.Findings(time.Now()), Broker: l.name(), Heard: judge.Heard(), Unheard: l.unheard()}
-	for _, f := range report.Entries {
-		report.Agree = report.Agree && f.Agrees()
-		report.Compared += f.Both + f.OnlyBeat + f.OnlyOnebeat
-	}
+	report = shadowReport{Entries: judge.Findings(time.Now()), Broker: l.name(), Heard: judge.Heard(), Unheard: l.unheard()}
+	report.settle()
 	return report, nil
+}
+
+// settle says by the entries how much was compared, and whether they agree.
+func (r *shadowReport) settle() {
+	r.Compared, r.Agree = 0, true
+	for _, f := range r.Entries {
+		r.Agree = r.Agree && f.Agrees()
+		r.Compared += f.Both + f.OnlyBeat + f.OnlyOnebeat
+	}
+	r.Agree = r.Agree && r.Compared > 0
 }
 
 // lookAt takes in the entries as they are now.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -66,19 +67,19 @@ func lookAtZones(dirs []string, now time.Time) machineZones {
 
 // note says whose data slots go by, and where the machine's differs.
 func (machine machineZones) note() string {
-	note := "the IANA data built in is used, release " + schedule.ZoneDataVersion()
+	note := "slots go by the IANA data built in, " + schedule.ZoneDataVersion()
 	if machine.dir == "" {
 		return note
 	}
-	theirs := "; the machine's in " + machine.dir
-	if machine.version != "" {
-		theirs += ", release " + machine.version + ","
-	}
+	theirs := cmp.Or(machine.version, "in "+machine.dir)
 	if len(machine.differ) == 0 {
-		return note + theirs + fmt.Sprintf(" shows the same times for the coming %d years", zonesAhead)
+		return fmt.Sprintf("%s; the machine's, %s, shows the same times", note, theirs)
 	}
-	return note + theirs + fmt.Sprintf(" shows other times within %d years in %s: %s. Slots do not go by it; other programs here do, until it is brought up to date",
-		zonesAhead, schedule.Counted(len(machine.differ), "zone"), some(machine.differ, 3))
+	var names []string
+	for _, d := range machine.differ[:min(len(machine.differ), 3)] {
+		names = append(names, d.name)
+	}
+	return fmt.Sprintf("%s; the machine's, %s, differs in %s: %s", note, theirs, schedule.Counted(len(machine.differ), "zone"), named(names, len(machine.differ)))
 }
 
 // ofEntries names the zones, of those that entries use and how many do, in which the machine's data shows other
@@ -92,7 +93,7 @@ func (machine machineZones) ofEntries(used map[string]int) string {
 	if len(differ) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the machine's data shows other times for the zones of %s: %s. Bring it up to date if their tasks ask for local time here", schedule.Counted(entries, "entry"), some(differ, 12))
+	return fmt.Sprintf("the machine's data shows other times for the zones of %s: %s. Bring it up to date if their tasks ask for local time here", schedule.Counted(entries, "entry"), some(differ, 5))
 }
 
 // some names the first few, at most so many.

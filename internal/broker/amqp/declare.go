@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 
@@ -18,14 +19,7 @@ func (b *Broker) reach(l *link, route celery.Route) (reason string, err error) {
 	if l.known[to] {
 		return "", nil
 	}
-	refusal, err := l.try(func(channel *amqp091.Channel) error {
-		if route.Exchange != "" {
-			// The type does not matter to a passive declaration.
-			return channel.ExchangeDeclarePassive(route.Exchange, "direct", true, false, false, false, nil)
-		}
-		_, err := channel.QueueDeclarePassive(route.RoutingKey, true, false, false, false, nil)
-		return err
-	})
+	refusal, err := l.look(route)
 	switch {
 	case err != nil:
 		return "", err
@@ -39,6 +33,36 @@ func (b *Broker) reach(l *link, route celery.Route) (reason string, err error) {
 	}
 	l.known[to] = true
 	return "", nil
+}
+
+// look asks for a route's queue, or exchange, and makes nothing: a NotFound says that there is none.
+func (l *link) look(route celery.Route) (refusal *amqp091.Error, err error) {
+	return l.try(func(channel *amqp091.Channel) error {
+		if route.Exchange != "" {
+			// The type does not matter to a passive declaration.
+			return channel.ExchangeDeclarePassive(route.Exchange, "direct", true, false, false, false, nil)
+		}
+		_, err := channel.QueueDeclarePassive(route.RoutingKey, true, false, false, false, nil)
+		return err
+	})
+}
+
+// Lacks implements broker.Finder. Whether a queue is bound to an exchange AMQP does not tell.
+func (b *Broker) Lacks(ctx context.Context, route celery.Route) (bool, error) {
+	if cmp.Or(tooLong("exchange", route.Exchange), tooLong("routing key", route.RoutingKey)) != "" {
+		return false, nil // it cannot be asked for
+	}
+	l, err := b.reached(ctx)
+	if err != nil {
+		return false, fmt.Errorf("rabbitmq: %w", reason(ctx, err))
+	}
+	stop := context.AfterFunc(ctx, l.cut)
+	defer stop()
+	refusal, err := l.look(route)
+	if err != nil {
+		return false, fmt.Errorf("rabbitmq: %w", reason(ctx, err))
+	}
+	return refusal != nil && refusal.Code == amqp091.NotFound, nil
 }
 
 // declare declares a route's queue as Celery would: exchange, queue, binding. It

@@ -236,6 +236,11 @@ func TestPublishFailsWhatNoQueueTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	b = open(t, fake.URL(), broker.Options{})
+	for queue, want := range map[string]bool{"g": false, "none": true} {
+		if got, err := broker.FinderOf(b).Lacks(t.Context(), celery.Route{RoutingKey: queue}); err != nil || got != want {
+			t.Errorf("Lacks(%s) = %v, %v, want %v", queue, got, err, want)
+		}
+	}
 	p := part(t, settings, `{"queue": "g"}`, `{"queue": "none"}`, `{"queue": "bc"}`, `{"exchange": "e", "routing_key": "r"}`,
 		fmt.Sprintf(`{"queue": "big", "headers": {"x": %q}}`, strings.Repeat("x", 900_000)), `{"queue": "big"}`)
 	p.Mark.Seq = 2

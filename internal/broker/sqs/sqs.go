@@ -263,6 +263,21 @@ func (b *Broker) find(ctx context.Context, name string, attributes map[string]st
 	return b.urls[name], true, nil
 }
 
+// Lacks implements broker.Finder. Predefined queues are not looked up.
+func (b *Broker) Lacks(ctx context.Context, route celery.Route) (bool, error) {
+	if b.target.predefined != nil || route.Exchange != "" {
+		return false, nil
+	}
+	_, err := b.client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String(b.target.canonical(route.RoutingKey))})
+	switch {
+	case absent(err):
+		return true, nil
+	case err == nil || refusedFor(route.RoutingKey, err) != "":
+		return false, nil
+	}
+	return false, fmt.Errorf("sqs: %w", err)
+}
+
 // Take writes a mark with the term, which makes lower ones refuse themselves, and
 // returns the mark as it stood.
 func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
