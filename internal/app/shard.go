@@ -220,7 +220,7 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 		defer context.AfterFunc(ctx, stop)()
 		present := func(id schedule.ID) schedule.Change { return follower.present(recovering, n.roster, id) }
 		seq, err := dispatcher.Recover(recovering, term, seq, follower.claims, present)
-		if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			return nil
 		}
 		if errors.Is(err, celery.ErrFenced) {

@@ -115,7 +115,7 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 		defer cease()
 		defer context.AfterFunc(ctx, cease)()
 		seq, err := d.Recover(recovering, term, seq, f.claims, f.present)
-		if ctx.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
