@@ -25,7 +25,7 @@ type backlog struct {
 
 // behind bounds the slots that are published and not recorded, but for the last batch of them: who takes
 // over has to read those before it goes on. What it finds so may be twice as many with what it sends itself.
-const behind = 128_000
+const behind = 80_000
 
 // A batch waits for others to be sent for as long as patience, and while few are waiting: where a broker takes its time,
 // slots may be late for days, and people look for their runs meanwhile.

@@ -23,7 +23,7 @@ func TestWhatIsRecordedBeforePlanning(t *testing.T) {
 		want    int // recorded
 	}{
 		{"as much as a node may leave", 40, 1000, -1, 0},
-		{"more than two may leave", 2100, 1, -1, 2000},
+		{"more than two may leave", 1400, 1, -1, 1250},
 		{"a paused entry", 40, 1000, 20_500, 21_000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
