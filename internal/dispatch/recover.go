@@ -343,9 +343,9 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 			left.Dues = append(left.Dues, owed)
 		}
 	}
+	gone := []int64{claimed.Seq}
 	if len(left.Dues) > 0 {
 		b := &sending{Batch: left, base: base, notes: r.notes, recovered: true}
-		gone := []int64{claimed.Seq}
 		if r.joined {
 			if err := r.flush(hold); err != nil {
 				return err
@@ -363,7 +363,7 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 	}
 	r.log.Info("batch recovered", "seq", claimed.Seq, "slots", len(claimed.Dues), "sent_before", len(claimed.Dues)-len(left.Dues))
 	if r.joined && len(left.Dues) > 0 { // it is recorded with its last part
-		r.notes.forget([]int64{claimed.Seq})
+		r.notes.forget(gone)
 		return nil
 	}
 	r.published.add(settled{seq: claimed.Seq, runs: runs})
