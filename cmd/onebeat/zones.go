@@ -75,11 +75,8 @@ func (machine machineZones) note() string {
 	if len(machine.differ) == 0 {
 		return fmt.Sprintf("%s; the machine's, %s, shows the same times", note, theirs)
 	}
-	var names []string
-	for _, d := range machine.differ[:min(len(machine.differ), 3)] {
-		names = append(names, d.name)
-	}
-	return fmt.Sprintf("%s; the machine's, %s, differs in %s: %s", note, theirs, schedule.Counted(len(machine.differ), "zone"), named(names, len(machine.differ)))
+	return fmt.Sprintf("%s; the machine's, %s, differs in %s: %s", note, theirs, schedule.Counted(len(machine.differ), "zone"),
+		some(machine.differ, 3, func(d zoneDifference) string { return d.name }))
 }
 
 // ofEntries names the zones, of those that entries use and how many do, in which the machine's data shows other
@@ -93,14 +90,14 @@ func (machine machineZones) ofEntries(used map[string]int) string {
 	if len(differ) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the machine's data shows other times for the zones of %s: %s. Bring it up to date if their tasks ask for local time here", schedule.Counted(entries, "entry"), some(differ, 5))
+	return fmt.Sprintf("the machine's data shows other times for the zones of %s: %s. Bring it up to date if their tasks ask for local time here", schedule.Counted(entries, "entry"), some(differ, 5, zoneDifference.String))
 }
 
 // some names the first few, at most so many.
-func some(all []zoneDifference, most int) string {
+func some(all []zoneDifference, most int, name func(zoneDifference) string) string {
 	var names []string
 	for _, d := range all[:min(len(all), most)] {
-		names = append(names, d.String())
+		names = append(names, name(d))
 	}
 	return named(names, len(all))
 }
