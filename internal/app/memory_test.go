@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/celery"
@@ -18,26 +20,75 @@ func TestGarbageIsAQuarterOfWhatIsInUseWithinBounds(t *testing.T) {
 	for _, tt := range []struct {
 		inUse   uint64
 		loading bool
+		busy    bool
 		most    uint64
 	}{
-		{0, false, 1},
-		{2 * mega, false, 2 * mega},
-		{9 * mega, false, 9 * mega},  // 10,000 entries
-		{30 * mega, false, headroom}, // 30,000
-		{100 * mega, false, 25 * mega},
-		{300 * mega, false, 48 * mega},   // a million
-		{2000 * mega, false, 200 * mega}, // ten
-		{9 * mega, true, 9 * mega},
-		{100 * mega, true, 50 * mega},
-		{240 * mega, true, 60 * mega},
-		{2000 * mega, true, 200 * mega},
+		{0, false, false, 1},
+		{2 * mega, false, false, 2 * mega},
+		{9 * mega, false, false, 9 * mega},  // 10,000 entries
+		{30 * mega, false, false, headroom}, // 30,000
+		{100 * mega, false, false, 25 * mega},
+		{300 * mega, false, false, 48 * mega},   // a million
+		{2000 * mega, false, false, 200 * mega}, // ten
+		{9 * mega, true, false, 9 * mega},
+		{100 * mega, true, false, 50 * mega},
+		{240 * mega, true, false, 60 * mega},
+		{2000 * mega, true, false, 200 * mega},
+		{0, false, true, herdroom},
+		{9 * mega, false, true, herdroom},
+		{30 * mega, false, true, herdroom},
+		{70 * mega, false, true, 34 * mega}, // 100,000
+		{100 * mega, false, true, 25 * mega},
+		{300 * mega, false, true, 75 * mega},
+		{800 * mega, false, true, 200 * mega}, // a million that are due
+		{240 * mega, true, true, 60 * mega},
 	} {
-		percent := percentOf(tt.inUse, tt.loading)
-		garbage := tt.inUse * uint64(percent) / 100
-		if percent < 10 || percent > 100 || garbage > tt.most || garbage < tt.most*9/10 && tt.inUse > 0 {
-			t.Errorf("with %d in use garbage is %d (%d %%), want about %d", tt.inUse, garbage, percent, tt.most)
+		percent := percentOf(tt.inUse, tt.loading, tt.busy)
+		base := tt.inUse
+		if tt.busy {
+			base = max(base, 4*mega)
+		}
+		garbage := base * uint64(percent) / 100
+		if percent < 10 || percent > 100 && !tt.busy || garbage > tt.most || garbage < tt.most*9/10 && base > 0 {
+			t.Errorf("with %d in use, loading %v, busy %v, garbage is %d (%d %%), want about %d", tt.inUse, tt.loading, tt.busy, garbage, percent, tt.most)
 		}
 	}
+}
+
+// Room for garbage is given while many slots leave, and taken back when they don't.
+func TestAHerdHasRoomForGarbage(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	synctest.Test(t, func(t *testing.T) {
+		c := &collector{whole: true}
+		c.adjust()
+		calmly := c.percent
+		for range 20 { // 900 a second
+			c.leave(450)
+			time.Sleep(time.Second / 2)
+		}
+		if c.percent != calmly {
+			t.Fatalf("900 slots a second gave room: %d %%, before %d", c.percent, calmly)
+		}
+		c.leave(600)
+		c.leave(500)
+		herd := c.percent
+		if herd <= calmly {
+			t.Fatalf("a herd gave no room: %d %%, before %d", herd, calmly)
+		}
+		time.Sleep(calm - time.Second)
+		c.leave(many)
+		time.Sleep(calm - time.Second)
+		if c.mu.Lock(); c.percent < herd/2 {
+			t.Errorf("room was taken back after the first of two herds: %d %%, in the herd %d", c.percent, herd)
+		}
+		c.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.percent > calmly*3/2 {
+			t.Errorf("room was left after a herd: %d %%, before %d", c.percent, calmly)
+		}
+	})
 }
 
 // What is kept of an entry, as it is planned and ready to be sent, is what a

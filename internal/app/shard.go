@@ -196,7 +196,7 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 		defer alarm.close()
 		options.Sleep = alarm.sleep
 	}
-	dispatcher := dispatch.New(planner, s.keeper, s.publisher, options)
+	dispatcher := dispatch.New(told{planner, &n.garbage}, s.keeper, s.publisher, options)
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })
