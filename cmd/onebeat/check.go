@@ -28,9 +28,10 @@ type finding struct {
 func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Look at settings, database, broker, clock and every row, and say what to do",
+		Short: "Look at settings, database, broker, clock, workers and every row, and say what to do",
 		Long: `Look at the settings, the connections, the clock, the queues and every row, and say what to do.
-It changes nothing. Exit code 0: all is well. 3: something is not.`,
+At Redis and RabbitMQ the workers are asked too whether they take from the queues that entries
+go to, and know the tasks. It changes nothing. Exit code 0: all is well. 3: something is not.`,
 		Example: "  onebeat check\n  onebeat check --database sqlite:///schedules.db --broker redis://localhost:6379/1 --json",
 		Args:    noArguments,
 	}
@@ -132,6 +133,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	if finder := broker.FinderOf(b); finder != nil && !config.Bool("declare") {
 		rows.queues = newQueues(finder, celery)
 	}
+	if b != nil {
+		rows.workers = newWorkers(celery)
+	}
 	err = s.Outline(whole, func(row store.Row) { rows.add(row, usable) })
 	if !add("rows", fmt.Sprintf("%d in all, %d set aside", rows.all, len(rows.bad)), explain(err)) {
 		return findings
@@ -145,7 +149,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	if note := rows.unknown.note(); note != "" {
 		add("options", note, nil)
 	}
-	findings = append(findings, rows.queues.look(whole)...)
+	lacking := rows.queues.look(whole)
+	findings = append(findings, lacking...)
+	findings = append(findings, rows.workers.look(whole, config, lacking)...)
 	if strings.Contains(","+config.String("catalog")+",", ",django,") {
 		findings = append(findings, lookAtDjango(whole, s, config, slices.Sorted(maps.Keys(rows.named))))
 	}
@@ -180,6 +186,7 @@ type rows struct {
 	silent  silent
 	unknown unknown
 	queues  queues
+	workers workers
 	slots   *forecast.Count
 }
 
@@ -198,6 +205,7 @@ func (r *rows) add(row store.Row, windows *schedule.Windows) {
 	r.silent.add(row)
 	r.unknown.add(row)
 	r.queues.add(row)
+	r.workers.add(row)
 	r.cleaned = r.cleaned || row.Task == cleanupTask
 	if row.Entry == nil {
 		return

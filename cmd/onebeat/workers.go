@@ -1,0 +1,175 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/broker"
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+const (
+	// workersWait is how long workers may take to tell their queues and tasks, as with
+	// Celery's own inspect.
+	workersWait = time.Second
+
+	// mostWork bounds how many pairs of a queue and a task are kept to ask workers about.
+	mostWork = 10_000
+)
+
+// A job is a task, and the queue that entries send it to.
+type job struct{ queue, task string }
+
+// workers are the jobs of the entries, to compare with what live workers tell.
+type workers struct {
+	config *celery.Config
+	jobs   map[job]*few // and the entries
+	more   bool         // than were kept
+}
+
+func newWorkers(config *celery.Config) workers {
+	return workers{config: config, jobs: map[job]*few{}}
+}
+
+// add counts an entry. What goes through an exchange with a name, workers of any queue may take.
+func (w *workers) add(row store.Row) {
+	if w.jobs == nil || row.Entry == nil {
+		return
+	}
+	route, err := w.config.Route(celery.Task{Name: row.Task, Entry: row.Name, Options: row.Options})
+	if err != nil || route.Exchange != "" {
+		return
+	}
+	to := job{route.RoutingKey, row.Task}
+	entries := w.jobs[to]
+	if entries == nil {
+		if len(w.jobs) == mostWork {
+			w.more = true
+			return
+		}
+		entries = &few{}
+		w.jobs[to] = entries
+	}
+	entries.add(func() string { return row.Name })
+}
+
+// look asks the workers, and tells what nobody takes and what is thrown away. Queues that
+// are missing have been told of.
+func (w *workers) look(ctx context.Context, config app.Config, lacking []finding) []finding {
+	if len(w.jobs) == 0 {
+		return nil
+	}
+	observer, err := app.OpenObserver(config, broker.Options{Installation: "check", Node: "onebeat", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil // another kind of broker, over which no worker can be asked
+	}
+	defer func() { _ = observer.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	replies, err := observer.Ask(ctx, []celery.Request{
+		{Method: "active_queues", Ticket: "active_queues"},
+		{Method: "registered", Ticket: "registered"},
+	}, workersWait)
+	if err != nil {
+		return []finding{{"workers", true, "they could not be asked for their queues and tasks: " + oneLine(err)}}
+	}
+	return w.compare(answers(replies), lacking)
+}
+
+// What a worker has told of itself: nil where it has not, or in no way that Celery's do.
+type told struct {
+	queues, tasks map[string]bool
+}
+
+// answers sorts them by worker.
+func answers(replies []celery.Reply) map[string]told {
+	all := map[string]told{}
+	for _, r := range replies {
+		w := all[r.Worker]
+		var queues []struct {
+			Name string `json:"name"`
+		}
+		var tasks []string
+		switch {
+		case r.Ticket == "active_queues" && json.Unmarshal(r.Answer, &queues) == nil:
+			w.queues = map[string]bool{}
+			for _, queue := range queues {
+				w.queues[queue.Name] = true
+			}
+		case r.Ticket == "registered" && json.Unmarshal(r.Answer, &tasks) == nil:
+			w.tasks = map[string]bool{}
+			for _, task := range tasks { // such as "proj.add [rate_limit=10/m]"
+				name, _, _ := strings.Cut(task, " [")
+				w.tasks[name] = true
+			}
+		}
+		all[r.Worker] = w
+	}
+	return all
+}
+
+// compare holds the jobs against the workers.
+func (w *workers) compare(all map[string]told, lacking []finding) (findings []finding) {
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(name string) bool { return all[name].queues == nil })
+	if len(names) == 0 {
+		return []finding{{"workers", true, fmt.Sprintf("none answered within %v: what is sent waits in its queue until one runs (they are asked by Celery's remote control, at this broker and database)", workersWait)}}
+	}
+	answered := few{}
+	for _, name := range names {
+		answered.add(func() string { return name })
+	}
+	idle := map[string]*few{} // queues, and the entries
+	for _, to := range slices.SortedFunc(maps.Keys(w.jobs), func(a, b job) int { return cmp.Or(cmp.Compare(a.queue, b.queue), cmp.Compare(a.task, b.task)) }) {
+		if slices.ContainsFunc(lacking, func(f finding) bool { return f.What == "queue "+to.queue }) {
+			continue
+		}
+		takes := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !all[name].queues[to.queue] })
+		ignorant := few{}
+		for _, name := range takes {
+			// Tasks of Celery's own, celery.…, are known to all, and not told.
+			if all[name].tasks != nil && !all[name].tasks[to.task] && !strings.HasPrefix(to.task, "celery.") {
+				ignorant.add(func() string { return name })
+			}
+		}
+		switch {
+		case len(takes) == 0:
+			idle[to.queue] = joined(idle[to.queue], w.jobs[to])
+		case ignorant.n > 0:
+			findings = append(findings, finding{"task " + to.task, false, fmt.Sprintf("workers that take from its queue %s do not know it (%s), so that they throw away the messages of %s: %s. Correct the task's name, or start them with the code that has it",
+				to.queue, ignorant, schedule.Counted(w.jobs[to].n, "entry"), w.jobs[to])})
+		}
+	}
+	for _, queue := range slices.Sorted(maps.Keys(idle)) {
+		findings = append(findings, finding{"queue " + queue, false, fmt.Sprintf("none of the workers that answered (%s) takes from it, so that the messages of %s wait there: %s. Start a worker with -Q %s, or send them elsewhere (task_default_queue, task_routes, an entry's option queue)",
+			answered, schedule.Counted(idle[queue].n, "entry"), idle[queue], queue)})
+	}
+	if len(findings) == 0 {
+		findings = append(findings, finding{"workers", true, fmt.Sprintf("those that answered take from all queues that entries go to, and know the tasks there: %s", answered)})
+	}
+	if w.more {
+		findings = append(findings, finding{"workers", true, fmt.Sprintf("only %d pairs of a queue and a task were compared: there are more", mostWork)})
+	}
+	return findings
+}
+
+// joined counts the entries of both.
+func joined(all, more *few) *few {
+	if all == nil {
+		all = &few{}
+	}
+	for _, name := range more.names {
+		all.add(func() string { return name })
+	}
+	all.n += more.n - len(more.names)
+	return all
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gofrs/uuid/v5"
+
+	"github.com/onebeat/onebeat/test/harness"
+	"github.com/onebeat/onebeat/test/harness/worker"
+)
+
+func TestCheckTellsWhatNoWorkerTakesOrKnows(t *testing.T) {
+	for _, server := range []string{"ONEBEAT_TEST_REDIS", "ONEBEAT_TEST_RABBITMQ"} {
+		t.Run(server, func(t *testing.T) {
+			url, python := harness.Env(t, server), harness.Env(t, "ONEBEAT_TEST_PYTHON")
+			bareEnvironment(t)
+			name := "check-" + uuid.Must(uuid.NewV4()).String() // others' workers are not asked
+			t.Setenv("ONEBEAT_DATABASE", "sqlite:///"+filepath.Join(t.TempDir(), "app.db"))
+			t.Setenv("ONEBEAT_BROKER", url)
+			t.Setenv("ONEBEAT_DECLARE", "true")
+			t.Setenv("CELERY_CONTROL_EXCHANGE", name)
+			t.Setenv("CELERY_TASK_DEFAULT_QUEUE", name)
+			run := func(want int, args ...string) string {
+				t.Helper()
+				code, stdout, stderr := onebeat(t, args...)
+				if code != want {
+					t.Fatalf("onebeat %q: code %d, want %d\n%s%s", args, code, want, stdout, stderr)
+				}
+				return stdout
+			}
+			add := func(entry, task, options string) {
+				t.Helper()
+				run(0, "entries", "add", entry, "--task", task, "--spec", "0 9 * * *", "--options", options)
+			}
+			run(0, "migrate")
+			if got := run(0, "check"); strings.Contains(got, "workers") {
+				t.Errorf("check asks workers about no entry:\n%s", got)
+			}
+			add("fine", "probe.record", "{}")
+			add("own", "celery.backend_cleanup", "{}")
+			if got, want := run(0, "check"), "ok    workers: none answered within 1s: "; !strings.Contains(got, want) {
+				t.Errorf("check without a worker: want a line that begins with %q, got:\n%s", want, got)
+			}
+			worker.Start(t, worker.Options{Broker: url, Python: python, Queues: []string{name}, Config: map[string]any{"control_exchange": name}})
+			if got, want := run(0, "check"), "ok    workers: those that answered take from all queues that entries go to, and know the tasks there: "; !strings.Contains(got, want) {
+				t.Errorf("check of entries that are taken: want a line that begins with %q, got:\n%s", want, got)
+			}
+			for _, entry := range []string{"a", "b", "c", "d", "e", "f"} {
+				add(entry, "probe.record", `{"queue": "`+name+`-idle"}`)
+			}
+			add("g", "probe.zone", `{"queue": "`+name+`-idle"}`)
+			add("x", "no.such", "{}")
+			add("bound", "no.such", `{"exchange": "`+name+`", "exchange_type": "topic", "routing_key": "k"}`)
+			got := run(exitNo, "check")
+			for _, want := range []string{
+				"WRONG task no.such: workers that take from its queue " + name + " do not know it (",
+				"), so that they throw away the messages of 1 entry: x. Correct the task's name, or start them with the code that has it\n",
+				"WRONG queue " + name + "-idle: none of the workers that answered (",
+				") takes from it, so that the messages of 7 entries wait there: a, b, c, d, e, and 2 more. Start a worker with -Q " + name + "-idle, or send them elsewhere",
+			} {
+				if !strings.Contains(got, want) {
+					t.Errorf("check: want %q in:\n%s", want, got)
+				}
+			}
+			if strings.Count(got, "WRONG") != 2 {
+				t.Errorf("check: want two lines alone that are WRONG:\n%s", got)
+			}
+		})
+	}
+}
