@@ -38,6 +38,7 @@ type follower struct {
 	active  int                             // entries that were told of while loading
 	latest  map[schedule.ID]schedule.Change // kept back
 	asked   []store.Request                 // kept back
+	ended   map[schedule.ID]time.Time       // the last slot of entries that recovery ended and that had no definition since
 
 	bad      map[schedule.ID]string // the problems that were logged
 	disabled map[schedule.ID]bool
@@ -153,6 +154,13 @@ func (f *follower) begin(ctx context.Context) error {
 		}
 		changes = append(changes, change)
 	}
+	f.ended = map[schedule.ID]time.Time{}
+	for id := range f.named {
+		if f.latest[id].Entry == nil {
+			f.ended[id] = time.Time{}
+		}
+	}
+	f.claims.Last(f.ended)
 	f.latest = nil
 	f.begun = true
 	if err := f.planner.Apply(ctx, changes); err != nil {
@@ -187,7 +195,28 @@ func (f *follower) Apply(ctx context.Context, changes []schedule.Change) error {
 			close(f.ready)
 		}
 	}
+	f.comeBack(changes)
 	return f.planner.Apply(ctx, changes)
+}
+
+// comeBack lets entries that recovery ended slots of, and that have a definition again, count from the last of those: it
+// may not be on record yet.
+func (f *follower) comeBack(changes []schedule.Change) {
+	if len(f.ended) == 0 {
+		return
+	}
+	for i := range changes {
+		change := &changes[i]
+		last, was := f.ended[change.ID]
+		if !was || change.Entry == nil {
+			continue
+		}
+		delete(f.ended, change.ID)
+		if last.After(change.Entry.After) {
+			change.Entry = change.Entry.Anew() // others have the entry as it was told of
+			change.Entry.After = last
+		}
+	}
 }
 
 // end takes what it counted out of the metrics; nothing is told to it any more.

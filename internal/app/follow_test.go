@@ -125,6 +125,36 @@ func TestASlotBeforeOneThatWasSentIsPlannedAlone(t *testing.T) {
 	})
 }
 
+// What a recovery has ended of an entry without a definition may not be on record yet when that is back, as after a pause.
+func TestWhatRecoveryEndedIsNotPlannedAfterAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		claimed := time.Now().Add(time.Minute).UTC()
+		planner, f := follow(t, []schedule.Claimed{{Dues: []schedule.ClaimedDue{{Entry: "paused", Slot: claimed}, {Entry: "gone", Slot: claimed}}}})
+		back := []schedule.Change{everyMinute("paused"), everyMinute("gone")}
+		if err := f.Apply(t.Context(), []schedule.Change{{ID: "paused", Reason: schedule.ReasonPaused}}); err != nil {
+			t.Fatal(err)
+		}
+		f.Loaded()
+		time.Sleep(70 * time.Second)
+		if err := f.begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		back[0].Entry.PausedUntil = time.Now()
+		if err := f.Apply(t.Context(), slices.Clone(back)); err != nil {
+			t.Fatal(err)
+		}
+		ids, at := pulled(t, planner, 4)
+		for i, id := range ids {
+			if !at[i].After(claimed) {
+				t.Errorf("the slot %v of %s that recovery ended is planned again", at[i], id)
+			}
+		}
+		if after := back[0].Entry.After; !after.Before(claimed) {
+			t.Errorf("the entry that others have too is changed: it counts from %v", after)
+		}
+	})
+}
+
 // A sentBefore is a broker with a mark, and a ledger that takes everything.
 type sentBefore struct{ mark celery.Mark }
 

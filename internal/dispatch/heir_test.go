@@ -12,33 +12,20 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// What was sent is recorded before planning begins where nodes that were lost one after another would leave ever more of it, and
-// where an entry is paused: when that ends, the slots that ended with it are counted from the last that is on record.
+// What was sent is recorded before planning begins where nodes that were lost one after another would leave ever more of it.
 func TestWhatIsRecordedBeforePlanning(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		batches int
 		each    int // slots of a batch
-		paused  int // which of the slots is an entry's that is paused
 		want    int // recorded
 	}{
-		{"as much as a node may leave", 40, 1000, -1, 0},
-		{"more than two may leave", 1400, 1, -1, 1250},
-		{"a paused entry", 40, 1000, 20_500, 21_000},
+		{"as much as a node may leave", 40, 1000, 0},
+		{"more than two may leave", 1400, 1, 1250},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &heir{&race{herd: newHerd(t, tt.batches*tt.each), slow: 1}, celery.Mark{Term: 1, Seq: int64(tt.batches), Done: tt.each}}
 			present := func(id schedule.ID) schedule.Change { return schedule.Change{ID: id} }
-			if tt.paused >= 0 {
-				paused := h.dues[tt.paused].Entry.ID
-				present = func(id schedule.ID) schedule.Change {
-					change := schedule.Change{ID: id}
-					if id == paused {
-						change.Reason = schedule.ReasonPaused
-					}
-					return change
-				}
-			}
 			h.done = func() {}
 			d := dispatch.New(h, h, h, dispatch.Options{Installation: "heir"})
 			if _, err := d.Recover(t.Context(), 2, int64(tt.batches), dispatch.ClaimsOf(journalOf(h.dues, tt.each)), present); err != nil {

@@ -237,6 +237,17 @@ func (c *Claims) Settled(e *schedule.Entry) (from time.Time, owed []time.Time) {
 	}
 }
 
+// Last puts in the last slot that the journal names of each of the entries.
+func (c *Claims) Last(of map[schedule.ID]time.Time) {
+	for _, claimed := range c.journal {
+		for _, due := range claimed.Dues {
+			if at, ok := of[due.Entry]; ok && due.Request == "" && last(due).After(at) {
+				of[due.Entry] = last(due)
+			}
+		}
+	}
+}
+
 // A plan is what planning will answer for once recovery is through.
 type plan struct {
 	claims  *Claims
@@ -312,13 +323,11 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 	reasons, again := r.reasons[claimed.Seq], r.again[claimed.Seq]
 	left := schedule.Batch{Term: r.term, Seq: claimed.Seq}
 	base := len(claimed.Dues) // where what is left to send begins
-	paused := false
 	for i, due := range claimed.Dues {
 		now := r.present(due.Entry)
 		withdrawn := due.Request == "" && due.State == "" && (again[i] || r.coming.gives(now.Entry, due.Slot))
 		switch {
 		case covers(r.mark, &claimed, i+1):
-			paused = paused || now.Reason == schedule.ReasonPaused
 			if reasons[i] != "" { // whoever recovers after this one must know it too
 				r.notes.withhold(claimed.Seq, i, reasons[i])
 			}
@@ -369,7 +378,6 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 	r.published.add(settled{seq: claimed.Seq, runs: runs})
 	switch {
 	case r.notes.any(), r.mark.Beyond == celery.AllBeyond: // each mark carries them until they are recorded, or no mark tells anything
-	case paused: // the slots of the pause are those after the last that is recorded
 	case r.published.size >= 2*behind: // or nodes that are lost one after another leave ever more
 	default:
 		return nil

@@ -60,6 +60,9 @@ type entry struct {
 	version int
 	off     bool
 
+	held  bool      // it is paused
+	until time.Time // when a pause of it ended
+
 	digest, name int // what was edited
 
 	seen  string    // the spec that was seen last; empty while there was nothing to plan
@@ -113,6 +116,9 @@ func newDatabase(w *world) *database {
 	add("skip", "@every 2s", schedule.Misfire{Policy: schedule.Skip, Grace: 2 * time.Second})
 	add("edited", "@every 1s", all)
 	add("paused", "@every 1s", all)
+	if w.rule.pauses {
+		add("held", "@every 1s", all)
+	}
 	add("respecified", "@every 1s", all)
 	add("minute", "* * * * *", all)
 	return db
@@ -445,9 +451,12 @@ func (e *entry) change(last time.Time) schedule.Change {
 	if e.off {
 		return schedule.Change{ID: e.id, Reason: schedule.ReasonDisabled}
 	}
+	if e.held {
+		return schedule.Change{ID: e.id, Reason: schedule.ReasonPaused}
+	}
 	return schedule.Change{ID: e.id, Entry: &schedule.Entry{
 		ID: e.id, Name: fmt.Sprint(e.id, e.name), Task: "tasks.probe", Spec: e.spec, Misfire: e.misfire,
-		After: latest(e.after, last), Since: e.after.UnixMicro(), Digest: uint64(e.digest), Payload: templates[e.digest%len(templates)],
+		After: latest(e.after, last), Since: e.after.UnixMicro(), PausedUntil: e.until, Digest: uint64(e.digest), Payload: templates[e.digest%len(templates)],
 	}}
 }
 

@@ -162,6 +162,7 @@ type follower struct {
 	begun  bool
 	latest map[schedule.ID]schedule.Change
 	asked  []request
+	ended  map[schedule.ID]time.Time
 }
 
 func newFollower(planner *plan.Planner, journal []schedule.Claimed) *follower {
@@ -184,9 +185,14 @@ func (f *follower) apply(ctx context.Context, changes []schedule.Change) {
 	for _, c := range changes {
 		if !f.begun && f.named[c.ID] {
 			f.latest[c.ID] = c
-		} else {
-			rest = append(rest, c)
+			continue
 		}
+		if last, was := f.ended[c.ID]; was && c.Entry != nil {
+			delete(f.ended, c.ID)
+			c.Entry = c.Entry.Anew()
+			c.Entry.After = latest(c.Entry.After, last)
+		}
+		rest = append(rest, c)
 	}
 	if len(rest) > 0 {
 		_ = f.planner.Apply(ctx, rest) // an error is ctx's
@@ -208,8 +214,11 @@ func (f *follower) begin(ctx context.Context) {
 	defer f.mu.Unlock()
 	var changes []schedule.Change
 	var owed []schedule.Due
+	f.ended = map[schedule.ID]time.Time{}
 	for _, c := range f.latest {
-		if c.Entry != nil {
+		if c.Entry == nil {
+			f.ended[c.ID] = time.Time{}
+		} else {
 			c.Entry = c.Entry.Anew()
 			var before []time.Time
 			c.Entry.After, before = f.claims.Settled(c.Entry)
@@ -220,6 +229,7 @@ func (f *follower) begin(ctx context.Context) {
 		changes = append(changes, c)
 	}
 	f.begun = true
+	f.claims.Last(f.ended)
 	_ = f.planner.Apply(ctx, changes)
 	for _, due := range owed {
 		_ = f.planner.Submit(ctx, due)

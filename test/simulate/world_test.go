@@ -23,6 +23,7 @@ type rule struct {
 	steps   int    // 0: a broker like Redis; else one like RabbitMQ, with a mark every so many messages
 	joint   bool   // the broker is in the database, and takes a part with its record in one step
 	forgets bool   // the broker comes back with older data
+	pauses  bool   // somebody pauses an entry whenever a node takes over, and resumes it soon
 	without string // what is left out, to see that the checks find it: see mutations
 }
 
