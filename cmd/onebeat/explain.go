@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,7 +79,7 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 	case schedule.ReasonBadRow:
 		e.say("%s is set aside: %s.", row.Name, row.Problem)
 	case schedule.ReasonDisabled:
-		e.say("%s is disabled: its row says so.", row.Name)
+		e.say("%s is disabled: its row says so. Enabled there, it goes on with its next slot.", row.Name)
 	case schedule.ReasonDone:
 		e.say("%s is done: its rules allow %s; sent: %d.", row.Name, schedule.Counted(row.Limit.Runs, "run"), row.TotalRunCount)
 	case schedule.ReasonPaused:
@@ -86,20 +87,34 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 		if !row.Paused.Until.IsZero() {
 			until = "until " + when(row.Paused.Until, zone)
 		}
-		e.say("%s is paused %s, by %s since %s: %s.", row.Name, until, row.Paused.By, when(row.Paused.At, zone), row.Paused.Reason)
+		e.say("%s is paused %s, by %s since %s: %s. `onebeat entries resume` ends that.", row.Name, until, row.Paused.By, when(row.Paused.At, zone), row.Paused.Reason)
 	}
 	if until := silentUntil(row, now); !until.IsZero() {
 		e.say("%s has no slot before %s, for a last run in the future: %s.", row.Name, when(until, zone), setBack)
 	}
 	spec := specOf(row)
-	if slot.IsZero() {
-		if spec != nil {
-			slot = schedule.Latest(spec, now.AddDate(-5, 0, 0), now)
+	switch {
+	case !slot.IsZero():
+	case spec == nil: // nothing is planned, so that the latest is the last that ended
+		runs, err := s.Runs(ctx, store.Filter{Entry: row.ID})
+		last := slices.IndexFunc(runs, func(run schedule.Run) bool { return run.Request == "" })
+		if err != nil || last < 0 {
+			return e, err
 		}
-		if slot.IsZero() {
-			e.say("It had no slot in the past five years.")
-			return e, nil
+		if slot = runs[last].Slot; !runs[last].Through.IsZero() {
+			slot = runs[last].Through
 		}
+	default:
+		slot = schedule.Latest(spec, now.AddDate(-5, 0, 0), now)
+		if !slot.IsZero() {
+			break
+		}
+		if next := spec.Next(now); !next.IsZero() {
+			e.say("It had no slot in the past five years; the next is %s.", when(next, zone))
+		} else {
+			e.say("It had no slot in the past five years, and has none to come.")
+		}
+		return e, nil
 	}
 	e.Slot = slot
 	run, found, err := endOf(ctx, s, row.ID, slot)
