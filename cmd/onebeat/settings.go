@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/login"
 )
 
 // A flag is a setting given on the command line. Its value is text until
@@ -53,4 +54,4 @@ func settings(cmd *cobra.Command) (app.Config, error) {
 }
 
 // oneLine joins faults that were reported together into one line.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+func oneLine(err error) string { return login.OneLine(err).Error() }

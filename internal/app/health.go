@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/onebeat/onebeat/internal/audit"
+	"github.com/onebeat/onebeat/internal/login"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/web"
 )
@@ -33,7 +34,7 @@ func (n *node) Health(ctx context.Context) web.Health {
 	}
 	add := func(name string, err error, detail string) {
 		if err != nil {
-			detail = strings.ReplaceAll(err.Error(), "\n", "; ") // errors of several shards stand on a line each
+			detail = login.OneLine(err).Error() // errors of several shards stand on a line each
 			health.OK = false
 		}
 		health.Checks = append(health.Checks, web.Check{Name: name, OK: err == nil, Detail: detail})

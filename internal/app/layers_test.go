@@ -41,9 +41,9 @@ var layers = map[string]string{
 	"internal/broker/sqlalchemy": "celery failpoint broker/address broker/virtual mysqlurl login stopped",
 	"internal/broker/brokertest": "celery failpoint broker",
 
-	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit forecast catalog/file catalog/redbeat", // the wiring
+	"internal/app":     "schedule celery failpoint store broker plan dispatch lease web audit forecast catalog/file catalog/redbeat login", // the wiring
 	"internal/measure": "app store broker schedule celery",
-	"cmd/onebeat":      "app measure schedule celery store broker web audit forecast celeryapp daysoff shadow",
+	"cmd/onebeat":      "app measure schedule celery store broker web audit forecast celeryapp daysoff shadow login",
 }
 
 // The machine's zone decides nothing, and zones are loaded in one place.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
+
+	"github.com/onebeat/onebeat/internal/login"
 )
 
 // NewLogger returns the logger that the settings ask for: text with colours
@@ -15,6 +17,7 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(config.String("log-level"))) // checked by Load
 	utc := func(groups []string, a slog.Attr) slog.Attr {
+		a = onOneLine(a)
 		switch a.Value.Kind() {
 		case slog.KindTime:
 			return slog.String(a.Key, a.Value.Time().UTC().Format("2006-01-02T15:04:05.000000Z"))
@@ -35,6 +38,7 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 		Level:   level,
 		NoColor: !colours,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			a = onOneLine(a)
 			if a.Key == slog.TimeKey && len(groups) == 0 {
 				return slog.String(a.Key, a.Value.Time().UTC().Format("15:04:05.000"))
 			}
@@ -44,4 +48,12 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 			return a
 		},
 	}))
+}
+
+// onOneLine makes one line of an error that has several.
+func onOneLine(a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok {
+		return slog.String(a.Key, login.OneLine(err).Error())
+	}
+	return a
 }

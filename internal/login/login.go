@@ -26,6 +26,9 @@ func Refused(err error) bool {
 	return errors.As(err, &refused) && slices.Contains(mariadb, refused.Number)
 }
 
+// withoutTLS is what pgx says of its first try where a server has no TLS; what comes of the second counts.
+const withoutTLS = "tls error: server refused TLS connection"
+
 // OneLine is the error of a connection on one line, without what it wraps: pgx uses several, also for
 // tries that failed alike.
 func OneLine(err error) error {
@@ -35,9 +38,14 @@ func OneLine(err error) error {
 	} else {
 		head += ": "
 	}
-	lines := strings.Split(tries, "\n")
-	for i, line := range lines {
-		lines[i] = strings.Join(strings.Fields(line), " ")
+	var lines []string
+	for line := range strings.SplitSeq(tries, "\n") {
+		if line = strings.TrimSpace(line); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
 	}
-	return errors.New(head + strings.Join(slices.Compact(lines), "; "))
+	if told := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.HasSuffix(line, withoutTLS) }); len(told) > 0 {
+		lines = told
+	}
+	return errors.New(head + strings.Join(lines, "; "))
 }

@@ -10,8 +10,11 @@ import (
 // pgx tries a server with TLS and without, and tells of both.
 func TestOneLineSaysAFaultOnce(t *testing.T) {
 	for text, want := range map[string]string{
-		"failed to connect to `user=u`:\n\tdial: refused\n\tdial: refused": "failed to connect to `user=u`: dial: refused",
-		"failed to connect to `user=u`:\n\tone: refused\n\ttwo: refused":   "failed to connect to `user=u`: one: refused; two: refused",
+		"failed to connect to `user=u`:\n\tdial: refused\n\tdial: refused":                                                  "failed to connect to `user=u`: dial: refused",
+		"failed to connect to `user=u`:\n\tone: refused\n\ttwo: refused":                                                    "failed to connect to `user=u`: one: refused; two: refused",
+		"open: failed to connect to `user=u`:\n\t::1: tls error: server refused TLS connection\n\t::1: FATAL: no such user": "open: failed to connect to `user=u`: ::1: FATAL: no such user",
+		"failed to connect to `user=u`:\n\t::1: tls error: server refused TLS connection":                                   "failed to connect to `user=u`: ::1: tls error: server refused TLS connection",
+		"renew lease: failed to connect to `user=u`:\n\tdial: refused\n\tdial: refused\nread: failed":                       "renew lease: failed to connect to `user=u`: dial: refused; read: failed",
 		"refused": "refused",
 	} {
 		if got := login.OneLine(errors.New(text)).Error(); got != want {
