@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/broker"
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/forecast"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
@@ -72,6 +74,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	add := func(what, note string, err error) bool {
 		if err != nil {
 			note = oneLine(err)
+		}
+		if err != nil && slices.ContainsFunc(findings, func(f finding) bool { return !f.OK && f.Note == note }) {
+			return false // said already
 		}
 		findings = append(findings, finding{what, err == nil, note})
 		return err == nil
@@ -261,7 +266,11 @@ func lookAtBroker(ctx context.Context, config app.Config) (broker.Broker, findin
 	if err == nil {
 		if err = b.Ping(ctx); err != nil {
 			_ = b.Close()
-			err = fmt.Errorf("%w: does it run, and is its URL right?", err)
+			what := ": does it run, and is its URL right?"
+			if errors.Is(err, celery.ErrLogin) {
+				what = "; correct them in the URL of the broker"
+			}
+			err = fmt.Errorf("%w%s", err, what)
 		}
 	}
 	if err != nil {

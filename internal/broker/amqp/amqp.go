@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -303,8 +304,8 @@ func (b *Broker) ready(ctx context.Context) (broken <-chan struct{}, err error) 
 // Ping asks for an answer, and whether messages are taken.
 func (b *Broker) Ping(ctx context.Context) error {
 	l, err := b.reached(ctx)
-	if refused := new(amqp091.Error); errors.As(err, &refused) && refused.Code == amqp091.AccessRefused {
-		return fmt.Errorf("rabbitmq: %w: %w", celery.ErrLogin, reason(ctx, err))
+	if loginRefused(err) {
+		return fmt.Errorf("rabbitmq: %w, or has no such virtual host: %w", celery.ErrLogin, reason(ctx, err))
 	}
 	if err != nil {
 		return fmt.Errorf("rabbitmq: %w", reason(ctx, err))
@@ -326,6 +327,14 @@ func (b *Broker) Ping(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("rabbitmq: no answer: %w", ctx.Err())
 	}
+}
+
+// loginRefused says whether RabbitMQ asks for another user, password or virtual host. One that
+// has as many connections as it may have asks for none.
+func loginRefused(err error) bool {
+	refused := new(amqp091.Error)
+	return errors.As(err, &refused) &&
+		(refused.Code == amqp091.AccessRefused || refused.Code == amqp091.NotAllowed && !strings.Contains(refused.Reason, "limit"))
 }
 
 // reached returns the link, and waits for one if there is none.

@@ -132,21 +132,24 @@ func TestObserver(t *testing.T) {
 	brokertest.RunObserver(t, serverURL(t), queue, exchange, broker.Options{Exchanges: words})
 }
 
-// A RabbitMQ that answers and does not let the user in is told apart from one that is away.
+// A RabbitMQ that answers and does not let the user in, or has no such virtual host, is told apart from one that is away.
 func TestALoginThatIsRefusedIsSaid(t *testing.T) {
 	u, err := url.Parse(serverURL(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := u.Host
+	host, known, nobody := u.Host, u.User, url.UserPassword("nobody_of_that_name", "pa55word-marker")
 	for _, tt := range []struct {
 		name, host string
+		user       *url.Userinfo
+		path       string
 		refused    bool
 	}{
-		{"another password", host, true},
-		{"nobody answers", "127.0.0.1:1", false},
+		{"another password", host, nobody, u.Path, true},
+		{"no such virtual host", host, known, "/no_host_of_that_name", true},
+		{"nobody answers", "127.0.0.1:1", nobody, u.Path, false},
 	} {
-		u.Host, u.User = tt.host, url.UserPassword("nobody_of_that_name", "pa55word-marker")
+		u.Host, u.User, u.Path = tt.host, tt.user, tt.path
 		b, err := broker.Open(u.String(), broker.Options{Installation: "login", Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -191,23 +192,21 @@ func (b *Broker) Ping(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case loginRefused(err):
-		return fmt.Errorf("redis: %w: %w", celery.ErrLogin, err)
+		return fmt.Errorf("redis: %w, or has no such database: %w", celery.ErrLogin, err)
 	}
 	return fmt.Errorf("redis: %w", err)
 }
 
-// loginRefused says whether Redis asks for another user or password, in the words of any of its versions.
+// loginRefused says whether Redis asks for another user, password or database, in the words of any of its versions.
 func loginRefused(err error) bool {
 	refusal, refused := rueidis.IsRedisErr(err)
 	if !refused {
 		return false
 	}
-	for _, word := range []string{"WRONGPASS", "NOAUTH", "ERR invalid password", "ERR AUTH", "ERR Client sent AUTH"} {
-		if strings.HasPrefix(refusal.Error(), word) {
-			return true
-		}
-	}
-	return false
+	text := strings.TrimPrefix(refusal.Error(), "ERR ") // which the client takes away too
+	return slices.ContainsFunc([]string{"WRONGPASS", "NOAUTH", "invalid password", "AUTH <password>", "Client sent AUTH", "DB index"}, func(word string) bool {
+		return strings.HasPrefix(text, word)
+	})
 }
 
 // Release does nothing: the next Take needs nobody's leave.
