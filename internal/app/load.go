@@ -113,8 +113,15 @@ func readFile(name string) (file, section map[string]any, err error) {
 	if err != nil {
 		return file, section, fmt.Errorf("settings file: %w", err)
 	}
+	var all yaml.Node
+	if err := yaml.Unmarshal(text, &all); err != nil {
+		return file, section, fmt.Errorf("settings file %s: %w", name, err)
+	}
+	if len(all.Content) == 1 && all.Content[0].Kind != yaml.MappingNode && all.Content[0].ShortTag() != "!!null" {
+		return file, section, fmt.Errorf("settings file %s: it must hold settings by name, such as zone: Asia/Tokyo", name)
+	}
 	var nodes map[string]yaml.Node
-	if err := yaml.Unmarshal(text, &nodes); err != nil {
+	if err := all.Decode(&nodes); err != nil {
 		return file, section, fmt.Errorf("settings file %s: %w", name, err)
 	}
 	var faults []error

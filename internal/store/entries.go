@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/gofrs/uuid/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -289,7 +291,7 @@ func (s *Store) add(ctx context.Context, tx transaction, definition Definition, 
 	var id string
 	err = tx.each(ctx, "entry_insert", func(row scanner) error { return row.Scan(&id) }, pick(values, s.layout.inserting(table))...)
 	if err != nil {
-		return "", err
+		return "", shorten(err)
 	}
 	return schedule.ID(id), hint(ctx, tx, schedule.ID(id))
 }
@@ -339,7 +341,7 @@ func (s *Store) edit(ctx context.Context, tx transaction, id schedule.ID, as pre
 	}
 	args := append(pick(entry.values(as.now), table.of(s.layout.updated)), string(id))
 	if _, err := tx.exec(ctx, "entry_update", args...); err != nil {
-		return err
+		return shorten(err)
 	}
 	return hint(ctx, tx, id)
 }
@@ -408,6 +410,15 @@ func (s *Store) validate(definition Definition, as present) error {
 		return &InputError{err.Error()}
 	}
 	return nil
+}
+
+// shorten says of what a server tells of a text that its column is too short for what to do.
+func shorten(err error) error {
+	postgres, mariadb := new(pgconn.PgError), new(mysql.MySQLError)
+	if errors.As(err, &postgres) && postgres.Code == "22001" || errors.As(err, &mariadb) && mariadb.Number == 1406 {
+		return &InputError{"a text is longer than its column of the table takes: shorten the name, the task, the spec or the zone"}
+	}
+	return err
 }
 
 // fits says which column the table lacks for the definition.

@@ -122,9 +122,15 @@ var formats = map[string]func([]byte) (map[string]any, error){
 }
 
 func readYAML(text []byte) (map[string]any, error) {
-	var all map[string]any
-	err := yaml.Unmarshal(text, &all)
-	return all, err
+	var all any
+	if err := yaml.Unmarshal(text, &all); err != nil || all == nil {
+		return nil, err
+	}
+	named, ok := all.(map[string]any)
+	if !ok {
+		return nil, errors.New("write entries below beat_schedule")
+	}
+	return named, nil
 }
 
 func readTOML(text []byte) (map[string]any, error) {

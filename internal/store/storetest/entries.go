@@ -72,6 +72,21 @@ func testEntries(t *testing.T, db Database) {
 		t.Errorf("states of List (-want +got):\n%s", diff)
 	}
 
+	// A column that takes less is named in words; SQLite's take all.
+	long, refused := strings.Repeat("x", 1000), new(store.InputError)
+	lengthened := s.Edit(t.Context(), added, func(d *store.Definition) { d.Task = long })
+	tooLong, err := s.Add(t.Context(), store.Definition{Name: long, Task: "t", Spec: "@every 90s", Enabled: true})
+	for what, err := range map[string]error{"Add": err, "Edit": lengthened} {
+		if err != nil && (!errors.As(err, &refused) || !strings.Contains(err.Error(), "longer than")) {
+			t.Errorf("%s of a text that is too long = %v, want an InputError that says so", what, err)
+		}
+	}
+	if err == nil {
+		if err := s.Remove(t.Context(), tooLong); err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	if err := s.Remove(t.Context(), added); err != nil {
 		t.Fatal(err)
 	}
