@@ -278,6 +278,10 @@ func (f *follower) tell(changes []schedule.Change) {
 			f.log.Info("windows changed")
 			continue
 		}
+		if change.Sketches != nil { // of which none was told of before, nor is named by the journal
+			active += len(change.Sketches)
+			continue
+		}
 		problem := ""
 		if change.Reason == schedule.ReasonBadRow && change.Entry == nil {
 			problem = change.Problem

@@ -37,12 +37,18 @@ func (a *agenda) set(it *item, next time.Time) {
 	}
 	it.next = next.UnixMicro()
 	if it.at == absent {
-		it.at = int32(len(a.heap))
-		a.heap = append(a.heap, place{})
+		a.add(it)
+		return
 	}
 	a.heap[it.at] = place{it.next, it.number}
 	a.up(int(it.at))
 	a.down(int(it.at))
+}
+
+// add puts an item in that is not in, where its slot at next belongs.
+func (a *agenda) add(it *item) {
+	a.heap = append(a.heap, place{it.next, it.number})
+	a.up(len(a.heap) - 1)
 }
 
 // remove takes it out if it is in.

@@ -105,6 +105,7 @@ type specs struct {
 	all   []counted
 	free  []int32
 	known map[schedule.Spec]int32 // of those that can be compared
+	last  int32                   // of known: entries that come one after the other mostly have the same
 }
 
 // A counted is a spec that so many items have.
@@ -128,8 +129,13 @@ func oneForMany(spec schedule.Spec) bool {
 func (s *specs) number(spec schedule.Spec) int32 {
 	shared := oneForMany(spec)
 	if shared {
+		if s.all[s.last].spec == spec {
+			s.all[s.last].items++
+			return s.last
+		}
 		if n, ok := s.known[spec]; ok {
 			s.all[n].items++
+			s.last = n
 			return n
 		}
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -106,6 +107,40 @@ func (p *Planner) place(it *item, e *schedule.Entry, next time.Time) {
 	p.items.hold(it, e)
 	p.left.whole++
 	p.agenda.set(it, next)
+}
+
+// sketchAll takes over entries that come without their definitions. Most are new to it: of those it makes no more than an item.
+func (p *Planner) sketchAll(sketches []schedule.Sketch) {
+	var keys [together]schedule.Key
+	for some := range slices.Chunk(sketches, together) {
+		for i := range some {
+			keys[i] = some[i].Key
+		}
+		p.byID.Warm(keys[:len(some)])
+		for i := range some {
+			p.sketch(&some[i])
+		}
+	}
+}
+
+func (p *Planner) sketch(s *schedule.Sketch) {
+	at, added := p.byID.AtKey(s.Key)
+	if !added {
+		e := s.Entry()
+		p.apply(&schedule.Change{ID: e.ID, Entry: e}, s.Key)
+		return
+	}
+	it := p.items.fresh()
+	*at = it.number
+	p.active++
+	it.key, it.from = s.Key, s.After
+	it.spec, it.digest = p.items.specs.number(s.Spec), s.Digest
+	if s.Next == 0 {
+		it.next = it.from
+		return
+	}
+	it.next = s.Next
+	p.left.agenda.add(it)
 }
 
 // mayLeave says whether the definition of it need not be held.

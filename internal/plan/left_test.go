@@ -104,13 +104,28 @@ func TestADefinitionIsFetchedBeforeItsSlot(t *testing.T) {
 	})
 }
 
+// left returns news as it comes of an entry whose definition is left in the catalog.
+func left(change schedule.Change) schedule.Change {
+	change.Entry.Payload = schedule.Left{}
+	return change
+}
+
+// sketched returns the same as a sketch.
+func sketched(change schedule.Change) schedule.Change {
+	e := left(change).Entry
+	return schedule.Change{Sketches: []schedule.Sketch{e.Sketch(e.ID.KeyOrNone(), e.Spec.Next(e.After))}}
+}
+
 func TestAnEntryThatComesWithoutItsDefinitionGetsItInTime(t *testing.T) {
+	t.Run("by itself", func(t *testing.T) { testLeftGetsItInTime(t, left) })
+	t.Run("as a sketch", func(t *testing.T) { testLeftGetsItInTime(t, sketched) })
+}
+
+func testLeftGetsItInTime(t *testing.T, as func(schedule.Change) schedule.Change) {
 	synctest.Test(t, func(t *testing.T) {
 		p, rows := running(t, plan.Options{Keep: 100}), newTable()
 		for _, spec := range []string{"@every 1m", "@every 1h"} {
-			change := rows.write(t, spec[len("@every "):], spec, 1)
-			change.Entry.Payload = schedule.Left{}
-			apply(t, p, change)
+			apply(t, p, as(rows.write(t, spec[len("@every "):], spec, 1)))
 		}
 		rows.bring(t, p)
 		got := pull(t, p, time.Hour+time.Second, func(due schedule.Due) {
@@ -126,6 +141,26 @@ func TestAnEntryThatComesWithoutItsDefinitionGetsItInTime(t *testing.T) {
 		if !slices.Equal(rows.asked, []schedule.ID{"1h", "1m"}) {
 			t.Errorf("%v were fetched, want each once", rows.asked)
 		}
+	})
+}
+
+func TestASketchOfAnEntryThatIsKnownIsAnEdit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, rows := running(t, plan.Options{Keep: 100}), newTable()
+		rows.bring(t, p)
+		apply(t, p, rows.write(t, "held", "@every 1h", 1), sketched(rows.write(t, "left", "@every 1h", 1)), rows.write(t, "off", "@every 1h", 1))
+		apply(t, p, schedule.Change{ID: "off", Reason: schedule.ReasonDisabled})
+		check(t, pull(t, p, 30*time.Minute, seal))
+		for _, id := range []string{"held", "left", "off"} {
+			apply(t, p, sketched(rows.write(t, id, "@every 40m", 2)))
+		}
+		apply(t, p, sketched(rows.write(t, "never", "@at 2000-01-01T00:00:00Z", 2))) // which has passed
+		if state, err := p.State(t.Context()); err != nil || state.Entries != 4 || state.Overdue != 0 {
+			t.Errorf("the state is %+v, %v, want 4 entries of which none is overdue", state, err)
+		}
+		got := pull(t, p, 20*time.Minute, seal)
+		slices.Sort(got)
+		check(t, got, "held 00:40:00", "left 00:40:00", "off 00:40:00")
 	})
 }
 

@@ -357,8 +357,12 @@ const together = 64
 
 // apply takes one change over, of an id with this key, or none.
 func (p *Planner) apply(c *schedule.Change, key schedule.Key) {
-	if c.Windows != nil {
+	switch {
+	case c.Windows != nil:
 		p.windows = c.Windows
+		return
+	case c.Sketches != nil:
+		p.sketchAll(c.Sketches)
 		return
 	}
 	number, spot, _ := p.byID.Find(c.ID, key)

@@ -97,6 +97,31 @@ func (e *Entry) Left() bool {
 	return left
 }
 
+// A Sketch is what planning needs of an entry that is Left: of a catalog of millions most come so. It needs no memory beside
+// the slice that it is in.
+type Sketch struct {
+	Key    Key // of its ID, not the empty one
+	Spec   Spec
+	Digest uint64
+	After  int64 // Unix microseconds, as is Next
+	Since  int64
+	Next   int64 // the first slot after After; 0 if there is none
+}
+
+// Sketch is the sketch of an entry that is left and has no former pause.
+func (e *Entry) Sketch(key Key, next time.Time) Sketch {
+	s := Sketch{Key: key, Spec: e.Spec, Digest: e.Digest, After: e.After.UnixMicro(), Since: e.Since}
+	if !next.IsZero() {
+		s.Next = next.UnixMicro()
+	}
+	return s
+}
+
+// Entry is the entry that it is a sketch of, without its name and task.
+func (s *Sketch) Entry() *Entry {
+	return &Entry{ID: s.Key.ID(), Spec: s.Spec, Digest: s.Digest, After: time.UnixMicro(s.After).UTC(), Since: s.Since, Payload: Left{}}
+}
+
 // A Row is what of an entry is of no use once it is made ready to be sent.
 type Row struct {
 	// Args, Kwargs and Options are JSON texts: an array, an object, and an object of
@@ -410,11 +435,15 @@ type Limit struct {
 // Over reports whether as many were sent as may be.
 func (l Limit) Over() bool { return l.Runs > 0 && l.Sent >= l.Runs }
 
-// A Change is news of one entry, or of all windows.
+// A Change is news of one entry, of all windows, or of many entries at once.
 type Change struct {
 	// Windows, where there are some, are those that hold from now on: the change is
 	// no entry's then.
 	Windows *Windows
+
+	// Sketches, where there are some, are entries that are left in the catalog, without limits. The change is no other
+	// entry's then.
+	Sketches []Sketch
 
 	ID    ID
 	Entry *Entry // nil when there is nothing to plan: Reason says why

@@ -149,11 +149,6 @@ func (w *watch) knownOf(r *row) (k known, ok bool) {
 	return k, ok
 }
 
-// at is where what is known of a row is, or will be.
-func (w *watch) at(r *row) (at *known, added bool) {
-	return w.seen.Place(schedule.ID(r.id), r.place(), r.spot)
-}
-
 // recall keeps what is remembered of an entry until its row is read, unless that was read with all of it.
 func (w *watch) recall(m *recalled) {
 	at, added := w.seen.Place(m.id, m.key, 0)

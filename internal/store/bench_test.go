@@ -53,7 +53,12 @@ func loaded(b testing.TB, s *store.Store) (ids []schedule.ID) {
 	b.Helper()
 	err := s.Load(b.Context(), func(_ context.Context, changes []schedule.Change) error {
 		for _, change := range changes {
-			ids = append(ids, change.ID)
+			if change.Sketches == nil {
+				ids = append(ids, change.ID)
+			}
+			for i := range change.Sketches {
+				ids = append(ids, change.Sketches[i].Key.ID())
+			}
 		}
 		return nil
 	})
@@ -65,10 +70,26 @@ func loaded(b testing.TB, s *store.Store) (ids []schedule.ID) {
 
 // A catalog of a million rows is read in seconds if a row makes little garbage. Measured:
 // 7 allocations and 0.8 kB, an entry and what is known of it among them; 43 and 3.2 kB
-// when each value was boxed.
+// when each value was boxed. Of one that is left in the catalog, its id, its texts and the share of what is made for all:
+// 2 allocations and 0.5 kB.
 func TestReadingARowMakesLittleGarbage(t *testing.T) {
-	const rows, most, bytes = 5000, 12, 1300
-	s, _ := fill(t, freshPostgres(t), "", rows)
+	db := freshPostgres(t)
+	s, _ := fill(t, db, "", 5000)
+	t.Run("held", func(t *testing.T) { testGarbageOfRows(t, s, 12, 1300) })
+	s, err := store.Open(t.Context(), db.URL, store.Options{
+		Held: 1, Prepare: func(*schedule.Entry) error { return nil }, Sound: func(*schedule.Entry) bool { return true },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = '0 0 29 2 *'")
+	loaded(t, s)
+	t.Run("left", func(t *testing.T) { testGarbageOfRows(t, s, 3, 600) })
+}
+
+func testGarbageOfRows(t *testing.T, s *store.Store, most, bytes uint64) {
+	const rows = 5000
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if got := len(loaded(t, s)); got != rows {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"strings"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -20,6 +21,24 @@ type common struct {
 	commonText
 	spec   schedule.Spec
 	digest uint64
+
+	after, first time.Time // the first slot after an instant, which most rows that are new have alike
+}
+
+// next is the spec's first slot after an instant.
+func (c *common) next(after time.Time) time.Time {
+	if !after.Equal(c.after) || c.after.IsZero() {
+		c.after, c.first = after, c.spec.Next(after)
+	}
+	return c.first
+}
+
+// next is the first slot after an instant that a spec gives which was made of the row.
+func (r *row) next(spec schedule.Spec, after time.Time) time.Time {
+	if r.common != nil {
+		return r.common.next(after)
+	}
+	return spec.Next(after)
 }
 
 // mostCommons bounds them: where most specs differ, they would be of no use.
@@ -56,7 +75,7 @@ func (c *commons) read(r *row, text commonText) *common {
 		c.known = map[commonText]*common{}
 	}
 	text = commonText{strings.Clone(text.spec), strings.Clone(text.zone)}
-	one := &common{text, spec, r.digestOfSpec(text.zone)}
+	one := &common{commonText: text, spec: spec, digest: r.digestOfSpec(text.zone)}
 	c.known[text] = one
 	return one
 }

@@ -214,7 +214,8 @@ type watch struct {
 
 	refreshedAt time.Time // see refresh
 
-	rows []row // read and not yet applied
+	untold   []untold // read and not yet told of
+	sketched int      // and so many sketches of those who lead
 
 	soonEnough int64 // see there
 
@@ -309,7 +310,8 @@ func (s *Store) herding() bool {
 
 // load reads all rows, and tells of those that differ from what was told before.
 func (w *watch) load(ctx context.Context) error {
-	w.rows, w.waiting, w.written, w.every = w.rows[:0], nil, nil, false
+	w.forget()
+	w.waiting, w.written, w.every = nil, nil, false
 	w.asked = true
 	if err := w.store.look(ctx); err != nil {
 		return err
@@ -449,34 +451,42 @@ func (w *watch) take(ctx context.Context, r *row) error {
 		r.was = w.held[schedule.ID(r.id)]
 	}
 	r.mayLeave = r.was == nil && w.mayLeave(r)
-	if len(w.rows) == cap(w.rows) && len(w.rows) > chunk/16 {
-		w.rows = slices.Grow(w.rows, chunk-len(w.rows)) // there will be a chunk of them
+	if len(w.untold)+w.sketched == 0 {
+		clear(w.writing)
 	}
-	w.rows = append(w.rows, *r)
-	if len(w.rows) < chunk {
+	if change, sketched := w.change(r, !ok || k.remembered()); !sketched {
+		w.untold = append(w.untold, untold{change, r.place(), r.spot, r.print, r.unwritten})
+	}
+	if len(w.untold)+w.sketched < chunk {
 		return nil
 	}
 	return w.apply(ctx)
 }
 
-// apply tells of the rows that were taken.
+// apply tells of the rows that were taken. What could not be told of is new again.
 func (w *watch) apply(ctx context.Context) error {
-	if len(w.rows) == 0 {
+	if len(w.untold)+w.sketched == 0 {
 		return nil
 	}
-	clear(w.writing)
-	changes, err := w.reading.changes(ctx, w.rows)
+	err := w.reading.writeDown(ctx)
+	if err == nil {
+		err = w.notePutOffs(ctx)
+	}
 	if err != nil {
-		w.rows = w.rows[:0] // what could not be applied is new again
+		w.forget()
 		return err
 	}
-	if err := w.notePutOffs(ctx); err != nil {
-		w.rows = w.rows[:0]
-		return err
+	w.tellSketches()
+	changes := make([]schedule.Change, len(w.untold))
+	for i := range w.untold {
+		w.keep(&w.untold[i])
+		changes[i] = w.untold[i].change
 	}
-	w.keep(w.rows, changes)
-	w.rows = w.rows[:0]
-	w.tell(changes)
+	clear(w.untold)
+	w.untold = w.untold[:0]
+	if len(changes) > 0 {
+		w.tell(changes)
+	}
 	if w.later.length >= laterMost {
 		return w.writeSome(ctx)
 	}

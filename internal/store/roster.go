@@ -137,6 +137,8 @@ type lead struct {
 
 	windows *schedule.Windows // that it was told of
 
+	sketches []schedule.Sketch // that it was not told of yet
+
 	calling sync.Mutex // the watcher is called
 	over    atomic.Bool
 }
@@ -316,26 +318,29 @@ func (w *watch) holds(ctx context.Context, tx transaction) error {
 	return nil
 }
 
-// keep keeps what rows say, for when their shard is led here.
-func (w *watch) keep(rows []row, changes []schedule.Change) {
-	for i := range rows {
-		r, entry := &rows[i], changes[i].Entry
-		id, k := schedule.ID(r.id), known{print: r.print}
-		switch {
-		case r.unwritten, w.leadOf(r.id) != nil:
-		case entry == nil:
-			k.next = never
-		default:
-			k.next = nextSlot(entry)
-		}
-		at, fresh := w.at(r)
-		if at.remembered() {
-			w.unread--
-			fresh = true
-		}
-		*at = k
-		w.hold(id, entry, fresh)
+// keep keeps what a row says, for when its shard is led here.
+func (w *watch) keep(n *untold) {
+	id, entry, k := n.change.ID, n.change.Entry, known{print: n.print}
+	switch {
+	case n.unwritten, w.leadOf(string(id)) != nil:
+	case entry == nil:
+		k.next = never
+	default:
+		k.next = nextSlot(entry)
 	}
+	fresh := w.know(id, n.key, n.spot, k)
+	w.hold(id, entry, fresh)
+}
+
+// know notes what is known of a row from now on, and says whether nothing was known.
+func (w *watch) know(id schedule.ID, key schedule.Key, spot schedule.Spot, k known) (fresh bool) {
+	at, fresh := w.seen.Place(id, key, spot)
+	if at.remembered() {
+		w.unread--
+		fresh = true
+	}
+	*at = k
+	return fresh
 }
 
 // mayLeave says whether the definition of the row need not be held, nor made to be sent.
@@ -433,7 +438,7 @@ func (w *watch) before(ctx context.Context) error {
 		// An id may be none of this table's, as after a change to another catalog. They
 		// come with the others then, and so does an error of the database.
 		w.store.log.WarnContext(ctx, "entries that are to come first do not", "err", err)
-		w.rows = w.rows[:0]
+		w.forget()
 	}
 	return nil
 }

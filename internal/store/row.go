@@ -59,6 +59,7 @@ type row struct {
 	common *common // its spec, if that is one that means the same in all rows
 
 	mayLeave  bool            // its definition may be left in the catalog, if it is good
+	spare     *spare          // where its entry is made if that is left; nil: where no other is
 	was       *schedule.Entry // what was made of it when it was read before, and said the same
 	unwritten bool            // what was seen of it for the first time is not on record
 
@@ -266,20 +267,25 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 	if then := schedule.LimitOf(spec, 0).Then; r.outside && then == schedule.ThenDelete {
 		return nil, errors.New("then: there is no row to delete: with max_runs alone the entry sends nothing more")
 	}
-	e := &schedule.Entry{
-		ID: schedule.ID(r.id), Name: r.name, Task: r.task,
-		Row:  &schedule.Row{Args: r.args, Kwargs: r.kwargs, Options: r.options},
-		Spec: spec, Digest: r.definition(zone),
-	}
-	if r.mayLeave && options.Sound(e) {
+	e := r.blank()
+	e.ID, e.Name, e.Task, e.Spec, e.Digest = schedule.ID(r.id), r.name, r.task, spec, r.definition(zone)
+	e.Args, e.Kwargs, e.Options = r.args, r.kwargs, r.options
+	switch {
+	case !r.mayLeave:
+		err := errors.Join(
+			isJSON("args", r.args, '[', "a list such as [1, 2]"),
+			isJSON("kwargs", r.kwargs, '{', `an object such as {"a": 1}`),
+			isJSON("options", r.options, '{', `an object such as {"queue": "priority"}`),
+		)
+		if err != nil {
+			first, _, _ := strings.Cut(err.Error(), "\n")
+			return nil, errors.New(first)
+		}
+	case options.Sound(e):
 		e.Payload = schedule.Left{}
-	} else if err := errors.Join(
-		isJSON("args", r.args, '[', "a list such as [1, 2]"),
-		isJSON("kwargs", r.kwargs, '{', `an object such as {"a": 1}`),
-		isJSON("options", r.options, '{', `an object such as {"queue": "priority"}`),
-	); err != nil {
-		first, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, errors.New(first)
+	default:
+		r.mayLeave, r.spare = false, nil
+		return r.entry(options)
 	}
 	if e.Misfire, err = r.misfire(); err != nil {
 		return nil, err
@@ -288,6 +294,22 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 		return e, nil
 	}
 	return e, options.prepare(e)
+}
+
+// A spare is memory for an entry that nobody keeps.
+type spare struct {
+	entry schedule.Entry
+	row   schedule.Row
+}
+
+// blank is an entry to be filled in.
+func (r *row) blank() *schedule.Entry {
+	if r.spare == nil {
+		return &schedule.Entry{Row: &schedule.Row{}}
+	}
+	r.spare.row = schedule.Row{}
+	r.spare.entry = schedule.Entry{Row: &r.spare.row}
+	return &r.spare.entry
 }
 
 // prepare makes the entry ready to be sent. Of a million entries few have a task of their own.

@@ -146,21 +146,18 @@ type reading struct {
 
 	ids, specs []string // to be written down
 	afters     []time.Time
+
+	spare spare // for entries that are left
 }
 
-// changes says what each row means now. What is seen for the first time is on
-// record before they are returned, but for what is put off.
-func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, error) {
-	r.ids, r.specs, r.afters = r.ids[:0], r.specs[:0], r.afters[:0]
-	changes := make([]schedule.Change, len(rows))
-	for i := range rows {
-		changes[i] = r.change(&rows[i])
-	}
+// writeDown writes down what was seen for the first time since it was last called, but for what is put off.
+func (r *reading) writeDown(ctx context.Context) error {
 	if len(r.ids) == 0 {
-		return changes, nil
+		return nil
 	}
+	defer r.forget()
 	if err := failpoint.Here("side.before"); err != nil {
-		return nil, err
+		return err
 	}
 	// Relaxed: the claim of a slot, which is durable, makes durable what came before it.
 	err := r.store.db.transact(ctx, mode{relaxed: true}, func(tx transaction) error {
@@ -170,11 +167,15 @@ func (r *reading) changes(ctx context.Context, rows []row) ([]schedule.Change, e
 		return r.holds(ctx, tx)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("remember entries: %w", err)
+		return fmt.Errorf("remember entries: %w", err)
 	}
-	return changes, failpoint.Here("side.after")
+	return failpoint.Here("side.after")
 }
 
+// forget leaves off what is to be written down.
+func (r *reading) forget() { r.ids, r.specs, r.afters = r.ids[:0], r.specs[:0], r.afters[:0] }
+
+// change says what the row means now. What is seen of it for the first time is to be written down before that is told of.
 func (r *reading) change(row *row) schedule.Change {
 	change := schedule.Change{ID: schedule.ID(row.id), Name: row.name}
 	entry, err := row.made(&r.store.options)
@@ -189,12 +190,12 @@ func (r *reading) change(row *row) schedule.Change {
 		change.Reason = schedule.ReasonPaused
 		r.settle(row, entry)
 	default:
-		change.Entry = entry
 		r.settle(row, entry)
-		if err := r.leave(row, entry); err != nil {
-			change.Entry, change.Reason, change.Problem = nil, schedule.ReasonBadRow, err.Error()
+		if entry, err = r.leave(row, entry); err != nil {
+			change.Reason, change.Problem = schedule.ReasonBadRow, err.Error()
 			return change
 		}
+		change.Entry = entry
 		change.Limit = schedule.LimitOf(entry.Spec, r.sent(row))
 		if change.Limit.Over() {
 			change.Entry, change.Reason = nil, schedule.ReasonDone
@@ -208,16 +209,17 @@ func (r *reading) change(row *row) schedule.Change {
 const leftFor = 10 * time.Minute
 
 // leave makes an entry whole whose definition was to be left in the catalog, if it is due soon.
-func (r *reading) leave(row *row, entry *schedule.Entry) error {
+func (r *reading) leave(row *row, entry *schedule.Entry) (*schedule.Entry, error) {
 	if !entry.Left() {
-		return nil
+		return entry, nil
 	}
-	if next := entry.Spec.Next(entry.After); next.IsZero() || next.After(row.readAt.Add(leftFor)) && entry.PausedUntil.IsZero() {
+	if next := row.next(entry.Spec, entry.After); next.IsZero() || next.After(row.readAt.Add(leftFor)) && entry.PausedUntil.IsZero() {
 		entry.Row = nil
-		return nil
+		return entry, nil
 	}
-	entry.Payload = nil
-	return r.store.options.prepare(entry)
+	whole := entry.Anew() // elsewhere than others
+	whole.Payload = nil
+	return whole, r.store.options.prepare(whole)
 }
 
 // settle gives the entry its run state, and notes what has to be written down. A
@@ -239,9 +241,9 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	news := !same && (known || entry != nil)
 	if news {
 		seen.after = latest(seen.after, r.after(row, entry, known))
-		seen.spec = string(spec)
 	}
 	if news && !r.putOff(row, entry, seen) {
+		seen.spec = string(spec)
 		r.note(row, seen)
 	}
 	if entry == nil {
@@ -284,7 +286,7 @@ func (r *reading) starting(row *row, spec schedule.Spec) (since time.Time, was b
 	shard := r.shard(row)
 	since, was = r.first.at, r.first.loadingOf(shard)
 	if !was {
-		if since, was = r.first.putOff[shard]; was && !far(spec.Next(since), since) {
+		if since, was = r.first.putOff[shard]; was && !far(row.next(spec, since), since) {
 			was = false
 		}
 	}
@@ -358,7 +360,7 @@ func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
 		from = seen.after
 	}
 	key := row.place()
-	next := entry.Spec.Next(latest(from, seen.last))
+	next := row.next(entry.Spec, latest(from, seen.last))
 	if key == (schedule.Key{}) || !far(next, row.readAt) || !r.later.put(laterSight{key, row.specDigest(row.zoneOr(r.store.options.Zone))}, seen.after, next) {
 		return false
 	}

@@ -262,6 +262,13 @@ func keep(t testing.TB, name string, run func(context.Context) error) (stop func
 
 func (w *watching) Apply(_ context.Context, changes []schedule.Change) error {
 	changes = slices.Clone(changes)
+	for _, change := range changes {
+		for i := range change.Sketches {
+			e := change.Sketches[i].Entry()
+			changes = append(changes, schedule.Change{ID: e.ID, Entry: e})
+		}
+	}
+	changes = slices.DeleteFunc(changes, func(change schedule.Change) bool { return change.Sketches != nil })
 	w.tell(func() {
 		w.log = append(w.log, changes...)
 		w.largest = max(w.largest, len(changes))
