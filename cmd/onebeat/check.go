@@ -303,6 +303,6 @@ func printFindings(cmd *cobra.Command, findings []finding) {
 		if f.Note != "" {
 			line += ": " + f.Note
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), legible(line))
+		fmt.Fprintln(cmd.OutOrStdout(), wrapped(legible(line), terminalColumns(cmd.OutOrStdout()), len(mark)))
 	}
 }

@@ -50,7 +50,7 @@ ledger. Without --at it is the entry's latest slot. It changes nothing.`,
 				return printJSON(cmd.OutOrStdout(), answer)
 			}
 			for _, line := range answer.Words {
-				fmt.Fprintln(cmd.OutOrStdout(), legible(line))
+				fmt.Fprintln(cmd.OutOrStdout(), wrapped(legible(line), terminalColumns(cmd.OutOrStdout()), 0))
 			}
 			return nil
 		})

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,10 +74,13 @@ type InputError struct{ Problem string }
 
 func (e *InputError) Error() string { return e.Problem }
 
-// List returns all entries, good and bad, and changes nothing.
+// List returns all entries, good and bad, by their names, and changes nothing.
 func (s *Store) List(ctx context.Context) ([]Row, error) {
 	var rows []Row
 	err := s.list(ctx, false, func(row Row) { rows = append(rows, row) })
+	slices.SortFunc(rows, func(a, b Row) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(string(a.ID), string(b.ID)))
+	})
 	return rows, err
 }
 

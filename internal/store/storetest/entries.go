@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,9 @@ func testEntries(t *testing.T, db Database) {
 	states := map[string]int{}
 	for _, row := range rows {
 		states[row.State]++
+	}
+	if !slices.IsSortedFunc(rows, func(a, b store.Row) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Errorf("List = %+v, want it by name", rows)
 	}
 	if diff := cmp.Diff(map[string]int{store.Active: 1, schedule.ReasonDisabled: 1, schedule.ReasonBadRow: 1}, states); diff != "" {
 		t.Errorf("states of List (-want +got):\n%s", diff)
