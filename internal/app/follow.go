@@ -23,7 +23,7 @@ type follower struct {
 	log     *slog.Logger
 	garbage *collector
 	limits  *dispatch.Limits     // of entries, which are told to it as they come
-	claims  *dispatch.Claims     // what recovery ends
+	claims  *dispatch.Claims     // what recovery ends; until begin, as is:
 	named   map[schedule.ID]bool // entries in the journal
 	claimed map[string]bool      // requests in the journal: recovery's
 
@@ -161,7 +161,7 @@ func (f *follower) begin(ctx context.Context) error {
 		}
 	}
 	f.claims.Last(f.ended)
-	f.latest = nil
+	f.latest, f.named, f.claims = nil, nil, nil // of a herd's journal they are tens of MB
 	f.begun = true
 	if err := f.planner.Apply(ctx, changes); err != nil {
 		return err

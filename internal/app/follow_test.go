@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/dispatch"
@@ -151,6 +153,24 @@ func TestWhatRecoveryEndedIsNotPlannedAfterAPause(t *testing.T) {
 		}
 		if after := back[0].Entry.After; !after.Before(claimed) {
 			t.Errorf("the entry that others have too is changed: it counts from %v", after)
+		}
+	})
+}
+
+// What the journal named, tens of MB after a node was lost in the midst of a herd, is kept no longer than it is needed.
+func TestARecoveredJournalIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := []schedule.Claimed{{Dues: []schedule.ClaimedDue{{Entry: "claimed", Slot: time.Now()}}}}
+		kept := weak.Make(&journal[0])
+		_, f := follow(t, journal)
+		journal = nil
+		f.Loaded()
+		if err := f.begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		runtime.GC()
+		if kept.Value() != nil || len(f.named) > 0 {
+			t.Errorf("a batch of the journal is held: %v; and %d ids that it named", kept.Value() != nil, len(f.named))
 		}
 	})
 }

@@ -191,6 +191,7 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 	}
 	follower := newFollower(planner, journal, n.metrics, &n.garbage, s.log)
 	defer follower.end()
+	open, first := len(journal) > 0, slices.Collect(maps.Keys(follower.named))
 	options := s.options(follower)
 	if alarm := newAlarm(); alarm != nil {
 		defer alarm.close()
@@ -205,12 +206,12 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 	}
 	group.Go(func() error { return n.prolong(working) })
 	group.Go(func() error {
-		return n.roster.Lead(working, s.number, slices.Collect(maps.Keys(follower.named)), follower)
+		return n.roster.Lead(working, s.number, first, follower)
 	})
 	group.Go(func() error { return follower.fetch(working, n.roster) })
 	group.Go(func() error {
 		defer done()
-		if len(journal) > 0 && !wait(ctx, working, follower.ready) { // what was claimed is ended from the entries as they are now
+		if open && !wait(ctx, working, follower.ready) { // what was claimed is ended from the entries as they are now
 			return context.Cause(hold)
 		}
 		// A stop need not wait for a broker that is away: what is not recovered

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -200,7 +201,7 @@ func (l *lead) done() {
 	if l.begun {
 		return
 	}
-	l.begun = true
+	l.begun, l.ids = true, nil
 	l.call(func(context.Context) error {
 		l.watcher.Loaded()
 		return nil
@@ -251,6 +252,7 @@ func (w *watch) admit() {
 	defer w.mu.Unlock()
 	for _, l := range w.coming {
 		l.first = w.seen.Len() == 0
+		maps.DeleteFunc(w.whole, func(id string, _ bool) bool { return schedule.ID(id).Shard(w.shards) == l.shard }) // of who led before
 		for _, id := range l.ids {
 			w.whole[id] = true
 		}

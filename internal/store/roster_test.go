@@ -108,3 +108,19 @@ func TestWhatIsDueDoesNotWaitForALookAtAllRows(t *testing.T) {
 		})
 	}
 }
+
+// What a lead told first is forgotten once it has told of all, or when another comes: after many lost nodes it would be the whole catalog.
+func TestWhatCameFirstIsForgotten(t *testing.T) {
+	h := hear(t, 1)
+	for n := range 3 {
+		h.leads[0].over.Store(true)
+		next := &lead{ctx: t.Context(), ids: []string{fmt.Sprint(n)}, failed: make(chan error, 1), watcher: h.leads[0].watcher, asked: map[string]bool{}}
+		h.coming = append(h.coming, next)
+		if err := h.begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(next.ids) > 0 || len(h.whole) != 1 || !h.whole[fmt.Sprint(n)] {
+			t.Errorf("after lead %d has told of all, %d ids are to come first, and whole are %v; want those that it named alone", n, len(next.ids), h.whole)
+		}
+	}
+}
