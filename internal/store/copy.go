@@ -15,7 +15,7 @@ import (
 
 // runColumns are the columns of onebeat_runs in the order of appendCopy.
 var runColumns = []string{
-	"entry_id", "name", "task", "slot", "through", "count", "state", "reason",
+	"part", "entry_id", "name", "task", "slot", "through", "count", "state", "reason",
 	"task_id", "queue", "request", "node", "term", "sent_at", "recovered",
 }
 
@@ -25,6 +25,7 @@ var copyRuns = "COPY onebeat_runs (" + strings.Join(runColumns, ", ") + ") FROM 
 // File Formats), written as they are read: by hand, for boxing each value cost a
 // tenth of a herd's time.
 type runReader struct {
+	part int64
 	runs []*schedule.Run
 
 	text  []byte
@@ -56,7 +57,7 @@ func (r *runReader) more(dst []byte) []byte {
 		dst = append(dst, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
 	}
 	for len(r.runs) > 0 && len(dst) < copied {
-		dst = appendCopy(dst, r.runs[0])
+		dst = appendCopy(dst, r.part, r.runs[0])
 		r.runs = r.runs[1:]
 	}
 	if len(r.runs) == 0 && !r.ended {
@@ -66,8 +67,8 @@ func (r *runReader) more(dst []byte) []byte {
 	return dst
 }
 
-func appendCopy(dst []byte, r *schedule.Run) []byte {
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(runColumns)))
+func appendCopy(dst []byte, part int64, r *schedule.Run) []byte {
+	dst = copyNumber(binary.BigEndian.AppendUint16(dst, uint16(len(runColumns))), part)
 	dst = copyText(copyText(copyText(dst, string(r.Entry)), r.Name), r.Task)
 	dst = copyInstant(copyInstant(dst, r.Slot), r.Through)
 	dst = copyNumber(dst, int64(r.Count))

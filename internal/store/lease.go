@@ -47,6 +47,7 @@ type Shard struct {
 	later  atomic.Pointer[later] // what was seen of its entries by who leads it, and is not written down
 	led    atomic.Int64          // the last term in which a roster of this process led it
 	unsure unsure
+	into   part // of the ledger
 
 	impatient atomic.Int64 // until when rows that are held are not waited for, in Unix nanoseconds
 }

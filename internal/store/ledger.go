@@ -126,6 +126,7 @@ func (s *Shard) record(ctx context.Context, r *recording, how mode) error {
 			return fmt.Errorf("record: %w", err)
 		}
 	}
+	s.part(ctx, r.term)
 	err := r.recorded(ctx, how)
 	s.concluded(r, err)
 	if err != nil {
@@ -203,7 +204,10 @@ func (r *recording) write(ctx context.Context, tx transaction) error {
 			return err
 		}
 	}
-	return tx.insertRuns(ctx, r.store.noted(r.ordered))
+	if runs := r.store.noted(r.ordered); len(runs) > 0 {
+		return tx.insertRuns(ctx, r.into.write(runs), runs)
+	}
+	return nil
 }
 
 // close takes the batches out of the journal, or notes how far the one is recorded that stays,

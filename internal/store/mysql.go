@@ -61,6 +61,7 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 		install:  s.layout.triggers("insert", "update", "delete"),
 		drops:    dropTriggers("insert", "update", "delete"),
 		triggers: 3 + len(s.layout.children),
+		partRuns: 262_144,
 		trailing: 1,
 	}
 	if err := pool.PingContext(ctx); err != nil {
@@ -366,7 +367,7 @@ func (on mysqlOn) claim(ctx context.Context, shard int, term, seq int64, dues st
 // mysqlRunsAtOnce is how many runs one statement writes.
 const mysqlRunsAtOnce = 200
 
-func (on mysqlOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
+func (on mysqlOn) insertRuns(ctx context.Context, number int64, runs []*schedule.Run) error {
 	one := on.m.get("run_insert").text
 	row := "," + one[strings.LastIndex(one, "\n"):]
 	var args []any
@@ -375,7 +376,7 @@ func (on mysqlOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
 		runs = runs[len(part):]
 		args = args[:0]
 		for i := range part {
-			args = appendRun(args, part[i])
+			args = appendRun(append(args, number), part[i])
 		}
 		if _, err := on.conn.ExecContext(ctx, one+strings.Repeat(row, len(part)-1), args...); err != nil {
 			return err

@@ -30,6 +30,18 @@ func ledgerOf(t *testing.T, db storetest.Database, options store.Options) (*stor
 	return s, lease.Term
 }
 
+func nextTerm(t *testing.T, s *store.Store, term int64) int64 {
+	t.Helper()
+	if err := s.Shard(0).Release(t.Context(), term); err != nil {
+		t.Fatal(err)
+	}
+	lease, won, err := s.Shard(0).Acquire(t.Context(), "node")
+	if err != nil || !won {
+		t.Fatalf("Acquire: %v, %v", won, err)
+	}
+	return lease.Term
+}
+
 func recordRuns(t *testing.T, s *store.Store, term int64, runs []schedule.Run) {
 	t.Helper()
 	if err := s.Shard(0).Record(t.Context(), term, nil, runs); err != nil {
@@ -65,31 +77,40 @@ func TestSQLiteWritesFewPagesOfALargeLedger(t *testing.T) {
 	}
 }
 
-// The ledger's parts, and what an older onebeat recorded, are one ledger to an audit.
-func TestSQLiteFindsEndsInAllParts(t *testing.T) {
-	db := freshSQLite(t)
-	first, err := os.ReadFile("migrations/sqlite/00001_onebeat.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.Exec(t, string(first))
-	hour := func(n int) time.Time { return time.Date(2026, 1, 1, n, 0, 0, 0, time.UTC) }
-	const before = `INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, recovered)
-		VALUES ('a', 'n', 't', ?, 1, 'sent', '', '', '', '', 'node', 1, 0)`
-	db.Exec(t, before, hour(1).UnixMicro())
+// The ledger's parts, and what an older onebeat recorded, are one ledger to an audit and to who looks for an entry's runs.
+func TestTheLedgerIsOneInAllItsParts(t *testing.T) {
+	t.Run("PostgreSQL", func(t *testing.T) { testParts(t, freshPostgres(t), "'2026-01-01 06:00Z'", "false") })
+	t.Run("MySQL", func(t *testing.T) { testParts(t, freshMySQL(t), micros(hour(6)), "0") })
+	t.Run("SQLite", func(t *testing.T) { testParts(t, freshSQLite(t), micros(hour(6)), "0") })
+}
 
+func hour(n int) time.Time { return time.Date(2026, 1, 1, n, 0, 0, 0, time.UTC) }
+
+func micros(at time.Time) string { return fmt.Sprint(at.UnixMicro()) }
+
+// testParts takes six o'clock and false as the database has them.
+func testParts(t *testing.T, db storetest.Database, six, no string) {
+	const full = 100
 	s, term := ledgerOf(t, db, store.Options{KeepRuns: 1})
-	const full = "UPDATE onebeat_parts SET runs = 16384 WHERE part > 0"
+	s.HavePartsOf(full)
+	db.Exec(t, "INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, recovered) VALUES ('a', 'n', 't', "+
+		six+", 1, 'sent', '', '', '', '', 'node', 1, "+no+")")
+	fill := func(n, slot int) (runs []schedule.Run) {
+		for range n {
+			runs = append(runs, sentAt("z", hour(slot)))
+		}
+		return runs
+	}
 	reaching := schedule.Run{Entry: "b", Slot: hour(1), Through: hour(4), Count: 4, State: schedule.Coalesced, Node: "node", Term: 1}
-	recordRuns(t, s, term, []schedule.Run{sentAt("a", hour(2)), reaching})
-	recordRuns(t, s, term, []schedule.Run{sentAt("c", hour(2))})
-	db.Exec(t, full)
-	recordRuns(t, s, term, []schedule.Run{sentAt("a", hour(3)), sentAt("a", hour(4))})
-	db.Exec(t, full)
+	recordRuns(t, s, term, []schedule.Run{sentAt("a", hour(1)), sentAt("a", hour(2)), reaching})
+	recordRuns(t, s, term, fill(full-3, 2))
+	recordRuns(t, s, term, append(fill(full, 3), sentAt("a", hour(3)), sentAt("a", hour(4))))
 	recordRuns(t, s, term, []schedule.Run{sentAt("a", hour(5)), sentAt("b", hour(5))})
-	db.Exec(t, before, hour(6).UnixMicro()) // an older onebeat went on beside it
-	if got, want := db.Query(t, "SELECT part || ': ' || count(*) FROM onebeat_runs GROUP BY part ORDER BY part"), []string{"0: 2", "1: 3", "2: 2", "3: 2"}; !slices.Equal(got, want) {
+	if got, want := db.Query(t, "SELECT concat(count(*), '') FROM onebeat_runs GROUP BY part ORDER BY part"), []string{"1", "100", "102", "2"}; !slices.Equal(got, want) {
 		t.Fatalf("the runs of the parts are %q, want %q", got, want)
+	}
+	if got, want := db.Query(t, "SELECT concat(runs, '') FROM onebeat_parts WHERE part > 0 ORDER BY part"), []string{"100", "102", "0"}; !slices.Equal(got, want) {
+		t.Fatalf("the parts that have ended say that they have %q runs, want %q", got, want)
 	}
 
 	ends := func(from, until int) (found []string) {
@@ -118,15 +139,103 @@ func TestSQLiteFindsEndsInAllParts(t *testing.T) {
 			t.Errorf("the ends from %d to %d o'clock are %q, want %q", tt.from, tt.until, got, tt.want)
 		}
 	}
+	hours := func(filter store.Filter) (hours []int) {
+		t.Helper()
+		runs, err := s.Runs(t.Context(), filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range runs {
+			hours = append(hours, run.Slot.Hour())
+		}
+		return hours
+	}
+	for _, tt := range []struct {
+		filter store.Filter
+		want   []int
+	}{
+		{store.Filter{Entry: "a"}, []int{6, 5, 4, 3, 2, 1}},
+		{store.Filter{Entry: "a", Limit: 3}, []int{6, 5, 4}},
+		{store.Filter{Entry: "a", Since: hour(4)}, []int{6, 5, 4}},
+		{store.Filter{Entry: "b", State: schedule.Coalesced}, []int{1}},
+		{store.Filter{Limit: 4}, []int{6, 5, 5, 4}},
+	} {
+		if got := hours(tt.filter); !slices.Equal(got, tt.want) {
+			t.Errorf("the hours of runs by %+v are %d, want %d", tt.filter, got, tt.want)
+		}
+	}
 
-	if err := s.TendLedger(t.Context()); err != nil {
+	// Another term has a part of its own, and what the one before began is not ended by what it knows.
+	recordRuns(t, s, nextTerm(t, s, term), []schedule.Run{sentAt("a", hour(7))})
+	if got, want := db.Query(t, "SELECT concat(runs, '') FROM onebeat_parts WHERE part > 0 ORDER BY part"), []string{"100", "102", "0", "0"}; !slices.Equal(got, want) {
+		t.Fatalf("after another term the parts say that they have %q runs, want %q", got, want)
+	}
+	if got, want := hours(store.Filter{Entry: "a", Limit: 2}), []int{7, 6}; !slices.Equal(got, want) {
+		t.Errorf("the hours of the last runs are %d, want %d", got, want)
+	}
+}
+
+// Who may write runs may write parts, of which an older onebeat had none, and what it recorded is found.
+func TestPartsComeToALedgerOfPostgres(t *testing.T) {
+	db := freshPostgres(t)
+	s, term := ledgerOf(t, db, store.Options{})
+	name := "r" + db.Query(t, "SELECT current_database()::text")[0]
+	db.Exec(t, "CREATE ROLE "+name)
+	defer func() {
+		db.Exec(t, "DROP OWNED BY "+name)
+		db.Exec(t, "DROP ROLE "+name)
+	}()
+	db.Exec(t, "DROP TABLE onebeat_parts; ALTER TABLE onebeat_runs DROP COLUMN part; CREATE INDEX onebeat_runs_entry_slot ON onebeat_runs (entry_id, slot);"+
+		"DELETE FROM onebeat_schema WHERE version_id = 10; GRANT SELECT, INSERT, DELETE ON onebeat_runs TO "+name+"; GRANT SELECT ON onebeat_runs TO PUBLIC")
+	db.Exec(t, "INSERT INTO onebeat_runs (entry_id, name, task, slot, count, state, reason, task_id, queue, request, node, term, recovered) VALUES ('a', 'n', 't', "+
+		"'2026-01-01 06:00Z', 1, 'sent', '', '', '', '', 'node', 1, false)")
+	if err := s.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	recordRuns(t, s, term, []schedule.Run{sentAt("a", time.Now())})
-	if err := s.TendLedger(t.Context()); err != nil {
-		t.Fatal(err)
+	recordRuns(t, s, term, []schedule.Run{sentAt("a", hour(7))})
+	runs, err := s.Runs(t.Context(), store.Filter{Entry: "a"})
+	if err != nil || len(runs) != 2 {
+		t.Errorf("the runs of before and after are %+v, %v", runs, err)
 	}
-	if got, want := db.Query(t, "SELECT part || '' FROM onebeat_parts"), []string{"0", "3"}; !slices.Equal(got, want) {
-		t.Errorf("when the old runs are gone the parts are %q, want %q", got, want)
+	rights := db.Query(t, `SELECT concat(CASE grantee WHEN 0 THEN 'all' ELSE 'user' END, ' ', privilege_type) FROM pg_class, aclexplode(relacl)
+		WHERE oid = 'onebeat_parts'::regclass AND grantee <> relowner ORDER BY 1`)
+	if want := []string{"all SELECT", "user DELETE", "user INSERT", "user SELECT"}; !slices.Equal(rights, want) {
+		t.Errorf("rights to parts are %q, want %q", rights, want)
+	}
+	if got := db.Query(t, "SELECT indexdef FROM pg_indexes WHERE indexname = 'onebeat_runs_part' OR indexname = 'onebeat_runs_entry_slot'"); len(got) != 1 || !strings.Contains(got[0], "(part, entry_id, slot)") {
+		t.Errorf("the ledger's indexes are %q", got)
+	}
+}
+
+// Parts go with their runs.
+func TestOldPartsAreForgotten(t *testing.T) {
+	t.Run("PostgreSQL", func(t *testing.T) {
+		testOldParts(t, freshPostgres(t), "UPDATE onebeat_parts SET last_day = current_date - 3 WHERE part > 0")
+	})
+	slots := "UPDATE onebeat_parts SET last_slot = " + micros(time.Now().AddDate(0, 0, -3)) + " WHERE part > 0"
+	begun := "UPDATE onebeat_parts SET part = " + micros(time.Now().AddDate(0, 0, -4)) + " WHERE part > 0"
+	t.Run("MySQL", func(t *testing.T) { testOldParts(t, freshMySQL(t), slots, begun) })
+	t.Run("SQLite", func(t *testing.T) { testOldParts(t, freshSQLite(t), slots, begun) })
+}
+
+func testOldParts(t *testing.T, db storetest.Database, agings ...string) {
+	s, term := ledgerOf(t, db, store.Options{KeepRuns: 2})
+	parts := func() int { return len(db.Query(t, "SELECT concat(part, '') FROM onebeat_parts")) }
+	for _, aging := range agings {
+		recordRuns(t, s, term, []schedule.Run{sentAt("a", time.Now())})
+		if err := s.TendLedger(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := parts(); n != 2 {
+			t.Fatalf("there are %d parts, want that of before and the new one", n)
+		}
+		db.Exec(t, aging)
+		if err := s.TendLedger(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := parts(); n != 1 {
+			t.Errorf("after %s and a tending there are %d parts, want that of before alone", aging, n)
+		}
+		term = nextTerm(t, s, term)
 	}
 }

@@ -85,6 +85,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		install:  append([]string{"trigger_function"}, s.layout.triggers("insert", "update", "delete", "truncate")...),
 		drops:    func(*layout) []string { return []string{"drop_function"} },
 		triggers: 4 + len(s.layout.children),
+		partRuns: 262_144,
 		trailing: 2,
 	}
 	if err := pool.Ping(ctx); err != nil {
@@ -201,8 +202,8 @@ func (on postgresOn) claim(ctx context.Context, shard int, term, seq int64, dues
 	return written > 0, err
 }
 
-func (on postgresOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
-	_, err := on.conn.(pgx.Tx).Conn().PgConn().CopyFrom(ctx, &runReader{runs: runs}, copyRuns)
+func (on postgresOn) insertRuns(ctx context.Context, part int64, runs []*schedule.Run) error {
+	_, err := on.conn.(pgx.Tx).Conn().PgConn().CopyFrom(ctx, &runReader{part: part, runs: runs}, copyRuns)
 	return err
 }
 

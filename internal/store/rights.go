@@ -50,6 +50,9 @@ func (s *Store) Rights(ctx context.Context) error {
 	}
 	err := may(mode{}, "", func(tx transaction) error {
 		_, err := tx.exec(ctx, "meta_insert", "rights", "")
+		if err == nil {
+			_, err = tx.exec(ctx, "part_begin", -1) // a newer table
+		}
 		return err
 	})
 	if err != nil || s.look(ctx) != nil || s.home(s.shape()) != HomeColumn || s.layout.table == "" {

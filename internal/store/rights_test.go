@@ -50,7 +50,7 @@ func testRights(t *testing.T, db storetest.Database, user func(name string) (mak
 		db.Exec(t, text)
 	}
 	at.User = url.UserPassword(name, "reads")
-	own := []string{"onebeat_meta", "onebeat_leases", "onebeat_nodes", "onebeat_journal", "onebeat_entries", "onebeat_runs", "onebeat_changes", "onebeat_requests", "onebeat_schema"}
+	own := []string{"onebeat_meta", "onebeat_leases", "onebeat_nodes", "onebeat_journal", "onebeat_entries", "onebeat_runs", "onebeat_parts", "onebeat_changes", "onebeat_requests", "onebeat_schema"}
 	grant := func(rights string, tables ...string) {
 		t.Helper()
 		for _, table := range tables {

@@ -183,8 +183,8 @@ func (s *Store) TendLedger(ctx context.Context) error {
 func (s *Store) tend(ctx context.Context, keep int) (forgotten int64, err error) {
 	err = s.db.transact(ctx, mode{relaxed: true}, func(tx transaction) (err error) {
 		forgotten, err = tx.exec(ctx, "runs_tend", keep)
-		if _, parts := s.texts["parts_tend"]; parts && err == nil {
-			_, err = tx.exec(ctx, "parts_tend")
+		if err == nil {
+			_, err = tx.exec(ctx, "parts_tend", keep)
 		}
 		return err
 	})

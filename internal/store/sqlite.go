@@ -80,6 +80,7 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 		install:  s.layout.triggers("insert", "update", "delete"),
 		drops:    dropTriggers("insert", "update", "delete"),
 		triggers: 3 + len(s.layout.children),
+		partRuns: 16_384,
 		trailing: 1,
 		sweep:    lite.sweep,
 	}
@@ -356,14 +357,7 @@ const runsAtOnce = 50
 
 // insertRuns gives most runs what they have in common once for each statement: a third of what a run
 // costs is the binding of its columns.
-func (on *sqliteOn) insertRuns(ctx context.Context, runs []*schedule.Run) error {
-	if len(runs) == 0 {
-		return nil
-	}
-	part, err := on.part(ctx, runs)
-	if err != nil {
-		return err
-	}
+func (on *sqliteOn) insertRuns(ctx context.Context, part int64, runs []*schedule.Run) error {
 	first := runs[0]
 	var plain, others []*schedule.Run
 	for _, r := range runs {
@@ -374,7 +368,7 @@ func (on *sqliteOn) insertRuns(ctx context.Context, runs []*schedule.Run) error 
 			others = append(others, r)
 		}
 	}
-	err = on.insert(ctx, "runs_sent_insert", plain, []any{part, first.Node, first.Term}, func(into []any, r *schedule.Run) []any {
+	err := on.insert(ctx, "runs_sent_insert", plain, []any{part, first.Node, first.Term}, func(into []any, r *schedule.Run) []any {
 		return append(into, string(r.Entry), r.Name, r.Task, plainArg(r.Slot), r.TaskID, r.Queue, plainArg(r.SentAt))
 	})
 	if err != nil {
@@ -405,19 +399,6 @@ func (on *sqliteOn) insert(ctx context.Context, name string, runs []*schedule.Ru
 func appendRun(into []any, r *schedule.Run) []any {
 	return append(into, string(r.Entry), r.Name, r.Task, plainArg(r.Slot), plainArg(r.Through), r.Count, string(r.State), r.Reason,
 		r.TaskID, r.Queue, r.Request, r.Node, r.Term, plainArg(r.SentAt), r.Recovered)
-}
-
-// part is the part of the ledger that the runs are to be written in.
-func (on *sqliteOn) part(ctx context.Context, runs []*schedule.Run) (part int64, err error) {
-	first, last := runs[0].Slot, runs[0].Slot
-	for _, run := range runs {
-		if run.Slot.Before(first) {
-			first = run.Slot
-		}
-		last = latest(last, run.Slot, run.Through)
-	}
-	err = on.each(ctx, "part_take", func(row scanner) error { return row.Scan(&part) }, len(runs), first, last)
-	return part, err
 }
 
 // Dialect implements Tx.

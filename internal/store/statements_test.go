@@ -48,10 +48,7 @@ var oneSided = map[string]string{
 	"drop_trigger_truncate": "the others have no trigger for it",
 	"drop_function":         "of the others a trigger holds its own statements",
 	"changes_open":          "of the others no change comes below others that were there",
-	"onebeat_parts":         "SQLite alone keeps the ledger by parts",
 	"runs_sent_insert":      "PostgreSQL copies runs, and MySQL writes all of them alike",
-	"part_take":             "SQLite alone keeps the ledger by parts",
-	"parts_tend":            "SQLite alone keeps the ledger by parts",
 	"own_drop_function":     "PostgreSQL alone keeps the ledger by days",
 }
 

@@ -163,7 +163,8 @@ type transaction interface {
 	// claim moves the lease on to the sequence number and writes the journal's row,
 	// or returns false when the term is over.
 	claim(ctx context.Context, shard int, term, seq int64, dues string) (bool, error)
-	insertRuns(ctx context.Context, runs []*schedule.Run) error
+	// insertRuns writes runs, at least one, in a part of the ledger.
+	insertRuns(ctx context.Context, part int64, runs []*schedule.Run) error
 }
 
 // A mode is what is special about a transaction.
@@ -205,6 +206,7 @@ type dialect struct {
 	atCommit []string                                // statements that do at once what else a commit does
 	triggers int                                     // how many there are then
 	drops    func(*layout) []string                  // and those that take a layout's away, with what they call
+	partRuns int                                     // of a part of the ledger: what is written of the index has room in the database's memory
 	trailing int                                     // columns of the statement entries after those of a row
 	sweep    func()                                  // removes what is left beside the database when all is taken away; nil for nothing
 }

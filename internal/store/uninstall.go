@@ -111,9 +111,6 @@ func (s statements) removals(dialect string) {
 		}
 	}
 	for _, table := range ownTables {
-		if table == "onebeat_parts" && dialect != "sqlite" {
-			continue
-		}
 		s["own_drop/"+table] = strings.ReplaceAll(s["own_drop"], "{{own_table}}", table)
 	}
 	delete(s, "own_drop")
