@@ -175,6 +175,20 @@ func TestManyEndsAreToldOfTogether(t *testing.T) {
 	})
 }
 
+// Few slots that end otherwise have lines of their own among thousands that are sent: who reads of one looks for its entry.
+func TestFewEndsAreToldOfAmongManySends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream(t, 5000, 0)
+		for i := range 3 {
+			s.dues[i*1500].State, s.dues[i*1500].Reason = schedule.Failed, "no such queue"
+		}
+		log := s.send(t)
+		if got := strings.Count(log, `msg="slot failed" entry=`); got != 3 {
+			t.Errorf("%d of 3 slots that failed have a line of their own:\n%s", got, log[:min(len(log), 1000)])
+		}
+	})
+}
+
 // A slow is a broker of which a message takes each.
 type slow struct {
 	*herd

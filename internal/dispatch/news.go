@@ -18,8 +18,8 @@ const each = 100
 type news struct {
 	log *slog.Logger
 
-	until time.Time // when the second ends that told counts in
-	told  int       // slots that were logged one by one
+	until time.Time              // when the second ends that told counts in
+	told  map[schedule.State]int // slots that were logged one by one, of each state: what failed is not to be lost among others
 
 	sent  int // sends that are yet to be told of
 	slot  time.Time
@@ -37,16 +37,14 @@ type ending struct {
 func (n *news) tell(at time.Time, runs []schedule.Run) {
 	if !at.Before(n.until) || n.until.Sub(at) > time.Second { // or the clock was set back
 		n.flush()
-		n.until, n.told = at.Add(time.Second), 0
+		n.until, n.told = at.Add(time.Second), map[schedule.State]int{}
 	}
-	alone := n.told+len(runs) <= each
-	if alone {
-		n.told += len(runs)
-	}
+	alone := n.told[schedule.Sent]+len(runs) <= each // of the sends of a part all are, or none
 	for i := range runs {
 		run := &runs[i]
 		switch {
 		case run.State == schedule.Sent && alone:
+			n.told[run.State]++
 			n.log.Info("task sent", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "late", run.SentAt.Sub(run.Slot).Round(10*time.Microsecond), "queue", run.Queue)
 		case run.State == schedule.Sent:
 			if n.sent == 0 {
@@ -54,18 +52,27 @@ func (n *news) tell(at time.Time, runs []schedule.Run) {
 			}
 			n.sent++
 			n.worst = max(n.worst, run.SentAt.Sub(run.Slot))
-		case !alone:
+		case n.told[run.State] >= each:
 			if n.other == nil {
 				n.other = map[ending]int{}
 			}
 			n.other[ending{run.State, run.Reason}] += run.Count
-		case run.State == schedule.Failed:
-			n.log.Error("slot failed", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue, "err", run.Reason)
-		case run.State == schedule.Unsure:
-			n.log.Warn("slot is unsure: its task may have been sent, and is not sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue, "reason", run.Reason)
 		default:
-			n.log.Info("slot ended unsent", "entry", run.Name, "task", run.Task, "slot", run.Slot, "state", run.State, "reason", run.Reason, "count", run.Count)
+			n.told[run.State]++
+			n.end(run)
 		}
+	}
+}
+
+// end logs a slot that was not sent, or perhaps.
+func (n *news) end(run *schedule.Run) {
+	switch run.State {
+	case schedule.Failed:
+		n.log.Error("slot failed", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue, "err", run.Reason)
+	case schedule.Unsure:
+		n.log.Warn("slot is unsure: its task may have been sent, and is not sent again", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue, "reason", run.Reason)
+	default:
+		n.log.Info("slot ended unsent", "entry", run.Name, "task", run.Task, "slot", run.Slot, "state", run.State, "reason", run.Reason, "count", run.Count)
 	}
 }
 
