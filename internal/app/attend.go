@@ -58,6 +58,7 @@ func (n *node) attend(ctx context.Context) error {
 		case errors.Is(err, store.ErrShards):
 			return &RefusedError{err}
 		case err != nil:
+			n.silent.CompareAndSwap(nil, &silence{time.Now(), err})
 			if err.Error() != failed {
 				failed = err.Error()
 				n.log.Warn("this node cannot see the others; trying on", "err", err)
@@ -65,6 +66,7 @@ func (n *node) attend(ctx context.Context) error {
 			continue
 		}
 		failed = ""
+		n.silent.Store(nil)
 		n.alone.Store(len(roll.Nodes) < 2)
 		owners := share(roll, "")
 		for i, s := range n.shards {
@@ -78,6 +80,22 @@ func (n *node) attend(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// A silence is since when this node could not write that it is there, and why.
+type silence struct {
+	since time.Time
+	err   error
+}
+
+// unheard is an error if this node could not write that it is there for as long as a stall: it gets no lease
+// then, also where the database answers.
+func (n *node) unheard() error {
+	s := n.silent.Load()
+	if s == nil || time.Since(s.since) < stall {
+		return nil
+	}
+	return fmt.Errorf("no write for %v: %w", time.Since(s.since).Round(time.Second), s.err)
 }
 
 // see says that this node is there, and returns who is.

@@ -2,8 +2,10 @@ package app
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +37,44 @@ func storedShard(t *testing.T, lease string) *shard {
 	s.store = n.store.Shard(0)
 	s.keeper = s.store
 	return s
+}
+
+// A database that is full, or that has become a copy to read from, answers, and takes no writes: no node gets
+// a lease then, and each has to say so.
+func TestANodeThatCannotWriteIsNotWell(t *testing.T) {
+	n := storedShard(t, "1s").node
+	if err := n.store.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", strings.TrimPrefix(n.config.String("database"), "sqlite:///"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	run := func(statement string) {
+		t.Helper()
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.attend(ctx) }()
+	run("CREATE TRIGGER full BEFORE UPDATE ON onebeat_nodes BEGIN SELECT RAISE(FAIL, 'the disk is full'); END")
+	await(t, "a write to fail", 20*time.Second, func() bool { return n.silent.Load() != nil })
+	if err := n.unheard(); err != nil {
+		t.Errorf("a node that could not write for a moment says %v", err)
+	}
+	n.silent.Store(&silence{time.Now().Add(-stall), n.silent.Load().err})
+	if err := n.unheard(); err == nil || !strings.Contains(err.Error(), "the disk is full") {
+		t.Errorf("a node that cannot write says %v, want the reason", err)
+	}
+	run("DROP TRIGGER full")
+	await(t, "a write to succeed", 20*time.Second, func() bool { return n.unheard() == nil })
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("attend = %v", err)
+	}
 }
 
 // A node may come to its work long after it has joined the others, as with take-over-at:

@@ -44,6 +44,9 @@ func (n *node) Health(ctx context.Context) web.Health {
 		return health
 	}
 	_, err := shards[0].store.LastSeq(ctx)
+	if err == nil {
+		err = n.unheard()
+	}
 	add("database", err, "")
 	add("broker", reached(ctx, shards, led), forgotten(shards))
 	if len(led) == 0 {

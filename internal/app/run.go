@@ -40,8 +40,9 @@ type node struct {
 	garbage     collector
 	exit        func(code int)
 
-	reaches atomic.Bool   // this node reaches the broker
-	alone   atomic.Bool   // no other node was seen
+	reaches atomic.Bool // this node reaches the broker
+	alone   atomic.Bool // no other node was seen
+	silent  atomic.Pointer[silence]
 	cut     chan struct{} // told when this node has come not to reach it
 
 	// Once the database has answered:
