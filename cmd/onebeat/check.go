@@ -117,7 +117,11 @@ func look(ctx context.Context, config app.Config) []finding {
 		add("tables", note, err)
 	}
 	if err := s.Rights(ctx); err != nil {
-		add("rights", "", err)
+		what := "writes"
+		if refused := new(store.RightsError); errors.As(err, &refused) {
+			what = "rights"
+		}
+		add(what, "", err)
 	}
 	now, err := s.Now(ctx)
 	if add("clock", "", err) {

@@ -194,7 +194,10 @@ func (n *node) openStore(ctx context.Context) error {
 	}
 	if err := s.Rights(ctx); err != nil {
 		s.Close()
-		return &RefusedError{err}
+		if refused := new(store.RightsError); errors.As(err, &refused) {
+			return &RefusedError{err}
+		}
+		return err
 	}
 	if err := n.suits(ctx, s); err != nil {
 		s.Close()

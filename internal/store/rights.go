@@ -39,12 +39,16 @@ var (
 )
 
 // Rights returns a *RightsError if the user may not write to onebeat's own tables, or not to the last runs of
-// entries in the home that they have. It changes nothing, and says nothing of other faults.
+// entries in the home that they have, and another error if nobody may, as where the database is full or a copy to
+// read from. It changes nothing, and says nothing of other faults.
 func (s *Store) Rights(ctx context.Context) error {
 	may := func(how mode, table string, work func(transaction) error) error {
 		err := s.rehearse(ctx, how, work)
 		if denied(err) {
 			return &RightsError{table, err}
+		}
+		if unwritable(err) {
+			return fmt.Errorf("the database answers, and takes no writes: is it full, or a copy to read from? %w", err)
 		}
 		return nil
 	}
@@ -92,6 +96,17 @@ func reached(err error) error {
 		return &LoginError{line}
 	}
 	return fmt.Errorf("%w: does the server run, and is the URL right?", line)
+}
+
+// unwritable says whether a server takes no writes from anybody: its disk is full, or it may only be read.
+func unwritable(err error) bool {
+	if refused := new(pgconn.PgError); errors.As(err, &refused) {
+		return refused.Code == "25006" || refused.Code == "53100"
+	}
+	if refused := new(mysql.MySQLError); errors.As(err, &refused) {
+		return slices.Contains([]uint16{1021, 1114, 1290, 1836}, refused.Number) // disk, table, --read-only, read only mode
+	}
+	return says(err, codes.SQLITE_FULL)
 }
 
 // denied says whether a statement was refused for want of a right.

@@ -87,3 +87,32 @@ func testRights(t *testing.T, db storetest.Database, user func(name string) (mak
 		t.Errorf("Rights of a user who has those that are needed: %v", err)
 	}
 }
+
+// A copy to read from, as a failover leaves one behind, answers all that is looked at: only a write tells.
+func TestADatabaseThatTakesNoWritesIsSaid(t *testing.T) {
+	db := freshPostgres(t)
+	owner, err := store.Open(t.Context(), db.URL, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if err := owner.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	at, err := url.Parse(db.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := at.Query()
+	q.Set("default_transaction_read_only", "on")
+	at.RawQuery = q.Encode()
+	s, err := store.Open(t.Context(), at.String(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	refused := new(store.RightsError)
+	if err := s.Rights(t.Context()); err == nil || errors.As(err, &refused) || !strings.Contains(err.Error(), "takes no writes") {
+		t.Errorf("Rights where nothing can be written: %v, want it to say so, and no RightsError", err)
+	}
+}
