@@ -123,6 +123,9 @@ func look(ctx context.Context, config app.Config) []finding {
 		}
 		add(what, "", err)
 	}
+	if note := lookAtNodes(ctx, s, config); note != "" {
+		add("nodes", note, nil)
+	}
 	now, err := s.Now(ctx)
 	if add("clock", "", err) {
 		f := &findings[len(findings)-1]

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+// lookAtNodes says who runs and who works; nothing where onebeat's own tables are missing, which is told elsewhere.
+func lookAtNodes(ctx context.Context, s *store.Store, config app.Config) string {
+	within := config.Length("lease") / 2 // as nodes go by
+	roll, err := s.Roll(ctx, within)
+	if err != nil {
+		return ""
+	}
+	holds := map[string]int{}
+	for _, holder := range roll.Holders {
+		holds[holder.Node]++
+	}
+	var told []string
+	for _, node := range roll.Nodes {
+		does := "stands by"
+		switch n := holds[node.Name]; {
+		case n > 0 && len(roll.Holders) > 1:
+			does = "works on " + schedule.Counted(n, "shard")
+		case n > 0:
+			does = "works"
+		case !node.Fit:
+			does = "does not reach the broker, or has not read all entries yet"
+		}
+		delete(holds, node.Name)
+		told = append(told, node.Name+" "+does)
+	}
+	for _, holder := range roll.Holders {
+		if holder.Node != "" && holds[holder.Node] > 0 {
+			delete(holds, holder.Node)
+			told = append(told, fmt.Sprintf("%s has a lease that has not ended, and was not seen for %v: it is frozen, cut off or gone", holder.Node, within))
+		}
+	}
+	if len(told) == 0 {
+		return fmt.Sprintf("none was seen for %v: nothing is sent until `onebeat serve` runs (one with other --shards than here is not seen)", within)
+	}
+	return strings.Join(told, ", ")
+}
