@@ -12,20 +12,32 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// What was sent is recorded before planning begins where nodes that were lost one after another would leave ever more of it.
+// What was sent is recorded before planning begins where nodes that were lost one after another would leave ever more of it, and
+// of an entry that may come back with a limit: by what is on record it would have as many runs left as before.
 func TestWhatIsRecordedBeforePlanning(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		batches int
-		each    int // slots of a batch
-		want    int // recorded
+		each    int    // slots of a batch
+		off     string // why the entry of slot 20,500 has no definition; the others are gone
+		want    int    // recorded
 	}{
-		{"as much as a node may leave", 40, 1000, 0},
-		{"more than two may leave", 1400, 1, 1250},
+		{"as much as a node may leave", 40, 1000, "", 0},
+		{"more than two may leave", 1400, 1, "", 1250},
+		{"an entry that is gone", 40, 1000, schedule.ReasonRemoved, 0},
+		{"a paused entry", 40, 1000, schedule.ReasonPaused, 21_000},
+		{"a disabled entry", 40, 1000, schedule.ReasonDisabled, 21_000},
+		{"a bad row", 40, 1000, schedule.ReasonBadRow, 21_000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := &heir{&race{herd: newHerd(t, tt.batches*tt.each), slow: 1}, celery.Mark{Term: 1, Seq: int64(tt.batches), Done: tt.each}}
-			present := func(id schedule.ID) schedule.Change { return schedule.Change{ID: id} }
+			present := func(id schedule.ID) schedule.Change {
+				change := schedule.Change{ID: id}
+				if tt.off != "" && id == h.dues[20_500].Entry.ID {
+					change.Reason = tt.off
+				}
+				return change
+			}
 			h.done = func() {}
 			d := dispatch.New(h, h, h, dispatch.Options{Installation: "heir"})
 			if _, err := d.Recover(t.Context(), 2, int64(tt.batches), dispatch.ClaimsOf(journalOf(h.dues, tt.each)), present); err != nil {

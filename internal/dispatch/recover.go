@@ -323,11 +323,13 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 	reasons, again := r.reasons[claimed.Seq], r.again[claimed.Seq]
 	left := schedule.Batch{Term: r.term, Seq: claimed.Seq}
 	base := len(claimed.Dues) // where what is left to send begins
+	off := false              // an entry may come back of which a slot was sent
 	for i, due := range claimed.Dues {
 		now := r.present(due.Entry)
 		withdrawn := due.Request == "" && due.State == "" && (again[i] || r.coming.gives(now.Entry, due.Slot))
 		switch {
 		case covers(r.mark, &claimed, i+1):
+			off = off || now.Entry == nil && now.Reason != "" && now.Reason != schedule.ReasonRemoved
 			if reasons[i] != "" { // whoever recovers after this one must know it too
 				r.notes.withhold(claimed.Seq, i, reasons[i])
 			}
@@ -378,6 +380,7 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 	r.published.add(settled{seq: claimed.Seq, runs: runs})
 	switch {
 	case r.notes.any(), r.mark.Beyond == celery.AllBeyond: // each mark carries them until they are recorded, or no mark tells anything
+	case off: // it may have a limit, which counts from the runs that are recorded
 	case r.published.size >= 2*behind: // or nodes that are lost one after another leave ever more
 	default:
 		return nil
