@@ -79,7 +79,7 @@ func openedWith(cmd *cobra.Command, config app.Config, missing store.Missing, at
 	return explain(err)
 }
 
-// explain returns err, or that onebeat's tables are missing if the database says so.
+// explain returns err, or that onebeat's tables are missing, or the newest of them, if the database says so.
 func explain(err error) error {
 	if err == nil {
 		return nil
@@ -87,7 +87,7 @@ func explain(err error) error {
 	text := err.Error()
 	if strings.Contains(text, "no such table: onebeat_") || strings.Contains(text, `relation "onebeat_`) && strings.Contains(text, "does not exist") ||
 		strings.Contains(text, ".onebeat_") && strings.Contains(text, "' doesn't exist") {
-		return errors.New("onebeat's own tables are not there yet: run `onebeat migrate`, or start `onebeat serve`")
+		return errors.New("onebeat's own tables are not there yet, or an older onebeat made them: run `onebeat migrate`, or start `onebeat serve`")
 	}
 	return err
 }
