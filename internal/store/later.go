@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -46,11 +47,27 @@ type laterSight struct {
 
 func byKey(a, b laterSight) int { return bytes.Compare(a.key[:], b.key[:]) }
 
+// sortedSights returns a run in the order of keys. To put numbers in order takes a quarter of the time: the first six bytes of the
+// keys are, and those that are alike in these are put in order in their places.
+func sortedSights(run []laterSight) []laterSight {
+	places := make([]uint64, len(run))
+	for i := range run {
+		places[i] = binary.BigEndian.Uint64(run[i].key[:])&^(laterRun-1) | uint64(i)
+	}
+	slices.Sort(places)
+	sorted := make([]laterSight, len(run), cap(run))
+	for i, place := range places {
+		sorted[i] = run[place&(laterRun-1)]
+	}
+	slices.SortFunc(sorted, byKey) // nothing is left to be done, mostly
+	return sorted
+}
+
 const (
 	// laterMost is how many are put off at most: 48 MB. A load that sees more waits until they are written down.
 	laterMost = 2_000_000
 
-	// laterRun is how many are put in order together, which takes some milliseconds.
+	// laterRun is how many are put in order together, which takes some milliseconds: a power of two.
 	laterRun = 1 << 16
 
 	// laterPart is how many are written down in one transaction, for which edits wait.
@@ -90,7 +107,7 @@ func (l *later) put(sight laterSight, after, next time.Time) bool {
 // sortLocked puts the last run in order.
 func (l *later) sortLocked() {
 	if n := len(l.runs); n > 0 && !l.sorted {
-		slices.SortFunc(l.runs[n-1], byKey)
+		l.runs[n-1] = sortedSights(l.runs[n-1])
 	}
 	l.sorted = true
 }
@@ -268,6 +285,9 @@ func (s *Shard) settle(ctx context.Context, batch schedule.Batch) error {
 		if d.Request != "" || d.Slot.UnixMicro() >= soonest || d.Through.UnixMicro() >= soonest {
 			due = append(due, string(d.Entry.ID))
 		}
+	}
+	if len(due) == 0 {
+		return nil
 	}
 	sights, after := later.of(due)
 	all := func(string) bool { return true }

@@ -21,7 +21,7 @@ func TestWhatIsPutOffComesInOrderOfIDs(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
 	all := make([]laterSight, sights)
 	for i := range all {
-		binary.BigEndian.PutUint32(all[i].key[:], uint32(i+1))
+		binary.BigEndian.PutUint32(all[i].key[4:], uint32(i+1)<<4) // of which many begin alike
 		all[i].key[8], all[i].spec = 0x80, uint64(i)
 	}
 	for _, i := range rand.Perm(sights) {
