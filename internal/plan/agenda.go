@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 )
 
@@ -43,6 +44,13 @@ func (a *agenda) set(it *item, next time.Time) {
 	a.heap[it.at] = place{it.next, it.number}
 	a.up(int(it.at))
 	a.down(int(it.at))
+}
+
+// grow makes room for so many items in all.
+func (a *agenda) grow(n int) {
+	if n > cap(a.heap) {
+		a.heap = slices.Grow(a.heap, n-len(a.heap))
+	}
 }
 
 // add puts an item in that is not in, where its slot at next belongs.

@@ -109,8 +109,11 @@ func (p *Planner) place(it *item, e *schedule.Entry, next time.Time) {
 	p.agenda.set(it, next)
 }
 
-// sketchAll takes over entries that come without their definitions. Most are new to it: of those it makes no more than an item.
-func (p *Planner) sketchAll(sketches []schedule.Sketch) {
+// sketchAll takes over entries that come without their definitions, of about so many. Most are new to it: of those it makes no
+// more than an item.
+func (p *Planner) sketchAll(sketches []schedule.Sketch, about int) {
+	p.byID.Grow(about)
+	p.left.agenda.grow(about)
 	var keys [together]schedule.Key
 	for some := range slices.Chunk(sketches, together) {
 		for i := range some {

@@ -362,7 +362,7 @@ func (p *Planner) apply(c *schedule.Change, key schedule.Key) {
 		p.windows = c.Windows
 		return
 	case c.Sketches != nil:
-		p.sketchAll(c.Sketches)
+		p.sketchAll(c.Sketches, c.About)
 		return
 	}
 	number, spot, _ := p.byID.Find(c.ID, key)

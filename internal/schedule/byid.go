@@ -101,6 +101,7 @@ type ByID[V any] struct {
 	tables []table[V] // by the first bits of a key's hash; nil while it is empty
 	others map[ID]*V
 	length int
+	room   int  // for so many there was room made
 	warmed byte // what Warm saw, which it would else not have to look at
 }
 
@@ -180,16 +181,22 @@ func (t *table[V]) insert(i int, s slot[V]) bool {
 	return true
 }
 
-// Grow makes room for so many in all, if it is empty: a ByID of which is known how many come does not
-// grow by and by, which leaves four times its memory behind.
+// Grow makes room for so many in all: a ByID of which is known how many come does not grow by and
+// by, which leaves four times its memory behind. To ask for as many again costs nothing.
 func (m *ByID[V]) Grow(n int) {
 	each := n >> tableBits
-	if m.length > 0 || each == 0 {
+	if n <= m.room || each == 0 {
 		return
 	}
-	m.tables = make([]table[V], 1<<tableBits)
+	m.room = n
+	if m.tables == nil {
+		m.tables = make([]table[V], 1<<tableBits)
+	}
+	slots := (each+each/16)*5/4 + beyond // some have a few more
 	for i := range m.tables {
-		m.tables[i].slots = make([]slot[V], (each+each/16)*5/4+beyond) // some have a few more
+		if len(m.tables[i].slots) < slots {
+			m.tables[i].resize(slots)
+		}
 	}
 }
 
@@ -213,9 +220,12 @@ func (m *ByID[V]) Warm(keys []Key) {
 const warmFrom = 20_000
 
 // grow makes room.
-func (t *table[V]) grow() {
+func (t *table[V]) grow() { t.resize(max(len(t.slots)*5/4, 8+beyond)) }
+
+// resize makes it one of more slots.
+func (t *table[V]) resize(slots int) {
 	old := t.slots
-	t.slots = make([]slot[V], max(len(old)*5/4, 8+beyond))
+	t.slots = make([]slot[V], slots)
 	next := 0
 	for i := range old {
 		if old[i].key == (Key{}) {

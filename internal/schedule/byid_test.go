@@ -75,7 +75,7 @@ func TestByIDHasRoomForWhatIsExpected(t *testing.T) {
 		t.Errorf("%d bytes were made for a ByID with room, %d for one that grew", little, much)
 	}
 	for name, m := range map[string]*schedule.ByID[int64]{"grown": grown, "roomy": roomy} {
-		m.Grow(2 * entries) // it is not empty
+		m.Grow(2 * entries) // which it does in its place
 		if m.Len() != entries {
 			t.Errorf("%s: %d of %d are in it", name, m.Len(), entries)
 		}

@@ -442,8 +442,9 @@ type Change struct {
 	Windows *Windows
 
 	// Sketches, where there are some, are entries that are left in the catalog, without limits. The change is no other
-	// entry's then.
+	// entry's then. About is how many entries there may be in all, 0 where nobody knows.
 	Sketches []Sketch
+	About    int
 
 	ID    ID
 	Entry *Entry // nil when there is nothing to plan: Reason says why

@@ -220,7 +220,8 @@ type watch struct {
 	soonEnough int64 // see there
 
 	commons commons
-	large   bool // there are many more rows than definitions are held: of those that are not due soon none is
+	about   int  // so many rows there seemed to be before they were read
+	large   bool // there are many more than definitions are held: of those that are not due soon none is
 
 	looking bool      // a look goes on, and news may come in between
 	heardAt time.Time // when the log of changes was last read
@@ -373,13 +374,12 @@ func (w *watch) expect(ctx context.Context) error {
 	if most == 0 || w.store.layout.table == "" {
 		return nil
 	}
-	about := 0
-	err := w.store.db.each(ctx, "rows_about", func(row scanner) error { return row.Scan(&about) }, w.store.layout.table)
+	err := w.store.db.each(ctx, "rows_about", func(row scanner) error { return row.Scan(&w.about) }, w.store.layout.table)
 	if err != nil {
 		return fmt.Errorf("look how large the catalog is: %w", err)
 	}
-	if w.large = about > 2*most; w.large {
-		w.seen.Grow(about)
+	if w.large = w.about > 2*most; w.large {
+		w.seen.Grow(w.about)
 	}
 	return nil
 }

@@ -196,7 +196,9 @@ func (r *reading) change(row *row) schedule.Change {
 			return change
 		}
 		change.Entry = entry
-		change.Limit = schedule.LimitOf(entry.Spec, r.sent(row))
+		if change.Limit = schedule.LimitOf(entry.Spec, 0); change.Limit != (schedule.Limit{}) {
+			change.Limit.Sent = r.sent(row)
+		}
 		if change.Limit.Over() {
 			change.Entry, change.Reason = nil, schedule.ReasonDone
 		}
@@ -332,7 +334,7 @@ func (r *reading) sent(row *row) int64 {
 // done reports whether as many runs were sent as the row's rules allow.
 func (r *reading) done(row *row) bool {
 	runs := row.ruling().Runs
-	return schedule.Limit{Runs: runs, Sent: r.sent(row)}.Over()
+	return runs > 0 && schedule.Limit{Runs: runs, Sent: r.sent(row)}.Over()
 }
 
 // putOff keeps what is seen of an entry that has no slot soon to be written down later, if later is to be

@@ -58,7 +58,7 @@ func (w *watch) tellSketches() {
 		if l == nil || len(l.sketches) == 0 {
 			continue
 		}
-		changes := []schedule.Change{{Sketches: l.sketches}}
+		changes := []schedule.Change{{Sketches: l.sketches, About: w.about / w.shards}}
 		l.sketches = nil
 		w.call(l, func(ctx context.Context) error { return l.watcher.Apply(ctx, changes) })
 	}
