@@ -88,7 +88,7 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	now := func() time.Time { return time.Now().Add(-n.slow) }
 	options := plan.Options{Now: now}
 	if n.lean {
-		options.Keep, options.Far = 1, 800*time.Millisecond
+		options.Keep, options.Far = 1, far
 	}
 	planner := plan.New(options)
 	journal, seq, err := n.session.open(hold)
@@ -97,6 +97,7 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	}
 	d := dispatch.New(planner, n.session, n.wire, dispatch.Options{Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2, Joint: n.joint()})
 	f := newFollower(planner, journal)
+	f.lean = n.lean
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })

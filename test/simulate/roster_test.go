@@ -153,6 +153,7 @@ func (r *roster) look(ctx context.Context, term int64, f *follower, first bool) 
 // speaks of entries that the journal names waits until these are recovered.
 type follower struct {
 	planner *plan.Planner
+	lean    bool // entries that are not due soon come without their definitions
 	claims  *dispatch.Claims
 	named   map[schedule.ID]bool
 	told    map[string]bool // requests that recovery ends, or the planner has
@@ -192,11 +193,27 @@ func (f *follower) apply(ctx context.Context, changes []schedule.Change) {
 			c.Entry = c.Entry.Anew()
 			c.Entry.After = latest(c.Entry.After, last)
 		}
+		if f.lean && c.Entry != nil {
+			c = sketched(c)
+		}
 		rest = append(rest, c)
 	}
 	if len(rest) > 0 {
 		_ = f.planner.Apply(ctx, rest) // an error is ctx's
 	}
+}
+
+// far is how far off the slots are at least of entries whose definitions a lean node leaves in the database.
+const far = 800 * time.Millisecond
+
+// sketched is the news of an entry as a large catalog has it.
+func sketched(c schedule.Change) schedule.Change {
+	key, keyed := c.Entry.ID.Key()
+	next := c.Entry.Spec.Next(c.Entry.After)
+	if !keyed || !c.Entry.PausedUntil.IsZero() || !next.IsZero() && next.Before(time.Now().Add(far)) {
+		return c
+	}
+	return schedule.Change{Sketches: []schedule.Sketch{c.Entry.Sketch(key, next)}}
 }
 
 func (f *follower) loaded() { close(f.ready) }
