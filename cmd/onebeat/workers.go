@@ -150,7 +150,7 @@ func (w *workers) compare(all map[string]told, lacking []finding) (findings []fi
 		}
 	}
 	for _, queue := range slices.Sorted(maps.Keys(idle)) {
-		findings = append(findings, finding{"queue " + queue, false, fmt.Sprintf("none of the workers that answered (%s) takes from it, so that the messages of %s wait there: %s. Start a worker with -Q %s, or send them elsewhere (task_default_queue, task_routes, an entry's option queue)",
+		findings = append(findings, finding{"queue " + queue, false, fmt.Sprintf("none of the workers that answered (%s) takes from it, so that the messages of %s wait there: %s. Start a worker with -Q %s, or send them elsewhere: by task_default_queue and task_routes, which `onebeat import live --settings onebeat.yaml --apply` takes over from the workers for --config, or by an entry's option queue",
 			answered, schedule.Counted(idle[queue].n, "entry"), idle[queue], queue)})
 	}
 	if len(findings) == 0 {
