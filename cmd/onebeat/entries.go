@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
@@ -315,6 +316,7 @@ func entriesAdd() *cobra.Command {
 				return err
 			}
 			warnOfZone(cmd)
+			warnOfOptions(cmd)
 			warnOfHerd(ctx, cmd, s, store.Row{}, id)
 			return nil
 		})
@@ -327,6 +329,17 @@ func entriesAdd() *cobra.Command {
 func warnOfZone(cmd *cobra.Command) {
 	if flags := cmd.Flags(); flags.Changed("zone") && !flags.Changed("entry-zone") {
 		fmt.Fprintln(cmd.ErrOrStderr(), "onebeat: --zone is a setting of onebeat serve and is not kept with the entry: --entry-zone is")
+	}
+}
+
+// warnOfOptions tells, beside the answer, of options that were given and that nobody knows.
+func warnOfOptions(cmd *cobra.Command) {
+	switch names := celery.UnknownOptions(cmd.Flag("options").Value.String()); len(names) {
+	case 0:
+	case 1:
+		fmt.Fprintf(cmd.ErrOrStderr(), "onebeat: neither Celery nor a worker knows the option %s: is it written as in apply_async's?\n", legible(names[0]))
+	default:
+		fmt.Fprintf(cmd.ErrOrStderr(), "onebeat: neither Celery nor a worker knows the options %s: are they written as in apply_async's?\n", legible(strings.Join(names, " and ")))
 	}
 }
 
@@ -400,6 +413,7 @@ func entriesEdit() *cobra.Command {
 		})
 		if err == nil {
 			warnOfZone(cmd)
+			warnOfOptions(cmd)
 			warnOfHerd(ctx, cmd, s, row, row.ID)
 		}
 		return "Changed", err
