@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,7 +36,7 @@ Exit code 0: it is. 3: it is not, or does not answer.`,
 		if err != nil {
 			return err
 		}
-		health, err := askHealth(address)
+		health, err := askHealth(address, healthPatience)
 		switch {
 		case *asJSON:
 			if err != nil {
@@ -58,10 +59,17 @@ Exit code 0: it is. 3: it is not, or does not answer.`,
 	return cmd
 }
 
+// healthPatience is longer than the daemon takes for its answer.
+const healthPatience = 5 * time.Second
+
 // askHealth returns what the daemon at address says of itself; an error says that none does.
-func askHealth(address string) (health web.Health, err error) {
-	client := http.Client{Timeout: 5 * time.Second}
+func askHealth(address string, within time.Duration) (health web.Health, err error) {
+	client := http.Client{Timeout: within}
+	defer client.CloseIdleConnections()
 	response, err := client.Get("http://" + address + "/healthz")
+	if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
+		return web.Health{}, fmt.Errorf("the daemon at %s does not answer within %v: is it frozen (stopped, or its machine out of memory)?", address, within)
+	}
 	if err != nil {
 		return web.Health{}, fmt.Errorf("no daemon answers at %s: is it running, and with this --listen?", address)
 	}

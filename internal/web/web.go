@@ -91,6 +91,9 @@ func Serve(ctx context.Context, listener net.Listener, node Node, metrics promet
 		answer(w, ready, map[string]bool{"ready": ready})
 	})
 	mux.HandleFunc("GET /forecast", func(w http.ResponseWriter, r *http.Request) { forecast(w, r, node) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "onebeat has no page here: there are /healthz, /readyz, /metrics and /forecast", http.StatusNotFound)
+	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 
 	server := &http.Server{

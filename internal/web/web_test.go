@@ -168,6 +168,16 @@ func TestHealthIsAskedWithABound(t *testing.T) {
 	}
 }
 
+// Who opens the address in a browser learns where to go.
+func TestTheRootSaysWhatThereIs(t *testing.T) {
+	_, body := ask(t, http.MethodGet, serve(t, &node{})+"/")
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/forecast"} {
+		if !strings.Contains(body, path) {
+			t.Errorf("GET /: %q, want it to name %s", body, path)
+		}
+	}
+}
+
 func TestNothingElseIsServed(t *testing.T) {
 	address := serve(t, &node{})
 	for _, tt := range []struct {
