@@ -25,6 +25,9 @@ const (
 
 	// mostWork bounds how many pairs of a queue and a task are kept to ask workers about.
 	mostWork = 10_000
+
+	// mostTold is of how many queues and tasks a line is printed: a worker of another application knows none.
+	mostTold = 20
 )
 
 // A job is a task, and the queue that entries send it to.
@@ -152,6 +155,9 @@ func (w *workers) compare(all map[string]told, lacking []finding) (findings []fi
 	for _, queue := range slices.Sorted(maps.Keys(idle)) {
 		findings = append(findings, finding{"queue " + queue, false, fmt.Sprintf("none of the workers that answered (%s) takes from it, so that the messages of %s wait there: %s. Start a worker with -Q %s, or send them elsewhere: by task_default_queue and task_routes, which `onebeat import live --settings onebeat.yaml --apply` takes over from the workers for --config, or by an entry's option queue",
 			answered, schedule.Counted(idle[queue].n, "entry"), idle[queue], queue)})
+	}
+	if more := len(findings) - mostTold; more > 0 {
+		findings = append(findings[:mostTold], finding{"workers", false, fmt.Sprintf("and so it is with %d more queues or tasks", more)})
 	}
 	if len(findings) == 0 {
 		findings = append(findings, finding{"workers", true, fmt.Sprintf("those that answered take from all queues that entries go to, and know the tasks there: %s", answered)})

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/gofrs/uuid/v5"
 
+	"github.com/onebeat/onebeat/internal/celery"
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
 	"github.com/onebeat/onebeat/test/harness"
 	"github.com/onebeat/onebeat/test/harness/worker"
 )
@@ -68,5 +72,21 @@ func TestCheckTellsWhatNoWorkerTakesOrKnows(t *testing.T) {
 				t.Errorf("check: want two lines alone that are WRONG:\n%s", got)
 			}
 		})
+	}
+}
+
+// Where a worker of another application answers, or a deploy went wrong, everything is unknown: a page says so.
+func TestWhatWorkersDoNotKnowIsNoFlood(t *testing.T) {
+	config, err := celery.ParseConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorkers(config)
+	for i := range 1000 {
+		w.add(store.Row{Definition: store.Definition{Name: "e", Task: fmt.Sprintf("t%d", i)}, Entry: &schedule.Entry{}})
+	}
+	got := w.compare(map[string]told{"a": {queues: map[string]bool{"celery": true}, tasks: map[string]bool{}}}, nil)
+	if len(got) != mostTold+1 || got[mostTold].Note != "and so it is with 980 more queues or tasks" || got[mostTold].OK {
+		t.Errorf("findings = %d, the last %+v, want %d and one that counts the others", len(got), got[len(got)-1], mostTold)
 	}
 }
