@@ -132,6 +132,7 @@ func (w *workers) compare(all map[string]told, lacking []finding) (findings []fi
 		answered.add(func() string { return name })
 	}
 	idle := map[string]*few{} // queues, and the entries
+	var unknown []finding     // tasks
 	for _, to := range slices.SortedFunc(maps.Keys(w.jobs), func(a, b job) int { return cmp.Or(cmp.Compare(a.queue, b.queue), cmp.Compare(a.task, b.task)) }) {
 		if slices.ContainsFunc(lacking, func(f finding) bool { return f.What == "queue "+to.queue }) {
 			continue
@@ -148,7 +149,7 @@ func (w *workers) compare(all map[string]told, lacking []finding) (findings []fi
 		case len(takes) == 0:
 			idle[to.queue] = joined(idle[to.queue], w.jobs[to])
 		case ignorant.n > 0:
-			findings = append(findings, finding{"task " + to.task, false, fmt.Sprintf("workers that take from its queue %s do not know it (%s), so that they throw away the messages of %s: %s. Correct the task's name, or start them with the code that has it",
+			unknown = append(unknown, finding{"task " + to.task, false, fmt.Sprintf("workers that take from its queue %s do not know it (%s), so that they throw away the messages of %s: %s. Correct the task's name, or start them with the code that has it",
 				to.queue, ignorant, schedule.Counted(w.jobs[to].n, "entry"), w.jobs[to])})
 		}
 	}
@@ -156,6 +157,7 @@ func (w *workers) compare(all map[string]told, lacking []finding) (findings []fi
 		findings = append(findings, finding{"queue " + queue, false, fmt.Sprintf("none of the workers that answered (%s) takes from it, so that the messages of %s wait there: %s. Start a worker with -Q %s, or send them elsewhere: by task_default_queue and task_routes, which `onebeat import live --settings onebeat.yaml --apply` takes over from the workers for --config, or by an entry's option queue",
 			answered, schedule.Counted(idle[queue].n, "entry"), idle[queue], queue)})
 	}
+	findings = append(findings, unknown...)
 	if more := len(findings) - mostTold; more > 0 {
 		findings = append(findings[:mostTold], finding{"workers", false, fmt.Sprintf("and so it is with %d more queues or tasks", more)})
 	}
