@@ -148,7 +148,7 @@ func (r *reading) subject(row *row, options *Options, since time.Time) schedule.
 // run is good during the call only; its name, task, queue, node and term are not read.
 func (s *Store) Ends(ctx context.Context, ids []schedule.ID, from, until time.Time, each func(*schedule.Run) error) error {
 	var run schedule.Run
-	err := s.db.each(ctx, "audit_ends", func(row scanner) error {
+	err := s.inParts(ctx, "audit_ends", func(row scanner) error {
 		err := row.Scan((*string)(&run.Entry), instant{&run.Slot}, instant{&run.Through}, &run.Count,
 			(*string)(&run.State), &run.Reason, &run.Request, instant{&run.SentAt})
 		if err != nil {

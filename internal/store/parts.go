@@ -65,3 +65,16 @@ func (p *part) write(runs []*schedule.Run) int64 {
 	}
 	return p.number
 }
+
+// inParts calls row for each row of the answer of a statement that looks into each part of the ledger.
+func (s *Store) inParts(ctx context.Context, name string, row func(scanner) error, args ...any) error {
+	if _, compiles := s.texts["plain_plan"]; !compiles {
+		return s.db.each(ctx, name, row, args...)
+	}
+	return s.db.transact(ctx, mode{}, func(tx transaction) error {
+		if _, err := tx.exec(ctx, "plain_plan"); err != nil {
+			return err
+		}
+		return tx.each(ctx, name, row, args...)
+	})
+}

@@ -39,7 +39,7 @@ func (s *Shard) SentSince(ctx context.Context, at time.Time) ([]schedule.Run, er
 
 func (s *Store) runs(ctx context.Context, statement string, arguments ...any) ([]schedule.Run, error) {
 	var runs []schedule.Run
-	err := s.db.each(ctx, statement, func(row scanner) error {
+	err := s.inParts(ctx, statement, func(row scanner) error {
 		var r schedule.Run
 		err := row.Scan((*string)(&r.Entry), &r.Name, &r.Task, instant{&r.Slot}, instant{&r.Through}, &r.Count,
 			(*string)(&r.State), &r.Reason, &r.TaskID, &r.Queue, &r.Request, &r.Node, &r.Term, instant{&r.SentAt}, &r.Recovered)

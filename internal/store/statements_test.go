@@ -39,6 +39,7 @@ var oneSided = map[string]string{
 	"lease_seed":            "MySQL takes a lease with several statements",
 	"lease_term":            "MySQL's statements that write answer with no rows",
 	"run_insert":            "PostgreSQL copies runs",
+	"plain_plan":            "PostgreSQL alone compiles statements",
 	"relax":                 "of the others the connection or the server says how it syncs",
 	"migrate_patience":      "SQLite locks files, not tables, and MySQL's sessions are impatient",
 	"constraints_now":       "the others check constraints with each statement",
