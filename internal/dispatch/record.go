@@ -71,10 +71,11 @@ func (d *Dispatcher) write(hold context.Context, term int64, seqs []int64, runs 
 }
 
 // A spare keeps slices of runs for the next batches: at a quarter of a kilobyte a
-// run, they would be the largest part of a herd's garbage.
+// run, they would be the largest part of the garbage. It keeps no more than wait where no herd is sent.
 type spare struct {
 	mu     sync.Mutex
 	slices [][]schedule.Run
+	room   int // of them, for so many runs
 }
 
 // take returns an empty slice with room for n runs.
@@ -82,8 +83,9 @@ func (s *spare) take(n int) []schedule.Run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.slices) > 0 {
-		last := s.slices[len(s.slices)-1]
-		s.slices = s.slices[:len(s.slices)-1]
+		end := len(s.slices) - 1
+		last := s.slices[end]
+		s.slices[end], s.slices, s.room = nil, s.slices[:end], s.room-cap(last)
 		if cap(last) >= n {
 			return last[:0]
 		}
@@ -96,5 +98,7 @@ func (s *spare) give(runs []schedule.Run) {
 	clear(runs)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.slices = append(s.slices, runs) // no more than were in hand at once
+	if s.room+cap(runs) <= few {
+		s.slices, s.room = append(s.slices, runs), s.room+cap(runs)
+	}
 }
