@@ -71,7 +71,7 @@ func loaded(b testing.TB, s *store.Store) (ids []schedule.ID) {
 // A catalog of a million rows is read in seconds if a row makes little garbage. Measured:
 // 7 allocations and 0.8 kB, an entry and what is known of it among them; 43 and 3.2 kB
 // when each value was boxed. Of one that is left in the catalog, its id, its texts and the share of what is made for all:
-// 2 allocations and 0.5 kB.
+// 2 allocations and 0.6 kB, a fifth of it what is made once.
 func TestReadingARowMakesLittleGarbage(t *testing.T) {
 	db := freshPostgres(t)
 	s, _ := fill(t, db, "", 5000)
@@ -85,7 +85,7 @@ func TestReadingARowMakesLittleGarbage(t *testing.T) {
 	defer s.Close()
 	db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = '0 0 29 2 *'")
 	loaded(t, s)
-	t.Run("left", func(t *testing.T) { testGarbageOfRows(t, s, 3, 600) })
+	t.Run("left", func(t *testing.T) { testGarbageOfRows(t, s, 3, 750) })
 }
 
 func testGarbageOfRows(t *testing.T, s *store.Store, most, bytes uint64) {

@@ -247,9 +247,10 @@ func (f *postgresFeed) apart(ctx context.Context, each func(*row) error) error {
 }
 
 // beforehand calls some for what read reads, some at a time, while that goes on, and what comes from between in between.
-// There are never more than two hundred that were read and that it was not called for.
+// There are never more than a thousand that were read and that it was not called for: of fewer at a time, who reads and who
+// takes wait for each other more often.
 func beforehand[T any](ctx context.Context, between <-chan func() error, some func([]T) error, read func(context.Context, func(*T) error) error) error {
-	const most = 64
+	const most = 256
 	group, ctx := errgroup.WithContext(ctx)
 	full, empty := make(chan []T, 1), make(chan []T, 3)
 	for range cap(empty) {
