@@ -151,9 +151,15 @@ func TestSoonEntriesAreFoundPartByPart(t *testing.T) {
 	if len(told) < 4 || told[0] != 1 || told[1] < 1+3 || told[2] < told[1]+4 || told[1] > 1+3+4 || told[len(told)-1] != 1+3+4+rows/1000 {
 		t.Errorf("entries are told of until there are %v, want 1, then those of either end, then the others to %d", told, 1+3+4+rows/1000)
 	}
-	// A table that is not large is left to what reads it, unless the ledger may know of more than it was asked for.
-	for _, all := range []bool{true, false} {
-		if !all {
+	// A table that is not large is left to what reads it, unless the ledger may know of more than it was asked for, or keeps
+	// exceptions alone.
+	for _, tt := range []struct {
+		ledger    string
+		more, all bool
+	}{{LedgerAll, false, true}, {LedgerExceptions, false, false}, {LedgerAll, true, false}} {
+		s.options.Ledger = tt.ledger
+		all := tt.all
+		if tt.more {
 			exec(run+"SELECT id::text, name, 't', now(), 1, 'sent', '', '', '', '', '', 1, false FROM celery_beat_schedules, generate_series(1, $1) WHERE name = '7003'", soonMost)
 		}
 		told := 0

@@ -128,7 +128,7 @@ func (w *watch) lately(ctx context.Context) (ids []string, all bool) {
 	if err != nil {
 		w.notFirst(ctx, err)
 	}
-	return ids, err == nil && len(ids) > 0 && runs < soonMost
+	return ids, err == nil && len(ids) > 0 && runs < soonMost && w.store.options.Ledger != LedgerExceptions
 }
 
 // soon returns the ids of so many entries that are due every few minutes, as far as the statement finds them
