@@ -42,7 +42,10 @@ func (s *Shard) part(ctx context.Context, term int64) {
 	if !p.over(term, s.store.partRuns, now) {
 		return
 	}
-	if p.number != 0 && p.runs > 0 && p.term == term { // what another term did in between is not known
+	if p.number != 0 && p.term == term { // what another term did in between is not known
+		if p.runs == 0 { // all was sent, and the ledger keeps exceptions
+			p.first, p.last = p.began, p.began
+		}
 		_, _ = s.store.db.exec(ctx, "part_end", p.number, p.runs, p.first, p.last) // else it is looked at more often
 	}
 	p.number, p.term, p.began, p.runs, p.first, p.last = 0, term, now, 0, time.Time{}, time.Time{}

@@ -239,3 +239,16 @@ func testOldParts(t *testing.T, db storetest.Database, agings ...string) {
 		term = nextTerm(t, s, term)
 	}
 }
+
+// A part that no run came to is looked at no more than others.
+func TestEmptyPartsEndToo(t *testing.T) {
+	db := freshSQLite(t)
+	s, term := ledgerOf(t, db, store.Options{Ledger: store.LedgerExceptions})
+	s.HavePartsOf(0) // each record has a part of its own
+	for range 2 {
+		recordRuns(t, s, term, []schedule.Run{sentAt("a", time.Now())})
+	}
+	if got, want := db.Query(t, "SELECT CASE WHEN last_slot > "+micros(time.Now())+" THEN 'open' ELSE 'ended' END FROM onebeat_parts WHERE part > 0 ORDER BY part"), []string{"ended", "open"}; !slices.Equal(got, want) {
+		t.Errorf("the parts are %q, want %q", got, want)
+	}
+}
