@@ -1,10 +1,7 @@
 package amqp_test
 
 import (
-	"errors"
-	"log/slog"
 	"net/url"
-	"strings"
 	"testing"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
@@ -138,7 +135,7 @@ func TestALoginThatIsRefusedIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, known, nobody := u.Host, u.User, url.UserPassword("nobody_of_that_name", "pa55word-marker")
+	host, known, nobody := u.Host, u.User, url.UserPassword("nobody_of_that_name", brokertest.LoginPassword)
 	for _, tt := range []struct {
 		name, host string
 		user       *url.Userinfo
@@ -150,15 +147,6 @@ func TestALoginThatIsRefusedIsSaid(t *testing.T) {
 		{"nobody answers", "127.0.0.1:1", nobody, u.Path, false},
 	} {
 		u.Host, u.User, u.Path = tt.host, tt.user, tt.path
-		b, err := broker.Open(u.String(), broker.Options{Installation: "login", Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := b.Ping(t.Context()); errors.Is(err, celery.ErrLogin) != tt.refused || err == nil || strings.Contains(err.Error(), "pa55word") {
-			t.Errorf("%s: Ping = %v, want celery.ErrLogin: %v, without the password", tt.name, err, tt.refused)
-		}
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
+		brokertest.Login(t, tt.name, u, tt.refused)
 	}
 }
