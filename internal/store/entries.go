@@ -9,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
 	"github.com/gofrs/uuid/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -419,8 +417,7 @@ func (s *Store) validate(definition Definition, as present) error {
 
 // shorten says of what a server tells of a text that its column is too short for what to do.
 func shorten(err error) error {
-	postgres, mariadb := new(pgconn.PgError), new(mysql.MySQLError)
-	if errors.As(err, &postgres) && postgres.Code == "22001" || errors.As(err, &mariadb) && mariadb.Number == 1406 {
+	if refused(err, []string{"22001"}, []uint16{1406}, -1) {
 		return &InputError{"a text is longer than its column of the table takes: shorten the name, the task, the spec or the zone"}
 	}
 	return err

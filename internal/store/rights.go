@@ -100,22 +100,21 @@ func reached(err error) error {
 
 // unwritable says whether a server takes no writes from anybody: its disk is full, or it may only be read.
 func unwritable(err error) bool {
-	if refused := new(pgconn.PgError); errors.As(err, &refused) {
-		return refused.Code == "25006" || refused.Code == "53100"
-	}
-	if refused := new(mysql.MySQLError); errors.As(err, &refused) {
-		return slices.Contains([]uint16{1021, 1114, 1290, 1836}, refused.Number) // disk, table, --read-only, read only mode
-	}
-	return says(err, codes.SQLITE_FULL)
+	return refused(err, []string{"25006", "53100"}, []uint16{1021, 1114, 1290, 1836}, codes.SQLITE_FULL) // disk, table, --read-only, read only mode
 }
 
 // denied says whether a statement was refused for want of a right.
 func denied(err error) bool {
-	if refused := new(pgconn.PgError); errors.As(err, &refused) {
-		return refused.Code == postgresDenied
+	return refused(err, []string{postgresDenied}, mysqlDenied, codes.SQLITE_READONLY)
+}
+
+// refused says whether a server refused a statement with one of its codes; -1 is none of SQLite's.
+func refused(err error, postgres []string, mariadb []uint16, sqlite int) bool {
+	if refusal := new(pgconn.PgError); errors.As(err, &refusal) {
+		return slices.Contains(postgres, refusal.Code)
 	}
-	if refused := new(mysql.MySQLError); errors.As(err, &refused) {
-		return slices.Contains(mysqlDenied, refused.Number)
+	if refusal := new(mysql.MySQLError); errors.As(err, &refusal) {
+		return slices.Contains(mariadb, refusal.Number)
 	}
-	return says(err, codes.SQLITE_READONLY)
+	return says(err, sqlite)
 }
