@@ -1,6 +1,6 @@
 -- +goose Up
 
--- The ledger has parts, each of some ten thousand runs that were recorded one after the other, and
+-- The ledger has parts, each of a quarter of a million runs that were recorded one after the other, and
 -- its index goes by part first: what is recorded together is written in few places of it,
 -- however large the ledger is. With the entry first each run was a page of its own.
 ALTER TABLE onebeat_runs ADD COLUMN part bigint NOT NULL DEFAULT 0;
