@@ -12,7 +12,7 @@ import (
 
 // lookAtNodes says who runs and who works; nothing where onebeat's own tables are missing, which is told elsewhere.
 func lookAtNodes(ctx context.Context, s *store.Store, config app.Config) string {
-	within := config.Length("lease") / 2 // as nodes go by
+	within := app.Unseen(config)
 	roll, err := s.Roll(ctx, within)
 	if err != nil {
 		return ""

@@ -25,6 +25,9 @@ const (
 
 func (n *node) leaseLength() time.Duration { return n.config.Length("lease") }
 
+// Unseen is for how long nodes with these settings look back for each other.
+func Unseen(config Config) time.Duration { return config.Length("lease") / unseen }
+
 // beat goes off at this node's next beat: next is to be called each time that it has.
 func (n *node) beat() *time.Timer { return time.NewTimer(n.untilBeat()) }
 
@@ -100,10 +103,10 @@ func (n *node) unheard() error {
 
 // see says that this node is there, and returns who is.
 func (n *node) see(ctx context.Context) (store.Roll, error) {
-	ctx, cancel := context.WithTimeout(ctx, n.leaseLength()/unseen)
+	ctx, cancel := context.WithTimeout(ctx, Unseen(n.config))
 	defer cancel()
 	fit := n.reaches.Load() && (n.known() || len(n.led()) > 0) // who leads knows soon
-	return n.store.Attend(ctx, fit, n.leaseLength()/unseen)
+	return n.store.Attend(ctx, fit, Unseen(n.config))
 }
 
 func (n *node) leave() error {
@@ -183,7 +186,7 @@ func (c *claimant) Acquire(ctx context.Context, owner string) (schedule.Lease, b
 		c.rests = false
 		return schedule.Lease{}, false, nil
 	}
-	roll, err := n.store.Roll(ctx, n.leaseLength()/unseen)
+	roll, err := n.store.Roll(ctx, Unseen(n.config))
 	if err != nil {
 		return schedule.Lease{}, false, err
 	}
