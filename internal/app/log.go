@@ -52,6 +52,9 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 
 // onOneLine makes one line of an error that has several.
 func onOneLine(a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindAny { // nor is it boxed to find that out
+		return a
+	}
 	if err, ok := a.Value.Any().(error); ok {
 		return slog.String(a.Key, login.OneLine(err).Error())
 	}
