@@ -97,17 +97,19 @@ func (c *collector) leave(slots int) {
 		return
 	}
 	c.handed = 0
-	if c.busy != nil {
+	if c.busy == nil {
+		c.busy = time.AfterFunc(calm, c.rest)
+	} else {
 		c.busy.Reset(calm)
-		c.adjustLocked()
-		return
 	}
-	c.busy = time.AfterFunc(calm, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.busy = nil
-		c.adjustLocked()
-	})
+	c.adjustLocked()
+}
+
+// rest ends a time in which many slots left.
+func (c *collector) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = nil
 	c.adjustLocked()
 }
 
