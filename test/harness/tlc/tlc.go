@@ -70,7 +70,9 @@ func Run(t testing.TB, c Check) Result {
 	ctx, cancel := context.WithTimeout(t.Context(), c.Within)
 	defer cancel()
 	began := time.Now()
-	cmd := exec.CommandContext(ctx, "java", "-XX:+UseParallelGC", "-Xmx6g", "-jar", jar, "-deadlock", "-workers", "2", "-config", "check.cfg", module)
+	// TLC unpacks the standard modules into Java's folder for temporary files and removes them at its end, each run the
+	// same names: two at once in one folder take them from one another.
+	cmd := exec.CommandContext(ctx, "java", "-XX:+UseParallelGC", "-Xmx6g", "-Djava.io.tmpdir="+t.TempDir(), "-jar", jar, "-deadlock", "-workers", "2", "-config", "check.cfg", module)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	r := Result{Took: time.Since(began).Round(time.Second), Output: string(out)}
