@@ -127,6 +127,7 @@ func (s *Shard) Release(ctx context.Context, term int64) error {
 	if err != nil {
 		return fmt.Errorf("release lease: %w", err)
 	}
+	s.endPart(ctx) // now that whoever waits has it
 	return nil
 }
 

@@ -16,7 +16,7 @@ import (
 // onebeat_parts says which slots a part may have: any, and once it has ended those that it has. In part 0 is what older versions recorded.
 type part struct {
 	mu     sync.Mutex
-	number int64 // when it began, in Unix microseconds; 0: none has
+	number int64 // when it began by the database, in Unix microseconds; 0: none has
 	term   int64
 	began  time.Time
 	runs   int
@@ -42,17 +42,55 @@ func (s *Shard) part(ctx context.Context, term int64) {
 	if !p.over(term, s.store.partRuns, now) {
 		return
 	}
-	if p.number != 0 && p.term == term { // what another term did in between is not known
-		if p.runs == 0 { // all was sent, and the ledger keeps exceptions
-			p.first, p.last = p.began, p.began
-		}
-		_, _ = s.store.db.exec(ctx, "part_end", p.number, p.runs, p.first, p.last) // else it is looked at more often
+	p.endLocked(ctx, s.store)
+	p.term, p.began = term, now
+	clock, err := s.store.Now(ctx) // by which old parts are forgotten, and that no node sets
+	if err != nil {
+		return
 	}
-	p.number, p.term, p.began, p.runs, p.first, p.last = 0, term, now, 0, time.Time{}, time.Time{}
-	number := now.UnixMicro()
+	number := clock.UnixMicro()
 	if _, err := s.store.db.exec(ctx, "part_begin", number); err == nil {
 		p.number = number
 	}
+}
+
+// endPart ends the part of a term that is over.
+func (s *Shard) endPart(ctx context.Context) {
+	s.into.mu.Lock()
+	defer s.into.mu.Unlock()
+	s.into.endLocked(ctx, s.store)
+}
+
+// endLocked ends the part, if there is one: nobody else records in it. Until it is ended each look for runs goes into it.
+func (p *part) endLocked(ctx context.Context, s *Store) {
+	if p.number != 0 {
+		if p.runs == 0 { // all was sent, and the ledger keeps exceptions
+			p.first, p.last = p.began, p.began
+		}
+		_, _ = s.db.exec(ctx, "part_end", p.number, p.runs, p.first, p.last) // else endLeft does
+	}
+	p.number, p.runs, p.first, p.last = 0, 0, time.Time{}, time.Time{}
+}
+
+// endLeft ends the parts of nodes that were lost: they began more than a day ago, so that nobody records in them any more.
+func (s *Store) endLeft(ctx context.Context) error {
+	type ended struct {
+		number, runs int64
+		first, last  time.Time
+	}
+	var left []ended
+	err := s.inParts(ctx, "parts_left", func(row scanner) error {
+		var one ended
+		err := row.Scan(&one.number, &one.runs, instant{&one.first}, instant{&one.last})
+		left = append(left, one)
+		return err
+	})
+	for _, one := range left {
+		if err == nil {
+			_, err = s.db.exec(ctx, "part_end", one.number, one.runs, one.first, one.last)
+		}
+	}
+	return err
 }
 
 // write notes that runs are written, and returns the part that they are written in.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -165,9 +166,9 @@ func testParts(t *testing.T, db storetest.Database, six, no string) {
 		}
 	}
 
-	// Another term has a part of its own, and what the one before began is not ended by what it knows.
+	// Another term has a part of its own, and that of the one before ends with it.
 	recordRuns(t, s, nextTerm(t, s, term), []schedule.Run{sentAt("a", hour(7))})
-	if got, want := db.Query(t, "SELECT concat(runs, '') FROM onebeat_parts WHERE part > 0 ORDER BY part"), []string{"100", "102", "0", "0"}; !slices.Equal(got, want) {
+	if got, want := db.Query(t, "SELECT concat(runs, '') FROM onebeat_parts WHERE part > 0 ORDER BY part"), []string{"100", "102", "2", "0"}; !slices.Equal(got, want) {
 		t.Fatalf("after another term the parts say that they have %q runs, want %q", got, want)
 	}
 	if got, want := hours(store.Filter{Entry: "a", Limit: 2}), []int{7, 6}; !slices.Equal(got, want) {
@@ -262,6 +263,75 @@ func testOldParts(t *testing.T, db storetest.Database, agings ...string) {
 			t.Errorf("after %s and a tending there are %d parts, want that of before alone", aging, n)
 		}
 		term = nextTerm(t, s, term)
+	}
+}
+
+// Each look for runs goes into all parts that have not ended: those of nodes that were lost must not become ever more.
+func TestPartsOfLostNodesEnd(t *testing.T) {
+	t.Run("PostgreSQL", func(t *testing.T) {
+		testLeftParts(t, freshPostgres(t), "(extract(epoch FROM first_slot) * 1000000)::bigint", "(extract(epoch FROM last_slot) * 1000000)::bigint", "last_slot < 'infinity'")
+	})
+	t.Run("MySQL", func(t *testing.T) {
+		testLeftParts(t, freshMySQL(t), "first_slot", "last_slot", "last_slot < 9223372036854775807")
+	})
+	t.Run("SQLite", func(t *testing.T) {
+		testLeftParts(t, freshSQLite(t), "first_slot", "last_slot", "last_slot < 9223372036854775807")
+	})
+}
+
+// testLeftParts takes a part's slots in microseconds, and what one that has ended has, as the database says it.
+func testLeftParts(t *testing.T, db storetest.Database, first, last, ended string) {
+	s, term := ledgerOf(t, db, store.Options{KeepRuns: 1})
+	age := func(by time.Duration) {
+		t.Helper()
+		part := db.Query(t, "SELECT concat(max(part), '') FROM onebeat_parts")[0]
+		for _, table := range []string{"onebeat_runs", "onebeat_parts"} {
+			db.Exec(t, fmt.Sprintf("UPDATE %s SET part = part - %d WHERE part = %s", table, by.Microseconds(), part))
+		}
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	reaching := schedule.Run{Entry: "b", Slot: now.Add(-3 * time.Minute), Through: now.Add(time.Minute), Count: 4, State: schedule.Coalesced, Node: "node", Term: 1}
+	recordRuns(t, s, term, []schedule.Run{sentAt("a", now.Add(-2*time.Minute)), sentAt("a", now), reaching})
+	age(25 * time.Hour)
+	lost := func() {
+		t.Helper()
+		var err error
+		if s, err = store.Open(t.Context(), db.URL, store.Options{KeepRuns: 1}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+		term++
+		db.Exec(t, fmt.Sprintf("UPDATE onebeat_leases SET term = %d", term))
+	}
+	lost()
+	recordRuns(t, s, term, []schedule.Run{sentAt("a", now)})
+	age(23 * time.Hour)
+	if err := s.TendLedger(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := db.Query(t, "SELECT concat(runs, ' from ', "+first+", ' to ', "+last+") FROM onebeat_parts WHERE part > 0 AND "+ended)
+	want := []string{fmt.Sprintf("3 from %d to %d", reaching.Slot.UnixMicro(), reaching.Through.UnixMicro())}
+	if !slices.Equal(got, want) {
+		t.Errorf("the parts that have ended have %q, want %q", got, want)
+	}
+	if got := db.Query(t, "SELECT concat(count(*), '') FROM onebeat_parts WHERE part > 0"); !slices.Equal(got, []string{"2"}) {
+		t.Errorf("there are %q parts, want 2", got)
+	}
+}
+
+// A part is forgotten by the database's clock when it is old, and so begins by it: the clock of its node may stand anywhere.
+func TestPartsBeginByTheDatabasesClock(t *testing.T) {
+	db := freshMySQL(t)
+	synctest.Test(t, func(t *testing.T) { // its clock begins in 2000
+		s, term := ledgerOf(t, db, store.Options{KeepRuns: 30})
+		recordRuns(t, s, term, []schedule.Run{sentAt("a", hour(1))})
+		if err := s.TendLedger(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+	})
+	if n := len(db.Query(t, "SELECT concat(part, '') FROM onebeat_parts WHERE part > 0")); n != 1 {
+		t.Errorf("there are %d parts that runs are written in, want 1", n)
 	}
 }
 

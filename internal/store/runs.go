@@ -174,9 +174,13 @@ func (s *Store) TendLedger(ctx context.Context) error {
 			return fmt.Errorf("drop old runs: %w", err)
 		}
 		if forgotten < tendedAtOnce {
-			return nil
+			break
 		}
 	}
+	if err := s.endLeft(ctx); err != nil {
+		return fmt.Errorf("end parts of the ledger: %w", err)
+	}
+	return nil
 }
 
 // tend makes the coming days, and forgets some runs that are older than so many days, 0 for none.
