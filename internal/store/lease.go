@@ -79,6 +79,9 @@ func (s *Shard) acquire(ctx context.Context, owner string, shards int) (schedule
 	}
 	guarded := s.guarded(ctx)
 	lease, won, err := s.lease(ctx, s.store.db, "lease_acquire", s.number, owner, s.store.leaseFor.Microseconds(), guarded, shards)
+	if refused(err, []string{"23505"}, nil, -1) { // no node had it ever, and another took it at the same moment
+		err = nil
+	}
 	if err != nil {
 		return schedule.Lease{}, false, fmt.Errorf("acquire lease: %w", err)
 	}
