@@ -31,9 +31,10 @@ type Burst struct {
 	Peak   int64         `json:"peak_bytes"`         // the most from the start to the end
 }
 
-// settle is how long before the slot a node begins to load so many entries.
+// settle is how long before the slot a node begins to load so many entries, with what it gives back five
+// seconds later: a start of its own, and no part of what messages cost.
 func settle(entries int) time.Duration {
-	return 5*time.Second + time.Duration(entries)*100*time.Microsecond
+	return 9*time.Second + time.Duration(entries)*100*time.Microsecond
 }
 
 // burstFor bounds a burst.
