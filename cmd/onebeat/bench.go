@@ -74,7 +74,8 @@ load, edit, or all of them.
   steady    as many slots each second, at even distances: how late they are sent
   lateness  ten slots a second: how late with nothing else to do
   load      how soon a node that starts has all entries and sends; memory
-  edit      how soon edits count, one at a time and as many entries as --entries together
+  edit      how soon edits count, one at a time, with triggers and without, and as many entries as
+            --entries together
 
 Your entries and queues are neither read nor changed: on the servers that the settings
 name it makes a database and a queue of its own (onebeat_bench_…), starts onebeat serve on
@@ -214,6 +215,7 @@ func (r *benchReport) print(out io.Writer) error {
 		if m := r.Edit; m != nil {
 			what := fmt.Sprintf("edits among %s", grouped(m.Entries))
 			row(what, fmt.Sprintf("%d, planned after p50, at most", m.Edits), "%s, %s", brief(m.P50), brief(m.Most))
+			row(what, fmt.Sprintf("%d added without triggers, planned after p50, at most", m.Polled), "%s, %s", brief(m.PolledP50), brief(m.PolledMost))
 			row(what, "sends late meanwhile by p50, at most", "%s, %s", brief(m.LateP50), brief(m.LateMost))
 			row(what, fmt.Sprintf("%s more together, planned after, processor time", grouped(m.Bulk)), "%s, %s", brief(m.BulkPlanned), brief(m.BulkCPU))
 		}

@@ -97,6 +97,11 @@ type Edit struct {
 	P50  time.Duration `json:"p50_ns"`
 	Most time.Duration `json:"most_ns"`
 
+	// The same of so many entries that are added where no trigger tells of them and the node looks at the table by itself.
+	Polled     int           `json:"polled"`
+	PolledP50  time.Duration `json:"polled_p50_ns"`
+	PolledMost time.Duration `json:"polled_most_ns"`
+
 	// How late the probes were meanwhile.
 	Sent     int           `json:"sent"`
 	LateP50  time.Duration `json:"late_p50_ns"`
@@ -114,6 +119,7 @@ type Edit struct {
 // long, edits go on until one has come.
 const (
 	edits    = 40
+	looked   = 20 // of additions where no trigger tells
 	editWait = 137 * time.Millisecond
 	editFor  = 40 * time.Second
 	manyFrom = 100_000
@@ -140,32 +146,14 @@ func (b *Bench) Edit(ctx context.Context, entries int) (Edit, error) {
 		if err := b.until(ctx, since, "warming up"); err != nil {
 			return err
 		}
-		var took []time.Duration
 		began := time.Now()
-		for i := 0; i < edits/2 || entries >= manyFrom && time.Since(began) < editFor; i++ {
-			b.progress("editing: %d", 2*i)
-			id, err := s.store.Add(ctx, store.Definition{Name: fmt.Sprintf("edit %d", i), Task: "bench.tasks.report", Spec: hourly(farOff())(0), Enabled: true})
-			if err != nil {
-				return err
-			}
-			added, err := n.sees(ctx, all+1, editPause)
-			if err != nil {
-				return err
-			}
-			if err := s.store.Remove(ctx, id); err != nil {
-				return err
-			}
-			removed, err := n.sees(ctx, all, editPause)
-			if err != nil {
-				return err
-			}
-			took = append(took, added, removed)
-			if err := b.until(ctx, time.Now().Add(editWait), "editing"); err != nil {
-				return err
-			}
+		took, err := n.edits(ctx, s, all, func(made int) bool {
+			return made < edits || entries >= manyFrom && time.Since(began) < editFor
+		})
+		if err != nil {
+			return err
 		}
 		until := time.Now().Truncate(time.Second)
-		slices.Sort(took)
 		result.Edits, result.P50, result.Most = len(took), quantile(took, 0.5), took[len(took)-1]
 		b.progress("%d entries more", result.Bulk)
 		used := n.CPU()
@@ -187,9 +175,72 @@ func (b *Bench) Edit(ctx context.Context, entries int) (Edit, error) {
 			return n.Explain(fmt.Errorf("no probe was sent between %v and %v", since, until))
 		}
 		result.Sent, result.LateP50, result.LateMost = len(late), quantile(late, 0.5), late[len(late)-1]
-		return nil
+		return b.polled(ctx, s, all+result.Bulk, &result)
 	})
 	return result, err
+}
+
+// polled measures entries that are added by plain SQL, one at a time, to a table without triggers that has so many.
+func (b *Bench) polled(ctx context.Context, s *site, all int, result *Edit) error {
+	if err := s.store.Uninstall(ctx, false); err != nil {
+		return err
+	}
+	n, err := s.start()
+	if err != nil {
+		return err
+	}
+	defer n.Kill()
+	if _, err := n.armed(ctx, all, loadPause); err != nil {
+		return err
+	}
+	if err := b.until(ctx, time.Now().Add(warmUp), "warming up"); err != nil {
+		return err
+	}
+	took := make([]time.Duration, looked)
+	for i := range took {
+		b.progress("adding without triggers: %d", i)
+		if err := s.store.Fill(ctx, s.definitions(i, i+1, "report of one more customer", hourly(farOff()))); err != nil {
+			return err
+		}
+		if took[i], err = n.sees(ctx, all+i+1, editPause); err != nil {
+			return err
+		}
+		if err := b.until(ctx, time.Now().Add(editWait), "adding"); err != nil {
+			return err
+		}
+	}
+	slices.Sort(took)
+	result.Polled, result.PolledP50, result.PolledMost = len(took), quantile(took, 0.5), took[len(took)-1]
+	return n.Stop()
+}
+
+// edits adds an entry to those that the node has and removes it, again and again while more says so of the edits that were
+// made, and returns how long each took to be planned by, in order of length.
+func (n *node) edits(ctx context.Context, s *site, all int, more func(made int) bool) (took []time.Duration, err error) {
+	for more(len(took)) {
+		s.bench.progress("editing: %d", len(took))
+		id, err := s.store.Add(ctx, store.Definition{Name: fmt.Sprintf("edit %d", len(took)/2), Task: "bench.tasks.report", Spec: hourly(farOff())(0), Enabled: true})
+		if err != nil {
+			return nil, err
+		}
+		added, err := n.sees(ctx, all+1, editPause)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.store.Remove(ctx, id); err != nil {
+			return nil, err
+		}
+		removed, err := n.sees(ctx, all, editPause)
+		if err != nil {
+			return nil, err
+		}
+		took = append(took, added, removed)
+		if err := s.bench.until(ctx, time.Now().Add(editWait), "editing"); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(took)
+	return took, nil
 }
 
 // sees returns how long it takes from now until the node plans so many entries.
