@@ -177,6 +177,7 @@ type watch struct {
 	shards  int
 	feed    feed
 	reading reading
+	shaped  shape // of the table when all rows were read
 
 	seen    schedule.ByID[known]            // all rows
 	held    map[schedule.ID]*schedule.Entry // of them, see known
@@ -260,6 +261,10 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 		if errors.Is(err, errAwaited) {
 			continue
 		}
+		if errors.Is(err, errReshaped) {
+			w.store.log.InfoContext(ctx, "the table has other columns; reading all entries again")
+			err = w.load(ctx)
+		}
 		if err != nil {
 			return err
 		}
@@ -317,6 +322,7 @@ func (w *watch) load(ctx context.Context) error {
 	if err := w.store.look(ctx); err != nil {
 		return err
 	}
+	w.shaped = w.store.shape()
 	if err := w.settleAll(ctx); err != nil {
 		return err
 	}

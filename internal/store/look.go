@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -285,6 +286,9 @@ func (w *watch) readAll(ctx context.Context) error {
 // that are gone by their number. What it was to find, and what it has found and not told of, is left for the next if it
 // ends with errAwaited.
 func (w *watch) sweep(ctx context.Context) (err error) {
+	if err := w.reshaped(ctx); err != nil {
+		return err
+	}
 	started, behind := time.Now(), w.mark.behind
 	w.mark.behind, w.asked = false, true
 	concerned, err := w.surroundings(ctx)
@@ -319,6 +323,21 @@ func (w *watch) sweep(ctx context.Context) (err error) {
 	}
 	w.sweepFor = w.sweptAt.Sub(started)
 	return nil
+}
+
+// errReshaped ends a look by statements that do not name the columns that the table has now.
+var errReshaped = errors.New("the table has other columns")
+
+// reshaped returns errReshaped where columns came or went, as by `onebeat migrate`, since all rows were read.
+func (w *watch) reshaped(ctx context.Context) error {
+	if w.store.layout.table == "" {
+		return nil
+	}
+	now, err := w.store.layout.readShape(ctx, w.store.db)
+	if err == nil && !maps.Equal(now, w.shaped) {
+		err = errReshaped
+	}
+	return err
 }
 
 // surroundings looks at what rows are judged by beside themselves, and returns the entries

@@ -68,6 +68,22 @@ func testPoke(t *testing.T, db Database) {
 	}
 }
 
+// Columns may come while a node works, as by `onebeat migrate`: what rows say in them counts, also what they said
+// before the node knew of them.
+func testNewColumns(t *testing.T, db Database) {
+	createTable(t, db, shapeNamed("A"))
+	insert(t, db, shapeNamed("A"), 1, line{})
+	insert(t, db, shapeNamed("A"), 2, line{name: "another"})
+	w := watch(t, open(t, db, store.Options{}))
+	migrate(t, db)
+	for i, policy := range []schedule.Policy{schedule.Skip, schedule.All} {
+		n := i + 1
+		db.Exec(t, fmt.Sprintf("UPDATE celery_beat_schedules SET misfire_policy = '%s' WHERE id = '%s'", policy, id(n)))
+		took := w.await("a policy in a new column", func() bool { e := w.now[id(n)].Entry; return e != nil && e.Misfire.Policy == policy })
+		t.Logf("seen after %v (promised: 2s)", took.Round(100*time.Microsecond))
+	}
+}
+
 func argsOf(change schedule.Change) string {
 	if change.Entry == nil {
 		return ""

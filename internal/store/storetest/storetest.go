@@ -86,6 +86,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"changes are seen with triggers", func(t *testing.T, db Database) { testChanges(t, db, shapeNamed("full"), 100*time.Millisecond) }},
 		{"changes are seen without triggers", func(t *testing.T, db Database) { testChanges(t, db, shapeNamed("D"), 2*time.Second) }},
 		{"a poke is enough without triggers", testPoke},
+		{"columns that are added meanwhile count", testNewColumns},
 		{"changes that commit out of order are seen", testCommitOrder},
 		{"a change without a notice is seen", testLostNotice},
 		{"a hundred thousand rows at once are seen", testBulk},
