@@ -185,6 +185,10 @@ func (n *node) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.suits(ctx, s); err != nil { // before anything is made there
+		s.Close()
+		return err
+	}
 	if err := s.EnsureOwn(ctx); err != nil {
 		s.Close()
 		if refused := new(store.RightsError); errors.As(err, &refused) {
@@ -197,10 +201,6 @@ func (n *node) openStore(ctx context.Context) error {
 		if refused := new(store.RightsError); errors.As(err, &refused) {
 			return &RefusedError{err}
 		}
-		return err
-	}
-	if err := n.suits(ctx, s); err != nil {
-		s.Close()
 		return err
 	}
 	if err := n.join(ctx, s); err != nil {

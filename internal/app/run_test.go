@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -325,6 +327,33 @@ func migrated(t *testing.T, config Config) *store.Store {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// A database without the table is the wrong one: nothing is left there.
+func TestAStartOnADatabaseWithoutTheTableLeavesNothingThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "other.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := mustLoad(t, nil, map[string]string{
+		"database": "sqlite:///" + path, "broker": "redis://" + miniredis.RunT(t).Addr() + "/0", "listen": "off",
+	})
+	err := Run(t.Context(), config, slog.New(slog.DiscardHandler))
+	if refused := new(RefusedError); !errors.As(err, &refused) || !strings.Contains(err.Error(), "there is no table celery_beat_schedules") {
+		t.Errorf("Run = %v, want it to say that there is no table", err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tables := 0
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
+		t.Fatal(err)
+	}
+	if tables != 0 {
+		t.Errorf("the start has left %d tables and indexes in the database, want none", tables)
+	}
 }
 
 // Entries that were handed back are another scheduler's: to start the node again changes nothing, and that is what its end says.
