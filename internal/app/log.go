@@ -11,8 +11,8 @@ import (
 	"github.com/onebeat/onebeat/internal/login"
 )
 
-// NewLogger returns the logger that the settings ask for: text with colours
-// where out is a terminal, json, or logfmt. Times are in UTC.
+// NewLogger returns the logger that the settings ask for: text, with colours and
+// without the day where out is a terminal, json, or logfmt. Times are in UTC.
 func NewLogger(config Config, out io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(config.String("log-level"))) // checked by Load
@@ -33,14 +33,18 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 		return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: utc}))
 	}
 	file, ok := out.(*os.File)
-	colours := ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
+	watched := ok && term.IsTerminal(int(file.Fd()))
+	stamp := "2006-01-02T15:04:05.000Z"
+	if watched {
+		stamp = "15:04:05.000"
+	}
 	return slog.New(tint.NewTextHandler(out, &tint.Options{
 		Level:   level,
-		NoColor: !colours,
+		NoColor: !watched || os.Getenv("NO_COLOR") != "",
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			a = onOneLine(a)
 			if a.Key == slog.TimeKey && len(groups) == 0 {
-				return slog.String(a.Key, a.Value.Time().UTC().Format("15:04:05.000"))
+				return slog.String(a.Key, a.Value.Time().UTC().Format(stamp))
 			}
 			if a.Value.Kind() == slog.KindTime {
 				return slog.String(a.Key, a.Value.Time().UTC().Format("2006-01-02T15:04:05.999999Z"))

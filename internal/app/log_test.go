@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -20,6 +21,22 @@ func TestLogsTellAnErrorOnceOnOneLine(t *testing.T) {
 		NewLogger(config, &log).Error("lease not renewed", "err", err)
 		if got := log.String(); strings.Count(got, "refused") != 1 || strings.Contains(got, `\n`) {
 			t.Errorf("%s: want the refusal once, without a line's end in it, got %s", format, got)
+		}
+	}
+}
+
+// A log that is kept is read days later, and beside others' logs.
+func TestLogsTellTheDay(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"text", "json", "logfmt"} {
+		config, problem := Load(map[string]string{"log-format": format}, func(string) string { return "" }, nil)
+		if problem != nil {
+			t.Fatal(problem)
+		}
+		var log bytes.Buffer
+		NewLogger(config, &log).Info("task sent")
+		if got := log.String(); !regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z`).MatchString(got) {
+			t.Errorf("%s: want the day and the time in UTC, got %s", format, got)
 		}
 	}
 }
