@@ -92,6 +92,7 @@ func look(ctx context.Context, config app.Config) []finding {
 			defer func() { _ = b.Close() }()
 		}
 		findings = append(findings, f)
+		findings = append(findings, lookAtKeeping(ctx, broker.KeeperOf(b))...)
 	}
 	if celery == nil || store.CheckURL(config.String("database")) != nil {
 		return findings
@@ -284,6 +285,24 @@ func lookAtBroker(ctx context.Context, config app.Config) (broker.Broker, findin
 		return nil, finding{"broker", false, oneLine(err)}
 	}
 	return b, finding{"broker", true, broker.Redact(config.String("broker"))}
+}
+
+// lookAtKeeping tells what the broker would lose by its own settings.
+func lookAtKeeping(ctx context.Context, keeper broker.Keeper) (findings []finding) {
+	if keeper == nil {
+		return nil
+	}
+	anew, working, err := keeper.Forgets(ctx)
+	if err != nil {
+		return nil // who sends need not have the right to ask
+	}
+	if working != "" {
+		findings = append(findings, finding{"broker's messages", false, working})
+	}
+	if anew != "" {
+		findings = append(findings, finding{"broker's messages", true, anew})
+	}
+	return findings
 }
 
 // lookAtJoin tells of a broker in a database whether that is the one with the schedules; of others nothing.

@@ -115,7 +115,7 @@ func why(run schedule.Run, zone string) string {
 		reasons = append(reasons, "asked for")
 	}
 	if run.Recovered {
-		reasons = append(reasons, "recovered after a crash")
+		reasons = append(reasons, "recovered after a crash or a lost lease")
 	}
 	if run.Count > 1 {
 		reasons = append(reasons, fmt.Sprintf("%d slots until %s", run.Count, when(run.Through, zone)))

@@ -118,14 +118,17 @@ func (m *counters) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.lateness, m.runs, m.open, m.database, m.broker, m.lost}
 }
 
-// recalled counts messages that the broker has lost.
-func (m *Metrics) recalled(lost int, resend bool, at time.Time) {
+// recalled counts messages that the broker has lost, if they are known.
+func (m *Metrics) recalled(lost int, known, resend bool, at time.Time) {
 	action := "reported"
 	if resend {
 		action = "resent"
 	}
 	m.lost.WithLabelValues(action).Add(float64(lost))
 	note := fmt.Sprintf("it came back with older data at %s: %s %s; the log names them", at.UTC().Format(time.RFC3339), schedule.Counted(lost, "message"), action)
+	if !known {
+		note = fmt.Sprintf("it came back at %s without what it had: what it has lost is not known", at.UTC().Format(time.RFC3339))
+	}
 	m.note.Store(&note)
 }
 

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -45,13 +44,14 @@ func (d *Dispatcher) recall(hold context.Context, term, recorded int64, journal 
 	if err != nil {
 		return mark, err
 	}
-	missed := "not known"
-	if lost != nil || mark.At != 0 && d.opts.SentSince != nil {
-		missed = fmt.Sprint(len(lost))
+	known := lost != nil || mark.At != 0 && d.opts.SentSince != nil
+	if known {
+		d.log.Error("the broker has come back with older data: messages that it had taken are gone",
+			"lost", len(lost), "since", time.UnixMicro(mark.At).UTC(), "resend", d.opts.Resend)
+	} else {
+		d.log.Error("the broker has come back without what it had: messages that waited there are gone, and which is not known; let it keep its data, as by appendonly yes")
 	}
-	d.log.Error("the broker has come back with older data: messages that it had taken are gone",
-		"lost", missed, "since", time.UnixMicro(mark.At).UTC(), "resend", d.opts.Resend)
-	d.metrics.recalled(len(lost), d.opts.Resend, d.opts.Now())
+	d.metrics.recalled(len(lost), known, d.opts.Resend, d.opts.Now())
 	midst := slices.ContainsFunc(journal, func(c schedule.Claimed) bool { return c.Seq == mark.Seq && !covers(mark, &c, len(c.Dues)) })
 	switch {
 	case d.opts.Resend && midst && !d.joined:

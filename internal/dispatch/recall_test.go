@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +88,30 @@ func forget(t *testing.T, resend, sameNode bool, seed uint64) {
 	if missing == 0 || w.metrics.Forgotten() == "" && sameNode {
 		t.Errorf("%d messages are missing, and the metrics say %q; want some: once goes at most once", missing, w.metrics.Forgotten())
 	}
+}
+
+// A broker that comes back empty tells not even since when: nobody is told that nothing was lost.
+func TestABrokerThatForgetsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.metrics = dispatch.NewMetrics()
+		w.add("e", "@every 2s", schedule.Once)
+		time.AfterFunc(11*time.Second, func() {
+			w.broker.mu.Lock()
+			defer w.broker.mu.Unlock()
+			w.broker.got, w.broker.mark = nil, celery.Mark{}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for ctx.Err() == nil {
+			if err := w.node(ctx, context.Background(), nil); err != nil && !errors.Is(err, celery.ErrForgot) {
+				t.Fatal(err)
+			}
+		}
+		if got := w.metrics.Forgotten(); !strings.Contains(got, "without what it had: what it has lost is not known") {
+			t.Errorf("the metrics say %q, want that it is not known what was lost", got)
+		}
+	})
 }
 
 // A forgetful broker says with each part that it has lost what it had taken.

@@ -303,9 +303,9 @@ const (
 	ReasonExpired  = "expired" // the message's absolute expiry had passed
 	ReasonDone     = "done"    // as many runs as its rules allow were sent
 
-	// ReasonUnsure is for a slot that goes at most once, whose message may have been
-	// on its way when the node was lost.
-	ReasonUnsure = "the node was lost while it may have been on its way"
+	// ReasonUnsure is for a slot that is not sent again, for it goes at most once, was edited or is
+	// too late by now, and whose message may have been on its way.
+	ReasonUnsure = "it may have been on its way when the node, or the broker's data, was lost"
 
 	// ReasonReplaced is for a claimed slot that the entry's new definition gives
 	// as well: the new one answers for the slot, so the old one leaves no record.
@@ -383,7 +383,7 @@ const (
 	Coalesced State = "coalesced" // into a later slot of the entry
 	Skipped   State = "skipped"   // Reason says why
 	Failed    State = "failed"    // Reason says why; it will not be tried again
-	Unsure    State = "unsure"    // it may have been sent, and is not sent again: it goes at most once
+	Unsure    State = "unsure"    // it may have been sent, and is not sent again: it goes at most once, say
 )
 
 // States are all ends that a slot may come to.
