@@ -20,7 +20,8 @@ func explainCommand() *cobra.Command {
 		Use:   "explain NAME",
 		Short: "Say in words why a slot ran or did not",
 		Long: `Say in words what became of a slot of an entry, from its spec, its row and the
-ledger. Without --at it is the entry's latest slot. It changes nothing.`,
+ledger. Without --at it is the entry's latest slot, and what became of a run that was asked
+for since. It changes nothing.`,
 		Example: "  onebeat explain nightly\n  onebeat explain nightly --at 2026-11-25T02:00:00+09:00",
 		Args:    oneArgument("the entry's id or name"),
 	}
@@ -42,7 +43,11 @@ ledger. Without --at it is the entry's latest slot. It changes nothing.`,
 			if err != nil {
 				return err
 			}
-			answer, err := explained(ctx, s, row, slot, now, zoneOf(row, config))
+			zone := zoneOf(row, config)
+			answer, err := explained(ctx, s, row, slot, now, zone)
+			if err == nil && at == "" {
+				err = answer.asked(ctx, s, row, zone)
+			}
 			if err != nil {
 				return err
 			}
@@ -145,12 +150,33 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 		e.say("%s is still to come.", when(slot, zone))
 	case row.Entry != nil && !slot.After(row.Entry.After):
 		e.say("The ledger has nothing of %s: its slots count after %s, when the entry or its spec was first seen, or its last slot ended.", when(slot, zone), when(row.Entry.After, zone))
+		if next := viewOf(row).Next; !next.IsZero() {
+			e.say("The next is %s.", when(next, zone))
+		}
 	case row.Entry == nil:
 		e.say("The ledger has nothing of %s.", when(slot, zone))
 	default:
 		e.say("%s is past and has no end yet: does a node run, and is it well (`onebeat health`)?", when(slot, zone))
 	}
 	return e, nil
+}
+
+// asked says what became of the last run that somebody asked for, unless it was before the slot, and which are still to come.
+func (e *explanation) asked(ctx context.Context, s *store.Store, row store.Row, zone string) error {
+	runs, err := s.Runs(ctx, store.Filter{Entry: row.ID, Since: e.Slot})
+	if err != nil {
+		return err
+	}
+	if last := slices.IndexFunc(runs, func(run schedule.Run) bool { return run.Request != "" }); last >= 0 {
+		e.say("Asked for: %s", runInWords(runs[last], runs[last].Slot, row, zone))
+	}
+	requests, err := s.Requests(ctx)
+	for _, request := range requests {
+		if request.Entry == row.ID {
+			e.say("A run was asked for at %s by %s, and waits: does a node run, and is it well (`onebeat health`)?", when(request.At, zone), request.By)
+		}
+	}
+	return err
 }
 
 // endOf returns the run in the ledger that a slot belongs to.
@@ -202,7 +228,7 @@ func runInWords(run schedule.Run, slot time.Time, row store.Row, zone string) st
 			text += fmt.Sprintf(" to the queue %s as task %s", run.Queue, run.TaskID)
 		}
 		if run.Recovered {
-			text += "; that was learnt from the broker after a crash"
+			text += "; that was learnt from the broker after a crash or a lost lease"
 		}
 		return text + by + "."
 	case schedule.Coalesced:
@@ -210,7 +236,7 @@ func runInWords(run schedule.Run, slot time.Time, row store.Row, zone string) st
 	case schedule.Failed:
 		return fmt.Sprintf("%s failed for good: %s%s.", what, run.Reason, by)
 	case schedule.Unsure:
-		return fmt.Sprintf("%s may have been sent, and is not sent again: its delivery is at_most_once, and a crash came between%s.", what, by)
+		return fmt.Sprintf("%s is not sent again: %s; it goes at most once, was edited, or was too late by then for its policy for misfires, %s%s.", what, run.Reason, misfireText(row.Misfire), by)
 	}
 	return fmt.Sprintf("%s was not sent: %s%s.", what, skippedBecause(run.Reason), by)
 }
