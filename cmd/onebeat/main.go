@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -41,8 +42,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, complaints io.Wr
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
+	answer := &answered{Writer: out}
+	if slices.Contains(args, "--json") {
+		root.SetOut(answer)
+	}
 	root.SetErr(complaints)
-	err := root.ExecuteContext(ctx)
+	verb, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -52,8 +57,22 @@ func run(ctx context.Context, args []string, in io.Reader, out, complaints io.Wr
 	}
 	if exit.msg != "" {
 		fmt.Fprintln(complaints, "onebeat: "+exit.msg)
+		if slices.Contains(args, "--json") && verb.Flags().Lookup("json") != nil && !answer.yet {
+			_ = printJSON(out, map[string]string{"error": exit.msg})
+		}
 	}
 	return exit.code
+}
+
+// An answered writer knows whether anything was written yet: who asks for JSON gets some, whatever fails.
+type answered struct {
+	io.Writer
+	yet bool
+}
+
+func (a *answered) Write(p []byte) (int, error) {
+	a.yet = true
+	return a.Writer.Write(p)
 }
 
 // rootCommand is the tree of all verbs.
