@@ -46,7 +46,7 @@ func TestANodeThatCannotWriteIsNotWell(t *testing.T) {
 	if err := n.store.Join(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", strings.TrimPrefix(n.config.String("database"), "sqlite:///"))
+	db, err := sql.Open("sqlite", strings.TrimPrefix(n.config.String("database"), "sqlite:///")+"?_pragma=busy_timeout(10000)") // the node writes too
 	if err != nil {
 		t.Fatal(err)
 	}

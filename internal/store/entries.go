@@ -238,13 +238,17 @@ func (r *reading) row(from *row) Row {
 // editable returns why an entry, or a new one, can't be edited here, or nil.
 func (s *Store) editable(id schedule.ID) error {
 	if x := s.source(string(id)); x != nil {
-		return &InputError{fmt.Sprintf("the entry is edited in %s: onebeat pauses, resumes and runs it, and sees each edit", x)}
+		return &InputError{fmt.Sprintf("the entry is edited where it is kept, %s: onebeat pauses, resumes and runs it, and sees each edit", x)}
 	}
 	if s.layout.editor == "" {
 		return nil
 	}
 	if s.layout.table == "" {
-		return &InputError{fmt.Sprintf("entries are edited in %s: onebeat pauses, resumes and runs them, and sees each edit", s.layout.editor)}
+		var kept []string
+		for _, x := range s.sources {
+			kept = append(kept, x.String())
+		}
+		return &InputError{fmt.Sprintf("entries are edited where they are kept, %s: onebeat pauses, resumes and runs them, and sees each edit", strings.Join(kept, ", "))}
 	}
 	return &InputError{fmt.Sprintf("entries in %s are edited by %s: onebeat pauses, resumes and runs them, and sees each edit", s.layout.table, s.layout.editor)}
 }

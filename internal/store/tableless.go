@@ -3,7 +3,7 @@ package store
 import "context"
 
 // noneLayout is that of a database that holds no entries: all come from sources.
-var noneLayout = layout{name: "none", editor: "the files that they are in"}
+var noneLayout = layout{name: "none", editor: "whoever keeps them"}
 
 // A tableless is a database whose catalog has no table: statements about one do
 // nothing.
