@@ -162,6 +162,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	if note := rows.unknown.note(); note != "" {
 		add("options", note, nil)
 	}
+	if unheeded, err := s.Unheeded(ctx); err != nil || unheeded > 0 {
+		add("execution_policy", schedule.Counted(unheeded, "entry")+" with skip or queue: onebeat sends each slot, whether or not the run before it has ended; a lock in the task keeps runs apart", err)
+	}
 	lacking := rows.queues.look(whole)
 	findings = append(findings, lacking...)
 	findings = append(findings, rows.workers.look(whole, config, lacking)...)

@@ -117,6 +117,18 @@ func (s *Store) Count(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
+// Unheeded counts the entries whose rows ask for what onebeat does not do: not to be sent while a run goes on.
+func (s *Store) Unheeded(ctx context.Context) (n int, err error) {
+	if !s.shape().has("execution_policy") || s.layout.name != nativeLayout.name {
+		return 0, nil
+	}
+	err = s.db.each(ctx, "unheeded", func(row scanner) error { return row.Scan(&n) })
+	if err != nil {
+		return 0, fmt.Errorf("count entries with an execution policy: %w", err)
+	}
+	return n, nil
+}
+
 // Find returns the entry of the id, or else the one of the name. A name that
 // several have is an error that lists their ids.
 func (s *Store) Find(ctx context.Context, idOrName string) (Row, error) {
