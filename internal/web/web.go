@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -71,6 +72,7 @@ const (
 // Serve answers on listener until ctx ends:
 //
 //	/healthz   200, or 503 when something that dispatching needs has failed
+//	/          200 while the process goes on, whatever else is away
 //	/readyz    200 once the node does its part, else 503
 //	/metrics   Prometheus
 //	/forecast  how many slots the coming time has: ?next=24h&from=2026-12-01T00:00:00Z&worst=5, each as it is unless given
@@ -92,7 +94,8 @@ func Serve(ctx context.Context, listener net.Listener, node Node, metrics promet
 	})
 	mux.HandleFunc("GET /forecast", func(w http.ResponseWriter, r *http.Request) { forecast(w, r, node) })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "onebeat has no page here: there are /healthz, /readyz, /metrics and /forecast", http.StatusNotFound)
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "onebeat runs; there are /healthz, /readyz, /metrics and /forecast\n")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 

@@ -168,9 +168,12 @@ func TestHealthIsAskedWithABound(t *testing.T) {
 	}
 }
 
-// Who opens the address in a browser learns where to go.
+// Who opens the address in a browser learns where to go, and what asks whether the process goes on is told so.
 func TestTheRootSaysWhatThereIs(t *testing.T) {
-	_, body := ask(t, http.MethodGet, serve(t, &node{})+"/")
+	response, body := ask(t, http.MethodGet, serve(t, &node{})+"/")
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("GET /: %d, want %d", response.StatusCode, http.StatusOK)
+	}
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/forecast"} {
 		if !strings.Contains(body, path) {
 			t.Errorf("GET /: %q, want it to name %s", body, path)
@@ -184,7 +187,6 @@ func TestNothingElseIsServed(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{http.MethodGet, "/", http.StatusNotFound},
 		{http.MethodGet, "/healthz/x", http.StatusNotFound},
 		{http.MethodPost, "/healthz", http.StatusMethodNotAllowed},
 		{http.MethodDelete, "/metrics", http.StatusMethodNotAllowed},
