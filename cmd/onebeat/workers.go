@@ -38,6 +38,7 @@ type workers struct {
 	config *celery.Config
 	jobs   map[job]*few // and the entries
 	more   bool         // than were kept
+	zoned  few          // entries that go by the setting zone
 }
 
 func newWorkers(config *celery.Config) workers {
@@ -48,6 +49,9 @@ func newWorkers(config *celery.Config) workers {
 func (w *workers) add(row store.Row) {
 	if w.jobs == nil || row.Entry == nil {
 		return
+	}
+	if _, zoned := row.Entry.Spec.(interface{ Location() *time.Location }); zoned && row.Zone == "" {
+		w.zoned.add(func() string { return row.Name })
 	}
 	route, err := w.config.Route(celery.Task{Name: row.Task, Entry: row.Name, Options: row.Options})
 	if err != nil || route.Exchange != "" {
@@ -82,16 +86,43 @@ func (w *workers) look(ctx context.Context, config app.Config, lacking []finding
 	replies, err := observer.Ask(ctx, []celery.Request{
 		{Method: "active_queues", Ticket: "active_queues"},
 		{Method: "registered", Ticket: "registered"},
+		{Method: "conf", Ticket: "conf"},
 	}, workersWait)
 	if err != nil {
 		return []finding{{"workers", true, "they could not be asked for their queues and tasks: " + oneLine(err)}}
 	}
-	return w.compare(answers(replies), lacking)
+	all := answers(replies)
+	return append(w.elsewhere(all, config.String("zone"), time.Now()), w.compare(all, lacking)...)
+}
+
+// elsewhere tells of workers whose application has another zone for crontabs that name none than the setting.
+func (w *workers) elsewhere(all map[string]told, here string, now time.Time) (findings []finding) {
+	there := map[string]*few{} // zones, and the workers
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		zone := all[name].zone
+		if _, err := schedule.Location(zone); zone == "" || err != nil || w.zoned.n == 0 {
+			continue
+		}
+		half := now.AddDate(0, 6, 0)
+		if zoneOffset(zone, now) == zoneOffset(here, now) && zoneOffset(zone, half) == zoneOffset(here, half) {
+			continue
+		}
+		if there[zone] == nil {
+			there[zone] = &few{}
+		}
+		there[zone].add(func() string { return name })
+	}
+	for _, zone := range slices.Sorted(maps.Keys(there)) {
+		findings = append(findings, finding{"zone", false, fmt.Sprintf("what names none goes by %s here, and by %s in the application of the workers (%s): %s: %s. Set CELERY_TIMEZONE=%s, or --zone, or give the entries zones of their own",
+			here, zone, there[zone], schedule.Counted(w.zoned.n, "entry"), w.zoned, zone)})
+	}
+	return findings
 }
 
 // What a worker has told of itself: nil where it has not, or in no way that Celery's do.
 type told struct {
 	queues, tasks map[string]bool
+	zone          string // empty where its application sets none
 }
 
 // answers sorts them by worker.
@@ -103,7 +134,13 @@ func answers(replies []celery.Reply) map[string]told {
 			Name string `json:"name"`
 		}
 		var tasks []string
+		var settings struct {
+			Zone   string `json:"timezone"`
+			Former string `json:"CELERY_TIMEZONE"`
+		}
 		switch {
+		case r.Ticket == "conf" && json.Unmarshal(r.Answer, &settings) == nil:
+			w.zone = cmp.Or(settings.Zone, settings.Former)
 		case r.Ticket == "active_queues" && json.Unmarshal(r.Answer, &queues) == nil:
 			w.queues = map[string]bool{}
 			for _, queue := range queues {

@@ -75,6 +75,39 @@ func TestCheckTellsWhatNoWorkerTakesOrKnows(t *testing.T) {
 	}
 }
 
+// The zone of an application's crontabs may be set in its code alone: hours off, and nobody would know.
+func TestCheckTellsThatTheWorkersHaveAnotherZone(t *testing.T) {
+	url, python := harness.Env(t, "ONEBEAT_TEST_REDIS"), harness.Env(t, "ONEBEAT_TEST_PYTHON")
+	bareEnvironment(t)
+	name := "check-" + uuid.Must(uuid.NewV4()).String()
+	t.Setenv("ONEBEAT_DATABASE", "sqlite:///"+filepath.Join(t.TempDir(), "app.db"))
+	t.Setenv("ONEBEAT_BROKER", url)
+	t.Setenv("CELERY_CONTROL_EXCHANGE", name)
+	t.Setenv("CELERY_TASK_DEFAULT_QUEUE", name)
+	worker.Start(t, worker.Options{Broker: url, Python: python, Queues: []string{name}, Config: map[string]any{"control_exchange": name, "timezone": "Asia/Tokyo"}})
+	run := func(args ...string) string {
+		t.Helper()
+		_, stdout, _ := onebeat(t, args...)
+		return stdout
+	}
+	run("migrate")
+	run("entries", "add", "own zone", "--task", "probe.record", "--spec", "0 9 * * *", "--entry-zone", "UTC")
+	run("entries", "add", "interval", "--task", "probe.record", "--spec", "@every 1h")
+	if got := run("check"); strings.Contains(got, "Asia/Tokyo") {
+		t.Errorf("check of entries that go by no zone but their own:\n%s", got)
+	}
+	run("entries", "add", "morning", "--task", "probe.record", "--spec", "0 9 * * *")
+	got, want := run("check"), "WRONG zone: what names none goes by UTC here, and by Asia/Tokyo in the application of the workers ("
+	if !strings.Contains(got, want) || !strings.Contains(got, "): 1 entry: morning. Set CELERY_TIMEZONE=Asia/Tokyo") {
+		t.Errorf("check: want %q and morning in:\n%s", want, got)
+	}
+	for _, zone := range []string{"Asia/Tokyo", "Japan"} {
+		if got := run("check", "--zone", zone); strings.Contains(got, "WRONG") {
+			t.Errorf("check with --zone %s:\n%s", zone, got)
+		}
+	}
+}
+
 // Where a worker of another application answers, or a deploy went wrong, everything is unknown: a page says so.
 func TestWhatWorkersDoNotKnowIsNoFlood(t *testing.T) {
 	config, err := celery.ParseConfig(nil)
