@@ -477,12 +477,16 @@ func entriesResume() *cobra.Command {
 	})
 }
 
+// seenWithin is how long ago a node may have been seen for nobody to wonder whether one runs.
+const seenWithin = 15 * time.Second
+
 func entriesRunNow() *cobra.Command {
-	return change(&cobra.Command{
+	cmd := &cobra.Command{
 		Use: "run-now ID|NAME", Short: "Send an entry's task once, now; its schedule does not move",
 		Long:    "Send an entry's task once, now, with the same queue, options and headers as on schedule.\nThe running daemon does it; the schedule does not move.",
 		Example: "  onebeat entries run-now nightly",
-	}, func(ctx context.Context, s *store.Store, row store.Row) (string, error) {
+	}
+	return change(cmd, func(ctx context.Context, s *store.Store, row store.Row) (string, error) {
 		switch row.State {
 		case store.Active:
 		case schedule.ReasonPaused:
@@ -492,7 +496,12 @@ func entriesRunNow() *cobra.Command {
 		default:
 			return "", usage("the entry is not active (%s): only an entry that is planned can run", row.State)
 		}
-		_, err := s.Ask(ctx, row.ID, who())
-		return "Asked for a run of", err
+		if _, err := s.Ask(ctx, row.ID, who()); err != nil {
+			return "", err
+		}
+		if roll, err := s.Roll(ctx, seenWithin); err == nil && len(roll.Nodes) == 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "onebeat: no node was seen for %v: the task is sent when `onebeat serve` runs\n", seenWithin)
+		}
+		return "Asked for a run of", nil
 	})
 }
