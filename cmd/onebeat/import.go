@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -130,11 +132,24 @@ func importApp(cmd *cobra.Command, wants func(app.Setting) bool, read func(ctx c
 			}
 			return answerImport(cmd, answer, *asJSON, func(out io.Writer) error {
 				printWorkers(out, found)
-				return printImport(out, answer)
+				if err := printImport(out, answer); err != nil {
+					return err
+				}
+				_, err := io.WriteString(out, leftOut(found.Settings, config))
+				return err
 			})
 		})
 	}
 	settingFlags(cmd, wants)
+}
+
+// leftOut says that an application has settings that rows do not hold, unless a settings file is in use.
+func leftOut(found json.RawMessage, config app.Config) string {
+	var names map[string]json.RawMessage
+	if json.Unmarshal(found, &names) != nil || len(names) == 0 || config.String("config") != "" {
+		return ""
+	}
+	return fmt.Sprintf("The application sets %s too: --settings onebeat.yaml writes that to a file for --config.\n", strings.Join(slices.Sorted(maps.Keys(names)), ", "))
 }
 
 // An importAnswer is what came of an import, or would.
