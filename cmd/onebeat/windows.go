@@ -192,6 +192,7 @@ late. Runs that people ask for are sent.`,
 			if err != nil {
 				return err
 			}
+			warnOfGroup(ctx, cmd, s, w)
 			p := printedWindowOf(w, config.String("zone"), now)
 			if err := p.nameEntry(ctx, s); err != nil {
 				return err
@@ -214,6 +215,20 @@ late. Runs that people ask for are sent.`,
 	}
 	settingFlags(cmd, ofDatabase)
 	return cmd
+}
+
+// warnOfGroup tells that a window is for a group that nobody is in, as by a slip of the pen.
+func warnOfGroup(ctx context.Context, cmd *cobra.Command, s *store.Store, w store.Window) {
+	if w.Scope != schedule.ScopeGroup {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	found := false
+	err := s.Outline(ctx, func(row store.Row) { found = found || row.Entry != nil && schedule.GroupOf(row.Entry.Spec) == w.Target })
+	if err == nil && !found {
+		fmt.Fprintf(cmd.ErrOrStderr(), "onebeat: the rules of no entry name the group %s: the window is for none yet\n", legible(w.Target))
+	}
 }
 
 // scoped writes whom the window is for.
