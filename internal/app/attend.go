@@ -42,8 +42,8 @@ func (n *node) untilBeat() time.Duration {
 func (n *node) attend(ctx context.Context) error {
 	beat := n.beat()
 	defer beat.Stop()
-	others := make([]int, len(n.shards)) // how often in a row a shard that is led here was seen to be another's
-	now := make(chan struct{})           // it may be long since this node has joined the others
+	others := make([]int, len(n.shards))
+	now := make(chan struct{}) // it may be long since this node has joined the others
 	close(now)
 	for failed := ""; ; now = nil {
 		select {
@@ -52,6 +52,13 @@ func (n *node) attend(ctx context.Context) error {
 		case <-now:
 		case <-beat.C:
 			n.next(beat)
+			if n.store.Attends(n.fit(), Unseen(n.config)) {
+				continue
+			}
+		case roll := <-n.store.Attended():
+			failed = ""
+			n.regard(roll, others)
+			continue
 		case <-n.cut:
 		}
 		roll, err := n.see(ctx)
@@ -69,18 +76,23 @@ func (n *node) attend(ctx context.Context) error {
 			continue
 		}
 		failed = ""
-		n.silent.Store(nil)
-		n.alone.Store(len(roll.Nodes) < 2)
-		owners := share(roll, "")
-		for i, s := range n.shards {
-			if owner := owners[i]; owner == "" || owner == n.name || s.now().term == 0 {
-				others[i] = 0
-				continue
-			}
-			cutOff := !n.reaches.Load()
-			if others[i]++; others[i] > 1 || cutOff {
-				s.handOver(owners[i], cutOff)
-			}
+		n.regard(roll, others)
+	}
+}
+
+// regard gives up the shards that are to be another node's. Others is how often in a row each was seen to be.
+func (n *node) regard(roll store.Roll, others []int) {
+	n.silent.Store(nil)
+	n.alone.Store(len(roll.Nodes) < 2)
+	owners := share(roll, "")
+	for i, s := range n.shards {
+		if owner := owners[i]; owner == "" || owner == n.name || s.now().term == 0 {
+			others[i] = 0
+			continue
+		}
+		cutOff := !n.reaches.Load()
+		if others[i]++; others[i] > 1 || cutOff {
+			s.handOver(owners[i], cutOff)
 		}
 	}
 }
@@ -105,8 +117,12 @@ func (n *node) unheard() error {
 func (n *node) see(ctx context.Context) (store.Roll, error) {
 	ctx, cancel := context.WithTimeout(ctx, Unseen(n.config))
 	defer cancel()
-	fit := n.reaches.Load() && (n.known() || len(n.led()) > 0) // who leads knows soon
-	return n.store.Attend(ctx, fit, Unseen(n.config))
+	return n.store.Attend(ctx, n.fit(), Unseen(n.config))
+}
+
+// fit says whether this node is to have shards.
+func (n *node) fit() bool {
+	return n.reaches.Load() && (n.known() || len(n.led()) > 0) // who leads knows soon
 }
 
 func (n *node) leave() error {

@@ -162,7 +162,7 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 		}
 	})()
 	n := s.node
-	planner := plan.New(plan.Options{Lead: n.config.Length("lead"), Now: n.clock.Now, Logger: s.log, Keep: held / n.config.Int("shards")})
+	planner := plan.New(plan.Options{Lead: n.config.Length("lead"), Now: n.clock.Now, Glance: n.untilLook, Logger: s.log, Keep: held / n.config.Int("shards")})
 	s.leads(term, nil)
 	defer s.leads(0, nil)
 

@@ -19,9 +19,9 @@ type watchdog struct {
 	marks map[string]mark
 }
 
-// A mark is a text that changes while what it is of gets on.
+// A mark is a number that changes while what it is of gets on.
 type mark struct {
-	text string
+	at   int64
 	most int // looks that it may be the same in
 	same int
 }
@@ -30,7 +30,7 @@ type mark struct {
 // for too long, or "".
 func (w *watchdog) look(now map[string]mark) (stuck string) {
 	for what, m := range now {
-		if was := w.marks[what]; was.text == m.text {
+		if was := w.marks[what]; was.at == m.at {
 			m.same = was.same + 1
 		}
 		now[what] = m
@@ -47,6 +47,11 @@ const lookMost = time.Second
 
 func (n *node) lookInterval() time.Duration { return min(lookMost, n.leaseLength()/attendance) }
 
+// untilLook is how long it is until the watchdog looks next.
+func (n *node) untilLook() time.Duration {
+	return schedule.Beat(n.name, time.Now(), n.lookInterval())
+}
+
 // looks is how many looks the time takes, at least.
 func (n *node) looks(length time.Duration) int {
 	return int((length + n.lookInterval() - 1) / n.lookInterval())
@@ -60,7 +65,7 @@ func (n *node) watchOver(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(schedule.Beat(n.name, time.Now(), n.lookInterval())):
+		case <-time.After(n.untilLook()):
 		}
 		if stuck := dog.look(n.marks(ctx)); stuck != "" {
 			n.giveWay(stuck)
@@ -70,15 +75,14 @@ func (n *node) watchOver(ctx context.Context) error {
 
 // marks are of all that has to get on within a bound.
 func (n *node) marks(ctx context.Context) map[string]mark {
-	marks := map[string]mark{}
 	shards := n.opened()
+	if len(shards) == 1 {
+		return shards[0].marks(ctx)
+	}
+	marks := map[string]mark{}
 	for _, s := range shards {
-		of := ""
-		if len(shards) > 1 {
-			of = fmt.Sprintf(" (shard %d)", s.number)
-		}
 		for what, m := range s.marks(ctx) {
-			marks[what+of] = m
+			marks[fmt.Sprintf("%s (shard %d)", what, s.number)] = m
 		}
 	}
 	return marks
@@ -90,27 +94,27 @@ func (s *shard) marks(ctx context.Context) map[string]mark {
 		return nil
 	}
 	marks := map[string]mark{
-		"the lease is neither asked for nor renewed": {text: fmt.Sprint(s.asked.Load()), most: most + s.node.looks(s.node.leaseLength())},
+		"the lease is neither asked for nor renewed": {at: s.asked.Load(), most: most + s.node.looks(s.node.leaseLength())},
 	}
 	busy := s.dispatching.Busy()
 	for _, call := range busy {
-		marks[call.What+" does not return, whatever its bound says"] = mark{text: fmt.Sprint(call.Number), most: most}
+		marks[call.What+" does not return, whatever its bound says"] = mark{at: call.Number, most: most}
 	}
 	now := s.now()
 	if now.planner == nil {
 		return marks
 	}
-	marks["the planner's loop stands still"] = mark{text: fmt.Sprint(now.planner.Ticked()), most: most}
+	marks["the planner's loop stands still"] = mark{at: now.planner.Ticked().UnixNano(), most: most}
 	if len(busy) > 0 || !now.loaded {
 		return marks
 	}
 	if open, moved := s.dispatching.Open(); open > 0 {
-		marks["claimed slots lie between two stages"] = mark{text: fmt.Sprint(moved), most: most}
+		marks["claimed slots lie between two stages"] = mark{at: moved.UnixNano(), most: most}
 	}
 	asking, cancel := context.WithTimeout(ctx, s.node.lookInterval()/2)
 	defer cancel()
 	if state, err := now.planner.State(asking); err == nil && state.Overdue > 0 && !state.Next.IsZero() {
-		marks["slots are due and nobody claims them"] = mark{text: state.Next.String(), most: most}
+		marks["slots are due and nobody claims them"] = mark{at: state.Next.UnixNano(), most: most}
 	}
 	return marks
 }

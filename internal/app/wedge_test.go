@@ -135,17 +135,17 @@ func TestAWedgedNodeEndsItself(t *testing.T) {
 func TestAWatchdogCountsLooks(t *testing.T) {
 	var dog watchdog
 	for range 8 {
-		if stuck := dog.look(map[string]mark{"a": {text: "same", most: 8}, "b": {text: time.Now().String(), most: 8}}); stuck != "" {
+		if stuck := dog.look(map[string]mark{"a": {at: 7, most: 8}, "b": {at: time.Now().UnixNano(), most: 8}}); stuck != "" {
 			t.Fatalf("%s is stuck before its time", stuck)
 		}
 	}
-	dog.look(map[string]mark{"b": {text: "1", most: 8}}) // a ended
+	dog.look(map[string]mark{"b": {at: 1, most: 8}}) // a ended
 	for range 8 {
-		if stuck := dog.look(map[string]mark{"a": {text: "same", most: 8}}); stuck != "" {
+		if stuck := dog.look(map[string]mark{"a": {at: 7, most: 8}}); stuck != "" {
 			t.Fatalf("%s is stuck, though it began anew", stuck)
 		}
 	}
-	if stuck := dog.look(map[string]mark{"a": {text: "same", most: 8}}); stuck != "a" {
+	if stuck := dog.look(map[string]mark{"a": {at: 7, most: 8}}); stuck != "a" {
 		t.Errorf("look = %q, want a", stuck)
 	}
 }

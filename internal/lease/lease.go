@@ -89,10 +89,14 @@ func Keep(ctx context.Context, locker Locker, owner string, opts Options, work f
 	}
 	hold, lose := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer lose(nil)
+	working, over := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- work(hold, held.Term) }()
+	go func() {
+		done <- work(hold, held.Term)
+		over()
+	}()
 
-	err = renew(locker, owner, held, until, opts, lose, done)
+	err = renew(working, locker, owner, held, until, opts, lose, done)
 	if !errors.Is(err, schedule.ErrLost) {
 		giveUp(locker, held.Term, opts.Logger)
 	}
@@ -156,9 +160,9 @@ func pause(ctx context.Context, locker Locker, poll time.Duration) {
 	}
 }
 
-// renew keeps the lease until work is done. When the lease is lost, or can no
+// renew keeps the lease until work is done, with which working ends: a renewal that is on its way is not waited for. When the lease is lost, or can no
 // longer be trusted, it ends the work's context and waits for it.
-func renew(locker Locker, owner string, held schedule.Lease, until time.Time, opts Options, lose context.CancelCauseFunc, done <-chan error) error {
+func renew(working context.Context, locker Locker, owner string, held schedule.Lease, until time.Time, opts Options, lose context.CancelCauseFunc, done <-chan error) error {
 	lost := func() error {
 		lose(schedule.ErrLost)
 		<-done
@@ -182,16 +186,16 @@ func renew(locker Locker, owner string, held schedule.Lease, until time.Time, op
 		opts.Beat()
 		asked := time.Now()
 		// The attempt must not outlive the trust.
-		ctx, cancel := context.WithDeadline(context.Background(), earlier(until, asked.Add(2*every)))
-		l, err := attempt(ctx, locker, held.Term, done)
+		ctx, cancel := context.WithDeadline(working, earlier(until, asked.Add(2*every)))
+		l, err := locker.Renew(ctx, held.Term)
 		cancel()
 		beat.Reset(schedule.Beat(owner, time.Now(), every))
 		if time.Since(asked) >= every {
 			beat.Reset(0) // the next one is late already
 		}
 		switch {
-		case errors.Is(err, errDone):
-			return errors.Unwrap(err)
+		case working.Err() != nil:
+			return <-done
 		case errors.Is(err, schedule.ErrLost):
 			opts.Logger.Error("lease lost; stopping", "term", held.Term)
 			return lost()
@@ -206,38 +210,6 @@ func renew(locker Locker, owner string, held schedule.Lease, until time.Time, op
 		}
 	}
 }
-
-var errDone = errors.New("work is done")
-
-// attempt renews once. It does not wait for an answer when the work is done.
-func attempt(ctx context.Context, locker Locker, term int64, done <-chan error) (schedule.Lease, error) {
-	type answer struct {
-		lease schedule.Lease
-		err   error
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	answered := make(chan answer, 1)
-	go func() {
-		l, err := locker.Renew(ctx, term)
-		answered <- answer{l, err}
-	}()
-	select {
-	case a := <-answered:
-		cancel()
-		return a.lease, a.err
-	case err := <-done:
-		cancel()
-		<-answered
-		return schedule.Lease{}, doneError{err}
-	}
-}
-
-// A doneError carries what work returned while a renewal was on its way.
-type doneError struct{ err error }
-
-func (e doneError) Error() string        { return errDone.Error() }
-func (e doneError) Is(target error) bool { return target == errDone }
-func (e doneError) Unwrap() error        { return e.err }
 
 // giveUp releases the lease, so that the next node need not wait for its end.
 func giveUp(locker Locker, term int64, logger *slog.Logger) {

@@ -21,6 +21,7 @@ package plan
 import (
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,10 @@ type Options struct {
 	Now    func() time.Time // this node's clock; time.Now
 	Logger *slog.Logger     // due decisions at DEBUG; silent
 
+	// Glance returns how long a planner that sleeps may do so now before it looks at the clock again, a second or so, which
+	// bounds what a step of the clock can do to lateness. A second.
+	Glance func() time.Duration
+
 	// Keep is how many definitions are held of entries that are due later than Far
 	// from now: those of others are left in the catalog, and somebody has to bring
 	// them when they are wanted (Wanted, Supply). 0 is all; Far is 10 minutes.
@@ -41,14 +46,14 @@ type Options struct {
 	Far  time.Duration
 }
 
-// glance is the longest that a planner sleeps without looking at the clock
-// again, which bounds what a step of the clock can do to lateness.
+// glance is what Options.Glance returns unless told, and how long a wish that could not be served waits.
 const glance = time.Second
 
 // A Planner owns the agenda. Make one with New.
 type Planner struct {
 	lead   time.Duration
 	now    func() time.Time
+	glance func() time.Duration
 	logger *slog.Logger
 	keep   int
 	far    time.Duration
@@ -97,7 +102,7 @@ type State struct {
 // New returns a planner with an empty agenda. It works while Run does.
 func New(opts Options) *Planner {
 	p := &Planner{
-		lead: opts.Lead, now: opts.Now, logger: opts.Logger, keep: opts.Keep, far: opts.Far,
+		lead: opts.Lead, now: opts.Now, glance: opts.Glance, logger: opts.Logger, keep: opts.Keep, far: opts.Far,
 		changes: make(chan applying), submits: make(chan schedule.Due), asks: make(chan ask), states: make(chan chan State),
 		wants: make(chan want), supplies: make(chan supply),
 		over:  make(chan struct{}),
@@ -114,6 +119,9 @@ func New(opts Options) *Planner {
 	if p.now == nil {
 		p.now = time.Now
 	}
+	if p.glance == nil {
+		p.glance = func() time.Duration { return glance }
+	}
 	if p.logger == nil {
 		p.logger = slog.New(slog.DiscardHandler)
 	}
@@ -123,14 +131,14 @@ func New(opts Options) *Planner {
 
 // Run keeps the agenda until ctx ends, and then returns nil. It is called once.
 func (p *Planner) Run(ctx context.Context) error {
-	timer := time.NewTimer(glance)
+	timer := time.NewTimer(p.glance())
 	defer timer.Stop()
 	defer close(p.over)
 	var asked *ask
 	var wanting *want
 	for {
 		p.ticked.Store(time.Now().UnixNano())
-		wait := glance
+		wait := p.glance()
 		if p.release() {
 			wait = 0
 		}
@@ -265,7 +273,7 @@ func (p *Planner) Idle() time.Duration {
 // wait returns how long it is until something should be handed over: half the
 // lead before the first slot, so that one claim takes half a lead's slots.
 func (p *Planner) wait() time.Duration {
-	now, wait := p.now(), glance
+	now, wait := p.now(), time.Duration(math.MaxInt64)
 	for i := range p.urgent {
 		if wait = min(wait, p.urgent[i].Slot.Sub(now)-p.lead); wait <= 0 {
 			return 0

@@ -99,6 +99,20 @@ func TestHandsSlotsOverWithinTheLeadAndNeverTwice(t *testing.T) {
 	})
 }
 
+// A planner with nothing to do wakes up when it is told to, and not in between.
+func TestAPlannerSleepsUntilItsGlance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		p := running(t, plan.Options{Glance: func() time.Duration { return 3*time.Second - time.Since(began)%(3*time.Second) }})
+		for range 20 {
+			time.Sleep(700 * time.Millisecond)
+			if got, want := p.Ticked(), time.Now().Truncate(3*time.Second); !got.Equal(want) {
+				t.Errorf("%v after its start a planner had woken up at %v, want %v", time.Since(began), got, want)
+			}
+		}
+	})
+}
+
 func TestOneClaimTakesHalfALeadOfSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := running(t, plan.Options{})

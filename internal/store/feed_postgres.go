@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,9 +14,13 @@ import (
 // transaction that wrote it. So a transaction that began early and committed late
 // is not missed, as it would be by a serial number.
 type postgresFeed struct {
-	p      *postgres
-	config *pgx.ConnConfig
-	conn   *pgx.Conn
+	p         *postgres
+	config    *pgx.ConnConfig
+	beats     *beats
+	notice    chan struct{}      // has one when notices came
+	broken    chan error         // has why none can come any more
+	leave     context.CancelFunc // ends listening; nil before open
+	listening sync.WaitGroup
 
 	between <-chan func() error // what is to be done while many rows are read, between them; nil: nothing
 
@@ -29,6 +34,7 @@ type postgresFeed struct {
 
 	noticed bool // a notice came since the log was last read
 	deaf    bool // the log named entries of which no notice had come
+	still   bool // nothing is new in the log, as was found out since
 }
 
 func (f *postgresFeed) open(ctx context.Context) error {
@@ -36,22 +42,49 @@ func (f *postgresFeed) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.conn = conn
 	if _, err := conn.Exec(ctx, "LISTEN onebeat_changes"); err != nil {
+		hangUp(conn)
 		return err
 	}
-	f.hintsSince, err = f.snapshot(ctx)
+	listening, leave := context.WithCancel(context.Background())
+	f.notice, f.broken, f.leave = make(chan struct{}, 1), make(chan error, 1), leave
+	f.listening.Go(func() {
+		defer hangUp(conn)
+		f.broken <- listen(listening, conn, f.notice)
+	})
+	if f.hintsSince, err = f.snapshot(ctx); err == nil {
+		f.beats.heard(f.hintsSince)
+	}
 	return err
 }
 
-func (f *postgresFeed) close() {
-	if f.conn == nil {
-		return
+// listen tells of notices until the connection fails or ctx ends. It does so beside who waits for them: a wait for a notice
+// that its time ends sets deadlines and wakes goroutines, each time.
+func listen(ctx context.Context, conn *pgx.Conn, notice chan<- struct{}) error {
+	for {
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return err
+		}
+		select {
+		case notice <- struct{}{}:
+		default:
+		}
 	}
+}
+
+// hangUp closes a connection with which nothing is lost.
+func hangUp(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = f.conn.Close(ctx) // nothing is lost with it
-	f.conn = nil
+	_ = conn.Close(ctx)
+}
+
+func (f *postgresFeed) close() {
+	if f.leave != nil {
+		f.leave()
+		f.listening.Wait()
+		f.leave = nil
+	}
 }
 
 func (f *postgresFeed) snapshot(ctx context.Context) (snapshot string, err error) {
@@ -64,31 +97,31 @@ func (f *postgresFeed) snapshot(ctx context.Context) (snapshot string, err error
 const drainWait = time.Millisecond
 
 func (f *postgresFeed) wait(ctx context.Context, poke <-chan struct{}, atMost time.Duration) error {
-	waiting, stop := context.WithTimeout(ctx, f.patience(atMost))
-	poked := make(chan struct{})
-	go func() {
-		defer close(poked)
-		select {
-		case <-poke:
-			stop()
-		case <-waiting.Done():
-		}
-	}()
-	defer func() {
-		stop()
-		<-poked
-	}()
-	if _, err := f.conn.WaitForNotification(waiting); err != nil {
-		return f.quiet(ctx, waiting, err)
+	over := time.NewTimer(f.patience(atMost))
+	defer over.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-f.broken:
+		return err
+	case <-poke:
+		return nil
+	case <-f.beats.news:
+		return nil
+	case <-over.C:
+		f.still = !f.deaf && f.beats.quiet()
+		return nil
+	case <-f.notice:
 	}
 	f.noticed = true
-	more, cancel := context.WithTimeout(waiting, drainWait)
-	defer cancel()
-	for {
-		if _, err := f.conn.WaitForNotification(more); err != nil {
-			return f.quiet(ctx, more, err)
-		}
+	if err := rest(ctx, drainWait); err != nil {
+		return err
 	}
+	select {
+	case <-f.notice:
+	default:
+	}
+	return nil
 }
 
 // deafLook is the time between looks at the log of changes while no notices come, as behind
@@ -103,21 +136,17 @@ func (f *postgresFeed) patience(atMost time.Duration) time.Duration {
 	return atMost
 }
 
-// quiet makes no error of a wait that ended without a notice.
-func (f *postgresFeed) quiet(ctx, waiting context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if waiting.Err() != nil && !f.conn.IsClosed() {
-		return nil
-	}
-	return err
-}
-
 // hinted names any entry sooner than others: a look at all rows costs less beside many hints than
 // to read their rows again in the next such look.
 func (f *postgresFeed) hinted(ctx context.Context) ([]string, error) {
+	if f.still {
+		f.still = false
+		return nil, nil
+	}
 	ids, err := hints(ctx, f.p, &f.hintsSince, sweepFrom+1)
+	if err == nil {
+		f.beats.heard(f.hintsSince)
+	}
 	// A notice of what was read before it came sets it right at the end of the next wait.
 	f.deaf = !f.noticed && (f.deaf || len(ids) > 0)
 	f.noticed = false

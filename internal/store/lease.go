@@ -112,14 +112,13 @@ func (s *Shard) Renew(ctx context.Context, term int64) (schedule.Lease, error) {
 // renew asks for it in the session that has the lock, where there is one: its answer says
 // that the session lives, too.
 func (s *Shard) renew(ctx context.Context, term int64) (schedule.Lease, bool, error) {
-	length := s.store.leaseFor.Microseconds()
 	if session := s.guard.session(); session != nil {
-		if lease, held, err := s.lease(ctx, session, "lease_renew", s.number, term, length, true); err == nil {
+		if lease, held, err := s.beat(ctx, session, term); err == nil {
 			return lease, held, nil
 		}
 	}
 	guarded := s.guarded(ctx)
-	return s.lease(ctx, s.store.db, "lease_renew", s.number, term, length, guarded)
+	return s.lease(ctx, s.store.db, "lease_renew", s.number, term, s.store.leaseFor.Microseconds(), guarded)
 }
 
 // Release gives the lease up, so that a node that waits has it at once. It does

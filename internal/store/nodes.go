@@ -199,9 +199,10 @@ func (s *Store) reshard(ctx context.Context, tx transaction, was string) error {
 // what Roll does, with this node in it. It is to be called again and again. ErrShards says that nodes with another number of shards have
 // come meanwhile.
 func (s *Store) Attend(ctx context.Context, fit bool, within time.Duration) (Roll, error) {
+	s.beats.attend(fit, within)
 	roll, noted := s.emptyRoll(), false
 	err := s.db.attend(ctx, s.options.Node, s.options.Shards, fit, func(row scanner) error {
-		what, err := roll.scan(row, within)
+		what, _, err := roll.scan(row, within)
 		noted = noted || what == rollNoted
 		return err
 	})
@@ -211,11 +212,22 @@ func (s *Store) Attend(ctx context.Context, fit bool, within time.Duration) (Rol
 	case !noted:
 		return Roll{}, ErrShards
 	}
+	s.seen(&roll, fit)
+	return roll, nil
+}
+
+// Attends says that Attend need not be called, for the renewal of a lease has lately said the same: Attended brings what that returned.
+func (s *Store) Attends(fit bool, within time.Duration) bool { return s.beats.attend(fit, within) }
+
+// Attended brings what Attend would have returned where a lease's renewal was asked in its place.
+func (s *Store) Attended() <-chan Roll { return s.beats.attended }
+
+// seen takes over a roll that this node is in, or is to be.
+func (s *Store) seen(roll *Roll, fit bool) {
 	roll.note(Node{Name: s.options.Node, Fit: fit, shards: s.options.Shards})
 	roll.sort()
 	roll.only(s.options.Shards)
-	s.rolled.Store(&roll)
-	return roll, nil
+	s.rolled.Store(roll)
 }
 
 // Roll returns the nodes of as many shards as this one that were seen within the last
@@ -237,7 +249,7 @@ func (s *Store) emptyRoll() Roll {
 func (s *Store) roll(ctx context.Context, on querier, within time.Duration) (Roll, error) {
 	roll := s.emptyRoll()
 	err := on.each(ctx, "roll", func(row scanner) error {
-		_, err := roll.scan(row, within)
+		_, _, err := roll.scan(row, within)
 		return err
 	})
 	roll.sort()
@@ -253,21 +265,23 @@ func (r *Roll) sort() {
 	slices.SortFunc(r.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// What a row of the statements roll and attend is.
+// What a row of the statements roll, attend and beat is.
 const (
-	rollNode  = "node"
-	rollLease = "lease"
-	rollNoted = "noted" // attend's alone: this node was noted
+	rollNode    = "node"
+	rollLease   = "lease"
+	rollNoted   = "noted"   // not roll's: this node was noted
+	rollRenewed = "renewed" // beat's alone: so was that the lease lasts on
+	rollNews    = "news"    // and there is something new in the log of changes
 )
 
 // scan takes a row over. Leases that have ended are left out, and nodes that were not seen within the last
 // while.
-func (r *Roll) scan(row scanner, within time.Duration) (what string, err error) {
+func (r *Roll) scan(row scanner, within time.Duration) (what string, micros int64, err error) {
 	var name string
-	var number, micros int64
+	var number int64
 	var yes bool
 	if err := row.Scan(&what, &name, &number, &yes, &micros); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	length := time.Duration(micros) * time.Microsecond
 	switch {
@@ -276,7 +290,7 @@ func (r *Roll) scan(row scanner, within time.Duration) (what string, err error) 
 	case what == rollLease && length > 0 && int(number) < len(r.Holders):
 		r.Holders[number], r.left[number] = Holder{name, yes}, length
 	}
-	return what, nil
+	return what, micros, nil
 }
 
 // note takes a node over that may be there already.
@@ -311,7 +325,10 @@ func (notedAnswer) Scan(into ...any) error {
 }
 
 // Leave makes this node one that is not there.
-func (s *Store) Leave(ctx context.Context) error { return s.Gone(ctx, s.options.Node, 0) }
+func (s *Store) Leave(ctx context.Context) error {
+	s.beats.leave()
+	return s.Gone(ctx, s.options.Node, 0)
+}
 
 // Gone notes that a node is not there that was not seen for so long, as when its session
 // is seen to have ended.

@@ -75,7 +75,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 		name:     "postgres",
 		db:       p,
 		newGuard: func(shard int) guard { return newPostgresGuard(p, config.ConnConfig, shard) },
-		newFeed:  func() feed { return &postgresFeed{p: p, config: config.ConnConfig} },
+		newFeed:  func() feed { return &postgresFeed{p: p, config: config.ConnConfig, beats: s.beats} },
 		leaseFor: cmp.Or(s.options.LeaseFor, 4*time.Second),
 		texts:    p.texts,
 		fill:     p.fill,
@@ -348,8 +348,6 @@ func (g *postgresGuard) free() {
 	if g.conn == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = g.conn.Close(ctx) // which gives the lock up, as the death of the process would
+	hangUp(g.conn) // which gives the lock up, as the death of the process would
 	g.conn, g.held = nil, false
 }

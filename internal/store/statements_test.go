@@ -23,6 +23,7 @@ import (
 // oneSided are the statements that not every dialect has, and why.
 var oneSided = map[string]string{
 	"attend":                "the others take two statements",
+	"beat":                  "the others take several statements",
 	"guard_wait":            "the others have no such lock, or say how long with the lock's name",
 	"entries":               "SQLite reads all rows in pages",
 	"entries_alone":         "the others read rows with what is remembered of them",

@@ -138,7 +138,8 @@ type Store struct {
 
 	joined bool                 // the other nodes know this one
 	rolled atomic.Pointer[Roll] // as this node saw it last
-	held   sync.Mutex           // of shards
+	beats  *beats
+	held   sync.Mutex // of shards
 	shards map[int]*Shard
 }
 
@@ -258,6 +259,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	s.beats = newBeats(s.leaseFor / 5)
 	if s.layout.table == "" {
 		s.withoutTable()
 	}

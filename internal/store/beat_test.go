@@ -1,0 +1,133 @@
+package store
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// led is a store on a PostgreSQL of its own whose node is there and has the lease.
+func led(t *testing.T, name string) (*Store, schedule.Lease) {
+	t.Helper()
+	s := scratchedPostgres(t, name)
+	if err := s.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lease, won, err := s.Shard(0).Acquire(t.Context(), s.Node())
+	if err != nil || !won {
+		t.Fatalf("Acquire = %v, %v", won, err)
+	}
+	return s, lease
+}
+
+// onNextBeat lets the lease last on, as on a beat that is not this one.
+func onNextBeat(t *testing.T, s *Store, term int64) schedule.Lease {
+	t.Helper()
+	s.beats.mu.Lock()
+	s.beats.leftAt = time.Time{}
+	s.beats.mu.Unlock()
+	lease, err := s.Shard(0).Renew(t.Context(), term)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lease
+}
+
+// there is how the other nodes see this one.
+func there(t *testing.T, s *Store) (nodes []Node) {
+	t.Helper()
+	roll, err := s.Roll(t.Context(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return roll.Nodes
+}
+
+// Who leads is there for the others with the renewal of its lease, as it last said that it is, until it leaves.
+func TestARenewalSaysThatItsNodeIsThere(t *testing.T) {
+	const within = time.Minute
+	s, lease := led(t, "onebeat_beat")
+	if s.Attends(true, within) {
+		t.Error("a node is said to be there that never was")
+	}
+	if _, err := s.Attend(t.Context(), true, within); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.db.(*postgres).pool.Exec(t.Context(), "UPDATE onebeat_nodes SET seen_at = seen_at - interval '1 hour'"); err != nil {
+		t.Fatal(err)
+	}
+	renewed := onNextBeat(t, s, lease.Term)
+	if renewed.Term != lease.Term || renewed.Now.Before(lease.Now) || renewed.For != lease.For {
+		t.Errorf("Renew = %+v after %+v", renewed, lease)
+	}
+	if nodes := there(t, s); len(nodes) != 1 || !nodes[0].Fit || nodes[0].Ago > time.Minute {
+		t.Errorf("after a renewal there is %+v, want this node, fit", nodes)
+	}
+	if roll := <-s.Attended(); len(roll.Nodes) != 1 || roll.Holders[0].Node != s.Node() {
+		t.Errorf("a renewal brought %+v, want this node, which has the lease", roll)
+	}
+	if !s.Attends(true, within) {
+		t.Error("the node is to say what a renewal has said")
+	}
+	if s.Attends(false, within) {
+		t.Error("a renewal has said of a node that is not fit any more what it does not know")
+	}
+	onNextBeat(t, s, lease.Term)
+	if nodes := there(t, s); len(nodes) != 1 || nodes[0].Fit {
+		t.Errorf("there is %+v, want this node, not fit", nodes)
+	}
+	if err := s.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	onNextBeat(t, s, lease.Term)
+	if nodes := there(t, s); len(nodes) != 0 {
+		t.Errorf("after it left there is %+v", nodes)
+	}
+}
+
+// A change of which no notice came is found by the renewal of the lease, and where that found none the log is not read for it again.
+func TestARenewalLooksForChanges(t *testing.T) {
+	s, lease := led(t, "onebeat_beat_news")
+	if _, err := s.Attend(t.Context(), true, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	f := s.newFeed().(*postgresFeed)
+	if err := f.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	if s.beats.quiet() {
+		t.Error("nothing is new before anybody looked")
+	}
+	onNextBeat(t, s, lease.Term)
+	if !s.beats.quiet() {
+		t.Error("a renewal has found something new in an empty log")
+	}
+	if _, err := s.db.(*postgres).pool.Exec(t.Context(), "INSERT INTO onebeat_changes (entry_id) VALUES ('a')"); err != nil {
+		t.Fatal(err)
+	}
+	onNextBeat(t, s, lease.Term)
+	began := time.Now()
+	if err := f.wait(t.Context(), nil, 20*time.Second); err != nil || time.Since(began) > 10*time.Second {
+		t.Fatalf("wait = %v after %v, want it to end with the renewal that found a change", err, time.Since(began))
+	}
+	if ids, err := f.hinted(t.Context()); err != nil || !slices.Equal(ids, []string{"a"}) {
+		t.Errorf("hinted = %v, %v; want a", ids, err)
+	}
+	if !s.beats.quiet() {
+		t.Error("something is new after what was just read")
+	}
+}
+
+// A lease whose term is over is not renewed with all the rest either.
+func TestARenewalOfATermThatIsOver(t *testing.T) {
+	s, lease := led(t, "onebeat_beat_over")
+	if _, err := s.Attend(t.Context(), true, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Shard(0).Renew(t.Context(), lease.Term+1); err != schedule.ErrLost {
+		t.Errorf("Renew of another term = %v, want ErrLost", err)
+	}
+}
