@@ -41,8 +41,8 @@ func (r *row) next(spec schedule.Spec, after time.Time) time.Time {
 	return spec.Next(after)
 }
 
-// mostCommons bounds them: where most specs differ, they would be of no use.
-const mostCommons = 1 << 12
+// mostCommons bounds them: where most specs differ, they would be of no use. Each minute of a week is 10,080.
+const mostCommons = 1 << 14
 
 // of returns what the row's spec is, or nil if that says only the row.
 func (c *commons) of(r *row, zone string) *common {

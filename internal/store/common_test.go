@@ -65,6 +65,25 @@ func TestSpecsThatRowsHaveInCommonAreTheRowsOwn(t *testing.T) {
 	}
 }
 
+// Entries of each minute of a week, in turn, are read once each.
+func TestSpecsOfAWeekAreReadOnce(t *testing.T) {
+	const week = 7 * 24 * 60
+	var known commons
+	first := make([]*common, week)
+	for range 2 {
+		for minute := range week {
+			r := row{spec: fmt.Sprintf("%d %d * * %d", minute%60, minute/60%24, minute/(24*60)), zone: "UTC"}
+			one := known.of(&r, r.zone)
+			if first[minute] == nil {
+				first[minute] = one
+			}
+			if one == nil || one != first[minute] {
+				t.Fatalf("%q was read again", r.spec)
+			}
+		}
+	}
+}
+
 // said is what a row's spec says.
 func said(r *row, options *Options) string {
 	entry, err := r.entry(options)
