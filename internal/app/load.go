@@ -24,15 +24,16 @@ const celerySection = "celery"
 // are reported together; the Config is then not for use.
 func Load(flags map[string]string, getenv func(string) string, environ []string) (Config, error) {
 	defaults, existing, own, given := map[string]any{}, map[string]any{}, map[string]any{}, map[string]any{}
+	from := map[string]string{} // the variables that settings are taken from
 	for _, s := range Settings {
 		defaults[s.Name] = s.Default
 		for _, name := range slices.Backward(s.Also) {
 			if value := getenv(name); value != "" {
-				existing[s.Name] = value
+				existing[s.Name], from[s.Name] = value, name
 			}
 		}
 		if value := getenv(s.Env()); value != "" {
-			own[s.Name] = value
+			own[s.Name], from[s.Name] = value, s.Env()
 		}
 	}
 	for name, value := range flags {
@@ -52,7 +53,11 @@ func Load(flags map[string]string, getenv func(string) string, environ []string)
 			continue
 		}
 		if err := s.check(value); err != nil {
-			faults = append(faults, fmt.Errorf("%s is %q: %w", s.Name, value, err))
+			name := s.Name
+			if _, flag := given[name]; !flag && from[name] != "" {
+				name += " (" + from[name] + ")"
+			}
+			faults = append(faults, fmt.Errorf("%s is %q: %w", name, value, err))
 		}
 	}
 	faults = append(faults, djangoFault(config))

@@ -232,7 +232,7 @@ func TestAllFaultsAreToldTogether(t *testing.T) {
 	}
 	for _, want := range []string{
 		`no setting is called "databse"`, `"batch" must be one value`, `"celery" must hold Celery's settings by name`,
-		`zone is "Tokyo"`, `declare is "maybe": say true or false`, `home is "attic": choose one of auto, column, table, memory`,
+		`zone (CELERY_TIMEZONE) is "Tokyo"`, `declare (ONEBEAT_DECLARE) is "maybe": say true or false`, `home (ONEBEAT_HOME) is "attic": choose one of auto, column, table, memory`,
 		`log-level is "loud"`, `lease is "0": give a length of time from 1s to 10m0s`, `listen is "8080"`, `drain is "-1s"`, `lead is "1h"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
