@@ -181,7 +181,7 @@ func (e *explanation) asked(ctx context.Context, s *store.Store, row store.Row, 
 
 // endOf returns the run in the ledger that a slot belongs to.
 func endOf(ctx context.Context, s *store.Store, id schedule.ID, slot time.Time) (end schedule.Run, found bool, err error) {
-	runs, err := s.Runs(ctx, store.Filter{Entry: id, Since: slot, Limit: 1000})
+	runs, err := s.Runs(ctx, store.Filter{Entry: id, Since: slot, Until: slot, Limit: 1000})
 	for _, run := range runs {
 		if run.Slot.Equal(slot) && run.Request == "" {
 			return run, true, nil

@@ -18,13 +18,14 @@ import (
 type Filter struct {
 	Entry schedule.ID
 	Since time.Time // slots from then on
+	Until time.Time // slots up to then
 	State schedule.State
 	Limit int // 0 is 100
 }
 
 // Runs returns runs of the ledger, the latest slot first.
 func (s *Store) Runs(ctx context.Context, filter Filter) ([]schedule.Run, error) {
-	return s.runs(ctx, "runs", string(filter.Entry), filter.Since, string(filter.State), cmp.Or(filter.Limit, 100))
+	return s.runs(ctx, "runs", string(filter.Entry), filter.Since, string(filter.State), cmp.Or(filter.Limit, 100), filter.Until)
 }
 
 // lostMost is how many runs SentSince reads at most.

@@ -375,6 +375,9 @@ func testRuns(t *testing.T, db Database) {
 		{"of an entry", store.Filter{Entry: id(0)}, want[1:]},
 		{"of a state", store.Filter{State: schedule.Skipped}, want[:1]},
 		{"since a slot", store.Filter{Since: at(9, 0)}, want[:1]},
+		{"up to a slot", store.Filter{Until: at(8, 1)}, want[1:]},
+		{"of an entry, up to before its slot", store.Filter{Entry: id(0), Until: at(8, 0)}, nil},
+		{"of an entry, since and up to a slot", store.Filter{Entry: id(0), Since: at(8, 0), Until: at(8, 1)}, want[1:]},
 		{"at most one", store.Filter{Limit: 1}, want[:1]},
 	} {
 		got, err := s.Runs(t.Context(), tt.filter)
