@@ -83,12 +83,31 @@ func ZoneData(name string) []byte {
 // ZoneAdvice says what to write in place of a name that no zone has.
 func ZoneAdvice(name string) string {
 	like := strings.ReplaceAll(strings.TrimSpace(name), " ", "_")
+	var near []string
 	for _, known := range ZoneNames() {
-		if strings.EqualFold(known, like) {
+		switch {
+		case strings.EqualFold(known, like):
 			return "did you mean " + known + "?"
+		case !strings.Contains(known, "/"): // a slip among so few letters is another zone
+		case nearly(known, like), strings.EqualFold(path.Base(known), like):
+			near = append(near, known)
 		}
 	}
+	if len(near) == 1 {
+		return "did you mean " + near[0] + "?"
+	}
 	return "use an IANA name such as Europe/Berlin"
+}
+
+// nearly says whether a slip of the pen lies between a and b: one letter more, less or another, or two in each other's place.
+func nearly(a, b string) bool {
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return len(a) <= 1 && len(b) <= 1 || len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
 }
 
 // loadLocation returns a zone of the data built in.

@@ -73,3 +73,16 @@ func TestZoneDiffers(t *testing.T) {
 		t.Error("there is no zone of the name")
 	}
 }
+
+func TestANameThatNoZoneHasIsAnsweredWithTheNearest(t *testing.T) {
+	for name, want := range map[string]string{
+		"Asia/Tokio": "did you mean Asia/Tokyo?", "Tokyo": "did you mean Asia/Tokyo?", "America/NewYork": "did you mean America/New_York?",
+		"Europe/Brelin": "did you mean Europe/Berlin?", "asia/tokyo": "did you mean Asia/Tokyo?",
+		"Eastern": "use an IANA name such as Europe/Berlin", // of several countries
+		"EDT":     "use an IANA name such as Europe/Berlin", "": "use an IANA name such as Europe/Berlin", "Mars/Olympus": "use an IANA name such as Europe/Berlin",
+	} {
+		if got := schedule.ZoneAdvice(name); got != want {
+			t.Errorf("ZoneAdvice(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
