@@ -342,7 +342,7 @@ func TestVerbLeavesNothingBehind(t *testing.T) {
 			t.Fatalf("%v in\n%s", err, out)
 		}
 		for what, want := range map[string]map[string]float64{
-			"burst": {"entries": 200}, "steady": {"sent": 20}, "lateness": {"sent": 10}, "load": {"entries": 200}, "edit": {"edits": 40, "polled": 20, "bulk": 200},
+			"burst": {"entries": 200}, "steady": {"sent": 20}, "lateness": {"sent": 10}, "load": {"entries": 200}, "edit": {"edits": 40, "polled": 8, "bulk": 200},
 		} {
 			for figure, n := range want {
 				if got := report[what][figure]; got != n {

@@ -34,7 +34,7 @@ type Burst struct {
 // settle is how long before the slot a node begins to load so many entries, with what it gives back five
 // seconds later: a start of its own, and no part of what messages cost.
 func settle(entries int) time.Duration {
-	return 9*time.Second + time.Duration(entries)*100*time.Microsecond
+	return 7*time.Second + time.Duration(entries)*100*time.Microsecond
 }
 
 // burstFor bounds a burst.
@@ -44,12 +44,12 @@ const burstFor = 2 * time.Minute
 var errBusy = errors.New("the slot came before the entries were loaded: the machine is too busy to measure anything")
 
 // Burst measures entries that are all due at one instant, in a catalog that has so many
-// beside them which are due a day later. On a busy machine it tries again, with more time to load.
+// beside them which are due a day later. On a busy machine it tries again, with as much more time as loading took.
 func (b *Bench) Burst(ctx context.Context, entries, beside int) (Burst, error) {
-	settle := settle(entries + beside)
-	result, err := b.burst(ctx, entries, beside, settle)
+	began := time.Now()
+	result, err := b.burst(ctx, entries, beside, settle(entries+beside))
 	if errors.Is(err, errBusy) {
-		result, err = b.burst(ctx, entries, beside, 4*settle)
+		result, err = b.burst(ctx, entries, beside, 2*time.Since(began))
 	}
 	return result, err
 }

@@ -119,7 +119,7 @@ type Edit struct {
 // long, edits go on until one has come.
 const (
 	edits    = 40
-	looked   = 20 // of additions where no trigger tells
+	looked   = 8 // of additions where no trigger tells
 	editWait = 137 * time.Millisecond
 	editFor  = 40 * time.Second
 	manyFrom = 100_000
