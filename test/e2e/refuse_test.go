@@ -80,7 +80,8 @@ func TestAUserWhoMayNotMakeTheTablesIsRefused(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			s := newBareSite(t, newDatabase(t, kind), newBroker(t, redis))
-			s.database.exec(t, "CREATE TABLE celery_beat_schedules (id integer)") // a user has a right to something
+			s.database.exec(t, "CREATE TABLE celery_beat_schedules (id char(36), name text, task_name text, cron_expression text, "+
+				"enabled boolean, args text, kwargs text, created_at timestamp)")
 			at, err := url.Parse(s.database.url)
 			if err != nil {
 				t.Fatal(err)
