@@ -132,7 +132,7 @@ func wait(ctx context.Context, locker Locker, owner string, opts Options) (sched
 			opts.Logger.Error("lease cannot be taken; trying on", "node", owner, "err", err)
 		case err == nil && !told:
 			told, failed = true, ""
-			opts.Logger.Info("another node holds the lease; waiting", "node", owner)
+			opts.Logger.Info("waiting for the lease", "node", owner)
 		}
 		pause(ctx, locker, opts.Poll)
 	}

@@ -204,7 +204,7 @@ func (p *twins) fail(t *testing.T) {
 func (p *twins) lose(t *testing.T, lose func(t *testing.T), mend func()) time.Duration {
 	t.Helper()
 	until(t, time.Now().Add(500*time.Millisecond+time.Duration(p.chance.Int64N(int64(time.Second)))))
-	waiting := len(p.leader.find(t, "another node holds the lease; waiting"))
+	waiting := len(p.leader.find(t, "waiting for the lease"))
 	lost := time.Now()
 	lose(t)
 	harness.Eventually(t, 30*time.Second, func() error {
@@ -219,7 +219,7 @@ func (p *twins) lose(t *testing.T, lose func(t *testing.T), mend func()) time.Du
 	again := p.leader.process == running
 	harness.Eventually(t, startWait, func() error {
 		switch {
-		case again && len(p.leader.find(t, "another node holds the lease; waiting")) > waiting:
+		case again && len(p.leader.find(t, "waiting for the lease")) > waiting:
 			return nil
 		case !again && len(p.leader.find(t, "standing by with the catalog loaded")) > 0:
 			return nil

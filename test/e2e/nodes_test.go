@@ -44,7 +44,7 @@ func TestASecondNodeTakesOver(t *testing.T) {
 				grids := s.herd(t, 20)
 				leader := s.serve(t)
 				second := s.launch(t, nil)
-				second.await(t, "another node holds the lease; waiting")
+				second.await(t, "waiting for the lease")
 				first := time.Now().Truncate(time.Second).Add(2 * time.Second)
 				s.awaitSent(t, "herd 0", first, 10*time.Second)
 
@@ -57,7 +57,7 @@ func TestASecondNodeTakesOver(t *testing.T) {
 				s.awaitSent(t, "herd 0", killed.Add(2*time.Second).Truncate(time.Second), 20*time.Second)
 
 				third := s.launch(t, nil)
-				third.await(t, "another node holds the lease; waiting")
+				third.await(t, "waiting for the lease")
 				stopped := time.Now().Truncate(time.Second).Add(2*time.Second - 50*time.Millisecond)
 				until(t, stopped)
 				second.stop(t)
@@ -107,7 +107,7 @@ func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
 				leader := s.launch(t, []string{slow}, flags...)
 				leader.await(t, "entries loaded")
 				second := s.launch(t, nil, flags...)
-				second.await(t, "another node holds the lease; waiting")
+				second.await(t, "waiting for the lease")
 				s.awaitRuns(t, "herd 0", 1)
 
 				frozen := s.database.ledger(t)[0].slot.Add(3*time.Second + 200*time.Millisecond)
@@ -120,7 +120,7 @@ func TestALeaderThatWakesUpSendsNothing(t *testing.T) {
 				leader.process.Resume()
 				lost := func() error {
 					for _, l := range leader.lines(t) {
-						if msg, _ := l["msg"].(string); strings.HasPrefix(msg, "lease") && msg != "lease taken" || msg == "another node holds the lease; waiting" {
+						if msg, _ := l["msg"].(string); strings.HasPrefix(msg, "lease") && msg != "lease taken" || msg == "waiting for the lease" {
 							return nil
 						}
 					}

@@ -32,7 +32,7 @@ func TestTheModelAllowsWhatNodesDo(t *testing.T) {
 	first.await(t, "entries loaded")
 	// The fourth publishing of the second takes a while, so that the freeze falls into it.
 	second := s.launch(t, append(slices.Clone(env), failpoint.Env+"=redis.publish.before=800ms@4"), flags...)
-	second.await(t, "another node holds the lease; waiting")
+	second.await(t, "waiting for the lease")
 	from := time.Now().Truncate(time.Second).Add(2 * time.Second)
 	s.awaitSent(t, "herd 0", from, 20*time.Second)
 
@@ -42,7 +42,7 @@ func TestTheModelAllowsWhatNodesDo(t *testing.T) {
 	s.awaitSent(t, "herd 0", from.Add(2*time.Second), 20*time.Second)
 
 	third := s.launch(t, env, flags...)
-	third.await(t, "another node holds the lease; waiting")
+	third.await(t, "waiting for the lease")
 	harness.Eventually(t, 20*time.Second, func() error {
 		if n := published(t, path, second.name); n < 4 {
 			return fmt.Errorf("%s has published %d times", second.name, n)
@@ -56,7 +56,7 @@ func TestTheModelAllowsWhatNodesDo(t *testing.T) {
 	second.process.Resume()
 	harness.Eventually(t, 10*time.Second, func() error {
 		// Whichever of its calls told it so, it waits again.
-		if len(second.find(t, "another node holds the lease; waiting")) < 2 {
+		if len(second.find(t, "waiting for the lease")) < 2 {
 			return fmt.Errorf("%s has not seen that its lease is gone", second.name)
 		}
 		return nil
