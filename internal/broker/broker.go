@@ -160,13 +160,18 @@ func open(url string, options Options) (Broker, error) {
 // Batch is how many messages are best claimed and sent together. RabbitMQ confirms a few as
 // late as many, for a quorum queue is on several disks by then.
 func Batch(b Broker) int {
-	if p, ok := b.(*prompt); ok {
-		b = p.Broker
-	}
-	if _, ok := b.(*amqp.Broker); ok {
+	if _, ok := adapterOf(b).(*amqp.Broker); ok {
 		return 8000
 	}
 	return 1000
+}
+
+// adapterOf returns the broker without what lets go of its calls at once.
+func adapterOf(b Broker) Broker {
+	if p, ok := b.(*prompt); ok {
+		return p.Broker
+	}
+	return b
 }
 
 // Redact returns a broker's URL without its password, for people to read.

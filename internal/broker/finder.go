@@ -16,9 +16,6 @@ type Finder interface {
 
 // FinderOf returns the broker as a Finder, or nil: with others queues come to be by the first message.
 func FinderOf(b Broker) Finder {
-	if p, ok := b.(*prompt); ok {
-		b = p.Broker
-	}
-	finder, _ := b.(Finder)
+	finder, _ := adapterOf(b).(Finder)
 	return finder
 }

@@ -11,9 +11,6 @@ type Keeper interface {
 
 // KeeperOf returns the broker as a Keeper, or nil: others keep what they have taken.
 func KeeperOf(b Broker) Keeper {
-	if p, ok := b.(*prompt); ok {
-		b = p.Broker
-	}
-	keeper, _ := b.(Keeper)
+	keeper, _ := adapterOf(b).(Keeper)
 	return keeper
 }
