@@ -42,8 +42,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, complaints io.Wr
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
-	answer := &answered{Writer: out}
-	if slices.Contains(args, "--json") {
+	answer, asJSON := &answered{Writer: out}, slices.Contains(args, "--json")
+	if asJSON {
 		root.SetOut(answer)
 	}
 	root.SetErr(complaints)
@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, complaints io.Wr
 	}
 	if exit.msg != "" {
 		fmt.Fprintln(complaints, "onebeat: "+exit.msg)
-		if slices.Contains(args, "--json") && verb.Flags().Lookup("json") != nil && !answer.yet {
+		if asJSON && verb.Flags().Lookup("json") != nil && !answer.yet {
 			_ = printJSON(out, map[string]string{"error": exit.msg})
 		}
 	}
