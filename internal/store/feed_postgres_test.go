@@ -138,42 +138,51 @@ func TestSnapshotsAreNotReadForEachRow(t *testing.T) {
 	if err := s.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	for name, args := range map[string]string{"ids_since": "('1:1:')", "changes": "('1:1:', 1)"} {
+		types := map[string]string{"ids_since": "(text)", "changes": "(text, bigint)"}[name]
+		plan := generalPlan(t, s, name, types, args)
+		read := 0
+		for line := range strings.Lines(plan) {
+			if strings.Contains(line, "pg_snapshot)") { // a cast of the text, in the condition of a scan
+				read++
+			}
+		}
+		if read > 0 || !strings.Contains(plan, "InitPlan") {
+			t.Errorf("%s reads its snapshot for each row:\n%s", name, plan)
+		}
+	}
+}
+
+// generalPlan is how PostgreSQL does a statement by the plan that connections come to use. types and args are in parentheses.
+func generalPlan(t *testing.T, s *Store, name, types, args string) string {
+	t.Helper()
 	conn, err := s.db.(*postgres).pool.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	for name, args := range map[string]string{"ids_since": "('1:1:')", "changes": "('1:1:', 1)"} {
-		types := map[string]string{"ids_since": "(text)", "changes": "(text, bigint)"}[name]
-		for _, text := range []string{
-			"SET plan_cache_mode = force_generic_plan",
-			"PREPARE " + name + types + " AS " + s.db.(*postgres).filled.Load().get(name),
-		} {
-			if _, err := conn.Exec(t.Context(), text); err != nil {
-				t.Fatal(err)
-			}
-		}
-		rows, err := conn.Query(t.Context(), "EXPLAIN EXECUTE "+name+args)
-		if err != nil {
+	for _, text := range []string{
+		"SET plan_cache_mode = force_generic_plan",
+		"PREPARE " + name + types + " AS " + s.db.(*postgres).filled.Load().get(name),
+	} {
+		if _, err := conn.Exec(t.Context(), text); err != nil {
 			t.Fatal(err)
-		}
-		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			t.Fatal(err)
-		}
-		read := 0
-		for _, line := range plan {
-			if strings.Contains(line, "pg_snapshot)") { // a cast of the text, in the condition of a scan
-				read++
-			}
-		}
-		if read > 0 || !strings.Contains(strings.Join(plan, "\n"), "InitPlan") {
-			t.Errorf("%s reads its snapshot for each row:\n%s", name, strings.Join(plan, "\n"))
 		}
 	}
-	if _, err := conn.Exec(t.Context(), "RESET plan_cache_mode"); err != nil {
+	rows, err := conn.Query(t.Context(), "EXPLAIN EXECUTE "+name+args)
+	if err != nil {
 		t.Fatal(err)
 	}
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"RESET plan_cache_mode", "DEALLOCATE " + name} {
+		if _, err := conn.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.Join(plan, "\n")
 }
 
 // Statements that are not described first, as behind a pooler of connections, tell of changes too.
