@@ -98,10 +98,7 @@ func (b *beats) put(l load, noted, news bool) {
 	}
 	switch {
 	case news:
-		select {
-		case b.news <- struct{}{}:
-		default:
-		}
+		tell(b.news)
 	case noted && l.since != "" && l.since == b.since:
 		b.quietAt = l.at
 	}

@@ -65,10 +65,7 @@ func listen(ctx context.Context, conn *pgx.Conn, notice chan<- struct{}) error {
 		if _, err := conn.WaitForNotification(ctx); err != nil {
 			return err
 		}
-		select {
-		case notice <- struct{}{}:
-		default:
-		}
+		tell(notice)
 	}
 }
 

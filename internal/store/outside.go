@@ -191,10 +191,7 @@ func (x *sourced) note(ends ...End) {
 		x.ends[end.Key] = End{Key: end.Key, Last: latest(was.Last, end.Last), Count: was.Count + end.Count}
 	}
 	x.mu.Unlock()
-	select {
-	case x.ended <- struct{}{}:
-	default:
-	}
+	tell(x.ended)
 }
 
 // flush tells the source of what ended. What it could not be told of is kept.

@@ -300,9 +300,12 @@ func (s *Store) Poke() {
 }
 
 // wake ends the wait of a watch.
-func (s *Store) wake() {
+func (s *Store) wake() { tell(s.poke) }
+
+// tell wakes who waits for the channel, which has room for one, now or when it comes to wait.
+func tell(c chan<- struct{}) {
 	select {
-	case s.poke <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
