@@ -278,8 +278,11 @@ func lookAtBroker(ctx context.Context, config app.Config) (broker.Broker, findin
 		if err = b.Ping(ctx); err != nil {
 			_ = b.Close()
 			what := ": does it run, and is its URL right?"
-			if errors.Is(err, celery.ErrLogin) {
+			switch {
+			case errors.Is(err, celery.ErrLogin):
 				what = "; correct them in the URL of the broker"
+			case errors.Is(err, celery.ErrTakesNone):
+				what = "; mend that, or name another server in the URL of the broker"
 			}
 			err = fmt.Errorf("%w%s", err, what)
 		}

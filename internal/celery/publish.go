@@ -95,6 +95,10 @@ var ErrFenced = errors.New("a node with a higher term publishes now")
 // mend that, though a person may.
 var ErrLogin = errors.New("the broker refuses the user or the password")
 
+// ErrTakesNone says that the broker answers, and takes no messages as things are: it is full,
+// or a copy of another.
+var ErrTakesNone = errors.New("the broker answers, and takes no messages now")
+
 // ErrForgot says that the broker has come back with older data: its mark is behind
 // what it had told this node. Nothing of the part was sent; Take tells what it knows.
 var ErrForgot = errors.New("the broker has come back with older data")

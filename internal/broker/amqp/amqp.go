@@ -311,7 +311,7 @@ func (b *Broker) Ping(ctx context.Context) error {
 		return fmt.Errorf("rabbitmq: %w", reason(ctx, err))
 	}
 	if blocked := l.blocked.Load(); blocked != nil {
-		return fmt.Errorf("rabbitmq: it takes no messages now: %s", *blocked)
+		return fmt.Errorf("rabbitmq: %w: %s", celery.ErrTakesNone, *blocked)
 	}
 	answer := make(chan error, 1)
 	b.done.Go(func() { // ends with the connection, if not before

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -244,6 +245,42 @@ func TestPublishLeavesAReplica(t *testing.T) {
 	}
 	if got := pop(t, connect(t, "redis://"+primary), "q"); len(got) != 1 {
 		t.Errorf("the primary has %d messages, want 1", len(got))
+	}
+}
+
+// A Redis that takes no messages is not reached, though it answers, and one that takes them again is at once:
+// nodes would hand their shards to each other without end.
+func TestPingSaysWhetherMessagesAreTaken(t *testing.T) {
+	address := start(t)
+	client := connect(t, "redis://"+address)
+	b := open(t, "redis://"+address, broker.Options{})
+	if _, err := b.Take(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []struct{ name, word, begin, end string }{
+		{"a replica", "READONLY", "REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"},
+		{"full", "OOM", "CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"},
+	} {
+		do(t, client, strings.Fields(state.begin)...)
+		if _, err := publish(t, b, batch(t, nil, `{"queue": "q"}`)); err == nil || !strings.Contains(err.Error(), state.word) {
+			t.Fatalf("%s: Publish = %v, want %s", state.name, err, state.word)
+		}
+		for range 3 {
+			if err := b.Ping(t.Context()); !errors.Is(err, celery.ErrTakesNone) || !strings.Contains(err.Error(), state.word) {
+				t.Errorf("%s: Ping = %v, want celery.ErrTakesNone and %s", state.name, err, state.word)
+			}
+		}
+		do(t, client, strings.Fields(state.end)...)
+		if err := b.Ping(t.Context()); err != nil {
+			t.Errorf("%s no more: Ping = %v", state.name, err)
+		}
+	}
+	if keys, err := client.Do(t.Context(), client.B().Keys().Pattern("*").Build()).AsStrSlice(); err != nil || len(keys) != 1 {
+		t.Errorf("keys = %q, %v, want the fence alone", keys, err)
+	}
+	do(t, client, "ACL", "SETUSER", "default", "-lpushx")
+	if err := b.Ping(t.Context()); err != nil {
+		t.Errorf("without the right to ask so: Ping = %v", err)
 	}
 }
 

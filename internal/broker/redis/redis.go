@@ -181,18 +181,26 @@ func (b *Broker) end() { <-b.turn }
 // answer of a server that says nothing is not waited for.
 func (b *Broker) Interrupt() { b.socket.end() }
 
-// Ping asks for an answer.
+// Ping asks for an answer by a push to a list that is not there: Redis does nothing, or says why
+// it takes no messages.
 func (b *Broker) Ping(ctx context.Context) error {
 	if err := b.begin(ctx); err != nil {
 		return fmt.Errorf("redis: wait for a call before it: %w", err)
 	}
 	defer b.end()
-	err := b.client.Do(ctx, b.client.B().Ping().Build()).Error()
+	err := b.ask(ctx, func() error {
+		return b.client.Do(ctx, b.client.B().Lpushx().Key(b.fence+":none").Element("").Build()).Error()
+	})
+	refusal, refused := rueidis.IsRedisErr(err)
 	switch {
 	case err == nil:
 		return nil
 	case loginRefused(err):
 		return fmt.Errorf("redis: %w, or has no such database: %w", celery.ErrLogin, err)
+	case refused && strings.HasPrefix(refusal.Error(), "NOPERM"):
+		return nil // it answers, and may not be asked more
+	case refused:
+		return fmt.Errorf("redis: %w: %s", celery.ErrTakesNone, strings.TrimSuffix(refusal.Error(), "."))
 	}
 	return fmt.Errorf("redis: %w", err)
 }
