@@ -324,9 +324,15 @@ func (t *Template) TaskID(m Message) string {
 }
 
 // Expired reports whether an absolute expires option has passed at the instant
-// given: a worker would discard the message unread.
+// given, or a relative one leaves no time: a worker would discard the message unread.
 func (t *Template) Expired(at time.Time) bool {
-	return t.shape.expires == absolute && at.After(*t.expiresAt)
+	switch t.shape.expires {
+	case absolute:
+		return at.After(*t.expiresAt)
+	case relative:
+		return t.shape.expiresIn <= 0
+	}
+	return false
 }
 
 // Body is the body of the messages as it goes over AMQP.

@@ -178,8 +178,10 @@ func TestExpired(t *testing.T) {
 			t.Errorf("Expired(%v) = %v, want %v", at, got, want)
 		}
 	}
-	if template(t, nil, Task{Name: "x", Options: `{"expires":1}`}).Expired(noon.AddDate(9, 0, 0)) {
-		t.Error("a relative expiry has passed before the message is made")
+	for expires, want := range map[string]bool{"1": false, "0.001": false, "0": true, "-5": true} { // from when the message is made
+		if got := template(t, nil, Task{Name: "x", Options: `{"expires":` + expires + `}`}).Expired(noon.AddDate(9, 0, 0)); got != want {
+			t.Errorf("Expired with expires %s = %v, want %v", expires, got, want)
+		}
 	}
 }
 

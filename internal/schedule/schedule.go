@@ -300,7 +300,7 @@ const (
 	ReasonPaused   = "paused"
 	ReasonBadRow   = "bad row" // the row can no longer be read
 	ReasonMisfire  = "misfire" // too late, and the policy says skip, or too many or too old
-	ReasonExpired  = "expired" // the message's absolute expiry had passed
+	ReasonExpired  = "expired" // the message's expiry had passed
 	ReasonDone     = "done"    // as many runs as its rules allow were sent
 
 	// ReasonUnsure is for a slot that is not sent again, for it goes at most once, was edited or is
