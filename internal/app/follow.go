@@ -40,9 +40,14 @@ type follower struct {
 	asked   []store.Request                 // kept back
 	ended   map[schedule.ID]time.Time       // the last slot of entries that recovery ended and that had no definition since
 
-	bad      map[schedule.ID]string // the problems that were logged
+	bad      map[schedule.ID]string // the problems that were told of
 	disabled map[schedule.ID]bool
+	until    time.Time // when the second ends that lines counts in
+	lines    int       // bad rows that have a line of their own
 }
+
+// eachBad is the number of bad rows a second that are logged one by one.
+const eachBad = 100
 
 func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *metrics, garbage *collector, log *slog.Logger) *follower {
 	named, claimed := map[schedule.ID]bool{}, map[string]bool{}
@@ -269,9 +274,12 @@ func (f *follower) submit(ctx context.Context, requests []store.Request) error {
 	return nil
 }
 
-// tell logs and counts changes: a bad row once, until it changes.
+// tell logs and counts changes: a bad row once, until it changes, and of thousands the number.
 func (f *follower) tell(changes []schedule.Change) {
-	var active, ended, bad int
+	var active, ended, bad, more int
+	if now := time.Now(); !now.Before(f.until) {
+		f.until, f.lines = now.Add(time.Second), 0
+	}
 	was := len(f.bad)
 	for _, change := range changes {
 		if change.Windows != nil {
@@ -289,7 +297,12 @@ func (f *follower) tell(changes []schedule.Change) {
 		switch {
 		case problem != "":
 			bad++
-			if f.bad[change.ID] != problem {
+			switch {
+			case f.bad[change.ID] == problem:
+			case f.lines == eachBad:
+				more++
+			default:
+				f.lines++
 				f.log.Error("entry set aside: its row cannot be used", "entry", change.Name, "entry_id", change.ID, "err", problem)
 			}
 		case change.Entry != nil:
@@ -303,6 +316,9 @@ func (f *follower) tell(changes []schedule.Change) {
 	}
 	if !f.full {
 		f.active += active
+	}
+	if more > 0 {
+		f.log.Error("more entries set aside: onebeat entries list --bad names them", "entries", more)
 	}
 	f.metrics.badRows.Add(float64(len(f.bad) - was))
 	if f.full && active+ended+bad > 0 {

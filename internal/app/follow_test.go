@@ -1,11 +1,14 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +68,32 @@ func TestEntriesArePlannedWhileOthersLoad(t *testing.T) {
 		}
 		if ids, _ := pulled(t, planner, 1); ids[0] != "early" {
 			t.Errorf("pulled %v, want the entry that was told of, while the rest loads", ids)
+		}
+	})
+}
+
+// A deploy that spoils all rows leaves a log that can be read.
+func TestThousandsOfBadRowsAreToldOfInFewLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, f := follow(t, nil)
+		var log bytes.Buffer
+		f.log = slog.New(slog.NewTextHandler(&log, nil))
+		for _, problem := range []string{"bad", "worse"} {
+			changes := make([]schedule.Change, 5000)
+			for i := range changes {
+				changes[i] = schedule.Change{ID: schedule.ID(fmt.Sprint(i)), Reason: schedule.ReasonBadRow, Problem: problem}
+			}
+			for part := range slices.Chunk(changes, 1000) {
+				if err := f.Apply(t.Context(), part); err != nil {
+					t.Fatal(err)
+				}
+			}
+			each, together := strings.Count(log.String(), "entry set aside"), strings.Count(log.String(), "more entries set aside")
+			if each != 100 || together != 5 || !strings.Contains(log.String(), "entries=900") {
+				t.Errorf("%s: %d rows have a line of their own, and %d lines tell of more; want 100 and one for each part", problem, each, together)
+			}
+			log.Reset()
+			time.Sleep(time.Second)
 		}
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
@@ -42,7 +44,7 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 		Level:   level,
 		NoColor: !watched || os.Getenv("NO_COLOR") != "",
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			a = onOneLine(a)
+			a = whole(onOneLine(a))
 			if a.Key == slog.TimeKey && len(groups) == 0 {
 				return slog.String(a.Key, a.Value.Time().UTC().Format(stamp))
 			}
@@ -63,4 +65,17 @@ func onOneLine(a slog.Attr) slog.Attr {
 		return slog.String(a.Key, login.OneLine(err).Error())
 	}
 	return a
+}
+
+// whole puts a question mark for what is no UTF-8: the text handler leaves out all from there on.
+func whole(a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindString || !strings.ContainsRune(a.Value.String(), utf8.RuneError) {
+		return a
+	}
+	return slog.String(a.Key, strings.Map(func(r rune) rune {
+		if r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, a.Value.String()))
 }
