@@ -124,6 +124,9 @@ func look(ctx context.Context, config app.Config) []finding {
 		}
 		add(what, "", err)
 	}
+	if err := s.HandedBack(ctx); errors.Is(err, store.ErrHandedBack) && config.String("take-over-at") == "" {
+		add("take-over", "", err)
+	}
 	if note := lookAtNodes(ctx, s, config); note != "" {
 		add("nodes", note, nil)
 	}
@@ -153,8 +156,11 @@ func look(ctx context.Context, config app.Config) []finding {
 	if !add("rows", fmt.Sprintf("%d in all, %d set aside", rows.all, len(rows.bad)), explain(err)) {
 		return findings
 	}
-	for _, row := range rows.bad {
+	for _, row := range rows.bad[:min(len(rows.bad), mostBad)] {
 		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
+	}
+	if more := len(rows.bad) - mostBad; more > 0 {
+		findings = append(findings, finding{"rows", false, fmt.Sprintf("%d more are set aside: `onebeat entries list --bad` names all", more)})
 	}
 	if note := rows.silent.note(); note != "" && !now.IsZero() {
 		findings = append(findings, finding{"last runs", false, note})
@@ -191,6 +197,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	return findings
 }
+
+// mostBad is of how many bad rows a line is printed: what else is wrong is not to be lost among them.
+const mostBad = 100
 
 // rows are what check keeps of all rows: little, however many they are.
 type rows struct {

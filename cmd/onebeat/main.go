@@ -102,6 +102,9 @@ func rootCommand() *cobra.Command {
 		return cmd.Help()
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 { // whose flag it is
+			return unknownVerb(cmd, cmd.Flags().Arg(0))
+		}
 		return usage("%v: see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(devCommand(), serveCommand(), checkCommand(), migrateCommand(), entriesCommand(), calendarsCommand(), windowsCommand(), runsCommand(), auditCommand(), forecastCommand(), benchCommand(), importCommand(), shadowCommand(), handBackCommand(), explainCommand(), healthCommand(), nextCommand(), versionCommand())
