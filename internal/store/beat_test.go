@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -26,10 +27,15 @@ func led(t *testing.T, name string) (*Store, schedule.Lease) {
 // onNextBeat lets the lease last on, as on a beat that is not this one.
 func onNextBeat(t *testing.T, s *Store, term int64) schedule.Lease {
 	t.Helper()
+	return onNextBeatWithin(t.Context(), t, s, term)
+}
+
+func onNextBeatWithin(ctx context.Context, t *testing.T, s *Store, term int64) schedule.Lease {
+	t.Helper()
 	s.beats.mu.Lock()
 	s.beats.leftAt = time.Time{}
 	s.beats.mu.Unlock()
-	lease, err := s.Shard(0).Renew(t.Context(), term)
+	lease, err := s.Shard(0).Renew(ctx, term)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +136,82 @@ func TestARenewalOfATermThatIsOver(t *testing.T) {
 	}
 	if _, err := s.Shard(0).Renew(t.Context(), lease.Term+1); err != schedule.ErrLost {
 		t.Errorf("Renew of another term = %v, want ErrLost", err)
+	}
+}
+
+// Who locks the log of changes for himself, as VACUUM FULL and REINDEX do, keeps nobody from the lease, nor its guard from its holder.
+func TestALeaseIsRenewedWhileTheLogOfChangesIsLocked(t *testing.T) {
+	s, lease := led(t, "onebeat_beat_locked")
+	if _, err := s.Attend(t.Context(), true, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	guard := s.Shard(0).guard.(*postgresGuard)
+	session := guard.conn
+	for _, before := range []string{"anything was asked", "a renewal"} {
+		locked, err := s.db.(*postgres).pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = locked.Rollback(context.WithoutCancel(t.Context())) }()
+		if _, err := locked.Exec(t.Context(), "LOCK TABLE onebeat_changes IN ACCESS EXCLUSIVE MODE"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), s.leaseFor*2/5) // as a renewal has
+		onNextBeatWithin(ctx, t, s, lease.Term)
+		cancel()
+		if guard.session() == nil || guard.conn != session {
+			t.Errorf("locked after %s: the session with the guard is another now", before)
+		}
+		if err := locked.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		onNextBeat(t, s, lease.Term)
+	}
+	if nodes := there(t, s); len(nodes) != 1 {
+		t.Errorf("there is %+v, want this node", nodes)
+	}
+}
+
+// A transaction that stays open makes a snapshot old, and all that was written since is behind it: a beat does not go through a
+// long log for that, but leaves it to who reads the log.
+func TestABeatLeavesAlongLogToWhoReadsIt(t *testing.T) {
+	s, lease := led(t, "onebeat_beat_old")
+	if _, err := s.Attend(t.Context(), true, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	pool := s.db.(*postgres).pool
+	open, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = open.Rollback(context.WithoutCancel(t.Context())) }()
+	for _, text := range []string{"SET LOCAL idle_in_transaction_session_timeout = 0", "SELECT pg_current_xact_id()"} {
+		if _, err := open.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := s.newFeed().(*postgresFeed)
+	for _, tt := range []struct {
+		hints int
+		quiet bool
+	}{{10, true}, {2000, false}} {
+		if _, err := pool.Exec(t.Context(), "INSERT INTO onebeat_changes (entry_id) SELECT n::text FROM generate_series(1, $1) AS n", tt.hints); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.open(t.Context()); err != nil { // all of that is known
+			t.Fatal(err)
+		}
+		s.beats.mu.Lock()
+		s.beats.quietAt = time.Time{}
+		s.beats.mu.Unlock()
+		onNextBeat(t, s, lease.Term)
+		if quiet := s.beats.quiet(); quiet != tt.quiet {
+			t.Errorf("with %d hints behind an old snapshot a renewal says that nothing is new: %v, want %v", tt.hints, quiet, tt.quiet)
+		}
+		if told := len(s.beats.news) > 0; told == tt.quiet {
+			t.Errorf("with %d hints behind an old snapshot a renewal says that something is new: %v, want %v", tt.hints, told, !tt.quiet)
+		}
+		f.close()
 	}
 }
 

@@ -74,7 +74,7 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	s.dialect = dialect{
 		name:     "postgres",
 		db:       p,
-		newGuard: func(shard int) guard { return newPostgresGuard(p, config.ConnConfig, shard) },
+		newGuard: func(shard int) guard { return newPostgresGuard(p, config.ConnConfig, shard, s.leaseFor/4) },
 		newFeed:  func() feed { return &postgresFeed{p: p, config: config.ConnConfig, beats: s.beats} },
 		leaseFor: cmp.Or(s.options.LeaseFor, 4*time.Second),
 		texts:    p.texts,
@@ -270,11 +270,11 @@ func advisoryKey(shard int) int64 { return 0x6f6e656265617400 + int64(shard) }
 // newPostgresGuard returns none for who asks for statements that are not described
 // first: behind a pooler of connections, which that is for, a session's lock is
 // that of whoever gets the session next.
-func newPostgresGuard(p *postgres, config *pgx.ConnConfig, shard int) guard {
+func newPostgresGuard(p *postgres, config *pgx.ConnConfig, shard int, patience time.Duration) guard {
 	if !p.described {
 		return noGuard{}
 	}
-	return &postgresGuard{p: p, config: config, key: advisoryKey(shard)}
+	return &postgresGuard{p: p, config: config, key: advisoryKey(shard), patience: patience}
 }
 
 // A postgresGuard is an advisory lock on a connection of its own.
@@ -282,6 +282,10 @@ type postgresGuard struct {
 	p      *postgres
 	config *pgx.ConnConfig
 	key    int64
+
+	// patience is how long statements of the session wait for any other lock: to end the wait of one from outside ends the
+	// session, and who waits for the guard then takes its holder for dead.
+	patience time.Duration
 
 	conn *pgx.Conn
 	held bool
@@ -293,10 +297,15 @@ func (g *postgresGuard) connect(ctx context.Context) error {
 	}
 	g.held = false
 	conn, err := pgx.ConnectConfig(ctx, g.config.Copy())
-	if err == nil {
-		g.conn = conn
+	if err != nil {
+		return err
 	}
-	return err
+	if _, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", g.patience.Milliseconds())); err != nil {
+		hangUp(conn)
+		return err
+	}
+	g.conn = conn
+	return nil
 }
 
 func (g *postgresGuard) try(ctx context.Context) (bool, error) {
