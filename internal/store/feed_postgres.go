@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +32,8 @@ type postgresFeed struct {
 
 	hintsSince string // snapshot; empty before open
 	rowsSince  string // snapshot, from before all or the last written
+
+	places atomic.Pointer[places] // of the rows that were last found to be written; nil: not known
 
 	noticed bool // a notice came since the log was last read
 	deaf    bool // the log named entries of which no notice had come
@@ -178,13 +181,21 @@ func (f *postgresFeed) written(ctx context.Context) (ids []string, count int, er
 		return nil, 0, err
 	}
 	err = f.p.each(ctx, "ids_since", func(row scanner) error { return row.Scan(&count, &ids) }, f.rowsSince)
-	if err == nil {
-		f.rowsSince = next
+	if err != nil {
+		return nil, 0, err
 	}
-	return ids, count, err
+	f.rowsSince = next
+	if f.p.layout.apart {
+		f.places.Store(placesOf(ids))
+	}
+	return ids, count, nil
 }
 
 func (f *postgresFeed) some(ctx context.Context, ids []string, each func(*row) error) error {
+	ids, err := f.someByPlace(ctx, ids, each)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
 	return f.rows(ctx, each, "entries_by_id", ids)
 }
 
@@ -192,6 +203,10 @@ func (f *postgresFeed) some(ctx context.Context, ids []string, each func(*row) e
 func (f *postgresFeed) bare(ctx context.Context, ids []string, each func(*row) error) (bool, error) {
 	if !f.p.layout.apart || len(ids) == 0 {
 		return f.p.layout.apart, nil
+	}
+	ids, err := f.bareByPlace(ctx, f.p, ids, each)
+	if err != nil || len(ids) == 0 {
+		return true, err
 	}
 	return true, f.alone(ctx, f.p, each, "entries_alone_by_id", ids)
 }

@@ -297,26 +297,39 @@ func (s *Store) eachOutside(ctx context.Context, x *sourced, ids []string, each 
 	return nil
 }
 
-// recall fills in what is remembered of rows.
+// recall fills in what is remembered of rows, and that they were read now.
 func (s *Store) recall(ctx context.Context, rows []row) error {
 	now, err := s.Now(ctx)
 	if err != nil {
 		return err
 	}
-	ids := make([]string, len(rows))
-	at := make(map[string]*row, len(rows))
 	for i := range rows {
 		rows[i].readAt = now
-		ids[i] = rows[i].id
-		at[ids[i]] = &rows[i]
 	}
-	return s.db.each(ctx, "sides", func(from scanner) error {
+	return recall(ctx, s.db, rows)
+}
+
+// recall fills in what is remembered of rows.
+func recall(ctx context.Context, on querier, rows []row) error {
+	ids := make([]string, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].id
+	}
+	slices.Sort(ids)       // neighbours are read together
+	var at map[string]*row // of new rows nothing is remembered
+	return on.each(ctx, "sides", func(from scanner) error {
 		var id string
 		var side row
 		err := from.Scan(&id, &side.seenSpec, instant{&side.afterAt}, instant{&side.lastSlot}, &side.sideCount,
 			instant{&side.pausedAt}, instant{&side.pausedUntil}, &side.pauseReason, &side.pausedBy)
 		if err != nil {
 			return err
+		}
+		if at == nil {
+			at = make(map[string]*row, len(rows))
+			for i := range rows {
+				at[rows[i].id] = &rows[i]
+			}
 		}
 		if r := at[id]; r != nil {
 			r.known, r.seenSpec, r.afterAt, r.lastSlot, r.sideCount = true, side.seenSpec, side.afterAt, side.lastSlot, side.sideCount

@@ -27,6 +27,7 @@ var oneSided = map[string]string{
 	"guard_wait":            "the others have no such lock, or say how long with the lock's name",
 	"entries":               "SQLite reads all rows in pages",
 	"entries_alone":         "the others read rows with what is remembered of them",
+	"entries_alone_at":      "PostgreSQL alone reads rows where they lie",
 	"entries_alone_by_id":   "the others read rows with what is remembered of them",
 	"sides_all":             "the others read rows with what is remembered of them",
 	"entries_page":          "PostgreSQL streams them",
