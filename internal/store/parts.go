@@ -42,13 +42,14 @@ func (s *Shard) part(ctx context.Context, term int64) {
 	if !p.over(term, s.store.partRuns, now) {
 		return
 	}
+	former := p.number
 	p.endLocked(ctx, s.store)
 	p.term, p.began = term, now
 	clock, err := s.store.Now(ctx) // by which old parts are forgotten, and that no node sets
 	if err != nil {
 		return
 	}
-	number := clock.UnixMicro()
+	number := max(clock.UnixMicro(), former+1) // SQLite's clock has milliseconds
 	if _, err := s.store.db.exec(ctx, "part_begin", number); err == nil {
 		p.number = number
 	}
