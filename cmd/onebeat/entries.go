@@ -499,7 +499,7 @@ func entriesRunNow() *cobra.Command {
 		if _, err := s.Ask(ctx, row.ID, who()); err != nil {
 			return "", err
 		}
-		if roll, err := s.Roll(ctx, seenWithin); err == nil && len(roll.Nodes) == 0 {
+		if roll, err := s.Present(ctx, seenWithin); err == nil && len(roll.Nodes) == 0 {
 			fmt.Fprintf(cmd.ErrOrStderr(), "onebeat: no node was seen for %v: the task is sent when `onebeat serve` runs\n", seenWithin)
 		}
 		return "Asked for a run of", nil

@@ -13,7 +13,7 @@ import (
 // lookAtNodes says who runs and who works; nothing where onebeat's own tables are missing, which is told elsewhere.
 func lookAtNodes(ctx context.Context, s *store.Store, config app.Config) string {
 	within := app.Unseen(config)
-	roll, err := s.Roll(ctx, within)
+	roll, err := s.Present(ctx, within)
 	if err != nil {
 		return ""
 	}
@@ -42,7 +42,7 @@ func lookAtNodes(ctx context.Context, s *store.Store, config app.Config) string 
 		}
 	}
 	if len(told) == 0 {
-		return fmt.Sprintf("none was seen for %v: nothing is sent until `onebeat serve` runs (one with other --shards than here is not seen)", within)
+		return fmt.Sprintf("none was seen for %v: nothing is sent until `onebeat serve` runs", within)
 	}
 	return strings.Join(told, ", ")
 }

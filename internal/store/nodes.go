@@ -242,12 +242,40 @@ func (s *Store) Roll(ctx context.Context, within time.Duration) (Roll, error) {
 	return roll, nil
 }
 
-func (s *Store) emptyRoll() Roll {
-	return Roll{Holders: make([]Holder, s.options.Shards), asked: time.Now(), left: make([]time.Duration, s.options.Shards)}
+// Present is Roll for who is no node: by as many shards as the installation has, whatever the options say.
+func (s *Store) Present(ctx context.Context, within time.Duration) (Roll, error) {
+	shards := 1
+	err := s.db.each(ctx, "meta", func(row scanner) error {
+		var text string
+		err := row.Scan(&text)
+		if err == nil {
+			shards, err = strconv.Atoi(text)
+		}
+		return err
+	}, "shards")
+	var roll Roll
+	if err == nil {
+		roll, err = s.rollOf(ctx, s.db, within, shards)
+	}
+	if err != nil {
+		return Roll{}, fmt.Errorf("look who is there: %w", err)
+	}
+	roll.only(shards)
+	return roll, nil
+}
+
+func (s *Store) emptyRoll() Roll { return emptyRoll(s.options.Shards) }
+
+func emptyRoll(shards int) Roll {
+	return Roll{Holders: make([]Holder, shards), asked: time.Now(), left: make([]time.Duration, shards)}
 }
 
 func (s *Store) roll(ctx context.Context, on querier, within time.Duration) (Roll, error) {
-	roll := s.emptyRoll()
+	return s.rollOf(ctx, on, within, s.options.Shards)
+}
+
+func (s *Store) rollOf(ctx context.Context, on querier, within time.Duration, shards int) (Roll, error) {
+	roll := emptyRoll(shards)
 	err := on.each(ctx, "roll", func(row scanner) error {
 		_, _, err := roll.scan(row, within)
 		return err

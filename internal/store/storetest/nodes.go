@@ -71,6 +71,10 @@ func testNodesSeeEachOther(t *testing.T, db Database) {
 	if owners := []string{got.Holders[0].Node, got.Holders[1].Node, got.Holders[2].Node}; !slices.Equal(owners, []string{"", "a", "b"}) {
 		t.Errorf("holders = %q", owners)
 	}
+	other, err := open(t, db, store.Options{}).Present(t.Context(), time.Minute)
+	if err != nil || len(other.Nodes) != 2 || !slices.Equal(other.Holders, got.Holders) {
+		t.Errorf("Present, to who is no node, = %+v, %v; want the same", other, err)
+	}
 	if b.Shard(1).Orphaned(t.Context(), got.Holders[1]) {
 		t.Error("a's shard is called an orphan, and a lives")
 	}
