@@ -235,8 +235,8 @@ func (r *rows) add(row store.Row, windows *schedule.Windows) {
 	if row.Entry == nil {
 		return
 	}
-	if zoned, ok := row.Entry.Spec.(interface{ Location() *time.Location }); ok {
-		r.zones[zoned.Location().String()]++
+	if zone := locationOf(row.Entry.Spec); zone != "" {
+		r.zones[zone]++
 	}
 	if e, ok := app.Forecasted(row, windows); ok {
 		r.slots.Add(e)

@@ -50,7 +50,7 @@ func (w *workers) add(row store.Row) {
 	if w.jobs == nil || row.Entry == nil {
 		return
 	}
-	if _, zoned := row.Entry.Spec.(interface{ Location() *time.Location }); zoned && row.Zone == "" {
+	if row.Zone == "" && goesBySetting(row) {
 		w.zoned.add(func() string { return row.Name })
 	}
 	route, err := w.config.Route(celery.Task{Name: row.Task, Entry: row.Name, Options: row.Options})
@@ -68,6 +68,24 @@ func (w *workers) add(row store.Row) {
 		w.jobs[to] = entries
 	}
 	entries.add(func() string { return row.Name })
+}
+
+// goesBySetting says whether an entry whose row names no zone goes by the setting's: in a spec one may stand too.
+func goesBySetting(row store.Row) bool {
+	const elsewhere = "Etc/GMT-14"
+	if locationOf(row.Entry.Spec) == "" {
+		return false
+	}
+	other, err := schedule.Reading{Zone: elsewhere}.Parse(row.Spec)
+	return err != nil || locationOf(other) == elsewhere // what needs more than its text to be read is taken to
+}
+
+// locationOf is the zone that a spec goes by, if any.
+func locationOf(spec schedule.Spec) string {
+	if zoned, ok := spec.(interface{ Location() *time.Location }); ok {
+		return zoned.Location().String()
+	}
+	return ""
 }
 
 // look asks the workers, and tells what nobody takes and what is thrown away. Queues that

@@ -92,6 +92,8 @@ func TestCheckTellsThatTheWorkersHaveAnotherZone(t *testing.T) {
 	}
 	run("migrate")
 	run("entries", "add", "own zone", "--task", "probe.record", "--spec", "0 9 * * *", "--entry-zone", "UTC")
+	run("entries", "add", "own zone in the spec", "--task", "probe.record", "--spec", "CRON_TZ=UTC 0 9 * * *")
+	run("entries", "add", "own zone in a rule", "--task", "probe.record", "--spec", "@rrule DTSTART;TZID=UTC:20260101T090000 FREQ=DAILY")
 	run("entries", "add", "interval", "--task", "probe.record", "--spec", "@every 1h")
 	if got := run("check"); strings.Contains(got, "Asia/Tokyo") {
 		t.Errorf("check of entries that go by no zone but their own:\n%s", got)
