@@ -117,18 +117,28 @@ func (s *socket) connect(ctx context.Context, to string, dialer *net.Dialer) (ne
 }
 
 func (s *socket) open(ctx context.Context, to string, dialer *net.Dialer) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialWait)
+	defer cancel()
+	conn, err := dialer.DialContext(ctx, s.target.network, to)
+	if err != nil {
+		return nil, err
+	}
 	if s.target.tls == nil {
-		conn, err := dialer.DialContext(ctx, s.target.network, to)
-		if err != nil {
-			return nil, err
-		}
 		return sockets.Quick(conn), nil
 	}
 	config := s.target.tls.Clone()
 	if host, _, err := net.SplitHostPort(to); err == nil && config.ServerName == "" {
 		config.ServerName = host
 	}
-	return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, s.target.network, to)
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		if ctx.Err() != nil { // a Redis without TLS waits for the rest of a command
+			return nil, fmt.Errorf("the TLS handshake with %s is not answered: does it speak TLS, or is its URL redis://? %w", to, err)
+		}
+		return nil, err
+	}
+	return secured, nil
 }
 
 // ask asks a Sentinel where the master is.

@@ -3,8 +3,10 @@ package redis_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
+	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/broker/brokertest"
 	"github.com/onebeat/onebeat/test/harness/process"
 	servers "github.com/onebeat/onebeat/test/stack/server"
@@ -25,4 +27,13 @@ func TestTLS(t *testing.T) {
 	}
 	defer private.Close()
 	brokertest.RunTLS(t, brokertest.Secured{URL: fmt.Sprintf("rediss://127.0.0.1:%d/0", port), Authority: authority})
+}
+
+// A Redis without TLS takes the handshake for a command that has not come to its end.
+func TestTLSThatIsNotAnsweredIsSaid(t *testing.T) {
+	t.Parallel()
+	b := open(t, "rediss://"+start(t), broker.Options{})
+	if err := b.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "TLS handshake") || !strings.Contains(err.Error(), "redis://") {
+		t.Errorf("Ping = %v, want that the handshake is not answered, and what to look at", err)
+	}
 }
