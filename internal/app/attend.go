@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/lease"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
@@ -170,7 +171,7 @@ func (n *node) reach(ctx context.Context) error {
 		asking, cancel := context.WithTimeout(ctx, n.leaseLength()/attendance)
 		err := n.shards[0].broker.Ping(asking)
 		cancel()
-		if missed++; err == nil {
+		if missed++; err == nil || errors.Is(err, celery.ErrTakesNone) { // from no node
 			missed = 0
 		}
 		if reaches := missed < 2; n.reaches.Swap(reaches) != reaches && ctx.Err() == nil {

@@ -3,13 +3,17 @@ package app
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/broker"
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -100,27 +104,60 @@ func TestANodeIsSeenFromTheStart(t *testing.T) {
 	}
 }
 
-// A broker that can be reached again is.
-type reachable struct{ broker.Broker }
+// A pinged broker gives this answer.
+type pinged struct {
+	broker.Broker
+	answer error
+	times  *atomic.Int32
+}
 
-func (reachable) Ping(context.Context) error { return nil }
+func (p pinged) Ping(context.Context) error {
+	p.times.Add(1)
+	return p.answer
+}
 
 // A node that did not reach the broker, and was left alone then, would hand its shards
 // over to the next node that comes.
 func TestANodeThatIsAloneHearsOfTheBrokerAgain(t *testing.T) {
+	asked(t, nil, func(n *node) {
+		n.alone.Store(true)
+		n.reaches.Store(false)
+	}, func(n *node, _ int) bool { return n.reaches.Load() })
+}
+
+// A broker that takes no messages takes none from the others either: they would hand the shards to
+// each other without end.
+func TestABrokerThatTakesNoMessagesIsReached(t *testing.T) {
+	for _, tt := range []struct {
+		answer  error
+		reaches bool
+	}{
+		{errors.New("connection refused"), false},
+		{fmt.Errorf("rabbitmq: %w: low on memory", celery.ErrTakesNone), true},
+	} {
+		n := asked(t, tt.answer, func(n *node) { n.reaches.Store(true) }, func(_ *node, times int) bool { return times > 3 })
+		if got := n.reaches.Load(); got != tt.reaches {
+			t.Errorf("%v: the broker is reached: %v, want %v", tt.answer, got, tt.reaches)
+		}
+	}
+}
+
+// asked is a node whose broker gives an answer, until what is awaited of it and of the times that it was asked.
+func asked(t *testing.T, answer error, begin func(*node), until func(n *node, times int) bool) *node {
+	t.Helper()
 	s := storedShard(t, "1s")
-	n := s.node
-	s.broker = reachable{}
-	n.alone.Store(true)
-	n.reaches.Store(false)
+	times := new(atomic.Int32)
+	s.broker = pinged{answer: answer, times: times}
+	begin(s.node)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- n.reach(ctx) }()
-	await(t, "the broker to be reached", 20*time.Second, n.reaches.Load)
+	go func() { ended <- s.node.reach(ctx) }()
+	await(t, "the broker to be asked", 20*time.Second, func() bool { return until(s.node, int(times.Load())) })
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("reach = %v", err)
 	}
+	return s.node
 }
 
 // A node that stops may have shards of which nothing is left to do while it ends what it
