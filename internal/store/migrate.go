@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -49,13 +50,16 @@ func (s *Store) ensureOwn(ctx context.Context) error {
 	return s.identify(ctx)
 }
 
+// gooses are goose's names of the dialects.
+var gooses = map[string]goose.Dialect{"postgres": goose.DialectPostgres, "mysql": goose.DialectMySQL, "sqlite": goose.DialectSQLite3}
+
 // newProvider makes a provider of the migrations in the dialect's folder.
-func newProvider(db *sql.DB, dialect goose.Dialect, folder string, options ...goose.ProviderOption) (*goose.Provider, error) {
-	files, err := fs.Sub(migrations, path.Join("migrations", folder))
+func newProvider(db *sql.DB, dialect string, options ...goose.ProviderOption) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, path.Join("migrations", dialect))
 	if err != nil {
 		return nil, err
 	}
-	kept, err := versions.NewStore(dialect, ownVersion)
+	kept, err := versions.NewStore(gooses[dialect], ownVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +145,13 @@ func (s *Store) pendingOwn(ctx context.Context) (pending []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("read version of onebeat's own tables: %w", err)
 	}
+	notes := ""
+	if tables == 0 {
+		if notes, err = s.versionTable(ctx); err != nil {
+			return nil, err
+		}
+		notes += applied(0) // from which goose counts
+	}
 	for _, source := range provider.ListSources() {
 		if made[source.Version] {
 			continue
@@ -149,10 +160,44 @@ func (s *Store) pendingOwn(ctx context.Context) (pending []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		pending = append(pending, string(text))
+		pending = append(pending, notes+string(text)+"\n\n"+applied(source.Version))
+		notes = ""
 	}
 	return pending, nil
 }
+
+// applied is the statement that notes a migration as made, so that none is pending where the SQL was run by hand.
+func applied(version int64) string {
+	return fmt.Sprintf("INSERT INTO %s (version_id, is_applied) VALUES (%d, true);\n", ownVersion, version)
+}
+
+// versionTable is the statement that makes the table in which goose notes what was made.
+func (s *Store) versionTable(ctx context.Context) (string, error) {
+	kept, err := versions.NewStore(gooses[s.name], ownVersion)
+	if err != nil {
+		return "", err
+	}
+	var text printer
+	err = kept.CreateVersionTable(ctx, &text)
+	return string(text) + ";\n", err
+}
+
+// A printer takes a statement down and runs nothing.
+type printer string
+
+// ExecContext implements versions.DBTxConn.
+func (p *printer) ExecContext(_ context.Context, query string, _ ...any) (sql.Result, error) {
+	*p = printer(query)
+	return nil, nil
+}
+
+// QueryContext implements versions.DBTxConn.
+func (*printer) QueryContext(context.Context, string, ...any) (*sql.Rows, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// QueryRowContext implements versions.DBTxConn.
+func (*printer) QueryRowContext(context.Context, string, ...any) *sql.Row { return nil }
 
 // steps returns the names of the statements that the user's table needs, in
 // order, and its shape once they ran.

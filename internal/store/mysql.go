@@ -141,7 +141,7 @@ func (m *mySQL) provider(lock string) (*goose.Provider, func(), error) {
 	if !guard.held {
 		return nil, nil, errors.New("another process has been migrating for a minute: try again when it has ended")
 	}
-	provider, err := newProvider(m.pool, goose.DialectMySQL, "mysql")
+	provider, err := newProvider(m.pool, "mysql")
 	if err != nil {
 		guard.free()
 		return nil, nil, err

@@ -101,7 +101,7 @@ func (p *postgres) provider() (*goose.Provider, func(), error) {
 		return nil, nil, err
 	}
 	db := stdlib.OpenDBFromPool(p.pool)
-	provider, err := newProvider(db, goose.DialectPostgres, "postgres", goose.WithSessionLocker(locker))
+	provider, err := newProvider(db, "postgres", goose.WithSessionLocker(locker))
 	return provider, func() { _ = db.Close() }, err // the pool stays open
 }
 

@@ -133,7 +133,7 @@ func (l *sqlite) provider() (*goose.Provider, func(), error) {
 	if l.file != "" {
 		alone = append(alone, goose.WithSessionLocker(&fileLocker{fileGuard{database: l.file, name: "migrate"}}))
 	}
-	provider, err := newProvider(l.writer, goose.DialectSQLite3, "sqlite", alone...)
+	provider, err := newProvider(l.writer, "sqlite", alone...)
 	if err != nil || l.file == "" {
 		return provider, func() {}, err
 	}

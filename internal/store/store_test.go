@@ -344,7 +344,7 @@ func freshMySQL(t testing.TB) storetest.Database {
 	}
 	password, _ := at.User.Password()
 	source := func(database string) string {
-		return fmt.Sprintf("%s:%s@tcp(%s)/%s?time_zone=%%27%%2B00:00%%27", at.User.Username(), password, at.Host, database)
+		return fmt.Sprintf("%s:%s@tcp(%s)/%s?multiStatements=true&time_zone=%%27%%2B00:00%%27", at.User.Username(), password, at.Host, database)
 	}
 	admin := connect(t, "mysql", source(strings.TrimPrefix(at.Path, "/")))
 	name := "onebeat_store_" + uuid.Must(uuid.NewV4()).String()[:8]

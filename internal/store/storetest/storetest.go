@@ -131,6 +131,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"what can't be planned is not stored", testBadInput},
 		{"definitions are applied all or none", testApply},
 		{"migrate adds what is missing and no more", testMigrate},
+		{"migrates by hand", testMigrateByHand},
 		{"several migrate at once", testMigrateTogether},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, fresh(t)) })
