@@ -13,8 +13,19 @@ import (
 )
 
 // newsWait is for how long edits that the log of changes names may wait for a look that
-// takes longer: so often the log is read meanwhile.
-const newsWait = 10 * time.Millisecond
+// takes longer: so often the log is read meanwhile. Where no trigger writes it, it tells of runs that people ask
+// for, and looks go on for a third of the time.
+const (
+	newsWait     = 3 * time.Millisecond
+	unhintedWait = 10 * time.Millisecond
+)
+
+func (w *watch) newsWait() time.Duration {
+	if w.hints {
+		return newsWait
+	}
+	return unhintedWait
+}
 
 // look tells of what changed since the last look.
 //
@@ -95,7 +106,7 @@ func (w *watch) hear(ctx context.Context) (named []string, every bool, err error
 // between tells of what was edited by now, as far as anything names it, if a look has gone on for a
 // while, and returns that. What takes long itself waits for the next look.
 func (w *watch) between(ctx context.Context) (told []string, err error) {
-	if !w.looking || time.Since(w.heardAt) < newsWait {
+	if !w.looking || time.Since(w.heardAt) < w.newsWait() {
 		return nil, nil
 	}
 	w.looking = false
@@ -128,7 +139,7 @@ func (w *watch) meanwhile(ctx context.Context, read func(ctx context.Context) er
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- read(reading) }()
-	tick := time.NewTicker(newsWait)
+	tick := time.NewTicker(w.newsWait())
 	defer tick.Stop()
 	for {
 		select {
@@ -300,7 +311,7 @@ func (w *watch) sweep(ctx context.Context) (err error) {
 			w.waiting, w.mark.behind = append(w.waiting, concerned...), behind || w.mark.behind
 		}
 	}()
-	count := 0
+	count, before := 0, w.own()
 	err = w.meanwhile(ctx, func(ctx context.Context) error {
 		written, rows, err := w.feed.written(ctx)
 		w.written, count = append(w.written, written...), rows
@@ -310,6 +321,9 @@ func (w *watch) sweep(ctx context.Context) (err error) {
 		return fmt.Errorf("look for changed entries: %w", err)
 	}
 	w.scanFor = time.Since(started)
+	if len(w.written) == 0 && count == before {
+		count = w.own() // what came and went since is told of
+	}
 	written, err := w.sift(ctx, w.written)
 	if err != nil {
 		return err
@@ -351,7 +365,7 @@ func (w *watch) surroundings(ctx context.Context) (concerned []string, err error
 
 // swept ends a look at all rows, of which there were so many.
 func (w *watch) swept(ctx context.Context, count int) error {
-	if count != w.seen.Len()-w.outsiders() {
+	if count != w.own() {
 		if err := w.compare(ctx); err != nil {
 			return err
 		}
@@ -364,6 +378,9 @@ func (w *watch) swept(ctx context.Context, count int) error {
 	w.sweptAt = time.Now()
 	return nil
 }
+
+// own is how many of the rows that are seen are the table's.
+func (w *watch) own() int { return w.seen.Len() - w.outsiders() }
 
 // lookAtCalendars reads the calendars and returns the entries whose rules name one that
 // is another now.

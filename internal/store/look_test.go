@@ -131,6 +131,28 @@ func TestAnEditDoesNotWaitForALookAtAllRows(t *testing.T) {
 	}
 }
 
+// Where edits are told of while a look at all rows goes on, it finds as many rows as there were when it began, and does not
+// take any for gone: to compare the ids of all would take as long as the look.
+func TestEditsMeanwhileAreNoRowsThatAreGone(t *testing.T) {
+	h := hear(t, 3)
+	told := make(chan struct{})
+	h.tells = func(change schedule.Change) {
+		if change.ID == "new" {
+			close(told)
+		}
+	}
+	h.feed.written_ = func(_ context.Context, ids []string, count int) ([]string, int, error) {
+		h.exec("INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) VALUES ('new', 'new', 't', '@every 1h')")
+		h.await("the new row, while all rows are looked at,", told)
+		return ids, count, nil
+	}
+	h.store.db = &after{h.store.db, "entry_ids", func() { t.Error("the ids of all rows were compared") }}
+	h.lookAtAll()
+	if got := h.seen.Len(); got != 4 {
+		t.Errorf("%d rows are seen, want 4", got)
+	}
+}
+
 // What was read ahead, and then edited, removed or made anew, is not told of as it was.
 func TestAnOlderSightNeverComesAfterANewerOne(t *testing.T) {
 	const rows = 2*chunk + 10
