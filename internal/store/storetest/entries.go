@@ -230,6 +230,29 @@ func testMigrate(t *testing.T, db Database) {
 	}
 }
 
+// Rows that ask for what onebeat does not do are counted, in a column of whatever kind.
+func testUnheeded(t *testing.T, db Database) {
+	createTable(t, db, shapeNamed("A"))
+	for i := range 3 {
+		insert(t, db, shapeNamed("A"), i, line{name: fmt.Sprint(i)})
+	}
+	kind := "varchar(20)"
+	if db.Postgres {
+		kind = "execution_policy"
+		db.Exec(t, "CREATE TYPE execution_policy AS ENUM ('allow', 'SKIP')")
+	}
+	db.Exec(t, "ALTER TABLE celery_beat_schedules ADD COLUMN execution_policy "+kind)
+	db.Exec(t, "UPDATE celery_beat_schedules SET execution_policy = 'allow' WHERE name = '1'")
+	db.Exec(t, "UPDATE celery_beat_schedules SET execution_policy = 'SKIP' WHERE name = '2'")
+	s := open(t, db, store.Options{})
+	if err := s.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Unheeded(t.Context()); n != 1 || err != nil {
+		t.Errorf("Unheeded = %d, %v; want 1", n, err)
+	}
+}
+
 // Who may not make tables has the SQL printed and run by somebody else: nothing is left to be made then.
 func testMigrateByHand(t *testing.T, db Database) {
 	s, err := store.Open(t.Context(), db.URL, store.Options{})

@@ -132,6 +132,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"definitions are applied all or none", testApply},
 		{"migrate adds what is missing and no more", testMigrate},
 		{"migrates by hand", testMigrateByHand},
+		{"policies that nobody heeds are counted", testUnheeded},
 		{"several migrate at once", testMigrateTogether},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, fresh(t)) })
