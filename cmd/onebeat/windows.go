@@ -217,6 +217,20 @@ late. Runs that people ask for are sent.`,
 	return cmd
 }
 
+// groupOf returns the group that an entry's rules name, or "": also of one that is paused or disabled.
+func groupOf(row store.Row) string {
+	if row.Entry != nil {
+		return schedule.GroupOf(row.Entry.Spec)
+	}
+	spec := row.Spec
+	if row.Rules != "" {
+		spec = "@rules " + row.Rules + " " + spec
+	}
+	days := func(string) (*schedule.Calendar, error) { return new(schedule.Calendar), nil } // which matter to its slots alone
+	read, _ := schedule.Reading{Key: string(row.ID), Calendar: days}.Parse(spec)
+	return schedule.GroupOf(read)
+}
+
 // warnOfGroup tells that a window is for a group that nobody is in, as by a slip of the pen.
 func warnOfGroup(ctx context.Context, cmd *cobra.Command, s *store.Store, w store.Window) {
 	if w.Scope != schedule.ScopeGroup {
@@ -225,7 +239,7 @@ func warnOfGroup(ctx context.Context, cmd *cobra.Command, s *store.Store, w stor
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	found := false
-	err := s.Outline(ctx, func(row store.Row) { found = found || row.Entry != nil && schedule.GroupOf(row.Entry.Spec) == w.Target })
+	err := s.Outline(ctx, func(row store.Row) { found = found || groupOf(row) == w.Target })
 	if err == nil && !found {
 		fmt.Fprintf(cmd.ErrOrStderr(), "onebeat: the rules of no entry name the group %s: the window is for none yet\n", legible(w.Target))
 	}

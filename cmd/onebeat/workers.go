@@ -76,7 +76,7 @@ func goesBySetting(row store.Row) bool {
 	if locationOf(row.Entry.Spec) == "" {
 		return false
 	}
-	other, err := schedule.Reading{Zone: elsewhere}.Parse(row.Spec)
+	other, err := schedule.Reading{Zone: elsewhere, Key: string(row.ID)}.Parse(row.Spec)
 	return err != nil || locationOf(other) == elsewhere // what needs more than its text to be read is taken to
 }
 
