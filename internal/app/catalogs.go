@@ -70,8 +70,12 @@ func djangoFault(config Config) error {
 
 func openRedBeat(config Config) (store.Source, error) {
 	url := config.String("redbeat-url")
-	if url == "" {
-		url, _, _ = strings.Cut(config.String("broker"), ";")
+	if url == "" && config.String("broker") != "" {
+		all, err := BrokerURL(config)
+		if err != nil {
+			return nil, err
+		}
+		url, _, _ = strings.Cut(all, ";")
 	}
 	if !strings.HasPrefix(url, "redis") && !strings.HasPrefix(url, "unix:") {
 		return nil, errors.New("RedBeat's entries are in Redis, and the broker is none: give --redbeat-url")

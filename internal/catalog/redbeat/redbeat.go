@@ -8,12 +8,14 @@
 package redbeat
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,12 +68,11 @@ type RedBeat struct {
 	took   time.Duration            // a read
 }
 
-// New reads the URL. It does not connect.
+// New reads the URL, in which all may stand that the broker's takes but Sentinels. It does not connect.
 func New(url string, options Options) (*RedBeat, error) {
-	_, misread := address.Parse(url)
-	option, err := rueidis.ParseURL(url)
-	if err != nil || misread != nil { // the text may quote the URL
-		return nil, errors.New("redbeat-url is not a Redis URL: it should be like redis://host:6379/0")
+	option, err := readURL(url)
+	if err != nil {
+		return nil, err
 	}
 	option.DisableCache = true
 	option.AlwaysRESP2 = true
@@ -79,6 +80,29 @@ func New(url string, options Options) (*RedBeat, error) {
 		options.Lock = options.Prefix + options.Lock // as RedBeat does
 	}
 	return &RedBeat{name: address.Redact(url), option: option, options: options}, nil
+}
+
+func readURL(raw string) (rueidis.ClientOption, error) {
+	unread := errors.New("redbeat-url is not a Redis URL: it should be like redis://host:6379/0") // others may quote it
+	u, err := address.Parse(raw)
+	if err != nil {
+		return rueidis.ClientOption{}, unread
+	}
+	query := u.Query()
+	if u.Scheme == "redis+socket" {
+		u.Scheme, u.RawQuery = "unix", url.Values{"db": {cmp.Or(strings.TrimLeft(query.Get("virtual_host"), "/"), "0")}}.Encode()
+	}
+	option, err := rueidis.ParseURL(u.String())
+	if err != nil {
+		return option, unread
+	}
+	for name := range query {
+		if u.Scheme != "unix" && strings.HasPrefix(name, "ssl_") {
+			option.TLSConfig, err = address.TLS(cmp.Or(u.Hostname(), "localhost"), query)
+			break
+		}
+	}
+	return option, err
 }
 
 // Name implements store.Source.
