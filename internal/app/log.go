@@ -14,8 +14,18 @@ import (
 )
 
 // NewLogger returns the logger that the settings ask for: text, with colours and
-// without the day where out is a terminal, json, or logfmt. Times are in UTC.
+// without the day where out is a terminal, json, or logfmt. Times are in UTC. Nobody
+// who logs waits for long until out takes a line.
 func NewLogger(config Config, out io.Writer) *slog.Logger {
+	file, ok := out.(*os.File)
+	watched := ok && term.IsTerminal(int(file.Fd()))
+	direct := slog.New(logHandler(config, out, watched))
+	return slog.New(logHandler(config, &logWriter{out: out, lost: func(lines int) {
+		direct.Warn("lines of the log were lost: what reads it took none", "lines", lines)
+	}}, watched))
+}
+
+func logHandler(config Config, out io.Writer, watched bool) slog.Handler {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(config.String("log-level"))) // checked by Load
 	utc := func(groups []string, a slog.Attr) slog.Attr {
@@ -30,17 +40,15 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 	}
 	switch config.String("log-format") {
 	case "json":
-		return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: utc}))
+		return slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: utc})
 	case "logfmt":
-		return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: utc}))
+		return slog.NewTextHandler(out, &slog.HandlerOptions{Level: level, ReplaceAttr: utc})
 	}
-	file, ok := out.(*os.File)
-	watched := ok && term.IsTerminal(int(file.Fd()))
 	stamp := "2006-01-02T15:04:05.000Z"
 	if watched {
 		stamp = "15:04:05.000"
 	}
-	return slog.New(tint.NewTextHandler(out, &tint.Options{
+	return tint.NewTextHandler(out, &tint.Options{
 		Level:   level,
 		NoColor: !watched || os.Getenv("NO_COLOR") != "",
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -53,7 +61,7 @@ func NewLogger(config Config, out io.Writer) *slog.Logger {
 			}
 			return a
 		},
-	}))
+	})
 }
 
 // onOneLine makes one line of an error that has several.

@@ -3,9 +3,12 @@ package app
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unicode/utf8"
 )
 
@@ -55,5 +58,61 @@ func TestLogsTellWhatIsNoUTF8(t *testing.T) {
 		if got := log.String(); !strings.Contains(got, "port") || !strings.Contains(got, "a name is not UTF-8") || !utf8.ValidString(got) {
 			t.Errorf("%s: want the rest of the name and of the error, got %q", format, got)
 		}
+	}
+}
+
+// A dammed writer takes nothing until its gate is open.
+type dammed struct {
+	gate chan struct{}
+	log  bytes.Buffer
+}
+
+func (d *dammed) Write(p []byte) (int, error) {
+	<-d.gate
+	return d.log.Write(p)
+}
+
+// A pipe that nobody reads, or a terminal after Ctrl-S, takes no more lines: who logs goes on.
+func TestALogThatIsNotTakenHoldsNobodyUp(t *testing.T) {
+	for _, format := range []string{"text", "json", "logfmt"} {
+		synctest.Test(t, func(t *testing.T) {
+			config, problem := Load(map[string]string{"log-format": format}, func(string) string { return "" }, nil)
+			if problem != nil {
+				t.Fatal(problem)
+			}
+			out := &dammed{gate: make(chan struct{})}
+			log := NewLogger(config, out)
+			const lines = 40_000 // some MB
+			began := time.Now()
+			for i := range lines {
+				log.Info("task sent", "number", i)
+			}
+			if took := time.Since(began); took > 2*logPatience {
+				t.Errorf("%s: logging took %v", format, took)
+			}
+			close(out.gate)
+			synctest.Wait()
+			log.Info("the last")
+
+			text := out.log.String()
+			kept := strings.Count(text, "task sent")
+			if kept < 1000 || kept == lines || !strings.Contains(text, fmt.Sprint(lines-kept)) || !strings.Contains(text, "were lost") {
+				t.Errorf("%s: %d of %d lines were kept, and it is not said how many were lost", format, kept, lines)
+			}
+			for i := range 1000 { // in order
+				number := fmt.Sprintf("number=%d\n", i)
+				if format == "json" {
+					number = fmt.Sprintf(`"number":%d}`, i)
+				}
+				at := strings.Index(text, number)
+				if at < 0 {
+					t.Fatalf("%s: line %d is not there, or not in order", format, i)
+				}
+				text = text[at:]
+			}
+			if !strings.Contains(text, "the last") {
+				t.Errorf("%s: the log does not go on", format)
+			}
+		})
 	}
 }
