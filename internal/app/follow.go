@@ -44,6 +44,7 @@ type follower struct {
 	disabled map[schedule.ID]bool
 	until    time.Time // when the second ends that lines counts in
 	lines    int       // bad rows that have a line of their own
+	more     int       // bad rows that are yet to be told of together
 }
 
 // eachBad is the number of bad rows a second that are logged one by one.
@@ -239,6 +240,7 @@ func (f *follower) Loaded() {
 		return
 	}
 	f.full = true
+	f.tellMore()
 	close(f.loaded)
 	if !f.known {
 		f.known = true
@@ -276,7 +278,7 @@ func (f *follower) submit(ctx context.Context, requests []store.Request) error {
 
 // tell logs and counts changes: a bad row once, until it changes, and of thousands the number.
 func (f *follower) tell(changes []schedule.Change) {
-	var active, ended, bad, more int
+	var active, ended, bad int
 	if now := time.Now(); !now.Before(f.until) {
 		f.until, f.lines = now.Add(time.Second), 0
 	}
@@ -300,7 +302,7 @@ func (f *follower) tell(changes []schedule.Change) {
 			switch {
 			case f.bad[change.ID] == problem:
 			case f.lines == eachBad:
-				more++
+				f.more++
 			default:
 				f.lines++
 				f.log.Error("entry set aside: its row cannot be used", "entry", change.Name, "entry_id", change.ID, "err", problem)
@@ -317,13 +319,20 @@ func (f *follower) tell(changes []schedule.Change) {
 	if !f.full {
 		f.active += active
 	}
-	if more > 0 {
-		f.log.Error("more entries set aside: onebeat entries list --bad names them", "entries", more)
+	if f.full {
+		f.tellMore()
 	}
 	f.metrics.badRows.Add(float64(len(f.bad) - was))
 	if f.full && active+ended+bad > 0 {
 		f.metrics.reloads.Inc()
 		f.log.Info("entries changed", "changed", active, "ended", ended, "bad", bad)
+	}
+}
+
+func (f *follower) tellMore() {
+	if f.more > 0 {
+		f.log.Error("more entries set aside: onebeat entries list --bad names them", "entries", f.more)
+		f.more = 0
 	}
 }
 

@@ -78,19 +78,23 @@ func TestThousandsOfBadRowsAreToldOfInFewLines(t *testing.T) {
 		_, f := follow(t, nil)
 		var log bytes.Buffer
 		f.log = slog.New(slog.NewTextHandler(&log, nil))
-		for _, problem := range []string{"bad", "worse"} {
+		for _, round := range []struct {
+			problem, more string
+			lines         int
+		}{{"bad", "entries=4900", 1}, {"worse", "entries=900", 5}} { // while loading, and afterwards
 			changes := make([]schedule.Change, 5000)
 			for i := range changes {
-				changes[i] = schedule.Change{ID: schedule.ID(fmt.Sprint(i)), Reason: schedule.ReasonBadRow, Problem: problem}
+				changes[i] = schedule.Change{ID: schedule.ID(fmt.Sprint(i)), Reason: schedule.ReasonBadRow, Problem: round.problem}
 			}
 			for part := range slices.Chunk(changes, 1000) {
 				if err := f.Apply(t.Context(), part); err != nil {
 					t.Fatal(err)
 				}
 			}
-			each, together := strings.Count(log.String(), "entry set aside"), strings.Count(log.String(), "more entries set aside")
-			if each != 100 || together != 5 || !strings.Contains(log.String(), "entries=900") {
-				t.Errorf("%s: %d rows have a line of their own, and %d lines tell of more; want 100 and one for each part", problem, each, together)
+			f.Loaded()
+			each, more := strings.Count(log.String(), "entry set aside"), strings.Count(log.String(), "more entries set aside")
+			if each != 100 || more != round.lines || !strings.Contains(log.String(), round.more) {
+				t.Errorf("%s: %d rows have a line of their own, and %d lines tell of more; want 100 and %d, with %s", round.problem, each, more, round.lines, round.more)
 			}
 			log.Reset()
 			time.Sleep(time.Second)
