@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,24 +47,59 @@ func Parse(what, rest string) (*mysql.Config, error) {
 	config.InterpolateParams = true // one round trip, no statement stays behind
 	config.Loc, config.ParseTime = time.UTC, true
 	config.Logger = &mysql.NopLogger{}
-	secure := false
-	query := u.Query()
+	query := url.Values{}
+	for name, values := range u.Query() {
+		if rest, found := strings.CutPrefix(name, "ssl-"); found { // as some who sell databases write it
+			name = "ssl_" + rest
+		}
+		query[name] = values
+	}
 	for name, values := range query {
 		switch {
 		case name == "unix_socket":
 			config.Net, config.Addr = "unix", values[0]
-		case strings.HasPrefix(name, "ssl"):
-			secure = true
-		case !ignored[name]:
+		case !strings.HasPrefix(name, "ssl") && !ignored[name]:
 			return nil, fmt.Errorf("%s's parameter %s is not known for MySQL", what, name)
 		}
+	}
+	secure, err := wantsTLS(what, query)
+	if err != nil {
+		return nil, err
 	}
 	if secure {
 		if config.TLS, err = readTLS(what, u.Hostname(), query); err != nil {
 			return nil, err
 		}
+		config.AllowFallbackToPlaintext = strings.EqualFold(query.Get("ssl_mode"), "PREFERRED")
 	}
 	return config, nil
+}
+
+// wantsTLS says whether the parameters ask for TLS: any that is of it does, but for those that switch it off.
+func wantsTLS(what string, query url.Values) (bool, error) {
+	if text := query.Get("ssl_disabled"); text != "" {
+		off, err := strconv.ParseBool(text)
+		if err != nil {
+			return false, fmt.Errorf("%s's parameter ssl_disabled: %q is neither true nor false", what, text)
+		}
+		if off {
+			return false, nil
+		}
+	}
+	if strings.EqualFold(query.Get("ssl_mode"), "DISABLED") {
+		return false, nil
+	}
+	for name, values := range query {
+		if strings.HasPrefix(name, "ssl") && name != "ssl_disabled" && (name != "ssl" || !isFalse(values[0])) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func isFalse(text string) bool {
+	yes, err := strconv.ParseBool(text)
+	return err == nil && !yes
 }
 
 // readTLS reads the names that PyMySQL and mysqlclient have for what broker URLs
@@ -82,7 +118,7 @@ func readTLS(what, host string, query url.Values) (*tls.Config, error) {
 		case "ssl_check_hostname", "ssl_verify_identity":
 			common.Set("ssl_check_hostname", value)
 		case "ssl_verify_cert":
-			if value == "false" || value == "0" {
+			if isFalse(value) {
 				common.Set("ssl_cert_reqs", "none")
 			}
 		case "ssl_mode":
@@ -93,9 +129,9 @@ func readTLS(what, host string, query url.Values) (*tls.Config, error) {
 				common.Set("ssl_check_hostname", "false")
 			case "VERIFY_IDENTITY":
 			default:
-				return nil, fmt.Errorf("%s's parameter ssl_mode: %q is none of REQUIRED, VERIFY_CA, VERIFY_IDENTITY", what, value)
+				return nil, fmt.Errorf("%s's parameter ssl_mode: %q is none of DISABLED, PREFERRED, REQUIRED, VERIFY_CA, VERIFY_IDENTITY", what, value)
 			}
-		case "ssl":
+		case "ssl", "ssl_disabled":
 		default:
 			if strings.HasPrefix(name, "ssl") {
 				return nil, fmt.Errorf("%s's parameter %s is not known for MySQL", what, name)
