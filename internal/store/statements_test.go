@@ -275,6 +275,7 @@ func TestParseURL(t *testing.T) {
 		{"postgresql+asyncpg://u:p@h/d?ssl=true", target{postgres: "postgres://u:p@h/d?sslmode=require"}},
 		{"postgresql+asyncpg://u:p@h/d?ssl=verify-full", target{postgres: "postgres://u:p@h/d?sslmode=verify-full"}},
 		{"postgresql+asyncpg://u:p@h/d?prepared_statement_cache_size=0&timeout=3", target{postgres: "postgres://u:p@h/d?connect_timeout=3"}},
+		{"postgresql+psycopg2://u:p@h/d?keepalives=1&keepalives_idle=30&tcp_user_timeout=9&gssencmode=disable&options=-csearch_path%3Da", target{postgres: "postgres://u:p@h/d?options=-csearch_path%3Da"}},
 		{"postgresql+psycopg2://u:p%40x@h/d", target{postgres: "postgres://u:p%40x@h/d"}},
 		{"postgresql+psycopg://u@/d?host=/run/postgresql", target{postgres: "postgres://u@/d?host=%2Frun%2Fpostgresql"}},
 		{"postgres://%2Frun%2Fpostgresql/d", target{postgres: "postgres:///d?host=%2Frun%2Fpostgresql"}},

@@ -96,6 +96,7 @@ func postgresTarget(text string) (target, error) {
 	for _, name := range asyncpgOnly {
 		query.Del(name)
 	}
+	address.ForServer(query)
 	parsed.RawQuery = query.Encode()
 	if _, err := pgx.ParseConfig(parsed.String()); err != nil { // its text may quote the URL
 		return target{}, errors.New("database URL has parameters that can't be read: check host, port, sslmode and certificates")

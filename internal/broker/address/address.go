@@ -77,6 +77,22 @@ func Misread(u *url.URL) bool {
 	return strings.Contains(u.EscapedPath(), "@")
 }
 
+// clientOnly are parameters of libpq, and one of psycopg, that are of the client alone and change nothing here. To a server they
+// would be settings that it does not know.
+var clientOnly = []string{
+	"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "gssencmode", "gsslib", "gssdelegation",
+	"sslcompression", "fallback_application_name", "load_balance_hosts", "prepare_threshold",
+}
+
+// ForServer takes what is of no use here out of the parameters of a URL of PostgreSQL.
+func ForServer(query url.Values) {
+	for _, name := range clientOnly {
+		if name != "gssencmode" || query.Get(name) != "require" { // which is not done here
+			query.Del(name)
+		}
+	}
+}
+
 // Redact returns the URL with its password, and any query parameter that may
 // hold one, replaced. What cannot be parsed is not shown at all.
 func Redact(raw string) string {

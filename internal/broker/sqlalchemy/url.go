@@ -80,7 +80,9 @@ func postgresTarget(rest string) (target, error) {
 	if strings.Trim(u.Path, "/") == "" {
 		return target{}, errors.New("the broker URL names no database: end it in /name")
 	}
-	u.Scheme = "postgres"
+	query := u.Query()
+	address.ForServer(query)
+	u.Scheme, u.RawQuery = "postgres", query.Encode()
 	config, err := pgx.ParseConfig(u.String())
 	if err != nil { // its text may quote the URL
 		return target{}, errors.New("the broker URL has a parameter that libpq does not know, or a file of it cannot be read")
