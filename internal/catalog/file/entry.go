@@ -112,6 +112,12 @@ func specOf(value any) (string, error) {
 	case string:
 		return v, nil
 	case time.Time: // which YAML and TOML know
+		switch v.Location().String() { // as TOML's decoder names what has no offset
+		case "time-local":
+			return "", errors.New("a time of day is no schedule: write a crontab such as \"30 9 * * *\"")
+		case "datetime-local", "date-local":
+			return local(v), nil
+		}
 		return "@at " + v.Format(time.RFC3339Nano), nil
 	case map[string]any:
 		return kind(v)

@@ -122,8 +122,17 @@ var formats = map[string]func([]byte) (map[string]any, error){
 }
 
 func readYAML(text []byte) (map[string]any, error) {
+	var document yaml.Node
+	if err := yaml.Unmarshal(text, &document); err != nil || len(document.Content) == 0 {
+		return nil, err
+	}
+	for _, entry := range valuesOf(document.Content[0], "beat_schedule") {
+		for i := 1; i < len(entry.Content); i += 2 {
+			keepLocal(entry.Content[i], 0)
+		}
+	}
 	var all any
-	if err := yaml.Unmarshal(text, &all); err != nil || all == nil {
+	if err := document.Decode(&all); err != nil || all == nil {
 		return nil, err
 	}
 	named, ok := all.(map[string]any)
@@ -132,6 +141,51 @@ func readYAML(text []byte) (map[string]any, error) {
 	}
 	return named, nil
 }
+
+// valuesOf are the values of a name in a map, of which there should be one, if it is a map.
+func valuesOf(node *yaml.Node, name string) (values []*yaml.Node) {
+	for i := 1; node.Kind == yaml.MappingNode && i < len(node.Content); i += 2 {
+		if node.Content[i-1].Value == name {
+			values = append(values, node.Content[i])
+		}
+	}
+	return values
+}
+
+// keepLocal makes an entry's schedule a text if it is an instant without an offset, which YAML takes for one of UTC. Merged is
+// how many maps are around it that it is merged into.
+func keepLocal(entry *yaml.Node, merged int) {
+	if entry.Kind == yaml.AliasNode {
+		entry = entry.Alias
+	}
+	for _, schedule := range valuesOf(entry, "schedule") {
+		if schedule.Kind == yaml.AliasNode {
+			schedule = schedule.Alias
+		}
+		if schedule.ShortTag() != "!!timestamp" {
+			continue
+		}
+		for _, layout := range []string{"2006-1-2 15:4:5.999999999", "2006-1-2"} {
+			if at, err := time.Parse(layout, schedule.Value); err == nil {
+				schedule.SetString(local(at))
+			}
+		}
+	}
+	for _, more := range valuesOf(entry, "<<") {
+		if merged == 8 { // as one that is merged into itself, which the decoder refuses
+			return
+		}
+		keepLocal(more, merged+1)
+		if more.Kind == yaml.SequenceNode {
+			for _, one := range more.Content {
+				keepLocal(one, merged+1)
+			}
+		}
+	}
+}
+
+// local is the spec of an instant by the clocks of the entry's zone.
+func local(at time.Time) string { return "@at " + at.Format("2006-01-02T15:04:05.999999999") }
 
 func readTOML(text []byte) (map[string]any, error) {
 	var all map[string]any

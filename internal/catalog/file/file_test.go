@@ -51,6 +51,32 @@ func TestFormatsSayTheSame(t *testing.T) {
 	}
 }
 
+// An instant without an offset is one of the entry's zone, as in a spec.
+func TestAnInstantWithoutAnOffset(t *testing.T) {
+	for _, tt := range []struct{ ending, entry, spec, problem string }{
+		{".yaml", "beat_schedule: {a: {task: t, schedule: 2027-01-01 09:00:00}}", "@at 2027-01-01T09:00:00", ""},
+		{".yaml", "beat_schedule: {a: {task: t, schedule: 2027-1-1 9:00:00.5}}", "@at 2027-01-01T09:00:00.5", ""},
+		{".yaml", "beat_schedule: {a: {task: t, schedule: 2027-01-01}}", "@at 2027-01-01T00:00:00", ""},
+		{".yaml", "beat_schedule:\n  b: &b {task: t, schedule: 2027-01-01}\n  a: {<<: *b}", "@at 2027-01-01T00:00:00", ""},
+		{".yaml", "beat_schedule: {a: {task: t, schedule: 2027-01-01T09:00:00Z}}", "@at 2027-01-01T09:00:00Z", ""},
+		{".yaml", "beat_schedule: {a: {task: t, schedule: 2027-01-01T09:00:00+02:00}}", "@at 2027-01-01T09:00:00+02:00", ""},
+		{".toml", "[beat_schedule.a]\ntask = 't'\nschedule = 2027-01-01T09:00:00", "@at 2027-01-01T09:00:00", ""},
+		{".toml", "[beat_schedule.a]\ntask = 't'\nschedule = 2027-01-01", "@at 2027-01-01T00:00:00", ""},
+		{".toml", "[beat_schedule.a]\ntask = 't'\nschedule = 2027-01-01T09:00:00+02:00", "@at 2027-01-01T09:00:00+02:00", ""},
+		{".toml", "[beat_schedule.a]\ntask = 't'\nschedule = 09:00:00", "", "a time of day is no schedule"},
+	} {
+		entries, err := parse(tt.ending, []byte(tt.entry))
+		if err != nil || len(entries) == 0 {
+			t.Errorf("%s: %v", tt.entry, err)
+			continue
+		}
+		e := entries[0]
+		if e.Spec != tt.spec || !strings.Contains(e.Problem, tt.problem) || (e.Problem == "") != (tt.problem == "") {
+			t.Errorf("%s: %q, %q; want %q, %q", tt.entry, e.Spec, e.Problem, tt.spec, tt.problem)
+		}
+	}
+}
+
 // What is wrong with one entry is said of it, and the others stand.
 func TestWhatIsWrongWithAnEntry(t *testing.T) {
 	for _, tt := range []struct{ entry, problem string }{
