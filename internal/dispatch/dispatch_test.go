@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type world struct {
 	resend  bool
 	joint   *joint            // nil: none
 	metrics *dispatch.Metrics // of the process, over its terms; nil for each its own
+	log     *slog.Logger      // nil for none
 }
 
 func newWorld(t *testing.T, seed uint64, rate float64) *world {
@@ -46,7 +48,7 @@ func (w *world) node(ctx, hold context.Context, each func(*plan.Planner)) error 
 	planner := plan.New(plan.Options{})
 	limits := &dispatch.Limits{}
 	d := dispatch.New(planner, w.ledger, w.broker, dispatch.Options{
-		Installation: installation, Node: "n", SentSince: w.ledger.sentSince, Resend: w.resend, Limits: limits, Metrics: w.metrics, Joint: w.together(),
+		Installation: installation, Node: "n", SentSince: w.ledger.sentSince, Resend: w.resend, Limits: limits, Metrics: w.metrics, Joint: w.together(), Logger: w.log,
 	})
 	entries := map[schedule.ID]*schedule.Entry{}
 	w.ledger.mu.Lock()

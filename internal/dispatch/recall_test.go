@@ -1,9 +1,11 @@
 package dispatch_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,6 +114,31 @@ func TestABrokerThatForgetsAll(t *testing.T) {
 			t.Errorf("the metrics say %q, want that it is not known what was lost", got)
 		}
 	})
+}
+
+// A database that was restored from a backup of the same term gives a term that the broker takes.
+func TestADatabaseThatIsOlderThanTheBrokerIsToldOf(t *testing.T) {
+	for _, older := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 1, 0)
+			var log bytes.Buffer
+			w.log = slog.New(slog.NewTextHandler(&log, nil))
+			w.add("e", "@every 2s", schedule.Once)
+			for range 2 {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				if err := w.node(ctx, context.Background(), nil); err != nil {
+					t.Fatal(err)
+				}
+				cancel()
+				if older {
+					w.broker.mark.Seq += 3
+				}
+			}
+			if told := strings.Contains(log.String(), "the database is older than the broker") && strings.Contains(log.String(), "batches=3"); told != older {
+				t.Errorf("an older database: %v, and the log says so: %v\n%s", older, told, log.String())
+			}
+		})
+	}
 }
 
 // A forgetful broker says with each part that it has lost what it had taken.

@@ -44,15 +44,19 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	if err != nil {
 		return 0, fmt.Errorf("read the note that the broker keeps with the mark of batch %d: %w", mark.Seq, err)
 	}
+	for _, claimed := range journal {
+		seq = max(seq, claimed.Seq)
+	}
+	if mark.Seq > seq {
+		d.log.Warn("the database is older than the broker, as after it was restored: what was sent since may be sent again, with the same ids",
+			"batches", mark.Seq-seq, "until", time.UnixMicro(mark.At).UTC())
+	}
 	seq = max(seq, mark.Seq)
 	r := &recovery{
 		Dispatcher: d, term: term, claims: claims, mark: mark, reasons: reasons, again: claimedAgain(journal), present: present,
 		coming: &plan{claims, map[schedule.ID]settledEntry{}}, began: d.opts.Now(), notes: newNotes(),
 	}
 	claims.learn(mark, reasons, r.again, r.began)
-	for _, claimed := range journal {
-		seq = max(seq, claimed.Seq)
-	}
 	anew, err := r.claimAnew(hold, seq+1)
 	if err != nil {
 		return 0, fenced(err)
