@@ -117,7 +117,10 @@ func importApp(cmd *cobra.Command, wants func(app.Setting) bool, read func(ctx c
 			if err != nil {
 				return err
 			}
-			definitions := definitionsOf(found, config.String("zone"))
+			definitions, err := plannable(ctx, s, &found, config.String("zone"))
+			if err != nil {
+				return err
+			}
 			steps, err := s.Apply(ctx, definitions, !apply)
 			if err != nil {
 				return err
@@ -182,6 +185,23 @@ func answerImport(cmd *cobra.Command, answer importAnswer, asJSON bool, shown fu
 		err = exitError{code: exitNo}
 	}
 	return err
+}
+
+// plannable are the application's entries as a table has them. Those that it would not take are refused: one option that
+// Celery would stumble over too keeps no other entry back.
+func plannable(ctx context.Context, s *store.Store, found *celeryapp.App, zone string) ([]store.Definition, error) {
+	all, entries := definitionsOf(*found, zone), found.Entries
+	faults, err := s.Faults(ctx, all)
+	var definitions []store.Definition
+	found.Entries = nil
+	for i, fault := range faults {
+		if fault != "" {
+			found.Refused = append(found.Refused, celeryapp.Refused{Name: entries[i].Name, Reason: fault})
+			continue
+		}
+		definitions, found.Entries = append(definitions, all[i]), append(found.Entries, entries[i])
+	}
+	return definitions, err
 }
 
 // definitionsOf are the application's entries as those of a table whose zone is

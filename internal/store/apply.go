@@ -34,6 +34,21 @@ func (s *Store) Apply(ctx context.Context, definitions []Definition, dry bool) (
 	return s.apply(ctx, definitions, dry, func(transaction, []Step) error { return nil })
 }
 
+// Faults says of each definition why it can't be planned, as Apply would of the first of them; "" where it can.
+func (s *Store) Faults(ctx context.Context, definitions []Definition) ([]string, error) {
+	as, err := s.present(ctx)
+	if err != nil {
+		return nil, err
+	}
+	faults := make([]string, len(definitions))
+	for i, definition := range definitions {
+		if err := s.validate(definition, as); err != nil {
+			faults[i] = err.Error()
+		}
+	}
+	return faults, nil
+}
+
 // apply is Apply, which calls more in its transaction when the definitions are written.
 func (s *Store) apply(ctx context.Context, definitions []Definition, dry bool, more func(transaction, []Step) error) ([]Step, error) {
 	if err := s.editable(""); err != nil {
