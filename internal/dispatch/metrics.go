@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
@@ -17,8 +18,9 @@ import (
 type Metrics struct {
 	*counters
 
-	forgot atomic.Bool            // the broker was seen to have older data, which no recovery has settled
-	note   atomic.Pointer[string] // of the last time that one did
+	forgot atomic.Bool                 // the broker was seen to have older data, which no recovery has settled
+	note   atomic.Pointer[string]      // of the last time that one did
+	handed atomic.Pointer[celery.Mark] // of the last part with messages that the broker got, or may have got, from this process; nil: none
 
 	batches   atomic.Int64 // as open
 	moved     atomic.Int64 // Unix nanoseconds: when a stage last got on

@@ -354,6 +354,9 @@ func (d *Dispatcher) portion(b *sending, from, to int, now time.Time, room []sch
 func (d *Dispatcher) push(hold context.Context, part celery.Part) (failures []celery.Failure, err error) {
 	err = d.persistSending(hold, func(ctx context.Context) (err error) {
 		failures, err = d.publisher.Publish(ctx, part)
+		if len(part.Messages) > 0 && !errors.Is(err, celery.ErrForgot) && !errors.Is(err, celery.ErrFenced) {
+			d.metrics.handed.Store(&part.Mark)
+		}
 		return err
 	})
 	return failures, err

@@ -141,6 +141,62 @@ func TestADatabaseThatIsOlderThanTheBrokerIsToldOf(t *testing.T) {
 	}
 }
 
+// Who published itself until the broker went away, and forgot all that it had, knows what it had got to hand over. What came due
+// meanwhile never left, and is sent also where it goes at most once.
+func TestWhatNeverLeftIsNotUnsure(t *testing.T) {
+	for seed := range uint64(10) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, seed, 0)
+				w.metrics = dispatch.NewMetrics()
+				w.add("e", "@every 1s", schedule.Once)
+				add := w.entries["e"]
+				w.entries["e"] = func(after time.Time) *schedule.Entry { return withTask(t, add(after), `{"delivery": "at_most_once"}`) }
+				time.AfterFunc(10500*time.Millisecond, func() { w.broker.set(1) })
+				gone := map[string]bool{}
+				time.AfterFunc(15500*time.Millisecond, func() {
+					w.broker.mu.Lock()
+					defer w.broker.mu.Unlock()
+					for _, m := range w.broker.got {
+						gone[m.id] = true
+					}
+					w.broker.got, w.broker.mark = nil, celery.Mark{}
+					w.broker.set(0)
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 25500*time.Millisecond)
+				defer cancel()
+				for ctx.Err() == nil {
+					if err := w.node(ctx, context.Background(), nil); err != nil && !errors.Is(err, celery.ErrForgot) {
+						t.Fatal(err)
+					}
+				}
+				arrived, unsure := map[string]int{}, 0
+				for _, m := range w.broker.got {
+					arrived[m.id]++
+				}
+				for _, run := range w.ledger.runs {
+					switch n := arrived[run.TaskID]; {
+					case run.State == schedule.Unsure:
+						unsure++
+						if n > 0 {
+							t.Errorf("%v is unsure, and was sent again", run.Slot)
+						}
+					case run.State != schedule.Sent:
+						t.Errorf("%v ended as %s, %s", run.Slot, run.State, run.Reason)
+					case n > 1 || n > 0 && gone[run.TaskID]:
+						t.Errorf("%v was sent twice", run.Slot)
+					case n == 0 && !gone[run.TaskID]:
+						t.Errorf("%v was recorded as sent, and was not", run.Slot)
+					}
+				}
+				if len(w.ledger.runs) != 25 || unsure != 1 {
+					t.Errorf("of %d slots %d are unsure, want 25 and the one that was being handed over", len(w.ledger.runs), unsure)
+				}
+			})
+		})
+	}
+}
+
 // A forgetful broker says with each part that it has lost what it had taken.
 type forgetful struct{ *broker }
 

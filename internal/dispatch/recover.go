@@ -54,7 +54,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	seq = max(seq, mark.Seq)
 	r := &recovery{
 		Dispatcher: d, term: term, claims: claims, mark: mark, reasons: reasons, again: claimedAgain(journal), present: present,
-		coming: &plan{claims, map[schedule.ID]settledEntry{}}, began: d.opts.Now(), notes: newNotes(),
+		coming: &plan{claims, map[schedule.ID]settledEntry{}}, began: d.opts.Now(), notes: newNotes(), handed: d.metrics.handed.Load(),
 	}
 	claims.learn(mark, reasons, r.again, r.began)
 	anew, err := r.claimAnew(hold, seq+1)
@@ -97,6 +97,14 @@ type recovery struct {
 	coming  *plan
 	began   time.Time
 	notes   *notes
+	handed  *celery.Mark // Metrics.handed, as it was when the recovery began
+}
+
+// stayed says whether a slot surely never left, though the broker may have forgotten what did: the term before this one was this
+// process's too, which claimed it then and had not got to hand it over.
+func (r *recovery) stayed(claimed *schedule.Claimed, done int) bool {
+	last := r.handed
+	return last != nil && last.Term == claimed.Term && last.Term == r.term-1 && !last.Covers(claimed.Seq, done)
 }
 
 // covers says whether the first done slots of the batch are settled.
@@ -350,7 +358,7 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 			base = min(base, i)
 			owed := replaced(due)
 			if !withdrawn {
-				owed = r.owed(due, now, i-base < r.mark.Beyond && !due.Slot.After(r.began))
+				owed = r.owed(due, now, i-base < r.mark.Beyond && !due.Slot.After(r.began) && !r.stayed(&claimed, i+1))
 			}
 			if owed.State != due.State { // the journal does not say so
 				r.notes.withhold(claimed.Seq, i, asNote(owed.State, owed.Reason))
