@@ -282,6 +282,10 @@ func TestPingSaysWhetherMessagesAreTaken(t *testing.T) {
 	if err := b.Ping(t.Context()); err != nil {
 		t.Errorf("without the right to ask so: Ping = %v", err)
 	}
+	do(t, client, "ACL", "SETUSER", "default", "-client")
+	if err := open(t, "redis://"+address, broker.Options{}).Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("without the right to connect: Ping = %v, want NOPERM", err)
+	}
 }
 
 // start runs a Redis server of its own and returns its address.

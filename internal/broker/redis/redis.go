@@ -197,7 +197,7 @@ func (b *Broker) Ping(ctx context.Context) error {
 		return nil
 	case loginRefused(err):
 		return fmt.Errorf("redis: %w, or has no such database: %w", celery.ErrLogin, err)
-	case refused && strings.HasPrefix(refusal.Error(), "NOPERM"):
+	case refused && strings.HasPrefix(refusal.Error(), "NOPERM") && strings.Contains(refusal.Error(), "lpushx"):
 		return nil // it answers, and may not be asked more
 	case refused:
 		return fmt.Errorf("redis: %w: %s", celery.ErrTakesNone, strings.TrimSuffix(refusal.Error(), "."))
