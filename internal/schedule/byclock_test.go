@@ -70,6 +70,9 @@ func TestIntervalsByTheClocksAreTheirCrontabsAtEveryChange(t *testing.T) {
 				continue
 			}
 			tried++
+			if raced && tried%10 > 0 {
+				continue // `make test` tries all once more, without the detector
+			}
 			at := time.Unix(c.at, 0)
 			from := time.Date(2003, 7, 6, 0, 0, 0, 0, location) // a Sunday
 			pairs := [][2]string{

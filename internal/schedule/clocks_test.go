@@ -51,6 +51,9 @@ func TestEveryChangeOfClocks(t *testing.T) {
 			}
 			seen[key] = true
 			tried++
+			if raced && tried%10 > 0 {
+				continue // `make test` tries all once more, without the detector
+			}
 			for _, spec := range specs {
 				// A recurrence takes a hundred times as long.
 				if strings.HasPrefix(spec.text, "@rrule") && tried%5 > 0 {
