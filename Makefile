@@ -15,6 +15,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
 
+# What one step compiles the next has: all are built alike, and for tests as the image is, but for the race detector.
+export GOFLAGS := $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath
+test check: export CGO_ENABLED = 0
+
 # SERVED are the packages whose tests need servers or workers: those that say so.
 SERVED = $(shell grep -rlE 'ONEBEAT_TEST_|/storetest"|/brokertest"|onebeat/test/' --include='*_test.go' bench cmd internal test 2>/dev/null | xargs -r -n1 dirname | sort -u)
 

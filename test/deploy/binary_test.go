@@ -119,8 +119,9 @@ func TestBinaryStaysSmall(t *testing.T) {
 	if info.Size() > most {
 		t.Errorf("the binary has %d bytes, want at most %d", info.Size(), most)
 	}
-	cmd := exec.Command("go", "build", "-ldflags=-dumpdep", "-o", filepath.Join(t.TempDir(), "onebeat"), "./cmd/onebeat")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-dumpdep", "-o", filepath.Join(t.TempDir(), "onebeat"), "./cmd/onebeat")
 	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build -ldflags=-dumpdep: %v\n%s", err, out[max(0, len(out)-2000):])

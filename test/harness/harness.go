@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,6 +73,9 @@ func BuildFrom(source, path string, arguments ...string) error {
 	arguments = append([]string{"build", "-trimpath", "-o", path}, arguments...)
 	cmd := exec.Command("go", append(arguments, "./cmd/onebeat")...)
 	cmd.Dir = source
+	if !slices.Contains(arguments, "-race") {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as the image's is
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build onebeat in %s: %w\n%s", source, err, out)
 	}
