@@ -86,12 +86,22 @@ func (s *Store) openSQLite(ctx context.Context, file string) error {
 	}
 	if err := lite.start(ctx, fresh); err != nil {
 		lite.close()
-		if says(err, codes.SQLITE_CANTOPEN) {
-			return fmt.Errorf("%s: %w: is its folder there, and may this user write in it?", file, err)
+		for code, look := range unusable {
+			if says(err, code) {
+				return fmt.Errorf("%s: %w: %s", file, err, look)
+			}
 		}
 		return err
 	}
 	return nil
+}
+
+// unusable is what to look at where a file can't be used.
+var unusable = map[int]string{
+	codes.SQLITE_CANTOPEN: "is its folder there, and may this user write in it?",
+	codes.SQLITE_NOTADB:   "is it the file that was meant?",
+	codes.SQLITE_IOERR:    "is its disk full?",
+	codes.SQLITE_FULL:     "is its disk full?",
 }
 
 // inMemory is what the writer keeps there. What a statement of several rows would have to take
