@@ -27,11 +27,20 @@ import (
 	"github.com/onebeat/onebeat/internal/store/storetest"
 )
 
-func TestPostgres(t *testing.T) { storetest.Run(t, freshPostgres) }
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, freshPostgres)
+}
 
-func TestMySQL(t *testing.T) { storetest.Run(t, freshMySQL) }
+func TestMySQL(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, freshMySQL)
+}
 
-func TestSQLite(t *testing.T) { storetest.Run(t, freshSQLite) }
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, freshSQLite)
+}
 
 // Other programs' SQLite runs the triggers, and may be older than onebeat's own.
 func TestOtherProgramsWriteWhereTriggersAre(t *testing.T) {
