@@ -492,7 +492,7 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	if err := w.renew(ctx, named, l.ended); err != nil {
 		return err
 	}
-	moved, soon, late := w.near(l, now, standing)
+	moved, soon, late, herds := w.near(l, now, standing)
 	swept := w.hints || every
 	look := func() error { // what is handed over as it is known must not be another by now
 		if swept || l.ended() {
@@ -514,9 +514,11 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	}
 	w.hand(l, l.ids) // of which those that were read were told of
 	w.hand(l, soon)
-	p := w.far(l, now, l.ids, moved, soon, late)
+	p := w.far(l, now, l.ids, moved, soon, late, herds)
 	for _, step := range []func() error{
 		func() error { return w.renew(ctx, append(late, p.late...), l.ended) },
+		func() error { return w.renew(ctx, p.coming, l.ended) },
+		func() error { return w.renew(ctx, herds, l.ended) },
 		look,
 		func() error { return w.renew(ctx, p.moved, l.ended) },
 		func() error { w.hand(l, p.known); return nil },
@@ -598,8 +600,11 @@ func (w *watch) longAgo(now time.Time) int64 {
 
 // near returns those of the lead's entries that have a slot near now, which are told of before the others: moved are those whose run
 // state has to be read again. Those that are late had one before that and since their run state was last read, or while a node that
-// was frozen led: it may be unsent, and the next may be close. Of a million it takes some milliseconds.
-func (w *watch) near(l *lead, now time.Time, standing map[string]bool) (moved, soon, late []string) {
+// was frozen led: it may be unsent, and the next may be close. Those that were late in herds, of more than a chunk at one instant,
+// come after the others: to read a million takes ten seconds and more. Of a million it takes some milliseconds.
+func (w *watch) near(l *lead, now time.Time, standing map[string]bool) (moved, soon, late, herds []string) {
+	var slots []int64           // of those that are late
+	together := map[int64]int{} // how many of them had one
 	past, ahead, until := now.Add(-near).UnixMicro(), now.Add(endedAhead).UnixMicro(), now.Add(near).UnixMicro()
 	since := w.longAgo(now)
 	for id, k := range w.seen.Where(func(k known) bool { return k.next >= since && k.next <= until }) {
@@ -609,19 +614,28 @@ func (w *watch) near(l *lead, now time.Time, standing map[string]bool) (moved, s
 		case k.next > ahead && entry != nil && !limited(entry) || standing[string(id)]:
 			soon = append(soon, string(id))
 		case k.next < past:
-			late = append(late, string(id))
+			late, slots = append(late, string(id)), append(slots, k.next)
+			together[k.next]++
 		default:
 			moved = append(moved, string(id))
 		}
 	}
-	return moved, soon, late
+	few := late[:0]
+	for i, id := range late {
+		if together[slots[i]] > chunk {
+			herds = append(herds, id)
+		} else {
+			few = append(few, id)
+		}
+	}
+	return moved, soon, few, herds
 }
 
 // parts are ids of the lead's entries of which none is known to have a slot near now, in the order in which they are told of: late are
 // those that were told of when this process led before, and may have one by their spec; moved are the others whose run state has to
-// be read again, and unheld those whose definition has.
+// be read again, and coming and unheld those whose definition has, of which coming have one within a minute.
 type parts struct {
-	late, moved, known, unheld []string
+	late, coming, moved, known, unheld []string
 }
 
 // guessFor is for how long, at most, specs are asked for slots near now.
@@ -630,6 +644,7 @@ const guessFor = 100 * time.Millisecond
 // far returns the lead's entries but for those that were told of.
 func (w *watch) far(l *lead, now time.Time, told ...[]string) (p parts) {
 	since, ahead, until := now.Add(-near-w.store.leaseFor), now.Add(endedAhead).UnixMicro(), now.Add(near)
+	minute := now.Add(time.Minute).UnixMicro()
 	var before schedule.ByID[struct{}]
 	for _, id := range slices.Concat(told...) {
 		before.Set(schedule.ID(id), struct{}{})
@@ -641,6 +656,8 @@ func (w *watch) far(l *lead, now time.Time, told ...[]string) (p parts) {
 		coming := k.next > ahead && k.next != never
 		switch {
 		case was || w.leadOf(id) != l:
+		case coming && entry == nil && k.next <= minute:
+			p.coming = append(p.coming, id)
 		case coming && entry == nil:
 			p.unheld = append(p.unheld, id)
 		case coming && !limited(entry):

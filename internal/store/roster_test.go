@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -106,6 +107,62 @@ func TestWhatIsDueDoesNotWaitForALookAtAllRows(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who comes to lead in the midst of a herd tells first of what few others had due, then of what will be due within a minute and
+// is not held in memory, then of the herd, which takes long to be read, and last of the rest.
+func TestAHerdDoesNotKeepWhoComesToLeadFromOthers(t *testing.T) {
+	const herd, others = chunk + 1, 3
+	h := hear(t, herd+3*others)
+	if err := h.writeLater(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	leader := h.leads[0]
+	leader.over.Store(true) // and another node leads
+	at := time.Now()
+	group := func(id schedule.ID) int { // in the order in which they are to be told of
+		number, err := strconv.Atoi(string(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case number <= others:
+			return 3
+		case number <= others+herd:
+			return 2
+		case number <= others+herd+others:
+			return 1
+		}
+		return 0
+	}
+	for id, k := range h.seen.All() {
+		switch group(id) {
+		case 0:
+			k.next = at.Add(-near - 3*time.Second).UnixMicro()
+		case 1:
+			k.next = at.Add(30 * time.Second).UnixMicro()
+			delete(h.held, id)
+		case 2:
+			k.next = at.Add(-near - time.Second).UnixMicro()
+		case 3:
+			k.next = at.Add(30 * time.Minute).UnixMicro()
+			delete(h.held, id)
+		}
+		h.seen.Set(id, k)
+	}
+	var told []schedule.ID
+	h.tells = func(change schedule.Change) { told = append(told, change.ID) }
+	next := &lead{ctx: t.Context(), failed: make(chan error, 1), watcher: leader.watcher, asked: map[string]bool{}}
+	h.coming = append(h.coming, next)
+	if err := h.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != herd+3*others {
+		t.Errorf("told of %d entries, want each of %d once", len(told), herd+3*others)
+	}
+	if !slices.IsSortedFunc(told, func(a, b schedule.ID) int { return group(a) - group(b) }) {
+		t.Errorf("told of the herd before others that are due, or of what is not before it: %v", told)
 	}
 }
 
