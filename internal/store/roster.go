@@ -517,11 +517,11 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	p := w.far(l, now, l.ids, moved, soon, late, herds)
 	for _, step := range []func() error{
 		func() error { return w.renew(ctx, append(late, p.late...), l.ended) },
+		look,
+		func() error { w.hand(l, p.known); return nil },
 		func() error { return w.renew(ctx, p.coming, l.ended) },
 		func() error { return w.renew(ctx, herds, l.ended) },
-		look,
 		func() error { return w.renew(ctx, p.moved, l.ended) },
-		func() error { w.hand(l, p.known); return nil },
 		func() error { return w.renew(ctx, p.unheld, l.ended) },
 	} {
 		if err := step(); err != nil {
