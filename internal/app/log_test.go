@@ -12,15 +12,25 @@ import (
 	"unicode/utf8"
 )
 
+// logFormats are the settings of each format of the log.
+func logFormats(t *testing.T) map[string]Config {
+	t.Helper()
+	configs := map[string]Config{}
+	for _, format := range []string{"text", "json", "logfmt"} {
+		config, err := Load(map[string]string{"log-format": format}, func(string) string { return "" }, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		configs[format] = config
+	}
+	return configs
+}
+
 // pgx tells of a connection on several lines, and of each try.
 func TestLogsTellAnErrorOnceOnOneLine(t *testing.T) {
 	t.Parallel()
 	err := errors.New("renew lease: failed to connect to `user=u`:\n\tdial: refused\n\tdial: refused")
-	for _, format := range []string{"text", "json", "logfmt"} {
-		config, problem := Load(map[string]string{"log-format": format}, func(string) string { return "" }, nil)
-		if problem != nil {
-			t.Fatal(problem)
-		}
+	for format, config := range logFormats(t) {
 		var log bytes.Buffer
 		NewLogger(config, &log).Error("lease not renewed", "err", err)
 		if got := log.String(); strings.Count(got, "refused") != 1 || strings.Contains(got, `\n`) {
@@ -32,11 +42,7 @@ func TestLogsTellAnErrorOnceOnOneLine(t *testing.T) {
 // A log that is kept is read days later, and beside others' logs.
 func TestLogsTellTheDay(t *testing.T) {
 	t.Parallel()
-	for _, format := range []string{"text", "json", "logfmt"} {
-		config, problem := Load(map[string]string{"log-format": format}, func(string) string { return "" }, nil)
-		if problem != nil {
-			t.Fatal(problem)
-		}
+	for format, config := range logFormats(t) {
 		var log bytes.Buffer
 		NewLogger(config, &log).Info("task sent")
 		if got := log.String(); !regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z`).MatchString(got) {
@@ -48,11 +54,7 @@ func TestLogsTellTheDay(t *testing.T) {
 // SQLite keeps any bytes for a name: what stands beside them in the log is to be read all the same.
 func TestLogsTellWhatIsNoUTF8(t *testing.T) {
 	t.Parallel()
-	for _, format := range []string{"text", "json", "logfmt"} {
-		config, problem := Load(map[string]string{"log-format": format}, func(string) string { return "" }, nil)
-		if problem != nil {
-			t.Fatal(problem)
-		}
+	for format, config := range logFormats(t) {
 		var log bytes.Buffer
 		NewLogger(config, &log).Error("entry set aside", "entry", "re\xffport", "err", errors.New("task \xfe: a name is not UTF-8"))
 		if got := log.String(); !strings.Contains(got, "port") || !strings.Contains(got, "a name is not UTF-8") || !utf8.ValidString(got) {
