@@ -260,9 +260,7 @@ func oneByOne(each func(*row) error) func([]row) error {
 // apart calls each for all rows, which are bare, and f.remembered for what goes with them, all of it first.
 // Both are of one moment. The server takes twice as long to join them where there are a million.
 func (f *postgresFeed) apart(ctx context.Context, each func(*row) error) error {
-	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	return pgx.BeginTxFunc(ctx, f.p.pool, options, func(tx pgx.Tx) error {
-		on := postgresOn{f.p, tx}
+	return f.p.atOneMoment(ctx, func(on postgresOn) error {
 		err := beforehand(ctx, f.between, f.remembered, func(ctx context.Context, read func(*recalled) error) error {
 			var m recalled
 			var answer binaryRow

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -40,16 +39,22 @@ func placesOf(ids []string) *places {
 	return of
 }
 
+// placesFor returns the places that are known, nil where these ids are too few for them.
+func (f *postgresFeed) placesFor(ids []string) *places {
+	if len(ids) < byPlaceFrom {
+		return nil
+	}
+	return f.places.Load()
+}
+
 // someByPlace calls each for those of these ids whose rows are where they lay, with what is remembered of them at the same
 // moment, and returns the other ids.
 func (f *postgresFeed) someByPlace(ctx context.Context, ids []string, each func(*row) error) (others []string, err error) {
-	if f.places.Load() == nil || len(ids) < byPlaceFrom {
+	if f.placesFor(ids) == nil {
 		return ids, nil
 	}
 	rows := make([]row, 0, len(ids))
-	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err = pgx.BeginTxFunc(ctx, f.p.pool, options, func(tx pgx.Tx) error {
-		on := postgresOn{f.p, tx}
+	err = f.p.atOneMoment(ctx, func(on postgresOn) error {
 		others, err = f.bareByPlace(ctx, on, ids, func(r *row) error {
 			rows = append(rows, *r)
 			return nil
@@ -74,8 +79,8 @@ func (f *postgresFeed) someByPlace(ctx context.Context, ids []string, each func(
 // bareByPlace calls each for those of these ids whose rows are where they lay, without what is remembered of them, and
 // returns the other ids.
 func (f *postgresFeed) bareByPlace(ctx context.Context, on querier, ids []string, each func(*row) error) (others []string, err error) {
-	of := f.places.Load()
-	if of == nil || len(ids) < byPlaceFrom {
+	of := f.placesFor(ids)
+	if of == nil {
 		return ids, nil
 	}
 	lay := make([]pgtype.TID, 0, len(ids))

@@ -150,6 +150,12 @@ func (p *postgres) transact(ctx context.Context, how mode, work func(transaction
 	return err
 }
 
+// atOneMoment calls read, all of whose statements see the database as it is at one moment.
+func (p *postgres) atOneMoment(ctx context.Context, read func(on postgresOn) error) error {
+	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	return pgx.BeginTxFunc(ctx, p.pool, options, func(tx pgx.Tx) error { return read(postgresOn{p, tx}) })
+}
+
 // lockedOut says whether a statement gave up waiting for a lock.
 func lockedOut(err error) bool {
 	var refused *pgconn.PgError
