@@ -23,7 +23,7 @@ func recorded(seq int64, journal []schedule.Claimed) int64 {
 const whole = math.MaxInt32
 
 // recall finds out whether the broker has come back with older data: its mark must
-// have got to the last batch that was recorded. If it has not, what was recorded as
+// have got to the last batch that was recorded, and to the term of each claim. If it has not, what was recorded as
 // sent since the mark is told of, and sent again if that is wanted and can be done:
 // as the entries are now, under the ids that it had. Then the mark says that all this
 // is settled, so that it is done once. recall returns the mark to recover from.
@@ -33,11 +33,15 @@ const whole = math.MaxInt32
 // with that then.
 func (d *Dispatcher) recall(hold context.Context, term, recorded int64, journal []schedule.Claimed, mark celery.Mark, present func(schedule.ID) schedule.Change) (celery.Mark, error) {
 	seen := d.metrics.forgot.Swap(false)
-	if !seen && mark.Seq >= recorded || mark.Beyond != 0 {
+	older := slices.ContainsFunc(journal, func(c schedule.Claimed) bool { return c.Term > mark.Term }) // a claim comes after the broker knew its term
+	if !seen && !older && mark.Seq >= recorded || mark.Beyond != 0 {
 		return mark, nil // where messages and mark do not arrive in one step, it may be behind
 	}
 	if mark.Term == 0 && !seen {
 		d.log.Warn("the broker knows nothing of this installation: it is new here, or has lost all that it had", "seq", recorded)
+		if older {
+			mark.Beyond = celery.AllBeyond
+		}
 		return mark, d.settle(hold, term, recorded)
 	}
 	lost, err := d.lost(hold, mark)

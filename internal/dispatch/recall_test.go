@@ -263,3 +263,69 @@ func TestTheRestOfABatchIsNotTakenForWhatIsSentAgain(t *testing.T) {
 		}
 	})
 }
+
+// Who takes over from a node that is lost, and finds a broker that knows less than the journal, can't know what had left: it sends nothing again that
+// goes at most once.
+func TestWhatTheNodeBeforeMayHaveSentGoesAtMostOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		records bool // the lost node had recorded some of what it sent
+		empty   bool // the broker has lost everything, and not what came since the term before
+	}{{"all is lost", true, true}, {"all is lost and nothing was recorded", false, true}, {"the last term is lost", false, false}} {
+		for seed := range uint64(10) {
+			t.Run(fmt.Sprintf("%s, seed %d", tt.name, seed), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, seed, 0)
+					w.add("e", "@every 1s", schedule.Once)
+					add := w.entries["e"]
+					w.entries["e"] = func(after time.Time) *schedule.Entry { return withTask(t, add(after), `{"delivery": "at_most_once"}`) }
+					run := func(length time.Duration) {
+						ctx, cancel := context.WithTimeout(t.Context(), length)
+						defer cancel()
+						if err := w.node(ctx, context.Background(), nil); err != nil {
+							t.Fatal(err)
+						}
+					}
+					run(5500 * time.Millisecond)
+					before := w.broker.mark
+					hold, crash := context.WithTimeout(t.Context(), 5*time.Second)
+					defer crash()
+					if tt.records {
+						time.AfterFunc(2*time.Second, func() { w.ledger.mu.Lock(); defer w.ledger.mu.Unlock(); w.ledger.full = true })
+					} else {
+						w.ledger.full = true
+					}
+					if err := w.node(hold, hold, nil); !errors.Is(err, context.DeadlineExceeded) {
+						t.Fatal(err)
+					}
+					times := map[string]int{}
+					for _, m := range w.broker.got {
+						times[m.id]++
+					}
+					w.broker.got, w.broker.mark, w.ledger.full = nil, before, false
+					if tt.empty {
+						w.broker.mark = celery.Mark{}
+					}
+					run(5 * time.Second)
+					for _, m := range w.broker.got {
+						times[m.id]++
+					}
+					for id, n := range times {
+						if n > 1 {
+							t.Errorf("%s arrived %d times", id, n)
+						}
+					}
+					unsure := 0
+					for _, run := range w.ledger.runs {
+						if run.State == schedule.Unsure {
+							unsure++
+						}
+					}
+					if unsure == 0 || len(w.ledger.journal) != 0 || len(w.ledger.runs) < 15 {
+						t.Errorf("of %d slots %d are unsure, and the journal has %d batches; want all of 15, some, and none", len(w.ledger.runs), unsure, len(w.ledger.journal))
+					}
+				})
+			})
+		}
+	}
+}
