@@ -212,6 +212,8 @@ type watch struct {
 	scanFor  time.Duration // how long it then took to look which rows were written, but the first time
 	sweepFor time.Duration // and all of it, with the reading of those and the search for those that are gone
 	pruneAt  time.Time
+	writes   writes // when the last look at all rows began
+	early    bool   // the next is to come though it is not due
 
 	refreshedAt time.Time // see refresh
 
@@ -271,7 +273,7 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 		if err := w.writeSome(ctx); err != nil {
 			return err
 		}
-		if err := w.feed.wait(ctx, w.store.poke, w.interval()); err != nil {
+		if err := w.rest(ctx); err != nil {
 			return err
 		}
 	}
@@ -315,7 +317,7 @@ func (s *Store) herding() bool {
 }
 
 // load reads all rows, and tells of those that differ from what was told before.
-func (w *watch) load(ctx context.Context) error {
+func (w *watch) load(ctx context.Context) (err error) {
 	w.forget()
 	w.waiting, w.written, w.every = nil, nil, false
 	w.asked = true
@@ -327,6 +329,9 @@ func (w *watch) load(ctx context.Context) error {
 		return err
 	}
 	if err := w.readMark(ctx); err != nil {
+		return err
+	}
+	if w.writes, err = w.countWrites(ctx); err != nil {
 		return err
 	}
 	begin := w.store.beginning

@@ -191,6 +191,12 @@ func (f *postgresFeed) written(ctx context.Context) (ids []string, count int, er
 	return ids, count, nil
 }
 
+// writes implements countingFeed.
+func (f *postgresFeed) writes(ctx context.Context) (w writes, err error) {
+	err = f.p.each(ctx, "writes", func(row scanner) error { return row.Scan(&w.rows, &w.updated) })
+	return w, err
+}
+
 func (f *postgresFeed) some(ctx context.Context, ids []string, each func(*row) error) error {
 	ids, err := f.someByPlace(ctx, ids, each)
 	if err != nil || len(ids) == 0 {

@@ -132,8 +132,10 @@ func (s *Shard) record(ctx context.Context, r *recording, how mode) error {
 	if err != nil {
 		return err
 	}
+	now := time.Now().UnixNano()
+	s.store.recordedAt.Store(now)
 	if len(r.runs) >= chunk {
-		s.store.herdedAt.Store(time.Now().UnixNano())
+		s.store.herdedAt.Store(now)
 	}
 	return failpoint.Here("record.after")
 }

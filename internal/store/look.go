@@ -42,7 +42,7 @@ func (w *watch) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if every || w.marked() || time.Since(w.sweptAt) >= w.sweepInterval() {
+	if every || w.early || w.marked() || time.Since(w.sweptAt) >= w.sweepInterval() {
 		if err := w.sweep(ctx); err != nil {
 			w.every = w.every || every // it is left for the next, unless all is read anew
 			return err
@@ -302,6 +302,9 @@ func (w *watch) sweep(ctx context.Context) (err error) {
 	}
 	started, behind := time.Now(), w.mark.behind
 	w.mark.behind, w.asked = false, true
+	if w.writes, err = w.countWrites(ctx); err != nil {
+		return err
+	}
 	concerned, err := w.surroundings(ctx)
 	if err != nil {
 		return err
@@ -375,7 +378,7 @@ func (w *watch) swept(ctx context.Context, count int) error {
 		return fmt.Errorf("look for triggers: %w", err)
 	}
 	w.hints = triggers >= w.store.triggers
-	w.sweptAt = time.Now()
+	w.sweptAt, w.early = time.Now(), false
 	return nil
 }
 

@@ -37,6 +37,7 @@ var oneSided = map[string]string{
 	"ids_soon_part":         "PostgreSQL alone reads a part of a table by where it is",
 	"table_pages":           "PostgreSQL alone reads a part of a table by where it is",
 	"ids_since":             "PostgreSQL alone tells which transaction wrote a row",
+	"writes":                "PostgreSQL alone counts them where it costs nothing to ask",
 	"lease_advance":         "PostgreSQL claims with one statement",
 	"lease_seed":            "MySQL takes a lease with several statements",
 	"lease_term":            "MySQL's statements that write answer with no rows",

@@ -131,7 +131,8 @@ type Store struct {
 	missing      bool // a SQLite file is not there, and an empty database stands for it
 	poke         chan struct{}
 	poked        atomic.Bool  // since the last look
-	herdedAt     atomic.Int64 // when many slots were last recorded together, in Unix nanoseconds
+	recordedAt   atomic.Int64 // when slots were last recorded, in Unix nanoseconds
+	herdedAt     atomic.Int64 // and when many were together
 	table        atomic.Pointer[shape]
 	owned        atomic.Bool // onebeat's own tables were seen
 	memory       memory

@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Where no trigger tells of edits, PostgreSQL's statistics soon say that there was one: how many rows of a table were ever
+// inserted, updated and deleted. They do not say which, and they are neither exact nor at once: what a session has written counts
+// when it has nothing to do, but no more often than once a second (PostgreSQL 15 and newer, pgstat_report_stat). So they let a look at all rows
+// come sooner, and none later.
+
+const (
+	// writesInterval is the time between questions for them.
+	writesInterval = 100 * time.Millisecond
+
+	// writesLag is how long after it was committed what onebeat itself has written may count.
+	writesLag = 2 * time.Second
+)
+
+// writes are how many rows of the catalog's tables were ever written.
+type writes struct {
+	rows    int64 // inserted or deleted
+	updated int64
+}
+
+// A countingFeed knows them.
+type countingFeed interface {
+	writes(ctx context.Context) (writes, error)
+}
+
+// countWrites returns them, or none where nobody knows them or needs to.
+func (w *watch) countWrites(ctx context.Context) (now writes, err error) {
+	feed, ok := w.feed.(countingFeed)
+	if !ok || w.hints {
+		return writes{}, nil
+	}
+	now, err = feed.writes(ctx)
+	if err != nil {
+		err = fmt.Errorf("read how many rows were written: %w", err)
+	}
+	return now, err
+}
+
+// stirred says whether it is time to look at all rows because something wrote some since the last such look. Updates
+// say nothing while runs are recorded, which are updates.
+func (w *watch) stirred(ctx context.Context) (bool, error) {
+	least := w.sweepFor // the server looks for half of the time at most
+	if w.store.layout.marks {
+		least = max(markedSweep, restTimes*w.sweepFor)
+	}
+	if time.Since(w.sweptAt) < least {
+		return false, nil
+	}
+	now, err := w.countWrites(ctx)
+	if err != nil {
+		return false, err
+	}
+	recorded := time.Unix(0, w.store.recordedAt.Load())
+	return now.rows != w.writes.rows || now.updated != w.writes.updated && w.sweptAt.Sub(recorded) > writesLag, nil
+}
+
+// rest returns when there may be something to look for.
+func (w *watch) rest(ctx context.Context) error {
+	if _, ok := w.feed.(countingFeed); !ok || w.hints {
+		return w.feed.wait(ctx, w.store.poke, w.interval())
+	}
+	for over := time.Now().Add(w.interval()); ; {
+		asked := time.Now()
+		left := over.Sub(asked)
+		if err := w.feed.wait(ctx, w.store.poke, min(left, writesInterval)); err != nil {
+			return err
+		}
+		if left <= writesInterval || time.Since(asked) < writesInterval {
+			return nil // its time is over, or something came
+		}
+		stirred, err := w.stirred(ctx)
+		if stirred || err != nil {
+			w.early = stirred
+			return err
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// TestEditsAreNoticedBeforeTheNextLook: where no trigger tells of edits, the server's statistics do, long before the next
+// look at all rows is due.
+func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_writes", "")
+	conn, err := s.db.(*postgres).pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	exec := func(text string) {
+		t.Helper()
+		for _, text := range []string{text, "SELECT pg_stat_force_next_flush()", "SELECT 1"} {
+			if _, err := conn.Exec(t.Context(), text); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	exec("ALTER TABLE celery_beat_schedules DISABLE TRIGGER USER")
+	w := s.newWatch(1)
+	told := 0
+	w.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), first: true, watcher: loader(func(_ context.Context, changes []schedule.Change) error {
+		told += len(changes)
+		return nil
+	})}
+	if err := w.feed.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer w.feed.close()
+	if err := w.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	// look rests and looks until something is told of, and says whether it is before the time is over.
+	look := func(within time.Duration) bool {
+		t.Helper()
+		told, w.scanFor, w.sweepFor = 0, time.Hour, 0
+		for over := time.Now().Add(within); told == 0 && time.Now().Before(over); {
+			if err := w.rest(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return told > 0
+	}
+	for _, edit := range []string{
+		"INSERT INTO celery_beat_schedules (name, task_name, cron_expression) VALUES ('n', 't', '0 9 * * *')",
+		"UPDATE celery_beat_schedules SET cron_expression = '0 10 * * *'",
+		"DELETE FROM celery_beat_schedules",
+		"INSERT INTO celery_beat_schedules (name, task_name, cron_expression) VALUES ('n', 't', '0 9 * * *')",
+	} {
+		exec(edit)
+		if !look(30 * time.Second) {
+			t.Fatalf("nothing was told of after %s", edit)
+		}
+	}
+
+	s.recordedAt.Store(time.Now().UnixNano())
+	exec("UPDATE celery_beat_schedules SET last_run_at = now()")
+	if look(2 * writesInterval) {
+		t.Error("an update made a look come sooner while runs were recorded")
+	}
+	if yes, err := w.stirred(t.Context()); yes || err != nil {
+		t.Errorf("stirred: %v, %v; want false", yes, err)
+	}
+	exec("DELETE FROM celery_beat_schedules")
+	if !look(30 * time.Second) {
+		t.Error("nothing was told of a row that was deleted while runs were recorded")
+	}
+
+	w.sweepFor = time.Hour
+	exec("INSERT INTO celery_beat_schedules (name, task_name, cron_expression) VALUES ('n', 't', '0 9 * * *')")
+	if yes, err := w.stirred(t.Context()); yes || err != nil {
+		t.Errorf("stirred before the server has rested: %v, %v; want false", yes, err)
+	}
+}
