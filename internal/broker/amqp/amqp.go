@@ -162,7 +162,7 @@ func (b *Broker) hold(ctx context.Context, term int64) (*link, error) {
 		defer stop()
 		if b.mark, err = b.claim(ctx, l, term); err != nil {
 			b.disconnect()
-			return nil, err
+			return nil, l.why(err)
 		}
 	}
 	if b.mark.Term > term {
@@ -242,7 +242,7 @@ func (b *Broker) take(ctx context.Context, term int64) (celery.Mark, error) {
 	after.Term = term
 	if err := b.settle(ctx, l, after); err != nil {
 		b.disconnect()
-		return celery.Mark{}, err
+		return celery.Mark{}, l.why(err)
 	}
 	b.term, b.mark, b.sent = term, after, progress{}
 	return before, nil
@@ -310,22 +310,28 @@ func (b *Broker) Ping(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rabbitmq: %w", reason(ctx, err))
 	}
-	if blocked := l.blocked.Load(); blocked != nil {
-		return fmt.Errorf("rabbitmq: %w: %s", celery.ErrTakesNone, *blocked)
+	if err := l.takesNone(); err != nil {
+		return fmt.Errorf("rabbitmq: %w", err)
+	}
+	alarmed := l.alarmed
+	if l.probed.Load() {
+		alarmed = nil
 	}
 	answer := make(chan error, 1)
-	b.done.Go(func() { // ends with the connection, if not before
-		_, err := l.try(func(*amqp091.Channel) error { return nil })
-		answer <- err
-	})
+	b.done.Go(func() { answer <- l.probe(ctx, b.lock+".none") }) // ends with the connection, if not before
 	select {
 	case err := <-answer:
 		if err != nil {
 			return fmt.Errorf("rabbitmq: %w", err)
 		}
 		return nil
+	case <-alarmed: // RabbitMQ reads nothing more from the connection
+		if err := l.takesNone(); err != nil {
+			return fmt.Errorf("rabbitmq: %w", err)
+		}
+		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("rabbitmq: no answer: %w", ctx.Err())
+		return fmt.Errorf("rabbitmq: %w", l.why(fmt.Errorf("no answer: %w", ctx.Err())))
 	}
 }
 
@@ -380,10 +386,11 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// reason is the context's end rather than the cut connection that it left.
+// reason is the context's end rather than the cut connection that it left, but for what kept the
+// broker from an answer.
 func reason(ctx context.Context, err error) error {
 	err = address.Explain(err)
-	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+	if ctx.Err() != nil && !errors.Is(err, celery.ErrTakesNone) && !errors.Is(err, ctx.Err()) {
 		return fmt.Errorf("%w (%w)", ctx.Err(), err)
 	}
 	return err

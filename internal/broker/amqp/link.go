@@ -9,6 +9,8 @@ import (
 	"time"
 
 	amqp091 "github.com/rabbitmq/amqp091-go"
+
+	"github.com/onebeat/onebeat/internal/celery"
 )
 
 // window is how many messages may wait for their confirms. The buffers below are
@@ -30,7 +32,9 @@ type link struct {
 	events   *amqp091.Channel // of the outbox's goroutine; nil until the first event
 	eventsAt time.Time        // when it was made
 
-	blocked atomic.Pointer[string] // why RabbitMQ takes no messages; nil if it does
+	alarmed chan struct{}          // closed when RabbitMQ took no messages for the first time
+	blocked atomic.Pointer[string] // why it takes none; nil if it does
+	probed  atomic.Bool            // probe has published, so that RabbitMQ tells when it takes none
 	broken  chan struct{}          // closed when the connection or the channel ended
 	cause   error                  // why; set before broken is closed
 	watched sync.WaitGroup
@@ -47,6 +51,7 @@ func (t target) link(ctx context.Context, name string) (*link, error) {
 		confirms:   make(chan amqp091.Confirmation, 4*window),
 		returns:    make(chan amqp091.Return, 4*window),
 		known:      map[string]bool{},
+		alarmed:    make(chan struct{}),
 		broken:     make(chan struct{}),
 	}
 	stop := context.AfterFunc(ctx, l.cut)
@@ -71,6 +76,7 @@ func (l *link) watch() {
 	ended := l.channel.NotifyClose(make(chan *amqp091.Error, 1))
 	l.watched.Go(func() {
 		defer close(l.broken)
+		first := true
 		l.cause = errors.New("the connection to RabbitMQ is closed")
 		for {
 			select {
@@ -80,6 +86,10 @@ func (l *link) watch() {
 					blocks = nil
 				case b.Active:
 					l.blocked.Store(&b.Reason)
+					if first {
+						close(l.alarmed)
+						first = false
+					}
 				default:
 					l.blocked.Store(nil)
 				}
@@ -119,6 +129,57 @@ func (l *link) close() {
 	_ = l.connection.Close() // what could not be told is what a cut would leave
 	l.cut()
 	l.watched.Wait()
+}
+
+// takesNone is an error while RabbitMQ takes no messages.
+func (l *link) takesNone() error {
+	blocked := l.blocked.Load()
+	if blocked == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: RabbitMQ has blocked publishing (%s); `rabbitmqctl status` shows the alarm and its limit", celery.ErrTakesNone, *blocked)
+}
+
+// why is what keeps RabbitMQ from taking messages, if anything, rather than what came of waiting for it.
+func (l *link) why(err error) error {
+	if blocked := l.takesNone(); blocked != nil {
+		return blocked
+	}
+	return err
+}
+
+// probe asks for an answer, of a link that has published nothing with a message that has nowhere
+// to go: RabbitMQ tells of an alarm only whom it keeps from publishing.
+func (l *link) probe(ctx context.Context, nowhere string) error {
+	refusal, err := l.try(func(channel *amqp091.Channel) error {
+		if l.probed.Load() {
+			return nil
+		}
+		if err := channel.Confirm(false); err != nil {
+			return err
+		}
+		confirm, err := channel.PublishWithDeferredConfirm("", nowhere, false, false, amqp091.Publishing{})
+		if err != nil {
+			return err
+		}
+		closed := channel.NotifyClose(make(chan *amqp091.Error, 1))
+		select {
+		case <-confirm.Done():
+		case <-l.alarmed:
+		case cause := <-closed: // who may not publish there, or has lost the connection
+			if cause != nil {
+				return cause
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		l.probed.Store(true)
+		return nil
+	})
+	if refusal != nil {
+		l.probed.Store(true) // it would be refused, and logged, each time
+	}
+	return err
 }
 
 // try runs f on a channel of its own, which an error of RabbitMQ closes alone. It

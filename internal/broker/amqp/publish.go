@@ -120,12 +120,12 @@ func (a *attempt) run(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, l.cut)
 	defer stop()
-	if blocked := l.blocked.Load(); blocked != nil {
-		return fmt.Errorf("it takes no messages now: %s", *blocked)
+	if err := l.takesNone(); err != nil {
+		return err
 	}
 	todo, err := a.left(l)
 	if err != nil {
-		return err
+		return l.why(err)
 	}
 	if len(todo) == 0 && a.told() {
 		return nil
@@ -321,7 +321,7 @@ func (a *attempt) lost(f *flight, err error) error {
 	if errors.As(f.link.cause, &told) && told.Server {
 		err = told // rather than what the client made of it
 	}
-	return &lostError{unconfirmed, err}
+	return &lostError{unconfirmed, f.link.why(err)}
 }
 
 // A lostError is a link that was lost with messages unconfirmed.
