@@ -220,6 +220,23 @@ func TestABrokerThatIsAwayShowsAndComesBack(t *testing.T) {
 	}
 }
 
+// A stop while the broker is away says what it leaves, and what becomes of that.
+func TestAStopSaysWhatItLeaves(t *testing.T) {
+	r := runNode(t, []store.Definition{ticking}, map[string]string{"drain": "100ms"})
+	await(t, "tasks were sent", 10*time.Second, func() bool { return strings.Contains(r.log.String(), "task sent") })
+	r.redis.SetError("LOADING the broker is away")
+	await(t, "publishing fails", 10*time.Second, func() bool { return strings.Contains(r.log.String(), "publishing fails") })
+	if err := r.stop(); err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+	log := r.log.String()
+	_, left, _ := strings.Cut(log, "level=WARN msg=\"this node stops with slots that are claimed and not sent, or not recorded yet")
+	left, _, _ = strings.Cut(left, "\n")
+	if !strings.Contains(left, "the node that leads next") || !strings.Contains(left, "slots=") || strings.Contains(left, "slots=0") || !strings.Contains(left, "first=") {
+		t.Errorf("the log does not say what the stop left:\n%s", log)
+	}
+}
+
 // The second node on a database is well, and ready to take over.
 func TestANodeThatWaitsIsWell(t *testing.T) {
 	first := runNode(t, nil, nil)

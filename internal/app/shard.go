@@ -176,6 +176,7 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 	defer func() {
 		if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errHandedOver) { // a clean stop
 			n.unlock()
+			s.leaves(hold)
 		}
 	}()
 	if err := n.store.NoteLedger(hold); err != nil {
@@ -246,6 +247,30 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 		return dispatcher.Run(ctx, working, term, seq)
 	})
 	return group.Wait()
+}
+
+// leaves tells what a stop leaves in the journal, as where the broker is away.
+func (s *shard) leaves(hold context.Context) {
+	hold, cancel := context.WithTimeout(hold, time.Second)
+	defer cancel()
+	open, err := s.store.Journal(hold)
+	if err != nil {
+		s.log.Warn("this node stops, and cannot read what it leaves: the node that leads next, or this one when it is started again, sends what was claimed and has not gone out", "err", err)
+		return
+	}
+	slots := 0
+	var first time.Time
+	for _, batch := range open {
+		for _, due := range batch.Dues[batch.Recorded:] {
+			slots++
+			if first.IsZero() || due.Slot.Before(first) {
+				first = due.Slot
+			}
+		}
+	}
+	if slots > 0 {
+		s.log.Warn("this node stops with slots that are claimed and not sent, or not recorded yet: the node that leads next, or this one when it is started again, sends what has not gone out", "slots", slots, "first", first)
+	}
 }
 
 // options are those of a term's dispatcher.
