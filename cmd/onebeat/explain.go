@@ -249,11 +249,13 @@ func skippedBecause(reason string) string {
 	case schedule.ReasonPaused:
 		return "the entry was paused"
 	case schedule.ReasonDisabled:
-		return "the entry was disabled after the slot was claimed"
+		return "the entry was disabled before it was sent"
 	case schedule.ReasonRemoved:
-		return "the entry was removed after the slot was claimed"
+		return "the entry was removed before it was sent"
 	case schedule.ReasonEdited:
-		return "the entry was edited after the slot was claimed"
+		return "the entry was edited before it was sent"
+	case schedule.ReasonBadRow:
+		return "the entry's row could not be used"
 	case schedule.ReasonDone:
 		return "as many runs as the entry's rules allow had been sent"
 	case schedule.ReasonExpired:

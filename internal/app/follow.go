@@ -41,10 +41,10 @@ type follower struct {
 	ended   map[schedule.ID]time.Time       // the last slot of entries that recovery ended and that had no definition since
 
 	bad      map[schedule.ID]string // the problems that were told of
-	disabled map[schedule.ID]bool
-	until    time.Time // when the second ends that lines counts in
-	lines    int       // bad rows that have a line of their own
-	more     int       // bad rows that are yet to be told of together
+	disabled map[schedule.ID]string // why; of those that are not bad
+	until    time.Time              // when the second ends that lines counts in
+	lines    int                    // bad rows that have a line of their own
+	more     int                    // bad rows that are yet to be told of together
 }
 
 // eachBad is the number of bad rows a second that are logged one by one.
@@ -65,7 +65,7 @@ func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *met
 		claims: dispatch.ClaimsOf(journal), named: named, claimed: claimed,
 		loaded: make(chan struct{}), ready: make(chan struct{}), started: time.Now(),
 		latest: map[schedule.ID]schedule.Change{},
-		bad:    map[schedule.ID]string{}, disabled: map[schedule.ID]bool{},
+		bad:    map[schedule.ID]string{}, disabled: map[schedule.ID]string{},
 	}
 }
 
@@ -268,12 +268,25 @@ func (f *follower) submit(ctx context.Context, requests []store.Request) error {
 			continue
 		}
 		f.log.Info("run asked for", "entry_id", r.Entry, "request", r.ID, "by", r.By)
-		due := schedule.Due{Entry: &schedule.Entry{ID: r.Entry}, Slot: r.At, Request: r.ID}
+		due := schedule.Due{Entry: &schedule.Entry{ID: r.Entry}, Slot: r.At, Request: r.ID, Reason: f.without(r.Entry)}
 		if err := f.planner.Submit(ctx, due); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// without is why an entry has no definition, if it has none.
+func (f *follower) without(id schedule.ID) string {
+	switch {
+	case f.bad[id] != "":
+		return schedule.ReasonBadRow
+	case f.disabled[id] != "":
+		return f.disabled[id]
+	case !f.full:
+		return "" // it may be yet to come
+	}
+	return schedule.ReasonRemoved
 }
 
 // tell logs and counts changes: a bad row once, until it changes, and of thousands the number.
@@ -314,7 +327,7 @@ func (f *follower) tell(changes []schedule.Change) {
 		}
 		set(f.bad, change.ID, problem, problem != "")
 		off := change.Entry == nil && problem == "" && change.Reason != schedule.ReasonRemoved
-		set(f.disabled, change.ID, true, off)
+		set(f.disabled, change.ID, change.Reason, off)
 	}
 	if !f.full {
 		f.active += active

@@ -171,6 +171,40 @@ func TestReloadsAreSummedUp(t *testing.T) {
 	})
 }
 
+// Of a run that was asked for it is said why its entry is not planned.
+func TestARequestSaysWhyNothingIsSent(t *testing.T) {
+	following(t, nil, func(ctx context.Context, f *follower, _ *strings.Builder) {
+		mustApply(ctx, t, f, schedule.Change{ID: "off", Reason: schedule.ReasonDisabled}, schedule.Change{ID: "held", Reason: schedule.ReasonPaused},
+			schedule.Change{ID: "bad", Reason: schedule.ReasonBadRow, Problem: "p"}, schedule.Change{ID: "gone", Entry: minutely(t, "gone")})
+		f.Loaded()
+		if err := f.begin(ctx); err != nil {
+			t.Fatal(err)
+		}
+		mustApply(ctx, t, f, schedule.Change{ID: "gone", Reason: schedule.ReasonRemoved})
+		want := map[schedule.ID]string{
+			"off": schedule.ReasonDisabled, "held": schedule.ReasonPaused, "bad": schedule.ReasonBadRow,
+			"gone": schedule.ReasonRemoved, "before": schedule.ReasonRemoved, // this node was there
+		}
+		for id := range want {
+			if err := f.Asked(ctx, []store.Request{{ID: "of " + string(id), Entry: id, At: time.Now()}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for got := 0; got < len(want); {
+			dues, err := f.planner.Pull(ctx, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += len(dues)
+			for _, due := range dues {
+				if due.State != schedule.Skipped || due.Reason != want[due.Entry.ID] {
+					t.Errorf("run of %s: %s, %s, want it skipped: %s", due.Entry.ID, due.State, due.Reason, want[due.Entry.ID])
+				}
+			}
+		}
+	})
+}
+
 func TestWaitingForEntriesEndsWithTheLease(t *testing.T) {
 	following(t, nil, func(ctx context.Context, f *follower, _ *strings.Builder) {
 		hold, lose := context.WithCancel(ctx)

@@ -19,6 +19,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math"
@@ -215,7 +216,7 @@ func (p *Planner) Apply(ctx context.Context, changes []schedule.Change) error {
 // Submit adds a slot beside those that planning gives: a run that a person asked for,
 // or, without a Request, a slot that the entry owes from before its After, late as it
 // may be. due.Entry may name the entry by its ID alone. It is handed over next, or in its lead. One for
-// an entry that is not planned is handed over as skipped.
+// an entry that is not planned is handed over as skipped, for due.Reason if that is known.
 func (p *Planner) Submit(ctx context.Context, due schedule.Due) error {
 	select {
 	case p.submits <- due:
@@ -515,9 +516,11 @@ func (p *Planner) handed(it *item) int64 {
 // submit readies a run that a person asked for.
 func (p *Planner) submit(due schedule.Due) {
 	it := p.item(due.Entry.ID)
+	without := cmp.Or(due.Reason, "not enabled")
+	due.Reason = ""
 	switch {
 	case it == nil || it.off:
-		due.State, due.Reason, due.Count = schedule.Skipped, "not enabled", 1
+		due.State, due.Reason, due.Count = schedule.Skipped, without, 1
 	case it.entry == 0:
 		p.left.owed = append(p.left.owed, due)
 		p.want(it)
