@@ -43,6 +43,9 @@ func TestReadTellsOfEveryKind(t *testing.T) {
 	nightly := entry("nightly", "0 2,3 * * mon-fri")
 	nightly.Args, nightly.Kwargs = `[1, "\u00e9", {"a": null}]`, `{"b": 2.5}`
 	nightly.Options = `{"queue": "low", "expires": 60.0, "priority": 3}`
+	object, linked := entry("object", "@every 30s"), entry("linked", "@every 30s")
+	object.Options = `{"queue": "apart"}`
+	linked.Options = `{"link": {"task": "proj.then", "args": [1], "kwargs": {}, "options": {}, "subtask_type": null, "immutable": false}}`
 	added := entry("added", "@every 10s")
 	added.Args = "[7]"
 	want := celeryapp.App{
@@ -55,9 +58,13 @@ func TestReadTellsOfEveryKind(t *testing.T) {
 			entry("length", "@every 3600s relative"),
 			entry("schedule", "@every 86400s relative"),
 			entry("sun", "@solar sunset 35.6895 139.6917"),
+			object,
+			linked,
 			added,
 		},
 		Refused: []celeryapp.Refused{
+			{Name: "topic", Reason: "options holds the queue apart as an object, and Celery would take its name for another one: put it among task_queues, and its name here"},
+			{Name: "exchange", Reason: "options holds an object of the class kombu.entity.Exchange: write the name or the value that it stands for"},
 			{Name: "lazy", Reason: "kwargs holds something that is computed at each send: let the task compute it"},
 			{Name: "fast", Reason: "an interval of 0.1s is shorter than a second: let the task do several rounds"},
 			{Name: "own", Reason: "a schedule of the class proj.Own: write it as a crontab, an interval, a recurrence rule, or with rules around one"},

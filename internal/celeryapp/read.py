@@ -5,6 +5,7 @@ It is run with the application's own Python: read.py APP. It loads the applicati
 """
 
 import datetime
+import inspect
 import json
 import os
 import sys
@@ -55,30 +56,53 @@ def plain(what, value):
     """The value as JSON, as kombu writes it into a message."""
     from kombu.utils.json import dumps
 
-    def lazy(inner):
-        if callable(inner):
+    def look(inner):
+        if type(inner).__name__ == "BeatLazyFunc" or inspect.isroutine(inner):
             raise Uncarried("%s holds something that is computed at each send: let the task compute it" % what)
-        if isinstance(inner, dict):
+        if isinstance(inner, dict):  # also a signature, of a link
             for item in inner.values():
-                lazy(item)
+                look(item)
         elif isinstance(inner, (list, tuple)):
             for item in inner:
-                lazy(item)
+                look(item)
+        elif callable(inner):
+            kind = type(inner)
+            raise Uncarried("%s holds an object of the class %s.%s: write the name or the value that it stands for"
+                            % (what, kind.__module__, kind.__qualname__))
 
-    lazy(value)
-    if hasattr(value, "_fun") or type(value).__name__ == "BeatLazyFunc":
-        raise Uncarried("%s is computed at each send: let the task compute it" % what)
+    look(value)
     try:
         return dumps(value)
     except Exception as error:  # of whatever the application's objects raise
         raise Uncarried("%s cannot be written as JSON (%s)" % (what, type(error).__name__)) from None
 
 
-def options(given):
+def direct(queue):
+    """Whether what is sent to a queue goes there by the queue's name alone."""
+    return queue.exchange.type == "direct" and queue.exchange.delivery_mode is None
+
+
+def name_of(queue, app):
+    """The name of a queue that is an object, if what is sent to the name goes the same way (AMQP._create_task_sender)."""
+    try:
+        named = app.amqp.queues[queue.name]
+    except Exception:  # none may be made by that name, or task_queues is none
+        named = None
+    if named is None or named != queue and not (direct(named) and direct(queue)):
+        raise Uncarried("options holds the queue %s as an object, and Celery would take its name for another one: put it among task_queues, and its name here"
+                        % queue.name)
+    return queue.name
+
+
+def options(given, app):
     """The options, with instants as text."""
+    from kombu import Queue
+
     ready = {}
     for name, value in given.items():
-        if isinstance(value, datetime.datetime):
+        if name == "queue" and type(value) is Queue:
+            value = name_of(value, app)
+        elif isinstance(value, datetime.datetime):
             value = value.isoformat()
         elif isinstance(value, datetime.timedelta):
             value = value.total_seconds()
@@ -86,7 +110,7 @@ def options(given):
     return plain("options", ready)
 
 
-def entry(name, given):
+def entry(name, given, app):
     """One entry of beat_schedule."""
     if not isinstance(given, dict):
         given = {key: getattr(given, key) for key in ("task", "schedule", "args", "kwargs", "options")}
@@ -96,7 +120,7 @@ def entry(name, given):
         "name": name, "task": given["task"], "spec": text,
         "args": plain("args", list(args) if isinstance(args, (list, tuple)) else args),
         "kwargs": plain("kwargs", given.get("kwargs") or {}),
-        "options": options(given.get("options") or {}),
+        "options": options(given.get("options") or {}, app),
         "remarks": remarks,
     }
 
@@ -231,14 +255,16 @@ def main():
     app.finalize()
     zone = app.timezone  # as beat takes it
     found = {"zone": str(getattr(zone, "key", None) or getattr(zone, "zone", None) or zone), "entries": [], "refused": []}
+    refused = []
+    found["settings"] = settings(app, refused)  # before its queues are looked at, which writes to those of task_queues
     for name, given in app.conf.beat_schedule.items():
         try:
-            found["entries"].append(entry(name, given))
+            found["entries"].append(entry(name, given, app))
         except Uncarried as error:
             found["refused"].append({"name": name, "reason": str(error)})
         except KeyError as error:
             found["refused"].append({"name": name, "reason": "it has no %s" % error.args[0]})
-    found["settings"] = settings(app, found["refused"])
+    found["refused"] += refused
     json.dump(found, answer, ensure_ascii=False)
     answer.flush()
 

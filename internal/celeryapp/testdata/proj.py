@@ -17,7 +17,7 @@ app.conf.timezone = "Asia/Tokyo"
 app.conf.task_default_queue = "usual"
 app.conf.task_routes = {"proj.z*": "slow", "proj.sun": {"queue": "outside", "priority": 5}, "proj.*": {"queue": "mine"}}
 app.conf.task_queues = [
-    "named",
+    Queue("named"),
     Queue("mine", Exchange("mine", type="topic", durable=False), routing_key="mine.#", max_priority=9, queue_arguments={"x-queue-type": "classic"}),
 ]
 
@@ -41,6 +41,10 @@ app.conf.beat_schedule = {
     "length": {"task": "proj.length", "schedule": datetime.timedelta(hours=1), "relative": True},
     "schedule": {"task": "proj.schedule", "schedule": schedules.schedule(86400, relative=True)},
     "sun": {"task": "proj.sun", "schedule": schedules.solar("sunset", 35.6895, 139.6917)},
+    "object": {"task": "proj.object", "schedule": 30, "options": {"queue": Queue("apart")}},
+    "linked": {"task": "proj.linked", "schedule": 30, "options": {"link": app.signature("proj.then", args=(1,))}},
+    "topic": {"task": "proj.topic", "schedule": 30, "options": {"queue": Queue("apart", Exchange("t", type="topic"), routing_key="t.#")}},
+    "exchange": {"task": "proj.exchange", "schedule": 30, "options": {"exchange": Exchange("t")}},
     "lazy": {"task": "proj.lazy", "schedule": 5, "kwargs": {"now": lambda: 1}},
     "fast": {"task": "proj.fast", "schedule": 0.1},
     "own": {"task": "proj.own", "schedule": Own(10)},
