@@ -124,6 +124,9 @@ func look(ctx context.Context, config app.Config) []finding {
 		}
 		add(what, "", err)
 	}
+	if left, ok := s.Room(); ok && left < leastRoom {
+		add("disk", "", fmt.Errorf("only %d MB are left for the file of the database: make room; once its disk is full nothing more is sent", left>>20))
+	}
 	if err := s.HandedBack(ctx); errors.Is(err, store.ErrHandedBack) && config.String("take-over-at") == "" {
 		add("take-over", "", err)
 	}
@@ -197,6 +200,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	return findings
 }
+
+// leastRoom is what the log of a SQLite file may take before it goes into the file.
+const leastRoom = 32 << 20
 
 // mostBad is of how many bad rows a line is printed: what else is wrong is not to be lost among them.
 const mostBad = 100
