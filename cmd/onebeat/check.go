@@ -130,9 +130,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	if err := s.HandedBack(ctx); errors.Is(err, store.ErrHandedBack) && config.String("take-over-at") == "" {
 		add("take-over", "", err)
 	}
-	if note := lookAtNodes(ctx, s, config); note != "" {
-		add("nodes", note, nil)
-	}
+	findings = append(findings, lookAtNodes(ctx, s, config)...)
 	now, err := s.Now(ctx)
 	if add("clock", "", err) {
 		f := &findings[len(findings)-1]

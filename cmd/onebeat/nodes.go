@@ -3,20 +3,32 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
-// lookAtNodes says who runs and who works; nothing where onebeat's own tables are missing, which is told elsewhere.
-func lookAtNodes(ctx context.Context, s *store.Store, config app.Config) string {
+// lookAtNodes says who runs and who works, and that another scheduler keeps them from it; of nodes nothing where
+// onebeat's own tables are missing, which is told elsewhere.
+func lookAtNodes(ctx context.Context, s *store.Store, config app.Config) (findings []finding) {
+	locked := app.Unfree(ctx, s)
 	within := app.Unseen(config)
 	roll, err := s.Present(ctx, within)
-	if err != nil {
-		return ""
+	if err == nil {
+		findings = append(findings, finding{"nodes", true, rollInWords(roll, within, locked != nil)})
 	}
+	if locked != nil {
+		waits := slices.ContainsFunc(roll.Holders, func(h store.Holder) bool { return h.Node != "" })
+		findings = append(findings, finding{"lock", !waits, oneLine(locked)})
+	}
+	return findings
+}
+
+func rollInWords(roll store.Roll, within time.Duration, locked bool) string {
 	holds := map[string]int{}
 	for _, holder := range roll.Holders {
 		holds[holder.Node]++
@@ -25,6 +37,8 @@ func lookAtNodes(ctx context.Context, s *store.Store, config app.Config) string 
 	for _, node := range roll.Nodes {
 		does := "stands by"
 		switch n := holds[node.Name]; {
+		case n > 0 && locked:
+			does = "waits for the lock of its entries"
 		case n > 0 && len(roll.Holders) > 1:
 			does = "works on " + schedule.Counted(n, "shard")
 		case n > 0:

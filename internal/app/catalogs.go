@@ -224,4 +224,25 @@ func (n *node) unlock() {
 	}
 }
 
-func (n *node) lockOwner() string { return "onebeat:" + n.store.Installation() }
+func (n *node) lockOwner() string { return lockOwner(n.store.Installation()) }
+
+func lockOwner(installation string) string { return "onebeat:" + installation }
+
+// Unfree returns why nodes cannot send what other programs run too, while one of those holds its lock.
+func Unfree(ctx context.Context, s *store.Store) error {
+	installation, err := s.Known(ctx)
+	if err != nil {
+		return nil // there is no node yet, or the database tells why elsewhere
+	}
+	for _, locker := range lockers(s.Sources()) {
+		owner, free, err := locker.Held(ctx)
+		switch {
+		case owner == "" || owner == lockOwner(installation):
+		case err != nil:
+			return err
+		default:
+			return fmt.Errorf("another scheduler holds the lock of %s, for %v at most: onebeat sends nothing of them until that one is stopped, or the lock has run out", locker, free.Round(time.Second))
+		}
+	}
+	return nil
+}

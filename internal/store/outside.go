@@ -49,6 +49,8 @@ type Locker interface {
 	// Lock takes the lock for an owner, or prolongs it. If another owner has it, it
 	// returns how long that one has it for at most.
 	Lock(ctx context.Context, owner string) (free time.Duration, err error)
+	// Held returns the owner that has the lock, if any, and for how long it has it at most.
+	Held(ctx context.Context) (owner string, free time.Duration, err error)
 	// Unlock gives the owner's lock back.
 	Unlock(ctx context.Context, owner string) error
 }

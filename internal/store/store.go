@@ -287,6 +287,12 @@ func (s *Store) Close() {
 // is empty before EnsureOwn.
 func (s *Store) Installation() string { return s.installation }
 
+// Known is Installation for who has made nothing: empty where no node ever was.
+func (s *Store) Known(ctx context.Context) (installation string, err error) {
+	err = s.db.each(ctx, "meta", func(row scanner) error { return row.Scan(&installation) }, "installation")
+	return installation, err
+}
+
 // Missing says that a SQLite file is not there, for which an empty database stands.
 func (s *Store) Missing() bool { return s.missing }
 

@@ -326,9 +326,41 @@ func (r *RedBeat) Lock(ctx context.Context, owner string) (free time.Duration, e
 	case left == -2:
 		return 0, nil
 	case left < 0:
-		return 0, fmt.Errorf("RedBeat's lock %s is held for good: if no RedBeat runs, delete the key", r.options.Lock)
+		return 0, r.heldForGood()
 	}
 	return max(time.Duration(left)*time.Millisecond, time.Millisecond), nil
+}
+
+func (r *RedBeat) heldForGood() error {
+	return fmt.Errorf("RedBeat's lock %s is held for good: if no RedBeat runs, delete the key", r.options.Lock)
+}
+
+// Held implements store.Locker.
+func (r *RedBeat) Held(ctx context.Context) (owner string, free time.Duration, err error) {
+	if r.options.Lock == "" {
+		return "", 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	client, err := r.connected()
+	if err != nil {
+		return "", 0, err
+	}
+	answers := client.DoMulti(ctx, client.B().Get().Key(r.options.Lock).Build(), client.B().Pttl().Key(r.options.Lock).Build())
+	owner, err = answers[0].ToString()
+	if rueidis.IsRedisNil(err) {
+		return "", 0, nil
+	}
+	left, pttlErr := answers[1].AsInt64()
+	switch err := errors.Join(err, pttlErr); {
+	case err != nil:
+		return "", 0, fmt.Errorf("read RedBeat's lock: %w", address.Explain(err))
+	case left == -2: // it ended meanwhile
+		return "", 0, nil
+	case left < 0:
+		return owner, 0, r.heldForGood()
+	}
+	return owner, max(time.Duration(left)*time.Millisecond, time.Millisecond), nil
 }
 
 // Unlock implements store.Locker.
