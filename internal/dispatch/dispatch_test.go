@@ -280,13 +280,17 @@ func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
 		past := time.Now()
 		w.ledger.term, w.ledger.seq = 1, 1
 		claimed := schedule.Claimed{Term: 1, Seq: 1}
-		for _, id := range []string{"sent", "edited", "failed", "left", "changed", "removed", "disabled"} {
+		for _, id := range []string{"sent", "edited", "failed", "left", "changed", "removed", "disabled", "doubted"} {
 			claimed.Dues = append(claimed.Dues, schedule.ClaimedDue{Entry: schedule.ID(id), Slot: past, Digest: 1})
 			if id != "removed" && id != "disabled" {
 				w.add(id, "@every 1h", schedule.Once)
 			}
 		}
 		w.off = map[schedule.ID]string{"disabled": schedule.ReasonDisabled}
+		once := w.entries["doubted"]
+		w.entries["doubted"] = func(after time.Time) *schedule.Entry {
+			return withTask(t, once(after), `{"delivery": "at_most_once"}`)
+		}
 		was := w.entries["changed"]
 		w.entries["changed"] = func(after time.Time) *schedule.Entry {
 			e := was(after)
@@ -294,7 +298,7 @@ func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
 			return e
 		}
 		w.ledger.journal = []schedule.Claimed{claimed}
-		w.broker.mark = celery.Mark{Term: 1, Seq: 1, Done: 3, Note: `[{"seq":1,"i":1,"why":"edited"},{"seq":1,"i":2,"why":"failed: no such queue"}]`}
+		w.broker.mark = celery.Mark{Term: 1, Seq: 1, Done: 3, Note: `[{"seq":1,"i":1,"why":"edited"},{"seq":1,"i":2,"why":"failed: no such queue"},{"seq":1,"i":7,"why":"unsure: ` + schedule.ReasonUnsure + `"}]`}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := w.node(ctx, context.Background(), nil); err != nil {
@@ -312,7 +316,7 @@ func TestRecoveryKnowsWhatWasWithheld(t *testing.T) {
 		}
 		want := map[schedule.ID]string{
 			"sent": "sent ", "edited": "skipped edited", "failed": "failed no such queue",
-			"left": "sent ", "changed": "skipped edited", "removed": "skipped removed", "disabled": "skipped disabled",
+			"left": "sent ", "changed": "skipped edited", "removed": "skipped removed", "disabled": "skipped disabled", "doubted": "unsure " + schedule.ReasonUnsure,
 		}
 		for id, end := range want {
 			if got[id] != end {

@@ -222,6 +222,7 @@ func (b *broker) Publish(_ context.Context, part celery.Part) ([]celery.Failure,
 			b.got = append(b.got, sent{m.ID, m.Slot, time.Now()})
 		}
 		b.mark = part.Noting(failures)
+		b.mark.Beyond = 0 // which Redis tells nobody
 	}
 	if fate == after {
 		return nil, &celery.PublishError{Err: errFault}

@@ -15,7 +15,7 @@ import (
 // message. The broker keeps them with the mark, so that a recovery does not take
 // such slots for sent. Publishing adds to them, recording takes away.
 type notes struct {
-	beyond int // goes with the marks of a recovery; set before anything is published
+	beyond bool // anything behind the mark may be with the broker, as a recovery has found out: its own goroutine's
 
 	mu    sync.Mutex
 	bySeq map[int64][]note
@@ -29,6 +29,9 @@ type note struct {
 	Reason string `json:"why"`            // behind the state, unless that is skipped
 	More   []int  `json:"more,omitempty"` // the places of the others
 }
+
+// allBeyond is the reason of the note of no batch that tells of notes.beyond.
+const allBeyond = "beyond"
 
 func newNotes() *notes { return &notes{bySeq: map[int64][]note{}} }
 
@@ -67,10 +70,13 @@ func (n *notes) any() bool {
 func (n *notes) text(more ...note) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.bySeq)+len(more) == 0 {
+	if len(n.bySeq)+len(more) == 0 && !n.beyond {
 		return ""
 	}
 	var all []note
+	if n.beyond {
+		all = append(all, note{Reason: allBeyond})
+	}
 	for _, seq := range slices.Sorted(maps.Keys(n.bySeq)) {
 		all = gather(all, n.bySeq[seq])
 	}

@@ -152,6 +152,7 @@ type sending struct {
 	base      int // the place in the batch of its first due: what comes before was settled earlier
 	notes     *notes
 	recovered bool
+	last      bool // nothing that was sent before is in a batch behind it
 
 	// Where parts are recorded with their messages:
 	known []schedule.Run // what was settled earlier and is not recorded: it goes with the first part
@@ -336,7 +337,10 @@ func (d *Dispatcher) portion(b *sending, from, to int, now time.Time, room []sch
 		p.runs = append(p.runs, run)
 	}
 	p.Events = d.opts.Events
-	p.Mark = celery.Mark{Term: b.Term, Seq: b.Seq, Done: start + len(dues), Note: b.notes.text(), Beyond: b.notes.beyond, At: now.UnixMicro()}
+	if b.last && to == len(b.Dues) {
+		b.notes.beyond = false
+	}
+	p.Mark = celery.Mark{Term: b.Term, Seq: b.Seq, Done: start + len(dues), Note: b.notes.text(), At: now.UnixMicro()}
 	p.Noted = func(failures []celery.Failure) string {
 		more := make([]note, len(failures))
 		for i, failure := range failures {

@@ -42,7 +42,7 @@ func (d *Dispatcher) recall(hold context.Context, term, recorded int64, journal 
 		if older {
 			mark.Beyond = celery.AllBeyond
 		}
-		return mark, d.settle(hold, term, recorded)
+		return mark, d.settle(hold, term, recorded, mark.Beyond != 0)
 	}
 	lost, err := d.lost(hold, mark)
 	if err != nil {
@@ -70,16 +70,19 @@ func (d *Dispatcher) recall(hold context.Context, term, recorded int64, journal 
 			d.log.Error("task lost by the broker", "entry", run.Name, "task", run.Task, "task_id", run.TaskID, "slot", run.Slot, "queue", run.Queue)
 		}
 	}
-	mark.Beyond = celery.AllBeyond // workers may have got what is in the journal before it was forgotten
+	if len(journal) > 0 {
+		mark.Beyond = celery.AllBeyond // workers may have got it before it was forgotten
+	}
 	if mark.Seq > recorded {
 		return mark, nil
 	}
-	return mark, d.settle(hold, term, recorded)
+	return mark, d.settle(hold, term, recorded, mark.Beyond != 0)
 }
 
-// settle moves the mark behind all that was recorded.
-func (d *Dispatcher) settle(hold context.Context, term, recorded int64) error {
-	_, err := d.push(hold, celery.Part{Mark: celery.Mark{Term: term, Seq: recorded, Done: whole, At: d.opts.Now().UnixMicro()}})
+// settle moves the mark behind all that was recorded. What is behind it may be with the broker, if that is so.
+func (d *Dispatcher) settle(hold context.Context, term, recorded int64, beyond bool) error {
+	notes := notes{beyond: beyond}
+	_, err := d.push(hold, celery.Part{Mark: celery.Mark{Term: term, Seq: recorded, Done: whole, Note: notes.text(), At: d.opts.Now().UnixMicro()}})
 	return err
 }
 

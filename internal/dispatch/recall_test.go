@@ -329,3 +329,86 @@ func TestWhatTheNodeBeforeMayHaveSentGoesAtMostOnce(t *testing.T) {
 		}
 	}
 }
+
+// A dying broker ends its node once it has taken so many parts.
+type dying struct {
+	*broker
+	parts int
+	end   func()
+}
+
+func (d *dying) Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error) {
+	failures, err := d.broker.Publish(ctx, part)
+	if d.parts--; d.parts == 0 {
+		d.end()
+		return nil, ctx.Err()
+	}
+	return failures, err
+}
+
+// Wherever a recovery dies that has found the broker empty, the next knows what it knew: what goes at most once is not sent
+// again, nor is anything else that it had sent.
+func TestARecoveryAfterTheBrokerForgotIsGoneOnWith(t *testing.T) {
+	for dies := range 10 {
+		t.Run(fmt.Sprintf("after %d parts", dies), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1, 0)
+				past := time.Now().UTC()
+				time.Sleep(time.Second)
+				entries := map[schedule.ID]*schedule.Entry{}
+				w.ledger.term, w.ledger.seq = 1, 8
+				for seq := range int64(3) {
+					claimed := schedule.Claimed{Term: 1, Seq: 6 + seq}
+					for i := range 6 {
+						id := schedule.ID(fmt.Sprint(seq, i))
+						entries[id] = entry(t, string(id), "@every 1h", past)
+						if i%2 == 0 {
+							withTask(t, entries[id], `{"delivery": "at_most_once"}`)
+						}
+						claimed.Dues = append(claimed.Dues, schedule.ClaimedDue{Entry: id, Slot: past, Digest: 1})
+					}
+					w.ledger.journal = append(w.ledger.journal, claimed)
+				}
+				for _, parts := range []int{dies, 0} {
+					hold, end := context.WithCancel(t.Context())
+					term, seq, journal := w.ledger.takeOver()
+					d := dispatch.New(make(list), w.ledger, &dying{w.broker, parts, end}, dispatch.Options{Installation: installation, Batch: 2})
+					seq, err := d.Recover(hold, term, seq, dispatch.ClaimsOf(journal), func(id schedule.ID) schedule.Change {
+						return schedule.Change{ID: id, Entry: entries[id]}
+					})
+					if err == nil && parts == 0 {
+						ctx, stop := context.WithCancel(t.Context())
+						stop()
+						err = d.Run(ctx, t.Context(), term, seq)
+					}
+					if err != nil && parts == 0 {
+						t.Fatal(err)
+					}
+					end()
+				}
+				arrived := map[string]int{}
+				for _, m := range w.broker.got {
+					arrived[m.id]++
+				}
+				for id, e := range entries {
+					want := 1
+					if e.Payload.(*celery.Template).AtMostOnce() {
+						want = 0
+					}
+					if n := arrived[celery.TaskID(installation, string(id), past)]; n != want {
+						t.Errorf("the message of %s is at the broker %d times, want %d", id, n, want)
+					}
+				}
+				unsure := 0
+				for _, run := range w.ledger.runs {
+					if run.State == schedule.Unsure {
+						unsure++
+					}
+				}
+				if len(w.ledger.runs) != 18 || unsure != 9 || len(w.ledger.journal) != 0 {
+					t.Errorf("%d slots have an end, %d of them unsure, and the journal has %d batches; want 18, 9 and none", len(w.ledger.runs), unsure, len(w.ledger.journal))
+				}
+			})
+		})
+	}
+}

@@ -52,6 +52,9 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 			"batches", mark.Seq-seq, "until", time.UnixMicro(mark.At).UTC())
 	}
 	seq = max(seq, mark.Seq)
+	if reasons[0][0] == allBeyond {
+		mark.Beyond = celery.AllBeyond
+	}
 	r := &recovery{
 		Dispatcher: d, term: term, claims: claims, mark: mark, reasons: reasons, again: claimedAgain(journal), present: present,
 		coming: &plan{claims, map[schedule.ID]settledEntry{}}, began: d.opts.Now(), notes: newNotes(), handed: d.metrics.handed.Load(),
@@ -65,14 +68,12 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 		seq, journal = anew.Seq, append(slices.Clone(journal), anew)
 	}
 	for i, claimed := range journal {
-		r.notes.beyond = 0
 		if claimed.Seq == anew.Seq {
 			r.mark.Beyond = 0 // none of it was ever sent
 		}
-		if r.mark.Beyond == celery.AllBeyond && i < len(journal)-1 {
-			r.notes.beyond = celery.AllBeyond // a crash from here on must not forget it
-		}
-		if err := r.end(hold, claimed); err != nil {
+		r.notes.beyond = r.mark.Beyond == celery.AllBeyond // a crash from here on must not forget it
+		last := i == len(journal)-1 || journal[i+1].Seq == anew.Seq
+		if err := r.end(hold, claimed, last); err != nil {
 			return 0, fenced(err)
 		}
 		if !covers(r.mark, &claimed, len(claimed.Dues)) && r.mark.Beyond != celery.AllBeyond {
@@ -329,8 +330,8 @@ func fenced(err error) error {
 	return err
 }
 
-// end ends one batch of an earlier term.
-func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
+// end ends one batch of an earlier term, or the last one that a recovery may have sent some of.
+func (r *recovery) end(hold context.Context, claimed schedule.Claimed, last bool) error {
 	var runs []schedule.Run
 	reasons, again := r.reasons[claimed.Seq], r.again[claimed.Seq]
 	left := schedule.Batch{Term: r.term, Seq: claimed.Seq}
@@ -358,7 +359,9 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 			base = min(base, i)
 			owed := replaced(due)
 			if !withdrawn {
-				owed = r.owed(due, now, i-base < r.mark.Beyond && !due.Slot.After(r.began) && !r.stayed(&claimed, i+1))
+				maybe := i-base < r.mark.Beyond && !due.Slot.After(r.began) && !r.stayed(&claimed, i+1)
+				state, _ := asNoted(reasons[i])
+				owed = r.owed(due, now, maybe || state == schedule.Unsure) // a recovery that got less far has said so
 			}
 			if owed.State != due.State { // the journal does not say so
 				r.notes.withhold(claimed.Seq, i, asNote(owed.State, owed.Reason))
@@ -368,7 +371,7 @@ func (r *recovery) end(hold context.Context, claimed schedule.Claimed) error {
 	}
 	gone := []int64{claimed.Seq}
 	if len(left.Dues) > 0 {
-		b := &sending{Batch: left, base: base, notes: r.notes, recovered: true}
+		b := &sending{Batch: left, base: base, notes: r.notes, recovered: true, last: last}
 		if r.joined {
 			if err := r.flush(hold); err != nil {
 				return err
