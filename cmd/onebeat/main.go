@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -56,12 +57,25 @@ func run(ctx context.Context, args []string, in io.Reader, out, complaints io.Wr
 		exit = exitError{exitFailed, oneLine(err)}
 	}
 	if exit.msg != "" {
-		fmt.Fprintln(complaints, "onebeat: "+exit.msg)
+		complain(complaints, "onebeat: "+exit.msg)
 		if asJSON && verb.Flags().Lookup("json") != nil && !answer.yet {
 			_ = printJSON(out, map[string]string{"error": exit.msg})
 		}
 	}
 	return exit.code
+}
+
+// complain prints a line, and waits until it is taken for a second at most: a process that is through must end, or nobody starts it anew.
+func complain(to io.Writer, line string) {
+	taken := make(chan struct{})
+	go func() {
+		defer close(taken)
+		fmt.Fprintln(to, line)
+	}()
+	select {
+	case <-taken:
+	case <-time.After(time.Second):
+	}
 }
 
 // An answered writer knows whether anything was written yet: who asks for JSON gets some, whatever fails.

@@ -32,6 +32,7 @@ CELERY_TIMEZONE, REDIS_URL) is enough; ONEBEAT_* and flags win over it.`,
 			}
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
+			signal.Ignore(syscall.SIGPIPE) // who reads the log may end before it
 			err := app.Run(ctx, config, app.NewLogger(config, cmd.ErrOrStderr()))
 			if refused := new(app.RefusedError); errors.As(err, &refused) {
 				return usage("%s", oneLine(err))

@@ -1,11 +1,16 @@
 package e2e
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -122,4 +127,54 @@ func parsed(t *testing.T, format, raw string) map[string]string {
 		}
 	}
 	return fields
+}
+
+// Where what reads the log has ended, the node goes on, and ends well.
+func TestANodeOutlivesTheReaderOfItsLog(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	queue, entries := filepath.Join(dir, "queue"), filepath.Join(dir, "entries.yaml")
+	if err := errors.Join(os.Mkdir(queue, 0o777), os.WriteFile(entries, []byte("beat_schedule: {a: {task: a, schedule: '@every 1s'}}"), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := exec.Command(binary, "serve", "--listen", "off", "--database", "sqlite:///"+filepath.Join(dir, "state.db"), "--catalog", "file", "--catalog-file", entries, "--broker", "filesystem://")
+	node.Env = append(os.Environ(), fmt.Sprintf(`CELERY_BROKER_TRANSPORT_OPTIONS={"data_folder_out": %q}`, queue))
+	node.Stderr = write
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- node.Wait() }()
+	defer func() { _ = node.Process.Kill() }()
+	write.Close()
+	for log := bufio.NewScanner(read); log.Scan() && !strings.Contains(log.Text(), "task sent"); {
+	}
+	read.Close()
+	sent := func() int {
+		messages, err := filepath.Glob(filepath.Join(queue, "*.msg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(messages)
+	}
+	before := sent()
+	if before == 0 {
+		t.Fatal("nothing was sent")
+	}
+	harness.Eventually(t, startWait, func() error {
+		if now := sent(); now < before+3 { // each of them is logged
+			return fmt.Errorf("%d messages were sent, and %d before the log had no reader", now, before)
+		}
+		return nil
+	})
+	if err := node.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the node ended with %v", err)
+	}
 }
