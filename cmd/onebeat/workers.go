@@ -33,19 +33,23 @@ const (
 // A job is a task, and the queue that entries send it to.
 type job struct{ queue, task string }
 
+// A bound is an exchange of a kind, with the key that something is sent there with, or that a queue is bound to it by.
+type bound struct{ exchange, kind, key string }
+
 // workers are the jobs of the entries, to compare with what live workers tell.
 type workers struct {
 	config *celery.Config
 	jobs   map[job]*few // and the entries
-	more   bool         // than were kept
-	zoned  few          // entries that go by the setting zone
+	ways   map[bound]*few
+	more   bool // than were kept
+	zoned  few  // entries that go by the setting zone
 }
 
 func newWorkers(config *celery.Config) workers {
-	return workers{config: config, jobs: map[job]*few{}}
+	return workers{config: config, jobs: map[job]*few{}, ways: map[bound]*few{}}
 }
 
-// add counts an entry. What goes through an exchange with a name, workers of any queue may take.
+// add counts an entry. What goes through an exchange with a name, workers of several queues may take.
 func (w *workers) add(row store.Row) {
 	if w.jobs == nil || row.Entry == nil {
 		return
@@ -54,20 +58,27 @@ func (w *workers) add(row store.Row) {
 		w.zoned.add(func() string { return row.Name })
 	}
 	route, err := w.config.Route(celery.Task{Name: row.Task, Entry: row.Name, Options: row.Options})
-	if err != nil || route.Exchange != "" {
-		return
+	switch {
+	case err != nil:
+	case route.Exchange != "":
+		w.more = count(w.ways, bound{exchange: route.Exchange, key: route.RoutingKey}, row.Name) || w.more
+	default:
+		w.more = count(w.jobs, job{route.RoutingKey, row.Task}, row.Name) || w.more
 	}
-	to := job{route.RoutingKey, row.Task}
-	entries := w.jobs[to]
+}
+
+// count adds an entry to what it goes to, and says whether there are too many of those to keep.
+func count[T comparable](all map[T]*few, to T, entry string) (more bool) {
+	entries := all[to]
 	if entries == nil {
-		if len(w.jobs) == mostWork {
-			w.more = true
-			return
+		if len(all) == mostWork {
+			return true
 		}
 		entries = &few{}
-		w.jobs[to] = entries
+		all[to] = entries
 	}
-	entries.add(func() string { return row.Name })
+	entries.add(func() string { return entry })
+	return false
 }
 
 // goesBySetting says whether an entry whose row names no zone goes by the setting's: in a spec one may stand too.
@@ -91,7 +102,7 @@ func locationOf(spec schedule.Spec) string {
 // look asks the workers, and tells what nobody takes and what is thrown away. Queues that
 // are missing have been told of.
 func (w *workers) look(ctx context.Context, config app.Config, lacking []finding) []finding {
-	if len(w.jobs) == 0 {
+	if len(w.jobs)+len(w.ways) == 0 {
 		return nil
 	}
 	observer, err := app.OpenObserver(config, broker.Options{Installation: "check", Node: "onebeat", Logger: slog.New(slog.DiscardHandler)})
@@ -140,7 +151,27 @@ func (w *workers) elsewhere(all map[string]told, here string, now time.Time) (fi
 // What a worker has told of itself: nil where it has not, or in no way that Celery's do.
 type told struct {
 	queues, tasks map[string]bool
-	zone          string // empty where its application sets none
+	bound         []bound // the queues
+	zone          string  // empty where its application sets none
+}
+
+// A binding is what binds a queue to an exchange, as workers tell it.
+type binding struct {
+	Exchange struct{ Name, Type string } `json:"exchange"`
+	Key      string                      `json:"routing_key"`
+}
+
+// takes says whether a queue that is bound so is given what is sent to an exchange with a key, or may be.
+func (b bound) takes(exchange, key string) bool {
+	switch {
+	case b.exchange != exchange:
+		return false
+	case b.kind == "direct":
+		return b.key == key
+	case b.kind == "topic": // RabbitMQ takes no word at all for "#" too, and leaves out the dot
+		return celery.TopicMatches(b.key, key) || celery.TopicMatches(b.key, key+".") || celery.TopicMatches(b.key, "."+key)
+	}
+	return true
 }
 
 // answers sorts them by worker.
@@ -150,6 +181,8 @@ func answers(replies []celery.Reply) map[string]told {
 		w := all[r.Worker]
 		var queues []struct {
 			Name string `json:"name"`
+			binding
+			Bindings []binding `json:"bindings"`
 		}
 		var tasks []string
 		var settings struct {
@@ -163,6 +196,9 @@ func answers(replies []celery.Reply) map[string]told {
 			w.queues = map[string]bool{}
 			for _, queue := range queues {
 				w.queues[queue.Name] = true
+				for _, b := range append(queue.Bindings, queue.binding) {
+					w.bound = append(w.bound, bound{b.Exchange.Name, b.Exchange.Type, b.Key})
+				}
 			}
 		case r.Ticket == "registered" && json.Unmarshal(r.Answer, &tasks) == nil:
 			w.tasks = map[string]bool{}
@@ -206,6 +242,18 @@ func (w *workers) compare(all map[string]told, lacking []finding) (findings []fi
 		case ignorant.n > 0:
 			unknown = append(unknown, finding{"task " + to.task, false, fmt.Sprintf("workers that take from its queue %s do not know it (%s), so that they throw away the messages of %s: %s. Correct the task's name, or start them with the code that has it",
 				to.queue, ignorant, schedule.Counted(w.jobs[to].n, "entry"), w.jobs[to])})
+		}
+	}
+	for _, to := range slices.SortedFunc(maps.Keys(w.ways), func(a, b bound) int { return cmp.Or(cmp.Compare(a.exchange, b.exchange), cmp.Compare(a.key, b.key)) }) {
+		if slices.ContainsFunc(lacking, func(f finding) bool { return f.What == "exchange "+to.exchange }) {
+			continue
+		}
+		taken := slices.ContainsFunc(names, func(name string) bool {
+			return slices.ContainsFunc(all[name].bound, func(b bound) bool { return b.takes(to.exchange, to.key) })
+		})
+		if !taken {
+			findings = append(findings, finding{"exchange " + to.exchange, false, fmt.Sprintf("none of the workers that answered (%s) takes from a queue that is bound to it and takes %q, so that the messages of %s reach none of them: %s. Start a worker with such a queue, or correct the route",
+				answered, to.key, schedule.Counted(w.ways[to].n, "entry"), w.ways[to])})
 		}
 	}
 	for _, queue := range slices.Sorted(maps.Keys(idle)) {

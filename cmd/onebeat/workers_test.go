@@ -47,7 +47,12 @@ func TestCheckTellsWhatNoWorkerTakesOrKnows(t *testing.T) {
 			if got, want := run(0, "check"), "ok    workers: none answered within 1s: "; !strings.Contains(got, want) {
 				t.Errorf("check without a worker: want a line that begins with %q, got:\n%s", want, got)
 			}
-			worker.Start(t, worker.Options{Broker: url, Python: python, Queues: []string{name}, Config: map[string]any{"control_exchange": name}})
+			worker.Start(t, worker.Options{Broker: url, Python: python, Queues: []string{name, name + "-topic"}, Config: map[string]any{
+				"control_exchange": name,
+				"task_queues": map[string]any{
+					name: map[string]any{}, name + "-topic": map[string]any{"exchange": name + "-topic", "exchange_type": "topic", "routing_key": "a.#"},
+				},
+			}})
 			if got, want := run(0, "check"), "ok    workers: those that answered take from all queues that entries go to, and know the tasks there: "; !strings.Contains(got, want) {
 				t.Errorf("check of entries that are taken: want a line that begins with %q, got:\n%s", want, got)
 			}
@@ -57,8 +62,11 @@ func TestCheckTellsWhatNoWorkerTakesOrKnows(t *testing.T) {
 			add("g", "probe.zone", `{"queue": "`+name+`-idle"}`)
 			add("x", "no.such", "{}")
 			add("bound", "no.such", `{"exchange": "`+name+`", "exchange_type": "topic", "routing_key": "k"}`)
+			add("taken", "no.such", `{"exchange": "`+name+`-topic", "exchange_type": "topic", "routing_key": "a.b"}`)
 			got := run(exitNo, "check")
 			for _, want := range []string{
+				"WRONG exchange " + name + ": none of the workers that answered (",
+				") takes from a queue that is bound to it and takes \"k\", so that the messages of 1 entry reach none of them: bound. Start a worker with such a queue, or correct the route\n",
 				"WRONG task no.such: workers that take from its queue " + name + " do not know it (",
 				"), so that they throw away the messages of 1 entry: x. Correct the task's name, or start them with the code that has it\n",
 				"WRONG queue " + name + "-idle: none of the workers that answered (",
@@ -68,8 +76,8 @@ func TestCheckTellsWhatNoWorkerTakesOrKnows(t *testing.T) {
 					t.Errorf("check: want %q in:\n%s", want, got)
 				}
 			}
-			if strings.Count(got, "WRONG") != 2 {
-				t.Errorf("check: want two lines alone that are WRONG:\n%s", got)
+			if strings.Count(got, "WRONG") != 3 {
+				t.Errorf("check: want three lines alone that are WRONG:\n%s", got)
 			}
 		})
 	}
