@@ -237,6 +237,35 @@ func TestAStopSaysWhatItLeaves(t *testing.T) {
 	}
 }
 
+// What planning has passed it does not come back to: a last run that somebody set back counts for who takes over.
+func TestALastRunThatWasSetBackCountsForTheNextTerm(t *testing.T) {
+	slot := time.Now().Add(time.Second).UTC()
+	hourly := store.Definition{Name: "hourly", Task: "tasks.hourly", Spec: "@every 1h from " + slot.Add(-24*time.Hour).Format(time.RFC3339Nano), Enabled: true}
+	r := runNode(t, []store.Definition{ticking, hourly}, nil)
+	sent := func(r *running, entry string) int { return strings.Count(r.log.String(), `msg="task sent" entry=`+entry+" ") }
+	await(t, "the hourly entry was sent", 10*time.Second, func() bool { return sent(r, "hourly") == 1 })
+	db, err := sql.Open("sqlite", strings.TrimPrefix(r.config.String("database"), "sqlite:///"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	recorded := func() (yes bool) {
+		err := db.QueryRow("SELECT last_run_at IS NOT NULL FROM celery_beat_schedules WHERE name = 'hourly'").Scan(&yes)
+		return err == nil && yes
+	}
+	await(t, "it is recorded", 10*time.Second, recorded)
+	if _, err := db.Exec("UPDATE celery_beat_schedules SET last_run_at = '2026-01-01 00:00:00' WHERE name = 'hourly'"); err != nil {
+		t.Fatal(err)
+	}
+	until := sent(r, "tick") + 3
+	await(t, "others are sent meanwhile", 10*time.Second, func() bool { return sent(r, "tick") >= until })
+	if err := r.stop(); err != nil || sent(r, "hourly") != 1 {
+		t.Errorf("Run = %v, and the entry was sent %d times, want once:\n%s", err, sent(r, "hourly"), r.log)
+	}
+	next := runNode(t, nil, map[string]string{"database": r.config.String("database")})
+	await(t, "its latest slot is sent again", 10*time.Second, func() bool { return sent(next, "hourly") == 1 })
+}
+
 // The second node on a database is well, and ready to take over.
 func TestANodeThatWaitsIsWell(t *testing.T) {
 	first := runNode(t, nil, nil)
