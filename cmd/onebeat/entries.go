@@ -437,7 +437,7 @@ func entriesPause() *cobra.Command {
   onebeat entries pause nightly --reason "on hold" --until 2030-01-01T00:00:00Z`,
 	}
 	reason := cmd.Flags().String("reason", "", "why, for others to read")
-	until := cmd.Flags().String("until", "", "when it goes on by itself: a length (2h) or an instant (RFC 3339)")
+	until := cmd.Flags().String("until", "", "when it goes on by itself: a length (2h), an instant (RFC 3339), or a time by the entry's clocks (03:00)")
 	return change(cmd, func(ctx context.Context, s *store.Store, row store.Row) (string, error) {
 		if strings.TrimSpace(*reason) == "" {
 			return "", usage("say why with --reason, for others to read")
@@ -445,27 +445,16 @@ func entriesPause() *cobra.Command {
 		if cmd.Flags().Changed("until") && strings.TrimSpace(*until) == "" { // as an unset variable of the shell gives it
 			return "", usage("--until is empty: give a length such as 2h or an instant, or leave it out for a pause without an end")
 		}
-		end, err := instantOrLength(*until, time.Now())
+		config, err := settings(cmd)
+		if err != nil {
+			return "", err
+		}
+		end, err := instantOrLength(*until, time.Now(), zoneOf(row, config))
 		if err != nil {
 			return "", err
 		}
 		return "Paused", s.Pause(ctx, row.ID, end, *reason, who())
 	})
-}
-
-// instantOrLength reads an instant, or a length from now on; empty is no instant.
-func instantOrLength(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if length, err := time.ParseDuration(text); err == nil {
-		return now.Add(length), nil
-	}
-	instant, err := time.Parse(time.RFC3339, text)
-	if err != nil || instant.IsZero() { // which stands for none
-		return time.Time{}, usage("%q is neither a length such as 2h nor an instant such as 2030-01-01T00:00:00Z", text)
-	}
-	return instant, nil
 }
 
 func entriesResume() *cobra.Command {

@@ -22,28 +22,26 @@ func explainCommand() *cobra.Command {
 		Long: `Say in words what became of a slot of an entry, from its spec, its row and the
 ledger. Without --at it is the entry's latest slot, and what became of a run that was asked
 for since. It changes nothing.`,
-		Example: "  onebeat explain nightly\n  onebeat explain nightly --at 2026-11-25T02:00:00+09:00",
+		Example: "  onebeat explain nightly\n  onebeat explain nightly --at 03:00\n  onebeat explain nightly --at 2026-11-25T02:00:00+09:00",
 		Args:    oneArgument("the entry's id or name"),
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.Flags().StringVar(&at, "at", "", "the slot: an instant (RFC 3339)")
+	cmd.Flags().StringVar(&at, "at", "", "the slot: an instant (RFC 3339), or a time by the entry's clocks (03:00, \"2026-11-25 03:00\")")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withStore(cmd, func(ctx context.Context, s *store.Store, config app.Config) error {
 			now, err := s.Now(ctx)
 			if err != nil {
 				return err
 			}
-			var slot time.Time
-			if at != "" {
-				if slot, err = instantOrLength(at, now); err != nil {
-					return err
-				}
-			}
 			row, err := s.Find(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			zone := zoneOf(row, config)
+			slot, err := lateInstant(at, now, zone)
+			if err != nil {
+				return err
+			}
 			answer, err := explained(ctx, s, row, slot, now, zone)
 			if err == nil && at == "" {
 				err = answer.asked(ctx, s, row, zone)

@@ -33,7 +33,7 @@ func runsList() *cobra.Command {
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.Flags().StringVar(&entry, "entry", "", "only of this entry, by id or name")
-	cmd.Flags().StringVar(&since, "since", "", "only slots since then: a length (24h) or an instant (RFC 3339)")
+	cmd.Flags().StringVar(&since, "since", "", "only slots since then: a length (24h), an instant (RFC 3339), or a time (03:00, \"2026-11-25 03:00\")")
 	cmd.Flags().StringVar(&state, "state", "", "only slots that ended so: sent, coalesced, skipped, failed or unsure")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -43,7 +43,11 @@ func runsList() *cobra.Command {
 		if limit < 1 {
 			return usage("--limit %d: give a number from 1", limit)
 		}
-		from, err := sinceInstant(since, time.Now())
+		config, err := settings(cmd)
+		if err != nil {
+			return err
+		}
+		from, err := sinceInstant(since, time.Now(), config.String("zone"))
 		if err != nil {
 			return err
 		}
@@ -82,14 +86,6 @@ func runsList() *cobra.Command {
 	}
 	settingFlags(cmd, ofDatabase)
 	return cmd
-}
-
-// sinceInstant reads an instant, or a length back from now.
-func sinceInstant(text string, now time.Time) (time.Time, error) {
-	if length, err := time.ParseDuration(text); err == nil {
-		return now.Add(-length), nil
-	}
-	return instantOrLength(text, now)
 }
 
 func printRuns(out io.Writer, runs []schedule.Run, zone string) error {

@@ -158,8 +158,8 @@ late. Runs that people ask for are sent.`,
 	flags.BoolVar(&all, "all", false, "for all entries")
 	flags.StringVar(&group, "group", "", "for the entries whose rules name this group")
 	flags.StringVar(&entry, "entry", "", "for the entry of this id or name")
-	flags.StringVar(&from, "from", "", "when it begins: an instant (RFC 3339), or a length from now on; now unless set")
-	flags.StringVar(&until, "until", "", "when it ends: an instant (RFC 3339), or a length from now on")
+	flags.StringVar(&from, "from", "", "when it begins: an instant (RFC 3339), a time (03:00, \"2030-01-01 03:00\"), or a length from now on; now unless set")
+	flags.StringVar(&until, "until", "", "when it ends: an instant (RFC 3339), a time, or a length from now on")
 	flags.StringVar(&w.Spec, "spec", "", `when it begins, each time: "0 2 * * sun"`)
 	flags.DurationVar(&w.Length, "for", 0, "with --spec, how long it lasts")
 	flags.StringVar(&w.Zone, "window-zone", "", "with --spec, its time zone, an IANA name")
@@ -179,7 +179,7 @@ late. Runs that people ask for are sent.`,
 			if err := scoped(ctx, s, &w, all, group, entry); err != nil {
 				return err
 			}
-			if err := timed(&w, from, until, now); err != nil {
+			if err := timed(&w, from, until, now, config.String("zone")); err != nil {
 				return err
 			}
 			does := "Added"
@@ -271,7 +271,7 @@ func scoped(ctx context.Context, s *store.Store, w *store.Window, all bool, grou
 }
 
 // timed writes when the window holds.
-func timed(w *store.Window, from, until string, now time.Time) error {
+func timed(w *store.Window, from, until string, now time.Time, zone string) error {
 	if w.Spec != "" {
 		if from != "" || until != "" || w.Length <= 0 {
 			return usage("with --spec, say how long the window lasts each time with --for, and leave out --from and --until")
@@ -281,14 +281,14 @@ func timed(w *store.Window, from, until string, now time.Time) error {
 	if until == "" || w.Length != 0 || w.Zone != "" {
 		return usage("say when the window ends with --until, or give --spec and --for")
 	}
-	begin, err := instantOrLength(from, now)
+	begin, err := instantOrLength(from, now, zone)
 	if err != nil {
 		return err
 	}
 	if begin.IsZero() {
 		begin = now
 	}
-	end, err := instantOrLength(until, now)
+	end, err := instantOrLength(until, now, zone)
 	if err != nil {
 		return err
 	}
