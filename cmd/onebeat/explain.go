@@ -42,7 +42,7 @@ for since. It changes nothing.`,
 			if err != nil {
 				return err
 			}
-			answer, err := explained(ctx, s, row, slot, now, zone)
+			answer, err := explained(ctx, s, row, slot, now, zone, app.Unseen(config))
 			if err == nil && at == "" {
 				err = answer.asked(ctx, s, row, zone)
 			}
@@ -75,8 +75,9 @@ func (e *explanation) say(format string, args ...any) {
 	e.Words = append(e.Words, fmt.Sprintf(format, args...))
 }
 
-// explained finds out what became of a slot; the zero Time is the latest up to now.
-func explained(ctx context.Context, s *store.Store, row store.Row, slot, now time.Time, zone string) (explanation, error) {
+// explained finds out what became of a slot; the zero Time is the latest up to now. A node that was not seen
+// for as long as within does not run.
+func explained(ctx context.Context, s *store.Store, row store.Row, slot, now time.Time, zone string, within time.Duration) (explanation, error) {
 	e := explanation{ID: row.ID, Name: row.Name}
 	switch row.State {
 	case schedule.ReasonBadRow:
@@ -154,9 +155,54 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 	case row.Entry == nil:
 		e.say("The ledger has nothing of %s.", when(slot, zone))
 	default:
-		e.say("%s is past and has no end yet: does a node run, and is it well (`onebeat health`)?", when(slot, zone))
+		return e, e.unended(ctx, s, row, slot, zone, within)
 	}
 	return e, nil
+}
+
+// unended says who is to end a slot that is past, and whether it is claimed.
+func (e *explanation) unended(ctx context.Context, s *store.Store, row store.Row, slot time.Time, zone string, within time.Duration) error {
+	roll, err := s.Present(ctx, within)
+	if err != nil {
+		return err
+	}
+	var nodes []string
+	for _, node := range roll.Nodes {
+		nodes = append(nodes, node.Name)
+	}
+	journal, err := s.Shard(row.ID.Shard(max(len(roll.Holders), 1))).Journal(ctx)
+	if err != nil {
+		return err
+	}
+	for _, batch := range journal {
+		claimed := slices.ContainsFunc(batch.Dues[batch.Recorded:], func(due schedule.ClaimedDue) bool {
+			return due.Entry == row.ID && due.Request == "" && !slot.Before(due.Slot) && !slot.After(latest(due.Slot, due.Through))
+		})
+		if !claimed {
+			continue
+		}
+		said := fmt.Sprintf("%s was claimed at %s, and ", when(slot, zone), when(batch.At, zone))
+		if nodes == nil {
+			e.say("%sno node was seen for %v: start `onebeat serve`, which sends it if it has not gone out.", said, within)
+		} else {
+			e.say("%shas not been sent, or not been recorded: `onebeat check` says what keeps %s from it, and so does its log. It is sent when that is mended.", said, named(nodes, len(nodes)))
+		}
+		return nil
+	}
+	said := when(slot, zone) + " is past and has no end yet"
+	if nodes == nil {
+		e.say("%s, and no node was seen for %v: start `onebeat serve`, which goes by the policy for misfires, %s, where it is late.", said, within, misfireText(row.Misfire))
+	} else {
+		e.say("%s: `onebeat check` says what keeps %s from it, and so does its log.", said, named(nodes, len(nodes)))
+	}
+	return nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // asked says what became of the last run that somebody asked for, unless it was before the slot, and which are still to come.
