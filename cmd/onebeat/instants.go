@@ -49,8 +49,8 @@ func readInstant(text string, now time.Time, zone string, ahead bool) (time.Time
 		return time.Time{}, err
 	}
 	for _, layout := range byClock {
-		if instant, err := time.ParseInLocation(layout, text, location); err == nil && !instant.IsZero() {
-			return instant, nil
+		if t, err := time.Parse(layout, text); err == nil && !t.IsZero() {
+			return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, location), nil
 		}
 	}
 	for _, layout := range ofTheDay {

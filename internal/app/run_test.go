@@ -242,7 +242,9 @@ func TestALastRunThatWasSetBackCountsForTheNextTerm(t *testing.T) {
 	slot := time.Now().Add(time.Second).UTC()
 	hourly := store.Definition{Name: "hourly", Task: "tasks.hourly", Spec: "@every 1h from " + slot.Add(-24*time.Hour).Format(time.RFC3339Nano), Enabled: true}
 	r := runNode(t, []store.Definition{ticking, hourly}, nil)
-	sent := func(r *running, entry string) int { return strings.Count(r.log.String(), `msg="task sent" entry=`+entry+" ") }
+	sent := func(r *running, entry string) int {
+		return strings.Count(r.log.String(), `msg="task sent" entry=`+entry+" ")
+	}
 	await(t, "the hourly entry was sent", 10*time.Second, func() bool { return sent(r, "hourly") == 1 })
 	db, err := sql.Open("sqlite", strings.TrimPrefix(r.config.String("database"), "sqlite:///"))
 	if err != nil {
