@@ -40,8 +40,8 @@ import (
 
 // A Planner knows which slots are due.
 type Planner interface {
-	// Pull returns the slots to claim now, at least one, at most max, in order of
-	// slot. It waits for them and returns an error only when ctx ends.
+	// Pull returns the slots to claim now, at least one, at most max, those that have yet to
+	// come in order of slot, after the others. It waits for them and returns an error only when ctx ends.
 	Pull(ctx context.Context, max int) ([]schedule.Due, error)
 }
 

@@ -26,6 +26,7 @@ type item struct {
 	entry  int32 // 0 while its definition is left in the catalog, or it is off
 	at     int32 // index in the heap, or absent
 
+	often  bool // it has slots often, see turns; kept while it is in no agenda
 	off    bool // disabled, paused or unreadable: it has no slots
 	stays  bool // its definition is not left in the catalog
 	wanted bool // its definition is asked for

@@ -106,7 +106,11 @@ func (p *Planner) place(it *item, e *schedule.Entry, next time.Time) {
 	}
 	p.items.hold(it, e)
 	p.left.whole++
-	p.agenda.set(it, next)
+	var after time.Time
+	if next.Sub(p.now()) <= often && !next.IsZero() { // else its slots are further apart, or it will be seen
+		after = e.Spec.Next(next)
+	}
+	p.turns.move(it, next, after)
 }
 
 // sketchAll takes over entries that come without their definitions, of about so many. Most are new to it: of those it makes no
@@ -154,7 +158,7 @@ func (p *Planner) mayLeave(it *item, next, now time.Time) bool {
 // withdraw takes it out of either agenda, and lets go of its definition.
 func (p *Planner) withdraw(it *item) {
 	if it.entry != 0 {
-		p.agenda.remove(it)
+		p.turns.remove(it)
 		p.items.hold(it, nil)
 		p.left.whole--
 		return
@@ -266,7 +270,7 @@ func (p *Planner) supply(s supply) {
 		p.items.hold(it, e)
 		p.left.whole++
 		if has {
-			p.agenda.set(it, it.slot())
+			p.turns.set(it, it.slot())
 		}
 	}
 	for _, id := range s.ids {

@@ -15,8 +15,8 @@ const walked = 100_000
 // to the first slot that is still owed, and appends what ended unsent to dues. Where
 // windows begin or end among them, it judges those up to there, and the policy's bounds
 // count for those.
-func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues []schedule.Due) []schedule.Due {
-	e := a.items.entry(it)
+func (t *turns) settle(it *item, now time.Time, windows *schedule.Windows, dues []schedule.Due) []schedule.Due {
+	e := t.others.items.entry(it)
 	policy := e.Misfire
 	grace := policy.Grace
 	if grace == 0 {
@@ -28,7 +28,7 @@ func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues
 	}
 	first, before := it.slot(), it.slot().Add(-time.Microsecond)
 	if reason, until := windows.Closed(e, first); reason != "" {
-		return a.pass(it, e, late, until, reason, dues)
+		return t.pass(it, e, late, until, reason, dues)
 	}
 	if begin := windows.Begins(e, first); !begin.IsZero() && !begin.After(late) {
 		late = begin.Add(-time.Microsecond)
@@ -67,7 +67,7 @@ func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues
 		if !next.IsZero() && next.Equal(into) { // it is owed however late its turn is: who cannot keep up would send nothing ever
 			it.kept = into.UnixMicro() + 1
 		}
-		a.set(it, next)
+		t.set(it, next)
 		return dues
 	}
 	if keep.After(first) {
@@ -76,19 +76,19 @@ func (a *agenda) settle(it *item, now time.Time, windows *schedule.Windows, dues
 		it.from = through.UnixMicro()
 	}
 	it.kept = last.UnixMicro() + 1
-	a.set(it, keep)
+	t.set(it, keep)
 	return dues
 }
 
 // pass ends the missed slots of it that a window holds.
-func (a *agenda) pass(it *item, e *schedule.Entry, late, until time.Time, reason string, dues []schedule.Due) []schedule.Due {
+func (t *turns) pass(it *item, e *schedule.Entry, late, until time.Time, reason string, dues []schedule.Due) []schedule.Due {
 	first, through := it.slot(), until.Add(-time.Microsecond)
 	if late.Before(through) {
 		through = late
 	}
 	last := schedule.Latest(e.Spec, first.Add(-time.Microsecond), through)
 	it.from = last.UnixMicro()
-	a.set(it, e.Spec.Next(last))
+	t.set(it, e.Spec.Next(last))
 	return append(dues, ended(e, first, last, schedule.Skipped, reason))
 }
 

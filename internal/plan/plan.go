@@ -73,7 +73,7 @@ type Planner struct {
 	items  *items
 	byID   schedule.ByID[int32] // numbers of items
 	active int                  // items that are not off
-	agenda agenda
+	turns  turns
 	left   left
 	former formers
 	urgent []schedule.Due // runs that people asked for, and ends of pauses
@@ -110,7 +110,7 @@ func New(opts Options) *Planner {
 		items: newItems(),
 		left:  left{last: map[*item]last{}, held: map[*item]bool{}}, former: formers{of: map[*item]*former{}},
 	}
-	p.agenda.items, p.left.agenda.items = p.items, p.items
+	p.turns, p.left.agenda.items = newTurns(p.items), p.items
 	if p.far == 0 {
 		p.far = 10 * time.Minute
 	}
@@ -227,7 +227,8 @@ func (p *Planner) Submit(ctx context.Context, due schedule.Due) error {
 }
 
 // Pull returns the slots to claim now, at least one and at most max, in order
-// of slot but for what people asked for, which comes before all that is yet to come. It waits until
+// of slot but for what people asked for, which comes before all that is yet to come, and for entries that have slots often, which
+// come before others that have waited longer (turns.go). It waits until
 // there is one, and returns an error only when ctx or Run ends. One goroutine pulls.
 func (p *Planner) Pull(ctx context.Context, max int) ([]schedule.Due, error) {
 	a := ask{ctx, max, make(chan []schedule.Due, 1)}
@@ -280,7 +281,7 @@ func (p *Planner) wait() time.Duration {
 			return 0
 		}
 	}
-	if first := p.agenda.first(); first != nil {
+	if first := p.turns.first(); first != nil {
 		wait = min(wait, first.slot().Sub(now)-p.lead/2)
 	}
 	return wait
@@ -303,19 +304,25 @@ func (p *Planner) take(max int) []schedule.Due {
 	}
 	p.urgent = append(p.urgent[n:], later...)
 	urgent := len(dues) > 0
-	for len(dues) < max {
-		it := p.agenda.first()
+	for ahead := 0; len(dues) < max; {
+		it := p.turns.first()
 		if it == nil || it.next > horizon {
 			break
 		}
+		if len(dues) > n && ahead < max/2 { // the first says how late the others are
+			if before := p.turns.ahead(now.UnixMicro()); before != nil {
+				it = before
+				ahead++
+			}
+		}
 		slot := it.next
-		dues = p.agenda.settle(it, now, p.windows, dues)
+		dues = p.turns.settle(it, now, p.windows, dues)
 		if it.at == absent || it.next != slot {
 			continue // what was missed is settled; the rest waits for its turn
 		}
 		due := p.due(it)
 		dues = append(dues, due)
-		p.agenda.set(it, due.Entry.Spec.Next(it.slot()))
+		p.turns.move(it, due.Entry.Spec.Next(due.Slot), due.Slot)
 		if due.State == "" { // else nobody seals it
 			p.leave(it, slot, now)
 		}
@@ -328,12 +335,6 @@ func (p *Planner) take(max int) []schedule.Due {
 		p.logger.Debug("slots are due", "slots", len(dues), "entry", dues[0].Entry.Name, "slot", dues[0].Slot)
 	}
 	return dues
-}
-
-// inTurn puts those of dues that are yet to come in order: the sender waits for each in its turn, and others
-// come meanwhile.
-func inTurn(dues []schedule.Due, now time.Time) {
-	slices.SortStableFunc(dues, func(a, b schedule.Due) int { return latest(a.Slot, now).Compare(latest(b.Slot, now)) })
 }
 
 // due is the coming slot of it. One that a window holds is settled by that: a new
@@ -538,7 +539,7 @@ func (p *Planner) submit(due schedule.Due) {
 
 func (p *Planner) state() State {
 	now := p.now().UnixMicro()
-	s := State{Entries: p.active, Overdue: len(p.urgent) + p.agenda.overdue(now) + p.left.agenda.overdue(now)}
+	s := State{Entries: p.active, Overdue: len(p.urgent) + p.turns.overdue(now) + p.left.agenda.overdue(now)}
 	sooner := func(it *item) {
 		if slot := it.slot(); s.Next.IsZero() || slot.Before(s.Next) {
 			s.Next = slot
@@ -550,7 +551,7 @@ func (p *Planner) state() State {
 		}
 		sooner(it)
 	}
-	for _, first := range []*item{p.agenda.first(), p.left.agenda.first()} {
+	for _, first := range []*item{p.turns.first(), p.left.agenda.first()} {
 		if first != nil {
 			sooner(first)
 		}

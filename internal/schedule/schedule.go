@@ -389,7 +389,7 @@ const (
 // States are all ends that a slot may come to.
 var States = []State{Sent, Coalesced, Skipped, Failed, Unsure}
 
-// A Batch is the slots that are claimed together, in order of slot.
+// A Batch is the slots that are claimed together. Those that have yet to come are in order of slot, after the others.
 type Batch struct {
 	Term int64
 	Seq  int64 // rises by one a batch, over all terms
