@@ -119,8 +119,11 @@ func (s *shard) ready() {
 func (s *shard) take(ctx context.Context) error {
 	defer s.left.Store(true) // others may still end what they have begun
 	for {
-		opts := lease.Options{Logger: s.log, Clock: s.node.clock.Set, Beat: func() { s.asked.Add(1) }}
 		turn, end := context.WithCancelCause(ctx)
+		opts := lease.Options{Logger: s.log, Clock: s.node.clock.Set, Beat: func() { s.asked.Add(1) }}
+		opts.Keeps = func(err error) bool { // no other node knows what this one had got to send
+			return errors.Is(err, celery.ErrForgot) && turn.Err() == nil && s.store.Guarded()
+		}
 		err := lease.Keep(turn, &claimant{keeper: s.keeper, shard: s}, s.node.name, opts, func(hold context.Context, term int64) error {
 			s.mu.Lock()
 			s.end = end

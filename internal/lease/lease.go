@@ -53,6 +53,10 @@ type Options struct {
 	// that is past by took at most.
 	Clock func(now time.Time, took time.Duration)
 
+	// Keeps says of an error of the work that its owner will take the lease anew, as it may while it has it: then it is not
+	// given up for others to have. Nil: of none.
+	Keeps func(err error) bool
+
 	// Beat is called each time that the lease is about to be asked for or renewed: while
 	// it is, Keep gets on.
 	Beat func()
@@ -66,7 +70,7 @@ func (o Options) tellClock(asked time.Time, l schedule.Lease) { o.Clock(l.Now, t
 
 // Keep waits until owner holds the lease, runs work with a context that ends
 // when the lease can no longer be trusted, and gives the lease up when work
-// returns. When ctx ends, work is not cut off: it watches ctx itself, ends what
+// returns, unless it is to be kept. When ctx ends, work is not cut off: it watches ctx itself, ends what
 // it has begun, and keeps the lease while it does. Keep returns work's error,
 // schedule.ErrLost if the lease was lost under it, or ctx's error when it ended
 // before the lease came.
@@ -79,6 +83,9 @@ func Keep(ctx context.Context, locker Locker, owner string, opts Options, work f
 	}
 	if opts.Clock == nil {
 		opts.Clock = func(time.Time, time.Duration) {}
+	}
+	if opts.Keeps == nil {
+		opts.Keeps = func(error) bool { return false }
 	}
 	if opts.Beat == nil {
 		opts.Beat = func() {}
@@ -97,7 +104,7 @@ func Keep(ctx context.Context, locker Locker, owner string, opts Options, work f
 	}()
 
 	err = renew(working, locker, owner, held, until, opts, lose, done)
-	if !errors.Is(err, schedule.ErrLost) {
+	if !errors.Is(err, schedule.ErrLost) && !opts.Keeps(err) {
 		giveUp(locker, held.Term, opts.Logger)
 	}
 	return err

@@ -125,6 +125,20 @@ func TestTheNextNodeTakesOverAtOnceAfterACleanStop(t *testing.T) {
 	})
 }
 
+func TestALeaseThatIsToBeTakenAnewIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		anew := errors.New("begin anew")
+		opts := lease.Options{Keeps: func(err error) bool { return errors.Is(err, anew) }}
+		for ends, owner := range map[error]string{anew: "a", errors.New("failed"): ""} {
+			r := &row{}
+			err := lease.Keep(t.Context(), r, "a", opts, func(context.Context, int64) error { return ends })
+			if !errors.Is(err, ends) || r.owner != owner {
+				t.Errorf("after work that ended with %q, Keep = %v and the lease is of %q, want %q", ends, err, r.owner, owner)
+			}
+		}
+	})
+}
+
 func TestWorkEndsBeforeALeaseThatCannotBeRenewed(t *testing.T) {
 	for _, holds := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

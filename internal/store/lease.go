@@ -38,7 +38,7 @@ func (noGuard) free()            {}
 
 // A Shard is a part of the entries, by their ids, whose slots one node at a time plans
 // and dispatches: the one that has its lease. Its methods may be called from any
-// goroutine, but for Acquire, Renew and Wait, which are called one after the other.
+// goroutine, but for Acquire, Renew, Guarded and Wait, which are called one after the other.
 type Shard struct {
 	store  *Store
 	number int
@@ -132,6 +132,9 @@ func (s *Shard) Release(ctx context.Context, term int64) error {
 	s.endPart(ctx) // now that whoever waits has it
 	return nil
 }
+
+// Guarded says whether this process had the shard's guard when it last asked: who has it and holds the lease may acquire it anew.
+func (s *Shard) Guarded() bool { return s.guard.has() }
 
 // Wait returns when it is worth while to try Acquire again: when the holder's
 // session died, or its lease was released or ended, or a length of the lease has

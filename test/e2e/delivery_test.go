@@ -82,21 +82,21 @@ func TestDeliveryIsTheEntrysChoice(t *testing.T) {
 
 // A Redis that comes back with older data has lost what was sent since. It is told of
 // with its ids, or sent again, once, with the same ids; what goes at most once is told
-// of either way. The node that works notices with the next part; where it is gone, the
-// next one does.
+// of either way. The node that works notices with the next part, and goes on itself, for others do not
+// know what it had got to send; where it is gone, the next one does.
 func TestARedisThatForgets(t *testing.T) {
 	t.Parallel()
 	for _, setting := range []string{"report", "resend"} {
-		for _, noticed := range []string{"by the node that works", "by the next node"} {
+		for _, noticed := range []string{"by the node that works", "by the node that works beside others", "by the next node"} {
 			t.Run(setting+", "+noticed, func(t *testing.T) {
 				t.Parallel()
-				testForgets(t, setting, noticed == "by the next node")
+				testForgets(t, setting, noticed == "by the next node", strings.HasSuffix(noticed, "beside others"))
 			})
 		}
 	}
 }
 
-func testForgets(t *testing.T, setting string, next bool) {
+func testForgets(t *testing.T, setting string, next, beside bool) {
 	private, err := server.Redis(t.Context(), server.RedisOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +109,12 @@ func testForgets(t *testing.T, setting string, next bool) {
 	s.database.insert(t, item{"name": "careful", "cron_expression": "@every 1s", "options": `{"delivery": "at_most_once"}`})
 	flags := []string{"--broker-loss", setting}
 	n := s.serve(t, flags...)
+	var others []*node // of which one would have the lease if nobody did
+	for beside && len(others) < 3 {
+		other := s.launch(t, nil, flags...)
+		other.await(t, "waiting for the lease")
+		others = append(others, other)
+	}
 	kept := time.Now().Truncate(time.Second).Add(2 * time.Second)
 	s.awaitSent(t, "herd 0", kept, startWait)
 	if err := s.broker.redis.Do(t.Context(), s.broker.redis.B().Save().Build()).Error(); err != nil {
@@ -130,6 +136,12 @@ func testForgets(t *testing.T, setting string, next bool) {
 	}
 	last := time.Now().Truncate(time.Second).Add(3 * time.Second)
 	s.awaitSent(t, "herd 0", last, startWait)
+	for _, other := range others {
+		if len(other.find(t, "lease taken")) > 0 {
+			t.Errorf("%s went on, and not the node that knew what it had sent", other.name)
+		}
+		other.stop(t)
+	}
 	n.stop(t)
 
 	named := map[string]bool{} // in the log, as lost for good

@@ -55,6 +55,20 @@ func testLeaseRelease(t *testing.T, db Database) {
 	}
 }
 
+func testLeaseAnew(t *testing.T, db Database) {
+	holder, waiter := open(t, db, store.Options{LeaseFor: time.Minute}), open(t, db, store.Options{LeaseFor: time.Minute})
+	first := acquire(t, holder)
+	if !holder.Shard(0).Guarded() || waiter.Shard(0).Guarded() {
+		t.Fatalf("the holder has the guard: %v, and who waits: %v", holder.Shard(0).Guarded(), waiter.Shard(0).Guarded())
+	}
+	if next := acquire(t, holder); next.Term != first.Term+1 {
+		t.Errorf("the next term is %d after %d", next.Term, first.Term)
+	}
+	if _, won, err := waiter.Shard(0).Acquire(t.Context(), "waiter"); won || err != nil {
+		t.Errorf("Acquire of a lease that is held = %v, %v", won, err)
+	}
+}
+
 func testLeaseDeath(t *testing.T, db Database) {
 	const length = time.Minute
 	holder, err := store.Open(t.Context(), db.URL, store.Options{LeaseFor: length})
