@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/onebeat/onebeat/test/harness/process"
 )
 
 // Env returns what the variable names, one of ONEBEAT_TEST_POSTGRES,
@@ -86,19 +88,17 @@ func BuildFrom(source, path string, arguments ...string) error {
 // that takes longer than wait.
 func Eventually(t testing.TB, wait time.Duration, done func() error) {
 	t.Helper()
-	over := time.After(wait)
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for {
+	for over := time.Now().Add(wait); ; {
+		began := time.Now()
 		err := done()
 		if err == nil {
 			return
 		}
-		select {
-		case <-over:
+		left := time.Until(over)
+		if left <= 0 {
 			t.Fatalf("after %v: %v", wait, err)
-		case <-poll.C:
 		}
+		<-time.After(min(left, process.Pause(began)))
 	}
 }
 

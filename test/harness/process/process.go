@@ -186,9 +186,8 @@ func (p *Process) signalFamily(sig syscall.Signal) {
 // Await calls ready until it returns nil. It gives up with the reason and the
 // end of the log when ctx is over or the process ends, then with ErrEnded.
 func (p *Process) Await(ctx context.Context, ready func(context.Context) error) error {
-	poll := time.NewTicker(25 * time.Millisecond)
-	defer poll.Stop()
 	for {
+		began := time.Now()
 		err := ready(ctx)
 		if err == nil {
 			return nil
@@ -198,9 +197,15 @@ func (p *Process) Await(ctx context.Context, ready func(context.Context) error) 
 			return fmt.Errorf("%s %w: %v\n%s", p.name, ErrEnded, p.cmd.ProcessState, p.Tail(20))
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w\n%s", p.name, err, p.Tail(20))
-		case <-poll.C:
+		case <-time.After(Pause(began)):
 		}
 	}
+}
+
+// Pause is how long who waits for something rests after a look that began then: a look that
+// takes its time is taken less often, so that processors are left to what is waited for.
+func Pause(began time.Time) time.Duration {
+	return min(max(20*time.Millisecond, 6*time.Since(began)), 250*time.Millisecond)
 }
 
 // AwaitLog waits until the log holds text, as Await waits.
