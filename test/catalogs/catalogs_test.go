@@ -3,14 +3,11 @@
 package catalogs
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -284,28 +281,20 @@ func (d *database) python(t *testing.T, code string, answer any) {
 // models returns what python does, for another goroutine to call.
 func (d *database) models(t *testing.T, code string) func(answer any) error {
 	t.Helper()
-	root, err := harness.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	shell := filepath.Join(root, "test", "python", d.name+"_shell.py")
-	cmd := exec.CommandContext(t.Context(), harness.Env(t, d.variable()), shell, d.url)
+	socket, args := d.shell(t), []string{d.url}
 	if d.schema != "" {
-		cmd.Args = append(cmd.Args, d.schema)
+		args = append(args, d.schema)
 	}
-	cmd.Env = append(os.Environ(), d.environment()...)
-	cmd.Stdin = strings.NewReader(code)
-	var out, problems bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &problems
 	return func(answer any) error {
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("models of %v: %w\n%s", d.catalog, err, problems.String())
+		out, err := runShell(t.Context(), socket, args, d.environment(), code)
+		if err != nil {
+			return fmt.Errorf("models of %v: %w", d.catalog, err)
 		}
 		if answer == nil {
 			return nil
 		}
-		if err := json.Unmarshal(out.Bytes(), answer); err != nil {
-			return fmt.Errorf("models of %v told %q: %w", d.catalog, out.String(), err)
+		if err := json.Unmarshal([]byte(out), answer); err != nil {
+			return fmt.Errorf("models of %v told %q: %w", d.catalog, out, err)
 		}
 		return nil
 	}

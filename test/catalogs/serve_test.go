@@ -42,6 +42,7 @@ func run(m *testing.M) (code int) {
 			code = 1
 		}
 	}()
+	defer endShells()
 	madeIn = dir
 	if binary, err = harness.Build(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
