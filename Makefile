@@ -17,7 +17,7 @@ SHELL := /bin/bash
 
 # What one step compiles the next has: all are built alike, and for tests as the image is, but for the race detector.
 export GOFLAGS := $(filter-out -trimpath,$(shell go env GOFLAGS)) -trimpath
-test check: export CGO_ENABLED = 0
+test ready check: export CGO_ENABLED = 0
 
 # SERVED are the packages whose tests need servers or workers: those that say so.
 SERVED = $(shell grep -rlE 'ONEBEAT_TEST_|/storetest"|/brokertest"|onebeat/test/' --include='*_test.go' bench cmd internal test 2>/dev/null | xargs -r -n1 dirname | sort -u)
@@ -44,8 +44,15 @@ stack: deps .cache/bin/stack
 	@.cache/bin/stack $(STACKFLAGS) -- $(CMD)
 
 .PHONY: test
-test: deps lint build .cache/bin/stack .cache/bin/tally
+test:
+	@$(MAKE) --no-print-directory -j3 ready
 	@.cache/bin/stack $(STACKFLAGS) -- .cache/bin/tally scripts/everytest $(TESTFLAGS)
+
+# What the tests need is installed, which waits for the network, and compiled at the same time.
+.PHONY: ready compiled
+ready: deps lint build compiled .cache/bin/stack .cache/bin/tally
+compiled:
+	@! command -v gcc >/dev/null || scripts/everytest --compile
 
 # A million slots beside the installed Celery's, as many field texts, and the other dialects and kinds beside what knows them.
 .PHONY: differential
