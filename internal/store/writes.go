@@ -13,7 +13,7 @@ import (
 
 const (
 	// writesInterval is the time between questions for them.
-	writesInterval = 100 * time.Millisecond
+	writesInterval = 200 * time.Millisecond
 
 	// writesLag is how long after it was committed what onebeat itself has written may count.
 	writesLag = 2 * time.Second
