@@ -13,6 +13,8 @@ import (
 // A taken source has entries that another scheduler runs.
 type taken struct{ asked chan struct{} }
 
+var _ store.Locker = taken{}
+
 func (taken) Name() string                                  { return "taken" }
 func (taken) String() string                                { return "another's entries" }
 func (taken) Read(context.Context) ([]store.Outside, error) { return nil, nil }
@@ -29,6 +31,10 @@ func (s taken) Lock(ctx context.Context, _ string) (time.Duration, error) {
 	case <-ctx.Done():
 	}
 	return time.Hour, nil
+}
+
+func (taken) Held(context.Context) (string, time.Duration, error) {
+	return "another", time.Hour, nil
 }
 
 type releasable struct{ broker.Broker }
@@ -51,7 +57,11 @@ func TestANodeThatWaitsForAnothersLockIsWell(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.lead(ctx, t.Context(), 1) }()
-	<-source.asked
+	select {
+	case <-source.asked:
+	case err := <-ended:
+		t.Fatalf("lead = %v before the lock was asked for", err)
+	}
 	for what := range s.marks(t.Context()) {
 		if what != "the lease is neither asked for nor renewed" {
 			t.Errorf("the node would end itself when %s", what)
