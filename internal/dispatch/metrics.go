@@ -14,7 +14,8 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
-// Metrics tell how one dispatcher gets on. It is a prometheus.Collector.
+// Metrics tell how one dispatcher gets on, and keep from one term of a process to the next what it knows of the broker. It is a
+// prometheus.Collector.
 type Metrics struct {
 	*counters
 
