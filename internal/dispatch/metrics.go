@@ -129,7 +129,10 @@ func (m *Metrics) recalled(lost int, known, resend bool, at time.Time) {
 	}
 	m.lost.WithLabelValues(action).Add(float64(lost))
 	note := fmt.Sprintf("it came back with older data at %s: %s %s; the log names them", at.UTC().Format(time.RFC3339), schedule.Counted(lost, "message"), action)
-	if !known {
+	switch {
+	case known && lost == 0:
+		note = fmt.Sprintf("it came back with older data at %s: nothing that is on record was sent since then", at.UTC().Format(time.RFC3339))
+	case !known:
 		note = fmt.Sprintf("it came back at %s without what it had: what it has lost is not known", at.UTC().Format(time.RFC3339))
 	}
 	m.note.Store(&note)

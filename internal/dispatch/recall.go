@@ -49,10 +49,13 @@ func (d *Dispatcher) recall(hold context.Context, term, recorded int64, journal 
 		return mark, err
 	}
 	known := lost != nil || mark.At != 0 && d.opts.SentSince != nil
-	if known {
+	switch {
+	case known && len(lost) == 0:
+		d.log.Warn("the broker has come back with older data: nothing that is on record was sent since then", "since", time.UnixMicro(mark.At).UTC())
+	case known:
 		d.log.Error("the broker has come back with older data: messages that it had taken are gone",
 			"lost", len(lost), "since", time.UnixMicro(mark.At).UTC(), "resend", d.opts.Resend)
-	} else {
+	default:
 		d.log.Error("the broker has come back without what it had: messages that waited there are gone, and which is not known; let it keep its data, as by appendonly yes")
 	}
 	d.metrics.recalled(len(lost), known, d.opts.Resend, d.opts.Now())

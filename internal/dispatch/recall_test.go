@@ -116,6 +116,31 @@ func TestABrokerThatForgetsAll(t *testing.T) {
 	})
 }
 
+// A broker whose data is older, but by nothing that was sent, as where another was used meanwhile that took nothing.
+func TestABrokerThatIsBehindByNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.metrics = dispatch.NewMetrics()
+		var log bytes.Buffer
+		w.log = slog.New(slog.NewTextHandler(&log, nil))
+		w.add("e", "@every 2s", schedule.Once)
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			if err := w.node(ctx, context.Background(), nil); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			w.broker.mark.Seq--
+		}
+		if got := log.String(); strings.Contains(got, "are gone") || !strings.Contains(got, "level=WARN msg=\"the broker has come back with older data: nothing that is on record was sent since then") {
+			t.Errorf("the log does not say that nothing is lost:\n%s", got)
+		}
+		if got := w.metrics.Forgotten(); !strings.Contains(got, "nothing that is on record was sent since then") {
+			t.Errorf("the metrics say %q, want that nothing is lost", got)
+		}
+	})
+}
+
 // A database that was restored from a backup of the same term gives a term that the broker takes.
 func TestADatabaseThatIsOlderThanTheBrokerIsToldOf(t *testing.T) {
 	for _, older := range []bool{false, true} {
