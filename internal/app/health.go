@@ -40,7 +40,13 @@ func (n *node) Health(ctx context.Context) web.Health {
 		health.Checks = append(health.Checks, web.Check{Name: name, OK: err == nil, Detail: detail})
 	}
 	if len(shards) == 0 {
-		add("database", errors.New("not reached yet; the log says why"), "")
+		n.mu.Lock()
+		err := n.unreached
+		n.mu.Unlock()
+		if err == nil {
+			err = errors.New("not reached yet")
+		}
+		add("database", err, "")
 		return health
 	}
 	_, err := shards[0].store.LastSeq(ctx)

@@ -51,6 +51,7 @@ type node struct {
 	shards  []*shard
 
 	mu          sync.Mutex
+	unreached   error      // why the database has not answered yet
 	forecasting sync.Mutex // held by the one forecast that is made at a time
 }
 
@@ -133,6 +134,9 @@ func (n *node) connect(ctx context.Context) error {
 		if refused := new(RefusedError); errors.As(err, &refused) {
 			return err
 		}
+		n.mu.Lock()
+		n.unreached = err
+		n.mu.Unlock()
 		if err.Error() != failed {
 			failed = err.Error()
 			n.log.Error("the database cannot be used; trying on", "err", err)

@@ -317,9 +317,10 @@ func TestADatabaseThatIsAwayShows(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, config, NewLogger(config, log)) }()
 	r := &running{address: address}
-	await(t, "health fails with the database", 10*time.Second, func() bool {
+	await(t, "health fails with the database, and says why", 10*time.Second, func() bool {
 		status, health := r.health(t)
-		return status == http.StatusServiceUnavailable && len(health.Checks) == 1 && health.Checks[0].Name == "database"
+		return status == http.StatusServiceUnavailable && len(health.Checks) == 1 && health.Checks[0].Name == "database" &&
+			strings.Contains(health.Checks[0].Detail, "connection refused") && !strings.Contains(health.Checks[0].Detail, password)
 	})
 	if status, body := r.get("/readyz"); status != http.StatusServiceUnavailable {
 		t.Errorf("/readyz: %d %s, want 503", status, body)
