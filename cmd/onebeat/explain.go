@@ -128,6 +128,9 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 	if spec != nil && !spec.Next(slot.Add(-time.Microsecond)).Equal(slot) {
 		e.say("Its spec as it is now, %s, has no slot at %s: those around it are %s and %s.", row.Spec, when(slot, zone),
 			when(schedule.Latest(spec, slot.AddDate(-5, 0, 0), slot), zone), when(spec.Next(slot), zone))
+		for _, warning := range schedule.Lint(spec, now) {
+			e.say("Note: %s.", warning)
+		}
 	}
 	held := ""
 	if row.Entry != nil {
