@@ -63,6 +63,9 @@ func printTableOn(out io.Writer, columns int, rows func(line func(cells ...any))
 				w.WriteString(strings.Repeat(" ", wide[i]-shownWidth(text)+2))
 			}
 		}
+		if len(texts) == 1 { // a sentence
+			texts[0] = wrapped(texts[0], columns, folded)
+		}
 		w.WriteString(texts[end])
 		w.WriteByte('\n')
 	}

@@ -11,6 +11,7 @@ func TestATableIsFoldedToTheTerminal(t *testing.T) {
 		line("NAME", "SPEC", "NEXT", "WHY")
 		line("a", "* * * * *", "2026-11-27 02:49:48Z", "")
 		line("朝の挨拶", "0 9 * * 1-5", "", "asked for by somebody")
+		line("a: a sentence about one of them")
 	}
 	for _, tt := range []struct {
 		columns int
@@ -20,11 +21,13 @@ func TestATableIsFoldedToTheTerminal(t *testing.T) {
 			"NAME      SPEC         NEXT                  WHY",
 			"a         * * * * *    2026-11-27 02:49:48Z",
 			"朝の挨拶  0 9 * * 1-5  -                     asked for by somebody",
+			"a: a sentence about one of them",
 		}},
 		{66, []string{
 			"NAME      SPEC         NEXT                  WHY",
 			"a         * * * * *    2026-11-27 02:49:48Z",
 			"朝の挨拶  0 9 * * 1-5  -                     asked for by somebody",
+			"a: a sentence about one of them",
 		}},
 		{65, []string{
 			"NAME      SPEC         NEXT",
@@ -32,6 +35,7 @@ func TestATableIsFoldedToTheTerminal(t *testing.T) {
 			"a         * * * * *    2026-11-27 02:49:48Z",
 			"朝の挨拶  0 9 * * 1-5  -",
 			"    asked for by somebody",
+			"a: a sentence about one of them",
 		}},
 		{30, []string{
 			"NAME      SPEC",
@@ -42,6 +46,8 @@ func TestATableIsFoldedToTheTerminal(t *testing.T) {
 			"朝の挨拶  0 9 * * 1-5",
 			"    -",
 			"    asked for by somebody",
+			"a: a sentence about one of",
+			"    them",
 		}},
 	} {
 		var out strings.Builder
