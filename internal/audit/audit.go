@@ -241,7 +241,7 @@ func (j *judge) close() (overdue time.Time) {
 	first := j.next
 	n, last := schedule.Count(j.spec, first.Add(-time.Microsecond), j.until, most)
 	j.report.Slots += int64(n)
-	j.find(Overdue, first, last, n, "nothing has settled it yet: is a node running?")
+	j.find(Overdue, first, last, n, "nothing has settled it yet: `onebeat explain` says what holds it up")
 	return first
 }
 

@@ -94,7 +94,7 @@ func (b *Broker) declare(l *link, route celery.Route) (reason string, err error)
 
 func missing(route celery.Route) string {
 	if route.Exchange == "" {
-		return fmt.Sprintf("queue %s does not exist: start its worker, or set declare", route.RoutingKey)
+		return fmt.Sprintf("queue %s does not exist: start its worker, or run serve with --declare", route.RoutingKey)
 	}
 	return fmt.Sprintf("exchange %s does not exist, or no queue is bound to it for %q: start the worker that reads it", route.Exchange, route.RoutingKey)
 }

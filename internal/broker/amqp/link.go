@@ -34,7 +34,7 @@ type link struct {
 
 	alarmed chan struct{}          // closed when RabbitMQ took no messages for the first time
 	blocked atomic.Pointer[string] // why it takes none; nil if it does
-	probed  atomic.Bool            // probe has published, so that RabbitMQ tells when it takes none
+	probed  atomic.Bool            // probe has published
 	broken  chan struct{}          // closed when the connection or the channel ended
 	cause   error                  // why; set before broken is closed
 	watched sync.WaitGroup
@@ -149,7 +149,8 @@ func (l *link) why(err error) error {
 }
 
 // probe asks for an answer, of a link that has published nothing with a message that has nowhere
-// to go: RabbitMQ tells of an alarm only whom it keeps from publishing.
+// to go: RabbitMQ tells of an alarm only whom it keeps from publishing. One that has is not told anew, but by what
+// it publishes next.
 func (l *link) probe(ctx context.Context, nowhere string) error {
 	refusal, err := l.try(func(channel *amqp091.Channel) error {
 		if l.probed.Load() {
