@@ -17,8 +17,9 @@ import (
 func explainCommand() *cobra.Command {
 	var at string
 	cmd := &cobra.Command{
-		Use:   "explain NAME",
-		Short: "Say in words why a slot ran or did not",
+		Use:        "explain NAME",
+		SuggestFor: []string{"why"},
+		Short:      "Say in words why a slot ran or did not",
 		Long: `Say in words what became of a slot of an entry, from its spec, its row and the
 ledger. Without --at it is the entry's latest slot, and what became of a run that was asked
 for since. It changes nothing.`,

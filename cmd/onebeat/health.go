@@ -16,8 +16,9 @@ import (
 
 func healthCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "health",
-		Short: "Ask the daemon on this machine whether it is well: for probes",
+		Use:        "health",
+		SuggestFor: []string{"status"},
+		Short:      "Ask the daemon on this machine whether it is well: for probes",
 		Long: `Ask the daemon on this machine whether it is well, for probes that run a command.
 Exit code 0: it is. 3: it is not, or does not answer.`,
 		Example: "  onebeat health\n  onebeat health --listen 127.0.0.1:8080 --json",

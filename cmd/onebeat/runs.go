@@ -18,8 +18,10 @@ import (
 )
 
 func runsCommand() *cobra.Command {
-	return verbOf("runs", "Show what became of slots: the ledger",
+	cmd := verbOf("runs", "Show what became of slots: the ledger",
 		"  onebeat runs list --entry nightly --since 24h\n  onebeat runs list --state failed --json", runsList())
+	cmd.SuggestFor = []string{"log", "logs", "history"}
+	return cmd
 }
 
 func runsList() *cobra.Command {

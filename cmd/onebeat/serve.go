@@ -13,8 +13,9 @@ import (
 
 func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Send the tasks of a database's schedules: the daemon",
+		Use:        "serve",
+		SuggestFor: []string{"start", "beat", "daemon"},
+		Short:      "Send the tasks of a database's schedules: the daemon",
 		Long: `Send the tasks of a database's schedules to Celery's broker, each slot once.
 
 It runs until SIGTERM or SIGINT, and then sends and records what it had claimed.
