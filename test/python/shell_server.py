@@ -7,6 +7,7 @@ Who connects to the socket sends a line of JSON with the arguments, what is more
 the code for standard input. It is told the exit code, and what came out, in a line of JSON. The
 connection ends when the process does."""
 
+import gc
 import importlib
 import io
 import json
@@ -40,6 +41,7 @@ def serve(shell, path, *modules):
             importlib.import_module(module)
         except ModuleNotFoundError:
             pass  # of a later version
+    gc.freeze()  # or else each process goes through all of it at its end, and so copies it
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)
