@@ -212,8 +212,9 @@ type watch struct {
 	scanFor  time.Duration // how long it then took to look which rows were written, but the first time
 	sweepFor time.Duration // and all of it, with the reading of those and the search for those that are gone
 	pruneAt  time.Time
-	writes   writes // when the last look at all rows began
-	early    bool   // the next is to come though it is not due
+
+	writes    writes    // when the last look at all rows began
+	countedAt time.Time // when they were last asked for
 
 	refreshedAt time.Time // see refresh
 
@@ -273,7 +274,7 @@ func (w *watch) follow(ctx context.Context, connected func()) error {
 		if err := w.writeSome(ctx); err != nil {
 			return err
 		}
-		if err := w.rest(ctx); err != nil {
+		if err := w.feed.wait(ctx, w.store.poke, w.interval()); err != nil {
 			return err
 		}
 	}
@@ -288,6 +289,9 @@ func (w *watch) interval() time.Duration {
 		return w.later.rest
 	}
 	wait := min(max(w.sweepInterval()-time.Since(w.sweptAt), 0), hintedLook, schedule.Beat(w.store.options.Node, time.Now(), w.store.leaseFor/5))
+	if _, ok := w.counting(); ok {
+		wait = min(wait, writesInterval)
+	}
 	for _, until := range w.paused {
 		wait = min(wait, max(time.Until(until), 0))
 	}

@@ -42,7 +42,11 @@ func (w *watch) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if every || w.early || w.marked() || time.Since(w.sweptAt) >= w.sweepInterval() {
+	stirred, err := w.stirred(ctx)
+	if err != nil {
+		return err
+	}
+	if every || stirred || w.marked() || time.Since(w.sweptAt) >= w.sweepInterval() {
 		if err := w.sweep(ctx); err != nil {
 			w.every = w.every || every // it is left for the next, unless all is read anew
 			return err
@@ -378,7 +382,7 @@ func (w *watch) swept(ctx context.Context, count int) error {
 		return fmt.Errorf("look for triggers: %w", err)
 	}
 	w.hints = triggers >= w.store.triggers
-	w.sweptAt, w.early = time.Now(), false
+	w.sweptAt = time.Now()
 	return nil
 }
 

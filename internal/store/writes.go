@@ -30,12 +30,19 @@ type countingFeed interface {
 	writes(ctx context.Context) (writes, error)
 }
 
+// counting returns the feed if there is a use for what it counts.
+func (w *watch) counting() (countingFeed, bool) {
+	feed, ok := w.feed.(countingFeed)
+	return feed, ok && !w.hints
+}
+
 // countWrites returns them, or none where nobody knows them or needs to.
 func (w *watch) countWrites(ctx context.Context) (now writes, err error) {
-	feed, ok := w.feed.(countingFeed)
-	if !ok || w.hints {
+	feed, ok := w.counting()
+	if !ok {
 		return writes{}, nil
 	}
+	w.countedAt = time.Now()
 	now, err = feed.writes(ctx)
 	if err != nil {
 		err = fmt.Errorf("read how many rows were written: %w", err)
@@ -50,7 +57,7 @@ func (w *watch) stirred(ctx context.Context) (bool, error) {
 	if w.store.layout.marks {
 		least = max(markedSweep, restTimes*w.sweepFor)
 	}
-	if time.Since(w.sweptAt) < least {
+	if time.Since(w.sweptAt) < least || time.Since(w.countedAt) < writesInterval {
 		return false, nil
 	}
 	now, err := w.countWrites(ctx)
@@ -59,26 +66,4 @@ func (w *watch) stirred(ctx context.Context) (bool, error) {
 	}
 	recorded := time.Unix(0, w.store.recordedAt.Load())
 	return now.rows != w.writes.rows || now.updated != w.writes.updated && w.sweptAt.Sub(recorded) > writesLag, nil
-}
-
-// rest returns when there may be something to look for.
-func (w *watch) rest(ctx context.Context) error {
-	if _, ok := w.feed.(countingFeed); !ok || w.hints {
-		return w.feed.wait(ctx, w.store.poke, w.interval())
-	}
-	for over := time.Now().Add(w.interval()); ; {
-		asked := time.Now()
-		left := over.Sub(asked)
-		if err := w.feed.wait(ctx, w.store.poke, min(left, writesInterval)); err != nil {
-			return err
-		}
-		if left <= writesInterval || time.Since(asked) < writesInterval {
-			return nil // its time is over, or something came
-		}
-		stirred, err := w.stirred(ctx)
-		if stirred || err != nil {
-			w.early = stirred
-			return err
-		}
-	}
 }

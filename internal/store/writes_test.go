@@ -45,7 +45,7 @@ func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
 		t.Helper()
 		told, w.scanFor, w.sweepFor = 0, time.Hour, 0
 		for over := time.Now().Add(within); told == 0 && time.Now().Before(over); {
-			if err := w.rest(t.Context()); err != nil {
+			if err := w.feed.wait(t.Context(), s.poke, w.interval()); err != nil {
 				t.Fatal(err)
 			}
 			if err := w.look(t.Context()); err != nil {
@@ -71,6 +71,7 @@ func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
 	if look(2 * writesInterval) {
 		t.Error("an update made a look come sooner while runs were recorded")
 	}
+	w.countedAt = time.Time{}
 	if yes, err := w.stirred(t.Context()); yes || err != nil {
 		t.Errorf("stirred: %v, %v; want false", yes, err)
 	}
@@ -81,6 +82,7 @@ func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
 
 	w.sweepFor = time.Hour
 	exec("INSERT INTO celery_beat_schedules (name, task_name, cron_expression) VALUES ('n', 't', '0 9 * * *')")
+	w.countedAt = time.Time{}
 	if yes, err := w.stirred(t.Context()); yes || err != nil {
 		t.Errorf("stirred before the server has rested: %v, %v; want false", yes, err)
 	}
