@@ -321,7 +321,7 @@ func (s *Store) herding() bool {
 }
 
 // load reads all rows, and tells of those that differ from what was told before.
-func (w *watch) load(ctx context.Context) (err error) {
+func (w *watch) load(ctx context.Context) error {
 	w.forget()
 	w.waiting, w.written, w.every = nil, nil, false
 	w.asked = true
@@ -335,7 +335,7 @@ func (w *watch) load(ctx context.Context) (err error) {
 	if err := w.readMark(ctx); err != nil {
 		return err
 	}
-	if w.writes, err = w.countWrites(ctx); err != nil {
+	if err := w.countWrites(ctx); err != nil {
 		return err
 	}
 	begin := w.store.beginning

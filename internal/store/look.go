@@ -306,7 +306,7 @@ func (w *watch) sweep(ctx context.Context) (err error) {
 	}
 	started, behind := time.Now(), w.mark.behind
 	w.mark.behind, w.asked = false, true
-	if w.writes, err = w.countWrites(ctx); err != nil {
+	if err := w.countWrites(ctx); err != nil {
 		return err
 	}
 	concerned, err := w.surroundings(ctx)

@@ -36,14 +36,17 @@ func (w *watch) counting() (countingFeed, bool) {
 	return feed, ok && !w.hints
 }
 
-// countWrites returns them, or none where nobody knows them or needs to.
-func (w *watch) countWrites(ctx context.Context) (now writes, err error) {
-	feed, ok := w.counting()
-	if !ok {
-		return writes{}, nil
+// countWrites takes over what is written by now: what the look finds that begins then.
+func (w *watch) countWrites(ctx context.Context) (err error) {
+	if feed, ok := w.counting(); ok {
+		w.writes, err = w.writesOf(ctx, feed)
 	}
+	return err
+}
+
+func (w *watch) writesOf(ctx context.Context, feed countingFeed) (writes, error) {
 	w.countedAt = time.Now()
-	now, err = feed.writes(ctx)
+	now, err := feed.writes(ctx)
 	if err != nil {
 		err = fmt.Errorf("read how many rows were written: %w", err)
 	}
@@ -57,10 +60,11 @@ func (w *watch) stirred(ctx context.Context) (bool, error) {
 	if w.store.layout.marks {
 		least = max(markedSweep, restTimes*w.sweepFor)
 	}
-	if time.Since(w.sweptAt) < least || time.Since(w.countedAt) < writesInterval {
+	feed, ok := w.counting()
+	if !ok || time.Since(w.sweptAt) < least || time.Since(w.countedAt) < writesInterval {
 		return false, nil
 	}
-	now, err := w.countWrites(ctx)
+	now, err := w.writesOf(ctx, feed)
 	if err != nil {
 		return false, err
 	}

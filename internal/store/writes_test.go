@@ -86,4 +86,9 @@ func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
 	if yes, err := w.stirred(t.Context()); yes || err != nil {
 		t.Errorf("stirred before the server has rested: %v, %v; want false", yes, err)
 	}
+
+	w.hints, w.sweepFor, w.countedAt = true, 0, time.Time{}
+	if yes, err := w.stirred(t.Context()); yes || err != nil {
+		t.Errorf("stirred where triggers tell of edits: %v, %v; want false", yes, err)
+	}
 }
