@@ -308,17 +308,18 @@ func shadowAgrees(t *testing.T, settings []string) {
 	if jsonErr := json.Unmarshal(out, &told); jsonErr != nil {
 		t.Fatalf("shadow ended with %v: %s", err, out)
 	}
+	seen := 0
 	for _, e := range told.Entries {
 		// The other scheduler counts from when it sent: on a busy machine it leaves slots out, and of its first
 		// send here the slot may have come before.
 		if e.OnlyBeat > 1 || e.OnlyBeat+e.OnlyOnebeat > 0 && !strings.Contains(e.Remark, "drifts") {
 			t.Errorf("shadow ended with %v, and the two do not agree on %s: %s", err, e.Name, out)
 		}
-		if e.Both == 0 { // a busy machine's beat sends each five seconds what is due each three
-			t.Errorf("shadow ended with %v, having seen no slot of %s that both had: %s", err, e.Name, out)
+		if e.Both > 0 {
+			seen++
 		}
 	}
-	if len(told.Entries) != 3 {
-		t.Errorf("shadow ended with %v, and told of %d entries, want 3: %s", err, len(told.Entries), out)
+	if seen != 3 { // a busy machine's beat sends each five seconds what is due each three
+		t.Errorf("shadow ended with %v, having seen slots that both had of %d entries, want 3: %s", err, seen, out)
 	}
 }

@@ -259,11 +259,21 @@ named("switched on", enabled=False)
 			beat := launch(t, "beat", d.beatCommand(t, broker, map[string]string{"django": "django_beat", "sqlalchemy": "probe"}[c.name]))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			for _, name := range []string{"same", "moved", "limited", "switched off"} { // after its first, beat saves the whole row as it read it
+			for _, name := range []string{"same", "moved", "limited", "switched off"} {
 				if err := beat.AwaitLog(ctx, "Sending due task "+name); err != nil {
 					t.Fatal(err)
 				}
 			}
+			harness.Eventually(t, time.Minute, func() error { // each time that it has sent, beat reads a row and saves all of it
+				saved := 0
+				if err := d.db.QueryRowContext(t.Context(), d.sql("SELECT count(*) FROM {periodictask} WHERE last_run_at IS NOT NULL")).Scan(&saved); err != nil {
+					return err
+				}
+				if saved < 4 {
+					return fmt.Errorf("beat has saved %d of four rows", saved)
+				}
+				return nil
+			})
 			for _, edit := range []string{"queue = 'elsewhere' WHERE name = 'moved'", "priority = 3, headers = '{\"x\": \"z\"}' WHERE name = 'limited'", "enabled = false WHERE name = 'switched off'", "enabled = true WHERE name = 'switched on'"} {
 				d.exec(t, "UPDATE {periodictask} SET "+edit) // which a beat does not see
 			}
