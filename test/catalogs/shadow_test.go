@@ -264,8 +264,11 @@ named("switched on", enabled=False)
 					t.Fatal(err)
 				}
 			}
-			harness.Eventually(t, time.Minute, func() error { // each time that it has sent, beat reads a row and saves all of it
+			harness.Eventually(t, time.Minute, func() error { // each time that it has sent, Django's beat reads a row and saves all of it
 				saved := 0
+				if c.name != "django" {
+					return nil // each few minutes
+				}
 				if err := d.db.QueryRowContext(t.Context(), d.sql("SELECT count(*) FROM {periodictask} WHERE last_run_at IS NOT NULL")).Scan(&saved); err != nil {
 					return err
 				}
