@@ -1,7 +1,7 @@
 // Package plan decides when each entry is due.
 //
-// The planner keeps one agenda in memory: every enabled entry with its next
-// slot, earliest first. It hands slots over when it is asked for them (Pull), a
+// The planner keeps an agenda in memory: every enabled entry with its next
+// slot, earliest first, those that have slots often apart from the others (turns.go). It hands slots over when it is asked for them (Pull), a
 // little before they come (the lead), so that claiming them is not part of
 // their lateness. Edits come in as changes and move only their own entry.
 //
