@@ -243,23 +243,14 @@ func TestRowsThatAreGoneAreFoundByTheirIDs(t *testing.T) {
 				for _, id := range ids {
 					exec("INSERT INTO celery_beat_schedules (id, name, task_name, cron_expression) VALUES ('" + id + "', 'n', 't', '0 9 * * *')")
 				}
-				w := s.newWatch(1)
 				var gone []string
-				w.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), first: true, watcher: loader(func(_ context.Context, changes []schedule.Change) error {
+				w := watching(t, s, func(changes []schedule.Change) {
 					for _, change := range changes {
 						if change.Reason == schedule.ReasonRemoved {
 							gone = append(gone, string(change.ID))
 						}
 					}
-					return nil
-				})}
-				if err := w.feed.open(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				defer w.feed.close()
-				if err := w.load(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				})
 				if w.seen.Len() != len(ids) {
 					t.Fatalf("%d rows were seen, want %d", w.seen.Len(), len(ids))
 				}
@@ -276,4 +267,22 @@ func TestRowsThatAreGoneAreFoundByTheirIDs(t *testing.T) {
 			})
 		}
 	}
+}
+
+// watching is a watch that leads and has loaded all rows, and tells of them, and of what changes.
+func watching(t *testing.T, s *Store, tells func([]schedule.Change)) *watch {
+	t.Helper()
+	w := s.newWatch(1)
+	w.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), first: true, watcher: loader(func(_ context.Context, changes []schedule.Change) error {
+		tells(changes)
+		return nil
+	})}
+	if err := w.feed.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.feed.close)
+	if err := w.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }

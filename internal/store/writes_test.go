@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -26,19 +25,8 @@ func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
 		}
 	}
 	exec("ALTER TABLE celery_beat_schedules DISABLE TRIGGER USER")
-	w := s.newWatch(1)
 	told := 0
-	w.leads[0] = &lead{ctx: t.Context(), failed: make(chan error, 1), first: true, watcher: loader(func(_ context.Context, changes []schedule.Change) error {
-		told += len(changes)
-		return nil
-	})}
-	if err := w.feed.open(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer w.feed.close()
-	if err := w.load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w := watching(t, s, func(changes []schedule.Change) { told += len(changes) })
 
 	// look rests and looks until something is told of, and says whether it is before the time is over.
 	look := func(within time.Duration) bool {
