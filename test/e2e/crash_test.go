@@ -24,10 +24,6 @@ import (
 // again and again.
 var atStart = []string{"lease.acquire.", "journal.", "side.", "redis.take.", "amqp.take.", "sqlalchemy.take."}
 
-// steps bounds what RabbitMQ may hold of a part beyond the last mark: there is a
-// mark every so many messages.
-const steps = 50
-
 // The ways in which a step goes wrong: the process dies, the step fails once, or it
 // takes longer than the lease lasts, beside a second node.
 const (

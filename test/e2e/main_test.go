@@ -45,18 +45,9 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// passed returns nil once the instant has come: for harness.Eventually.
-func passed(at time.Time) func() error {
-	return func() error {
-		if left := time.Until(at); left > 0 {
-			return fmt.Errorf("%v is still %v away", at, left)
-		}
-		return nil
-	}
-}
-
-// until waits for an instant: for slots to come while a test only watches.
+// until waits for an instant, to the millisecond: for slots to come while a test only
+// watches, or for what has to happen right before one.
 func until(t *testing.T, at time.Time) {
 	t.Helper()
-	harness.Eventually(t, max(time.Until(at), 0)+time.Second, passed(at))
+	<-time.After(time.Until(at))
 }

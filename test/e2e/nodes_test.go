@@ -53,6 +53,7 @@ func TestASecondNodeTakesOver(t *testing.T) {
 				killed := first.Add(2*time.Second - 50*time.Millisecond)
 				until(t, killed)
 				leader.kill()
+				died := death{time.Now(), 1}
 				second.await(t, "lease taken")
 				s.awaitSent(t, "herd 0", killed.Add(2*time.Second).Truncate(time.Second), 20*time.Second)
 
@@ -66,7 +67,7 @@ func TestASecondNodeTakesOver(t *testing.T) {
 				s.awaitSent(t, "herd 0", last, 20*time.Second)
 				third.stop(t)
 
-				s.check(t, grids, window{s.database.firstStart(t), last}, s.broker.arrivals(t))
+				s.check(t, grids, window{s.database.firstStart(t), last}, s.broker.arrivals(t), died)
 				runs := s.database.ledger(t)
 				t.Logf("late at worst: %v before, %v after SIGKILL, %v after SIGTERM",
 					worst(runs, time.Time{}, killed), worst(runs, killed, stopped), worst(runs, stopped, last))

@@ -67,6 +67,7 @@ func TestNodesShareTheShardsOut(t *testing.T) {
 			until(t, time.Now().Truncate(time.Second).Add(time.Second-50*time.Millisecond))
 			killed := time.Now()
 			first.kill()
+			lost := death{time.Now(), shards}
 			s.shared(t, shards, second, third)
 			harness.Eventually(t, 20*time.Second, func() error { return s.allSentAt(t, grids, killed.Add(2*time.Second).Truncate(time.Second)) })
 			died := time.Now()
@@ -80,7 +81,7 @@ func TestNodesShareTheShardsOut(t *testing.T) {
 			third.stop(t)
 			fourth.stop(t)
 
-			s.check(t, grids, window{s.database.firstStart(t), last}, s.broker.arrivals(t))
+			s.check(t, grids, window{s.database.firstStart(t), last}, s.broker.arrivals(t), lost)
 			runs := s.database.ledger(t)
 			senders := map[string]int{}
 			for _, r := range runs {
