@@ -17,15 +17,13 @@ import (
 // time and hardly changes; a quarter of a small one would be collected far too
 // often. Go's measure is that of one smaller than headroom: what is collected often is collected soon. What is in use is known from the last collection.
 //
-// Measured with 100,000 entries: a fourth less memory, and 2 µs more of processor
-// time for a message of a herd.
-//
 // While a catalog is loaded it may be half of what is in use, up to a quarter more: what is
 // in use grows then, and is the larger the later it is, so that the most that ever is hardly
 // differs. A million entries took 44 collections before, of a third of the processor time.
 //
-// While many slots leave, a small catalog may pile up as much as makes it roomy, and a large one
-// a quarter whatever it is: a herd of 10,000 then goes without a collection.
+// While many slots leave, a catalog of up to 100,000 may pile up as much as makes it roomy, and a large one
+// a quarter whatever it is: a herd of 10,000 then goes without a collection, and one of 100,000
+// takes 6.6 µs of processor time a message instead of 9.2, for 10 MB more at most.
 type collector struct {
 	mu      sync.Mutex
 	percent int
@@ -44,7 +42,7 @@ const (
 // While many slots leave, bytes of garbage that are no matter, and those of all that are in use with it.
 const (
 	herdroom = 64 << 20
-	roomy    = 104 << 20
+	roomy    = 140 << 20
 	least    = 4 << 20 // what Go takes a percentage of, whatever is in use (runtime.heapMinimum)
 )
 

@@ -37,8 +37,9 @@ func TestGarbageIsAQuarterOfWhatIsInUseWithinBounds(t *testing.T) {
 		{0, false, true, herdroom},
 		{9 * mega, false, true, herdroom},
 		{30 * mega, false, true, herdroom},
-		{70 * mega, false, true, 34 * mega}, // 100,000
-		{100 * mega, false, true, 25 * mega},
+		{70 * mega, false, true, herdroom}, // 100,000
+		{100 * mega, false, true, 40 * mega},
+		{150 * mega, false, true, 75 * mega / 2},
 		{300 * mega, false, true, 75 * mega},
 		{800 * mega, false, true, 200 * mega}, // a million that are due
 		{240 * mega, true, true, 60 * mega},
