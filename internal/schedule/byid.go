@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"iter"
 	"math/bits"
 )
@@ -43,7 +42,7 @@ func keyOf[Text ID | []byte](id Text) (key Key, ok bool) {
 	if len(id) != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-' {
 		return key, false
 	}
-	for i, at := range [...]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34} {
+	for i, at := range places {
 		high, low := nibbles[id[at]], nibbles[id[at+1]]
 		if high > 15 || low > 15 {
 			return key, false
@@ -64,7 +63,7 @@ var nibbles = func() (values [256]byte) {
 	for c := range values {
 		values[c] = 0xff
 	}
-	for value, digit := range []byte("0123456789abcdef") {
+	for value, digit := range []byte(hexDigits) {
 		values[digit] = byte(value)
 	}
 	return values
@@ -82,14 +81,18 @@ func (k Key) ID() ID {
 // UUID is the id that 16 bytes of a UUID are written as.
 func UUID(bytes []byte) ID {
 	var text [36]byte
-	hex.Encode(text[0:8], bytes[0:4])
-	hex.Encode(text[9:13], bytes[4:6])
-	hex.Encode(text[14:18], bytes[6:8])
-	hex.Encode(text[19:23], bytes[8:10])
-	hex.Encode(text[24:36], bytes[10:16])
+	for i, at := range places {
+		b := bytes[i]
+		text[at], text[at+1] = hexDigits[b>>4], hexDigits[b&15]
+	}
 	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
 	return ID(text[:])
 }
+
+// places are where the digits of a UUID's bytes are written.
+var places = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+const hexDigits = "0123456789abcdef"
 
 // A ByID is a map by ID that holds keys instead of texts where it can. The zero
 // ByID is empty; it is not safe for use from several goroutines.
