@@ -31,12 +31,12 @@ type later struct {
 	soonest atomic.Int64 // Unix microseconds: none has a slot before; 0 says that there are none
 
 	mu      sync.Mutex
-	runs    [][]laterSight // each in order of keys, but for the last while it grows
-	writing []laterSight   // in order: taken out of the runs, and not yet known to be written down
-	length  int            // of all of them
-	sorted  bool           // the last run is in order too
-	after   time.Time      // of all of them: since when their slots count
-	rest    time.Duration  // before the next part: as long as the last took, for others write too
+	runs    [][]laterSight
+	ordered int           // so many of the runs, the first, are in order of keys: they all are once they are written down
+	writing []laterSight  // in order: taken out of the runs, and not yet known to be written down
+	length  int           // of all of them
+	after   time.Time     // of all of them: since when their slots count
+	rest    time.Duration // before the next part: as long as the last took, for others write too
 }
 
 // A laterSight is a sight of an entry. There are millions of them: it holds no pointers.
@@ -64,7 +64,7 @@ func sortedSights(run []laterSight) []laterSight {
 }
 
 const (
-	// laterMost is how many are put off at most: 48 MB. A load that sees more waits until they are written down.
+	// laterMost is how many are put off without more ado: 48 MB. Of what a load sees beyond, one is written down for two that come.
 	laterMost = 2_000_000
 
 	// laterRun is how many are put in order together, which takes some milliseconds: a power of two.
@@ -95,31 +95,37 @@ func (l *later) put(sight laterSight, after, next time.Time) bool {
 	}
 	last := len(l.runs) - 1
 	if last < 0 || len(l.runs[last]) == cap(l.runs[last]) {
-		l.sortLocked()
 		l.runs = append(l.runs, make([]laterSight, 0, laterRun)) // what is not used of it takes no memory
 		last++
 	}
 	l.runs[last] = append(l.runs[last], sight)
-	l.length, l.sorted = l.length+1, false
+	l.length, l.ordered = l.length+1, min(l.ordered, last)
 	return true
 }
 
-// sortLocked puts the last run in order.
-func (l *later) sortLocked() {
-	if n := len(l.runs); n > 0 && !l.sorted {
-		l.runs[n-1] = sortedSights(l.runs[n-1])
+// order puts one more run in order, and returns false if all are. A catalog that is loaded
+// does not wait for it, and who claims not either: it reads a run as it was meanwhile.
+func (l *later) order() bool {
+	if l.ordered == len(l.runs) {
+		return false
 	}
-	l.sorted = true
+	run := sortedSights(l.runs[l.ordered])
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.runs[l.ordered] = run
+	l.ordered++
+	return true
 }
 
 // part returns those that are to be written down next, a part of them, and since when they count. They count as
 // put off until it is called again.
 func (l *later) part() (part []laterSight, after time.Time) {
+	for l.order() {
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.length -= len(l.writing)
 	l.writing = l.writing[:0]
-	l.sortLocked()
 	for len(l.runs) > 0 && len(l.writing) < laterPart {
 		least := 0
 		for i := range l.runs {
@@ -129,7 +135,7 @@ func (l *later) part() (part []laterSight, after time.Time) {
 		}
 		l.writing = append(l.writing, l.runs[least][0])
 		if l.runs[least] = l.runs[least][1:]; len(l.runs[least]) == 0 {
-			l.runs = slices.Delete(l.runs, least, least+1)
+			l.runs, l.ordered = slices.Delete(l.runs, least, least+1), l.ordered-1
 		}
 	}
 	if len(l.writing) == 0 {
@@ -143,7 +149,7 @@ func (l *later) again() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.writing) > 0 {
-		l.runs, l.writing = slices.Insert(l.runs, 0, l.writing), nil
+		l.runs, l.writing, l.ordered = slices.Insert(l.runs, 0, l.writing), nil, l.ordered+1
 	}
 }
 
@@ -154,15 +160,22 @@ func (l *later) of(ids []string) (sights []laterSight, after time.Time) {
 	if l.length == 0 {
 		return nil, l.after
 	}
-	l.sortLocked()
-	all := l.allLocked()
+	wanted := map[schedule.Key]bool{}
 	for _, id := range ids {
-		key, keyed := schedule.ID(id).Key()
-		if !keyed {
-			continue
+		if key, keyed := schedule.ID(id).Key(); keyed {
+			wanted[key] = true
 		}
-		for _, run := range all {
+	}
+	for _, run := range append(l.runs[:l.ordered:l.ordered], l.writing) {
+		for key := range wanted {
 			if i, ok := slices.BinarySearchFunc(run, laterSight{key: key}, byKey); ok {
+				sights = append(sights, run[i])
+			}
+		}
+	}
+	for _, run := range l.runs[l.ordered:] {
+		for i := range run {
+			if wanted[run[i].key] {
 				sights = append(sights, run[i])
 			}
 		}
@@ -171,17 +184,18 @@ func (l *later) of(ids []string) (sights []laterSight, after time.Time) {
 	return sights, l.after
 }
 
-func (l *later) allLocked() [][]laterSight { return append(slices.Clip(l.runs), l.writing) }
-
 func (l *later) forgetLocked() {
-	l.runs, l.writing, l.length = nil, nil, 0
+	l.runs, l.writing, l.length, l.ordered = nil, nil, 0, 0
 	l.soonest.Store(0)
 }
 
 // writeSome writes down a part of what was put off, in order of ids: so the index of the table is
 // read and written piece by piece. What is not of a shard that is led is seen anew by who leads. Once none is left, the
-// first start has ended for the shards that are led, if there is one.
+// first start has ended for the shards that are led, if there is one. Before that they are put in order, some at a time.
 func (w *watch) writeSome(ctx context.Context) error {
+	if w.later.order() {
+		return nil
+	}
 	part, after := w.later.part()
 	if len(part) > 0 {
 		began := time.Now()

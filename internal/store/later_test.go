@@ -14,7 +14,7 @@ import (
 )
 
 // What is put off is handed out in parts, in order of ids whatever order it came in, each once, and is
-// found until it is known to be written down.
+// found from when it came until it is known to be written down, put in order meanwhile or not.
 func TestWhatIsPutOffComesInOrderOfIDs(t *testing.T) {
 	const sights = laterRun + 3*laterPart/2
 	var l later
@@ -24,13 +24,36 @@ func TestWhatIsPutOffComesInOrderOfIDs(t *testing.T) {
 		binary.BigEndian.PutUint32(all[i].key[4:], uint32(i+1)<<4) // of which many begin alike
 		all[i].key[8], all[i].spec = 0x80, uint64(i)
 	}
-	for _, i := range rand.Perm(sights) {
-		l.put(all[i], at, at.Add(putOffFor+time.Duration(i)*time.Second))
+	ids := []string{string(all[1].key.ID()), string(all[sights-1].key.ID()), "of no key, for it is too long", "none"}
+	finds := func(when string, want ...laterSight) {
+		t.Helper()
+		if found, _ := l.of(ids); !slices.Equal(found, want) {
+			t.Errorf("%s: %v is put off of %v, want %v", when, found, ids, want)
+		}
 	}
+	finds("before any came")
+	put := func(places []int) {
+		for _, i := range places {
+			l.put(all[i], at, at.Add(putOffFor+time.Duration(i)*time.Second))
+		}
+	}
+	came := rand.Perm(sights)
+	came = slices.DeleteFunc(came, func(i int) bool { return i == 1 || i == sights-1 })
+	put([]int{1})
+	put(came[:laterRun/2])
+	finds("nothing is in order", all[1])
+	if !l.order() || l.order() {
+		t.Error("one run is put in order, and then none")
+	}
+	finds("all is in order", all[1])
+	put(came[laterRun/2:])
+	put([]int{sights - 1})
+	finds("more came", all[1], all[sights-1])
+	l.order()
+	finds("the first run is in order", all[1], all[sights-1])
 	if got, want := time.UnixMicro(l.soonest.Load()), at.Add(putOffFor); !got.Equal(want) {
 		t.Errorf("the soonest slot is at %v, want %v", got, want)
 	}
-	id := string(all[1].key.ID())
 	var parts []laterSight
 	for {
 		part, after := l.part()
@@ -40,9 +63,10 @@ func TestWhatIsPutOffComesInOrderOfIDs(t *testing.T) {
 		if len(part) > laterPart || !after.Equal(at) {
 			t.Fatalf("a part of %d counts after %v, want %d at most and %v", len(part), after, laterPart, at)
 		}
-		found, _ := l.of([]string{id, "of no key, for it is too long", "none"})
-		if first := len(parts) == 0; first != (len(found) == 1 && found[0] == all[1]) {
-			t.Errorf("with %d written down before this part, %v is put off of %s", len(parts), found, id)
+		if len(parts) == 0 {
+			finds("nothing is written down", all[1], all[sights-1])
+		} else {
+			finds(fmt.Sprintf("%d are written down", len(parts)), all[sights-1])
 		}
 		parts = append(parts, part...)
 	}

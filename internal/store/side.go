@@ -242,11 +242,17 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	}
 	news := !same && (known || entry != nil)
 	if news {
-		seen.after = latest(seen.after, r.after(row, entry, known))
-	}
-	if news && !r.putOff(row, entry, seen) {
-		seen.spec = string(spec)
-		r.note(row, seen)
+		since, was := row.readAt, false
+		if !known && entry != nil {
+			since, was = r.starting(row, entry.Spec)
+			seen.after = latest(seen.after, r.after(row, entry, since, was))
+		} else {
+			seen.after = latest(seen.after, row.readAt)
+		}
+		if !r.putOff(row, entry, seen, since, was) {
+			seen.spec = string(spec)
+			r.note(row, seen)
+		}
 	}
 	if entry == nil {
 		return
@@ -262,13 +268,8 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	}
 }
 
-// after is the instant after which slots count for an entry that is new, or whose
-// spec is.
-func (r *reading) after(row *row, entry *schedule.Entry, known bool) time.Time {
-	if known || entry == nil {
-		return row.readAt
-	}
-	since, was := r.starting(row, entry.Spec)
+// after is the instant after which slots count for an entry that is new, of which starting says since and was.
+func (r *reading) after(row *row, entry *schedule.Entry, since time.Time, was bool) time.Time {
 	switch {
 	case was && r.store.options.CatchUp && r.first.loadingOf(r.shard(row)) && (!row.lastRunAt.IsZero() || once(entry.Spec)):
 		return latest(time.Unix(0, 0).UTC(), row.lastRunAt)
@@ -339,12 +340,11 @@ func (r *reading) done(row *row) bool {
 
 // putOff keeps what is seen of an entry that has no slot soon to be written down later, if later is to be
 // had: until then it is seen anew by whoever comes next. At the first start it then counts from the same instant, else
-// from when the first was put off, or later: in between it has no slot.
-func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight) bool {
+// from when the first was put off, or later: in between it has no slot. Since and was are as starting says.
+func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight, since time.Time, was bool) bool {
 	if r.later == nil || entry == nil || r.home == HomeMemory || row.known || row.oneOff {
 		return false
 	}
-	since, was := r.starting(row, entry.Spec)
 	if !seen.after.Equal(since) || !r.remember(row.id) {
 		return false
 	}
