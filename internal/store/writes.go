@@ -30,10 +30,10 @@ type countingFeed interface {
 	writes(ctx context.Context) (writes, error)
 }
 
-// counting returns the feed if there is a use for what it counts.
+// counting returns the feed if there is a use for what it counts: where no shard is led, nobody waits for edits.
 func (w *watch) counting() (countingFeed, bool) {
 	feed, ok := w.feed.(countingFeed)
-	return feed, ok && !w.hints
+	return feed, ok && !w.hints && w.leading() > 0
 }
 
 // countWrites takes over what is written by now: what the look finds that begins then.
@@ -54,7 +54,8 @@ func (w *watch) writesOf(ctx context.Context, feed countingFeed) (writes, error)
 }
 
 // stirred says whether it is time to look at all rows because something wrote some since the last such look. Updates
-// say nothing while runs are recorded, which are updates.
+// say nothing while runs are recorded, which are updates, nor where another node leads a shard: it may record some of which nothing
+// is known here.
 func (w *watch) stirred(ctx context.Context) (bool, error) {
 	least := w.sweepFor // the server looks for half of the time at most
 	if w.store.layout.marks {
@@ -69,5 +70,6 @@ func (w *watch) stirred(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	recorded := time.Unix(0, w.store.recordedAt.Load())
-	return now.rows != w.writes.rows || now.updated != w.writes.updated && w.sweptAt.Sub(recorded) > writesLag, nil
+	edits := w.leading() == w.shards && w.sweptAt.Sub(recorded) > writesLag
+	return now.rows != w.writes.rows || edits && now.updated != w.writes.updated, nil
 }

@@ -27,6 +27,7 @@ func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
 	exec("ALTER TABLE celery_beat_schedules DISABLE TRIGGER USER")
 	told := 0
 	w := watching(t, s, func(changes []schedule.Change) { told += len(changes) })
+	lead := w.leads[0]
 
 	// look rests and looks until something is told of, and says whether it is before the time is over.
 	look := func(within time.Duration) bool {
@@ -75,8 +76,29 @@ func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
 		t.Errorf("stirred before the server has rested: %v, %v; want false", yes, err)
 	}
 
-	w.hints, w.sweepFor, w.countedAt = true, 0, time.Time{}
-	if yes, err := w.stirred(t.Context()); yes || err != nil {
-		t.Errorf("stirred where triggers tell of edits: %v, %v; want false", yes, err)
+	w.sweepFor = 0
+	if !look(30 * time.Second) {
+		t.Error("nothing was told of a row that came before the server had rested")
 	}
+
+	s.recordedAt.Store(0)
+	stirs := func(text, why string, want bool) {
+		t.Helper()
+		exec(text)
+		w.sweepFor, w.countedAt = 0, time.Time{}
+		if yes, err := w.stirred(t.Context()); yes != want || err != nil {
+			t.Errorf("%s: stirred: %v, %v; want %v", why, yes, err, want)
+		}
+	}
+	const run, edit = "UPDATE celery_beat_schedules SET last_run_at = now()", "DELETE FROM celery_beat_schedules"
+	w.shards = 2
+	stirs(run, "what may be a run of the node that leads the other shard", false)
+	stirs(edit, "an edit", true)
+	delete(w.leads, 0)
+	stirs(edit, "an edit, of which no shard is led here", false)
+	w.leads[0], w.shards = lead, 1
+	stirs(edit, "an edit, of which all is led here", true)
+
+	w.hints = true
+	stirs(edit, "an edit of which triggers tell", false)
 }
