@@ -282,6 +282,15 @@ func (p *Planner) supply(s supply) {
 	p.resume()
 }
 
+// forgo notes why runs that people asked for have no definition to wait for any more.
+func (l *left) forgo(id schedule.ID, reason string) {
+	for i := range l.owed {
+		if due := &l.owed[i]; due.Entry.ID == id {
+			due.Reason = reason
+		}
+	}
+}
+
 // resume readies runs that people asked for whose entries' definitions have come,
 // or whose entries have ended.
 func (p *Planner) resume() {

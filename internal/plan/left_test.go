@@ -234,24 +234,27 @@ func TestADefinitionIsHeldUntilTheLastOfItsSlotsIsSealed(t *testing.T) {
 func TestARunOnRequestOfADefinitionThatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, rows := running(t, lean), newTable()
-		apply(t, p, rows.write(t, "kept", "@every 6h", 1), rows.write(t, "a", "@every 3h", 2), rows.write(t, "b", "@every 3h", 3))
+		apply(t, p, rows.write(t, "kept", "@every 6h", 1), rows.write(t, "a", "@every 3h", 2), rows.write(t, "b", "@every 3h", 3), rows.write(t, "c", "@every 3h", 4))
 		rows.wait = time.Second
 		rows.bring(t, p)
-		for _, id := range []schedule.ID{"a", "b"} {
-			if err := p.Submit(t.Context(), schedule.Due{Entry: &schedule.Entry{ID: id}, Slot: time.Now(), Request: "r"}); err != nil {
+		for _, id := range []schedule.ID{"a", "b", "c"} {
+			due := schedule.Due{Entry: &schedule.Entry{ID: id}, Slot: time.Now(), Request: "r", Reason: schedule.ReasonRemoved} // if it were not there
+			if err := p.Submit(t.Context(), due); err != nil {
 				t.Fatal(err)
 			}
 		}
-		apply(t, p, schedule.Change{ID: "b", Reason: schedule.ReasonRemoved})
+		apply(t, p, schedule.Change{ID: "b", Reason: schedule.ReasonRemoved}, schedule.Change{ID: "c", Reason: schedule.ReasonDisabled})
 		dues := map[schedule.ID]schedule.Due{}
 		pull(t, p, 30*time.Minute, func(due schedule.Due) { dues[due.Entry.ID] = due })
-		if a := dues["a"]; a.State != "" || a.Entry.Digest != 2 {
+		if a := dues["a"]; a.State != "" || a.Reason != "" || a.Entry.Digest != 2 {
 			t.Errorf("the run that was asked for is %+v", a)
 		}
-		if b := dues["b"]; b.State != schedule.Skipped {
-			t.Errorf("the run of an entry that was removed is %+v, want it skipped", b)
+		for id, reason := range map[schedule.ID]string{"b": schedule.ReasonRemoved, "c": schedule.ReasonDisabled} {
+			if due := dues[id]; due.State != schedule.Skipped || due.Reason != reason {
+				t.Errorf("the run of an entry that has gone meanwhile is %+v, want it skipped: %s", due, reason)
+			}
 		}
-		apply(t, p, rows.write(t, "a", "@every 3h", 4))
+		apply(t, p, rows.write(t, "a", "@every 3h", 5))
 		if ended := dues["a"].Entry.Ended(); ended == "" {
 			t.Error("an edit did not end the definition that a run on request was on its way with")
 		}

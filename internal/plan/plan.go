@@ -383,6 +383,9 @@ func (p *Planner) apply(c *schedule.Change, key schedule.Key) {
 		// The item stays, so that an entry that comes back does not get a slot
 		// again that it had before: those that were handed over and not sealed end
 		// for this reason.
+		if it.wanted {
+			p.left.forgo(c.ID, c.Reason)
+		}
 		p.end(it, c.Reason)
 		if c.Reason == schedule.ReasonRemoved {
 			p.byID.Delete(c.ID)
@@ -517,21 +520,19 @@ func (p *Planner) handed(it *item) int64 {
 // submit readies a run that a person asked for.
 func (p *Planner) submit(due schedule.Due) {
 	it := p.item(due.Entry.ID)
-	without := cmp.Or(due.Reason, "not enabled")
-	due.Reason = ""
 	switch {
 	case it == nil || it.off:
-		due.State, due.Reason, due.Count = schedule.Skipped, without, 1
+		due.State, due.Reason, due.Count = schedule.Skipped, cmp.Or(due.Reason, "not enabled"), 1
 	case it.entry == 0:
 		p.left.owed = append(p.left.owed, due)
 		p.want(it)
 		return
 	case due.Request == "":
-		due.Entry = p.items.entry(it)
+		due.Entry, due.Reason = p.items.entry(it), ""
 		p.owe(it, due)
 		return
 	default:
-		due.Entry = p.items.entry(it)
+		due.Entry, due.Reason = p.items.entry(it), ""
 		it.stays = true // an edit must find the definition while the run is on its way
 	}
 	p.urgent = append(p.urgent, due)
