@@ -19,7 +19,7 @@ import (
 type Metrics struct {
 	*counters
 
-	forgot atomic.Bool                 // the broker was seen to have older data, which no recovery has settled
+	forgot atomic.Int64                // the next term after one of this process in which the broker was seen to have older data, and was not told of it; 0: none
 	note   atomic.Pointer[string]      // of the last time that one did
 	handed atomic.Pointer[celery.Mark] // of the last part with messages that the broker got, or may have got, from this process; nil: none
 

@@ -356,7 +356,7 @@ func (d *Dispatcher) portion(b *sending, from, to int, now time.Time, room []sch
 
 // push publishes one part, the very same one again and again if need be.
 func (d *Dispatcher) push(hold context.Context, part celery.Part) (failures []celery.Failure, err error) {
-	err = d.persistSending(hold, func(ctx context.Context) (err error) {
+	err = d.persistSending(hold, part.Mark.Term, func(ctx context.Context) (err error) {
 		failures, err = d.publisher.Publish(ctx, part)
 		if len(part.Messages) > 0 && !errors.Is(err, celery.ErrForgot) && !errors.Is(err, celery.ErrFenced) {
 			d.metrics.handed.Store(&part.Mark)
@@ -373,7 +373,7 @@ func (d *Dispatcher) pushJoint(hold context.Context, b *sending, p *portion, las
 	if last {
 		gone = b.gone()
 	}
-	err := d.persistSending(hold, func(ctx context.Context) error {
+	err := d.persistSending(hold, p.Mark.Term, func(ctx context.Context) error {
 		return d.opts.Joint.Send(ctx, p.Part, gone, func(failures []celery.Failure) []schedule.Run {
 			d.conclude(b, p, failures)
 			if len(b.known) == 0 {
@@ -382,6 +382,9 @@ func (d *Dispatcher) pushJoint(hold context.Context, b *sending, p *portion, las
 			return slices.Concat(b.known, p.runs)
 		})
 	})
+	if err == nil {
+		d.metrics.forgot.Store(0)
+	}
 	b.known = nil
 	at := d.opts.Now()
 	for _, i := range p.at { // the ledger has the moment before the commit
@@ -392,8 +395,8 @@ func (d *Dispatcher) pushJoint(hold context.Context, b *sending, p *portion, las
 	return err
 }
 
-// persistSending calls send until it has sent something.
-func (d *Dispatcher) persistSending(hold context.Context, send func(ctx context.Context) error) error {
+// persistSending calls send until it has sent something under the term.
+func (d *Dispatcher) persistSending(hold context.Context, term int64, send func(ctx context.Context) error) error {
 	failing := func() {
 		d.metrics.brokerError()
 		if d.blocked != nil {
@@ -406,7 +409,7 @@ func (d *Dispatcher) persistSending(hold context.Context, send func(ctx context.
 		}
 		err := send(ctx)
 		if errors.Is(err, celery.ErrForgot) {
-			d.metrics.forgot.Store(true)
+			d.metrics.forgot.Store(term + 1)
 		}
 		if err != nil {
 			return err

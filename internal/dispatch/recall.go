@@ -32,11 +32,12 @@ const whole = math.MaxInt32
 // that is not recorded, it cannot: its places are those of the rest of the batch, which recovery sends. All goes
 // with that then.
 func (d *Dispatcher) recall(hold context.Context, term, recorded int64, journal []schedule.Claimed, mark celery.Mark, present func(schedule.ID) schedule.Change) (celery.Mark, error) {
-	seen := d.metrics.forgot.Swap(false)
+	seen := d.metrics.forgot.Load() > mark.Term
 	older := slices.ContainsFunc(journal, func(c schedule.Claimed) bool { return c.Term > mark.Term }) // a claim comes after the broker knew its term
 	if !seen && !older && mark.Seq >= recorded || mark.Beyond != 0 {
 		return mark, nil // where messages and mark do not arrive in one step, it may be behind
 	}
+	d.metrics.forgot.Store(term + 1) // until the broker is told
 	if mark.Term == 0 && !seen {
 		d.log.Warn("the broker knows nothing of this installation: it is new here, or has lost all that it had", "seq", recorded)
 		if older {
@@ -85,7 +86,7 @@ func (d *Dispatcher) recall(hold context.Context, term, recorded int64, journal 
 // settle moves the mark behind all that was recorded. What is behind it may be with the broker, if that is so.
 func (d *Dispatcher) settle(hold context.Context, term, recorded int64, beyond bool) error {
 	notes := notes{beyond: beyond}
-	_, err := d.push(hold, celery.Part{Mark: celery.Mark{Term: term, Seq: recorded, Done: whole, Note: notes.text(), At: d.opts.Now().UnixMicro()}})
+	_, err := d.tell(hold, celery.Part{Mark: celery.Mark{Term: term, Seq: recorded, Done: whole, Note: notes.text(), At: d.opts.Now().UnixMicro()}})
 	return err
 }
 
@@ -151,13 +152,22 @@ func (d *Dispatcher) again(lost []schedule.Run, present func(schedule.ID) schedu
 	return messages
 }
 
+// tell publishes a part whose mark has all that was found out of a broker which forgot.
+func (d *Dispatcher) tell(hold context.Context, part celery.Part) ([]celery.Failure, error) {
+	failures, err := d.push(hold, part)
+	if err == nil {
+		d.metrics.forgot.Store(0)
+	}
+	return failures, err
+}
+
 // ride publishes a part, and with it what has to go with the first one.
 func (d *Dispatcher) ride(hold context.Context, part celery.Part) ([]celery.Failure, error) {
 	if len(d.riders) == 0 {
-		return d.push(hold, part)
+		return d.tell(hold, part)
 	}
 	part.Messages = slices.Concat(part.Messages, d.riders)
-	failures, err := d.push(hold, part)
+	failures, err := d.tell(hold, part)
 	if err != nil {
 		return nil, err
 	}

@@ -116,6 +116,34 @@ func TestABrokerThatForgetsAll(t *testing.T) {
 	})
 }
 
+// Who saw that the broker forgot, and leads again after another node that has told it, says nothing of it.
+func TestWhatAnotherNodeHasSettledIsNotToldOfAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		w.add("e", "@every 2s", schedule.Once)
+		saw, other := dispatch.NewMetrics(), dispatch.NewMetrics()
+		w.metrics = saw
+		time.AfterFunc(11*time.Second, func() {
+			w.broker.mu.Lock()
+			defer w.broker.mu.Unlock()
+			w.broker.got, w.broker.mark = nil, celery.Mark{}
+		})
+		if err := w.node(t.Context(), context.Background(), nil); !errors.Is(err, celery.ErrForgot) {
+			t.Fatal(err)
+		}
+		for _, w.metrics = range []*dispatch.Metrics{other, saw} {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := w.node(ctx, context.Background(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := saw.Forgotten(); got != "" {
+			t.Errorf("the metrics say %q, want nothing", got)
+		}
+	})
+}
+
 // A broker whose data is older, but by nothing that was sent, as where another was used meanwhile that took nothing.
 func TestABrokerThatIsBehindByNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -432,6 +460,73 @@ func TestARecoveryAfterTheBrokerForgotIsGoneOnWith(t *testing.T) {
 				}
 				if len(w.ledger.runs) != 18 || unsure != 9 || len(w.ledger.journal) != 0 {
 					t.Errorf("%d slots have an end, %d of them unsure, and the journal has %d batches; want 18, 9 and none", len(w.ledger.runs), unsure, len(w.ledger.journal))
+				}
+			})
+		})
+	}
+}
+
+// A term may end before its recovery has got to tell the broker that it forgot. What the process had seen of that counts in its next
+// term: of what goes at most once nothing is sent again.
+func TestARecoveryThatEndsEarlyKnowsInItsNextTermThatTheBrokerForgot(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		seen  bool // by what the broker answered; else by the term of a claim
+		midst bool // of the batch that is claimed: the mark is told of all this with its rest
+	}{{"as it said", true, false}, {"as it said, in the midst of a batch", true, true}, {"as the journal says", false, false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1, 0)
+				past := time.Now().UTC()
+				time.Sleep(time.Second)
+				once := withTask(t, entry(t, "once", "@every 1h", past), `{"delivery": "at_most_once"}`)
+				first := entry(t, "first", "@every 1h", past)
+				present := func(id schedule.ID) schedule.Change {
+					return schedule.Change{ID: id, Entry: map[schedule.ID]*schedule.Entry{"once": once, "first": first}[id]}
+				}
+				claimed := schedule.Claimed{Term: 1, Seq: 6, Dues: []schedule.ClaimedDue{
+					{Entry: "first", Slot: past, Digest: 1}, {Entry: "once", Slot: past, Digest: 1},
+				}}
+				if !tt.seen {
+					claimed.Term = 2
+				}
+				w.ledger.journal, w.ledger.term, w.ledger.seq = []schedule.Claimed{claimed}, claimed.Term, 6
+				w.broker.mark = celery.Mark{Term: 1, Seq: 5, Done: 1, At: past.UnixMicro()}
+				if tt.midst {
+					w.broker.mark.Seq = 6
+				}
+				metrics := dispatch.NewMetrics()
+				again := func(hold context.Context, publisher dispatch.Publisher, since func(context.Context, time.Time) ([]schedule.Run, error)) error {
+					term, seq, journal := w.ledger.takeOver()
+					d := dispatch.New(make(list), w.ledger, publisher, dispatch.Options{Installation: installation, Metrics: metrics, SentSince: since})
+					seq, err := d.Recover(hold, term, seq, dispatch.ClaimsOf(journal), present)
+					if err == nil {
+						ctx, stop := context.WithCancel(t.Context())
+						stop()
+						err = d.Run(ctx, t.Context(), term, seq)
+					}
+					return err
+				}
+				if tt.seen {
+					if err := again(t.Context(), forgetful{w.broker}, w.ledger.sentSince); !errors.Is(err, celery.ErrForgot) {
+						t.Fatal(err)
+					}
+				}
+				hold, lose := context.WithCancel(t.Context())
+				err := again(hold, w.broker, func(ctx context.Context, _ time.Time) ([]schedule.Run, error) { lose(); return nil, ctx.Err() })
+				if !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				if err := again(t.Context(), w.broker, w.ledger.sentSince); err != nil {
+					t.Fatal(err)
+				}
+				for _, m := range w.broker.got {
+					if m.id == celery.TaskID(installation, "once", past) {
+						t.Error("what goes at most once was sent again")
+					}
+				}
+				if len(w.ledger.runs) != 2 || len(w.ledger.journal) != 0 {
+					t.Errorf("%d slots have an end, and the journal has %d batches; want 2 and none", len(w.ledger.runs), len(w.ledger.journal))
 				}
 			})
 		})

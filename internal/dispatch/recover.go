@@ -28,6 +28,7 @@ import (
 func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Claims, present func(schedule.ID) schedule.Change) (int64, error) {
 	journal := claims.journal
 	var mark celery.Mark
+	d.metrics.forgot.CompareAndSwap(term, term+1) // should this term get no further than the one before
 	err := d.persist(hold, "reaching the broker", d.metrics.brokerError, func(ctx context.Context) (err error) {
 		mark, err = d.publisher.Take(ctx, term)
 		return err
