@@ -180,7 +180,7 @@ func (e *explanation) unended(ctx context.Context, s *store.Store, row store.Row
 	}
 	for _, batch := range journal {
 		claimed := slices.ContainsFunc(batch.Dues[batch.Recorded:], func(due schedule.ClaimedDue) bool {
-			return due.Entry == row.ID && due.Request == "" && !slot.Before(due.Slot) && !slot.After(latest(due.Slot, due.Through))
+			return due.Entry == row.ID && due.Request == "" && !slot.Before(due.Slot) && !slot.After(due.Last())
 		})
 		if !claimed {
 			continue
@@ -200,13 +200,6 @@ func (e *explanation) unended(ctx context.Context, s *store.Store, row store.Row
 		e.say("%s: `onebeat check` says what keeps %s from it, and so does its log.", said, named(nodes, len(nodes)))
 	}
 	return nil
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // asked says what became of the last run that somebody asked for, unless it was before the slot, and which are still to come.

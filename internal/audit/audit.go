@@ -142,10 +142,7 @@ func (j *judge) estimate() int {
 
 // end takes the entry's next end, in order of slot.
 func (j *judge) end(run *schedule.Run) {
-	first, last := run.Slot, run.Slot
-	if run.Through.After(last) {
-		last = run.Through
-	}
+	first, last := run.Slot, run.Last()
 	if run.Request != "" {
 		j.request(run)
 		return
@@ -179,7 +176,7 @@ func (j *judge) count(run *schedule.Run, last time.Time) {
 	}
 	n := 1
 	if last.After(j.next) {
-		n, _ = schedule.Count(j.spec, j.next.Add(-time.Microsecond), earlier(last, j.until), most)
+		n, _ = schedule.Count(j.spec, j.next.Add(-time.Microsecond), schedule.Earlier(last, j.until), most)
 	}
 	j.report.Slots += int64(n)
 	j.report.ended(run.State, n)
@@ -232,7 +229,7 @@ func (j *judge) gap(through time.Time) {
 // close judges what is left when there are no more ends. It returns the first
 // overdue slot, which is to be judged again later, or the zero Time.
 func (j *judge) close() (overdue time.Time) {
-	if passed := earlier(j.subject.Entry.After, j.until); !j.next.IsZero() && !j.next.After(passed) {
+	if passed := schedule.Earlier(j.subject.Entry.After, j.until); !j.next.IsZero() && !j.next.After(passed) {
 		j.gap(passed)
 	}
 	if j.next.IsZero() {
@@ -263,11 +260,4 @@ func told(run *schedule.Run) string {
 		text += " (" + run.Reason + ")"
 	}
 	return text
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

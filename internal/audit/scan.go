@@ -87,7 +87,7 @@ func hear(ctx context.Context, ledger Ledger, judges []*judge, until time.Time, 
 	for i, j := range judges {
 		ids[i] = j.subject.ID
 		of[j.subject.ID] = j
-		from = earlier(from, j.from)
+		from = schedule.Earlier(from, j.from)
 	}
 	err := ledger.Ends(ctx, ids, from, until, func(run *schedule.Run) error {
 		if j := of[run.Entry]; j != nil {

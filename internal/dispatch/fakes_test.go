@@ -127,12 +127,8 @@ func (l *ledger) recordLocked(seqs []int64, runs []schedule.Run) {
 	}
 	l.journal = rest
 	for _, run := range runs {
-		through := run.Slot
-		if run.Through.After(through) {
-			through = run.Through
-		}
-		if run.Request == "" && through.After(l.last[run.Entry]) {
-			l.last[run.Entry] = through
+		if run.Request == "" {
+			l.last[run.Entry] = schedule.Later(l.last[run.Entry], run.Last())
 		}
 	}
 }

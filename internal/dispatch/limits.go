@@ -99,11 +99,7 @@ func (l *Limits) then(e *schedule.Entry, run *schedule.Run) schedule.Then {
 	}
 	then, over := limit.Then, limit.Over()
 	l.mu.Unlock()
-	last := run.Slot
-	if run.Through.After(last) {
-		last = run.Through
-	}
-	if e.Ended() == "" && (over || run.Request == "" && e.Spec.Next(last).IsZero()) {
+	if e.Ended() == "" && (over || run.Request == "" && e.Spec.Next(run.Last()).IsZero()) {
 		return then
 	}
 	return schedule.ThenKeep

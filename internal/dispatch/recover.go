@@ -181,21 +181,13 @@ func ClaimsOf(journal []schedule.Claimed) *Claims {
 			if due.Request != "" {
 				continue
 			}
-			through := last(due)
+			through := due.Last()
 			if at := (claim{due.Entry, due.Slot.UnixMicro()}); through.After(c.through[at]) {
 				c.through[at] = through
 			}
 		}
 	}
 	return c
-}
-
-// last is the last slot that ends with the due.
-func last(due schedule.ClaimedDue) time.Time {
-	if due.Through.After(due.Slot) {
-		return due.Through
-	}
-	return due.Slot
 }
 
 // learn takes in which slots may have been sent by the mark that the broker has, or
@@ -216,7 +208,7 @@ func (c *Claims) learn(mark celery.Mark, reasons map[int64]map[int]string, again
 				delete(c.through, claim{due.Entry, due.Slot.UnixMicro()}) // nobody has claimed it again
 			}
 			maybe := known || i-base < beyond && !due.Slot.After(now)
-			if through := last(due); due.Request == "" && maybe && !replaced && through.After(c.ended[due.Entry]) {
+			if through := due.Last(); due.Request == "" && maybe && !replaced && through.After(c.ended[due.Entry]) {
 				c.ended[due.Entry] = through
 			}
 		}
@@ -255,8 +247,8 @@ func (c *Claims) Settled(e *schedule.Entry) (from time.Time, owed []time.Time) {
 func (c *Claims) Last(of map[schedule.ID]time.Time) {
 	for _, claimed := range c.journal {
 		for _, due := range claimed.Dues {
-			if at, ok := of[due.Entry]; ok && due.Request == "" && last(due).After(at) {
-				of[due.Entry] = last(due)
+			if at, ok := of[due.Entry]; ok && due.Request == "" && due.Last().After(at) {
+				of[due.Entry] = due.Last()
 			}
 		}
 	}

@@ -96,7 +96,7 @@ type alike struct {
 // counts from now, if that is before.
 func New(now, from time.Time, length time.Duration) *Count {
 	from = from.UTC()
-	return &Count{now: earliest(now.UTC(), from), from: from, until: from.Add(min(length, Most)), byRule: map[rule]*alike{}}
+	return &Count{now: schedule.Earlier(now.UTC(), from), from: from, until: from.Add(min(length, Most)), byRule: map[rule]*alike{}}
 }
 
 // Add takes an entry in.
@@ -217,7 +217,7 @@ func (c *Count) next(of *alike, after time.Time) time.Time {
 	if !of.wanders {
 		return of.spec.Next(after)
 	}
-	slot := of.spec.Next(latest(after.Add(-gapped), c.begin(of)))
+	slot := of.spec.Next(schedule.Later(after.Add(-gapped), c.begin(of)))
 	for !slot.IsZero() && !slot.After(after) {
 		slot = of.spec.Next(slot)
 	}
@@ -242,7 +242,7 @@ func (c *Count) within(i int, spec schedule.Spec) bool {
 // bounds are between what the slots of a second are: after the one, and not after the other.
 func (c *Count) bounds(i int) (before, through time.Time) {
 	at := c.at(i)
-	return latest(at.Add(-time.Microsecond), c.from), earliest(at.Add(time.Second-time.Microsecond), c.until)
+	return schedule.Later(at.Add(-time.Microsecond), c.from), schedule.Earlier(at.Add(time.Second-time.Microsecond), c.until)
 }
 
 // place is the place of an instant's second.
@@ -289,18 +289,4 @@ func highest(counts []int64, n int) []int {
 		top = top[:min(len(top), n)]
 	}
 	return top
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func earliest(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

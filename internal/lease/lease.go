@@ -193,7 +193,7 @@ func renew(working context.Context, locker Locker, owner string, held schedule.L
 		opts.Beat()
 		asked := time.Now()
 		// The attempt must not outlive the trust.
-		ctx, cancel := context.WithDeadline(working, earlier(until, asked.Add(2*every)))
+		ctx, cancel := context.WithDeadline(working, schedule.Earlier(until, asked.Add(2*every)))
 		l, err := locker.Renew(ctx, held.Term)
 		cancel()
 		beat.Reset(schedule.Beat(owner, time.Now(), every))
@@ -227,11 +227,4 @@ func giveUp(locker Locker, term int64, logger *slog.Logger) {
 		return
 	}
 	logger.Info("lease given up", "term", term)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

@@ -452,12 +452,12 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 	same := was.String() == entry.Spec.String()
 	switch {
 	case entry.Since != 0: // also the same rule, if it was another meanwhile
-		from = latest(from, time.UnixMicro(entry.Since))
+		from = schedule.Later(from, time.UnixMicro(entry.Since))
 	case !same:
-		from = latest(from, entry.After) // a new rule counts from its edit
+		from = schedule.Later(from, entry.After) // a new rule counts from its edit
 	}
 	if entry.After.UnixMicro() > handed { // another node led then, and ended what it planned
-		from = latest(from, entry.After)
+		from = schedule.Later(from, entry.After)
 	}
 	sealed := p.ended(it, schedule.ReasonEdited, handed, entry, from)
 	p.forsake(it, handed, schedule.ReasonEdited, func(slot time.Time) bool { return slot.After(from) && schedule.Gives(entry.Spec, slot) })
@@ -466,7 +466,7 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 		owed = between(was, entry.Spec, from, sealed)
 	}
 	unsent := p.unsent(it, from)
-	from = latest(from, sealed)
+	from = schedule.Later(from, sealed)
 	next := entry.Spec.Next(from)
 	for len(unsent) > 0 && !next.IsZero() && !next.After(unsent[len(unsent)-1]) {
 		owed, next = append(owed, next), entry.Spec.Next(next)
@@ -558,11 +558,4 @@ func (p *Planner) state() State {
 		}
 	}
 	return s
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

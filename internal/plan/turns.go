@@ -70,5 +70,5 @@ func (t *turns) overdue(at int64) int { return t.often.overdue(at) + t.others.ov
 // inTurn puts those of dues that are yet to come in order: the sender waits for each in its turn, and others
 // come meanwhile.
 func inTurn(dues []schedule.Due, now time.Time) {
-	slices.SortStableFunc(dues, func(a, b schedule.Due) int { return latest(a.Slot, now).Compare(latest(b.Slot, now)) })
+	slices.SortStableFunc(dues, func(a, b schedule.Due) int { return schedule.Later(a.Slot, now).Compare(schedule.Later(b.Slot, now)) })
 }

@@ -416,6 +416,9 @@ type Run struct {
 	Then      Then      `json:"-"`                   // what becomes of the entry's row: it was its last slot
 }
 
+// Last is the last slot that it is of.
+func (r *Run) Last() time.Time { return Later(r.Slot, r.Through) }
+
 // A Then is what becomes of an entry's row when its last slot has ended.
 type Then uint8
 
@@ -489,6 +492,9 @@ type ClaimedDue struct {
 	Count   int
 }
 
+// Last is the last slot that ends with it.
+func (c *ClaimedDue) Last() time.Time { return Later(c.Slot, c.Through) }
+
 // A Lease is the right to plan and dispatch a shard. Each holding of it has a
 // higher term.
 type Lease struct {
@@ -520,4 +526,22 @@ type Subject struct {
 
 	Since    time.Time // when its present spec came to count
 	PausedAt time.Time // of a pause that lasts; else zero
+}
+
+// Later returns the latest of instants.
+func Later(at time.Time, others ...time.Time) time.Time {
+	for _, other := range others {
+		if other.After(at) {
+			at = other
+		}
+	}
+	return at
+}
+
+// Earlier returns the earlier of two instants.
+func Earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -307,13 +307,7 @@ func (s *session) write(runs []schedule.Run) {
 			delete(db.open, run.Request)
 			continue
 		}
-		through := run.Slot
-		if run.Through.After(through) {
-			through = run.Through
-		}
-		if through.After(db.last[run.Entry]) {
-			db.last[run.Entry] = through
-		}
+		db.last[run.Entry] = schedule.Later(db.last[run.Entry], run.Last())
 	}
 }
 
@@ -348,7 +342,7 @@ func (s *session) read(ctx context.Context, term int64, wanted func(*entry) bool
 	for i := range rows {
 		row := &rows[i]
 		if sight := row.sight(); sight != row.seen {
-			row.seen, row.after, row.unwritten = sight, latest(row.after, at), term == 0
+			row.seen, row.after, row.unwritten = sight, schedule.Later(row.after, at), term == 0
 			seen = append(seen, row.entry)
 		}
 	}
@@ -364,7 +358,7 @@ func (s *session) ended(ctx context.Context) (last map[schedule.ID]time.Time, er
 	err = s.do(ctx, "ended", func(answered bool) error {
 		if answered {
 			for _, e := range s.db.entries {
-				last[e.id] = latest(e.after, s.db.last[e.id])
+				last[e.id] = schedule.Later(e.after, s.db.last[e.id])
 			}
 		}
 		return nil
@@ -384,20 +378,13 @@ func (s *session) see(ctx context.Context, term int64, seen []entry) error {
 		for _, e := range s.db.entries {
 			for _, row := range seen {
 				if row.id == e.id && row.seen != e.seen {
-					e.seen, e.after = row.seen, latest(e.after, row.after)
+					e.seen, e.after = row.seen, schedule.Later(e.after, row.after)
 					s.world.note(s.who, fmt.Sprintf("remembers %q since %v", e.seen, e.after.Sub(s.world.began)), nil)
 				}
 			}
 		}
 		return nil
 	})
-}
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // definitions returns those of the entries that have one now.
@@ -456,7 +443,7 @@ func (e *entry) change(last time.Time) schedule.Change {
 	}
 	return schedule.Change{ID: e.id, Entry: &schedule.Entry{
 		ID: e.id, Name: fmt.Sprint(e.id, e.name), Task: "tasks.probe", Spec: e.spec, Misfire: e.misfire,
-		After: latest(e.after, last), Since: e.after.UnixMicro(), PausedUntil: e.until, Digest: uint64(e.digest), Payload: templates[e.digest%len(templates)],
+		After: schedule.Later(e.after, last), Since: e.after.UnixMicro(), PausedUntil: e.until, Digest: uint64(e.digest), Payload: templates[e.digest%len(templates)],
 	}}
 }
 

@@ -191,7 +191,7 @@ func (f *follower) apply(ctx context.Context, changes []schedule.Change) {
 		if last, was := f.ended[c.ID]; was && c.Entry != nil {
 			delete(f.ended, c.ID)
 			c.Entry = c.Entry.Anew()
-			c.Entry.After = latest(c.Entry.After, last)
+			c.Entry.After = schedule.Later(c.Entry.After, last)
 		}
 		if f.lean && c.Entry != nil {
 			c = sketched(c)

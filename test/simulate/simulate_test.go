@@ -351,7 +351,7 @@ func (w *world) whole(e *entry, arrived map[string]int, fault func(name, format 
 		if at, ok := first[a.from]; !ok || a.slot.Before(at) {
 			first[a.from] = a.slot
 		}
-		last[a.from] = latest(last[a.from], a.slot)
+		last[a.from] = schedule.Later(last[a.from], a.slot)
 	}
 	for from, slot := range first {
 		for ; !slot.After(last[from]); slot = e.specs[from].Next(slot) {
