@@ -38,6 +38,7 @@ type broker struct {
 type wire struct {
 	*link
 	broker *broker
+	known  celery.Mark // as the node was told last
 }
 
 // Take implements dispatch.Publisher.
@@ -65,12 +66,16 @@ func (c *wire) Take(ctx context.Context, term int64) (was celery.Mark, err error
 		c.world.tellTake()
 		return nil
 	})
+	if err == nil {
+		c.known = was
+	}
 	return was, err
 }
 
 // Publish implements dispatch.Publisher.
 func (c *wire) Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error) {
 	fate, _, lag := c.fate("break")
+	known := c.known
 	err := c.call(ctx, "publish", func(bool) error {
 		if c.broker.world.rule.steps > 0 {
 			stop := -1 // the connection ends after so many messages
@@ -79,20 +84,26 @@ func (c *wire) Publish(ctx context.Context, part celery.Part) ([]celery.Failure,
 			}
 			return c.stream(part, stop)
 		}
-		return c.broker.take(c.who, part)
+		return c.broker.take(c.who, part, known)
 	})
-	if err != nil && !errors.Is(err, celery.ErrFenced) {
+	switch {
+	case err == nil:
+		c.known = part.Mark
+	case !errors.Is(err, celery.ErrFenced) && !errors.Is(err, celery.ErrForgot):
 		err = &celery.PublishError{Err: err}
 	}
 	return nil, err
 }
 
 // take is one step: a part and its mark.
-func (b *broker) take(who string, part celery.Part) error {
+func (b *broker) take(who string, part celery.Part, known celery.Mark) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mark.Term > part.Mark.Term && b.world.rule.without != "fence" {
 		return celery.ErrFenced
+	}
+	if b.world.rule.forgets && !b.mark.Covers(known.Seq, known.Done) {
+		return celery.ErrForgot
 	}
 	if b.mark.Covers(part.Mark.Seq, part.Mark.Done) && b.world.rule.without != "mark at publish" {
 		return nil

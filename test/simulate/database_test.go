@@ -64,6 +64,7 @@ type entry struct {
 	until time.Time // when a pause of it ended
 
 	digest, name int // what was edited
+	rare         bool
 
 	seen  string    // the spec that was seen last; empty while there was nothing to plan
 	after time.Time // slots count after this
@@ -106,7 +107,7 @@ func newDatabase(w *world) *database {
 		}
 		db.entries = append(db.entries, &entry{
 			id: schedule.ID(id), spec: parsed, misfire: misfire, first: w.began, version: 1,
-			seen: parsed.String(), after: w.began, grid: parsed, specs: []schedule.Spec{parsed},
+			seen: parsed.String(), after: w.began, grid: parsed, specs: []schedule.Spec{parsed}, rare: id == "once" && w.rule.forgets,
 		})
 	}
 	all := schedule.Misfire{Policy: schedule.All, Grace: time.Hour}
@@ -296,12 +297,25 @@ func (s *session) Record(ctx context.Context, term int64, seqs []int64, runs []s
 	})
 }
 
+// sentSince returns the runs that were recorded as sent since an instant, in order.
+func (s *session) sentSince(ctx context.Context, at time.Time) (runs []schedule.Run, err error) {
+	err = s.do(ctx, "sent since", func(answered bool) error {
+		if answered {
+			runs = slices.DeleteFunc(slices.Clone(s.db.runs), func(run schedule.Run) bool { return run.State != schedule.Sent || !run.SentAt.After(at) })
+			slices.SortStableFunc(runs, func(a, b schedule.Run) int { return a.SentAt.Compare(b.SentAt) })
+		}
+		return nil
+	})
+	return runs, err
+}
+
 // write is the part of a record that is the ledger's and the entries'.
 func (s *session) write(runs []schedule.Run) {
 	db := s.db
-	db.runs = append(db.runs, runs...)
 	for i := range runs {
 		run := &runs[i]
+		run.SentAt = run.SentAt.Truncate(time.Microsecond) // as databases have it
+		db.runs = append(db.runs, *run)
 		s.world.note(s.who, "recorded as "+string(run.State)+" "+run.Reason, nil, s.world.name(run.Entry, run.Slot, run.Request))
 		if run.Request != "" {
 			delete(db.open, run.Request)
@@ -441,9 +455,13 @@ func (e *entry) change(last time.Time) schedule.Change {
 	if e.held {
 		return schedule.Change{ID: e.id, Reason: schedule.ReasonPaused}
 	}
+	template := templates[e.digest%len(templates)]
+	if e.rare {
+		template = rare
+	}
 	return schedule.Change{ID: e.id, Entry: &schedule.Entry{
 		ID: e.id, Name: fmt.Sprint(e.id, e.name), Task: "tasks.probe", Spec: e.spec, Misfire: e.misfire,
-		After: schedule.Later(e.after, last), Since: e.after.UnixMicro(), PausedUntil: e.until, Digest: uint64(e.digest), Payload: templates[e.digest%len(templates)],
+		After: schedule.Later(e.after, last), Since: e.after.UnixMicro(), PausedUntil: e.until, Digest: uint64(e.digest), Payload: template,
 	}}
 }
 

@@ -38,7 +38,7 @@ func (j joint) Send(ctx context.Context, part celery.Part, gone []int64, ends fu
 		if (i < 0 || db.journal[i].Recorded >= part.Mark.Done) && db.world.rule.without != "again" {
 			return nil
 		}
-		if err := j.broker.take(j.who, part); err != nil {
+		if err := j.broker.take(j.who, part, celery.Mark{}); err != nil {
 			return err
 		}
 		if i >= 0 && db.world.rule.without != "how far" {

@@ -21,6 +21,7 @@ type node struct {
 	session *session
 	roster  *roster
 	wire    *wire
+	metrics *dispatch.Metrics
 	slow    time.Duration // by so much its clock is behind
 	lean    bool          // it leaves definitions in the table until their slots are near
 
@@ -35,14 +36,14 @@ func (w *world) start(name string) *node {
 	reach := func(to string) *link {
 		return &link{world: w, who: name, to: to, rate: chance.Float64() * chance.Float64() * .5, rands: map[string]*rand.Rand{}}
 	}
-	n := &node{world: w, name: name, stopped: make(chan struct{}), lean: (w.seed+hash(name))%2 == 0}
+	n := &node{world: w, name: name, stopped: make(chan struct{}), metrics: dispatch.NewMetrics(), lean: (w.seed+hash(name))%2 == 0}
 	n.session = &session{reach("database"), w.db, 1}
 	n.roster = newRoster(n.session)
 	if (w.seed+hash(name))/2%2 == 0 {
 		n.roster.behind = seldom
 	}
 	n.roster.herds = (w.seed+hash(name))/4%2 == 0
-	n.wire = &wire{reach("broker"), w.broker}
+	n.wire = &wire{link: reach("broker"), broker: w.broker}
 	n.wire.ordered = w.rule.steps > 0
 	switch chance.IntN(4) {
 	case 0:
@@ -95,7 +96,10 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	if err != nil {
 		return err
 	}
-	d := dispatch.New(planner, n.session, n.wire, dispatch.Options{Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2, Joint: n.joint()})
+	d := dispatch.New(planner, n.session, n.wire, dispatch.Options{
+		Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2, Joint: n.joint(), Metrics: n.metrics,
+		SentSince: n.session.sentSince, Resend: n.world.seed/16%2 == 0,
+	})
 	f := newFollower(planner, journal)
 	f.lean = n.lean
 	group, working := errgroup.WithContext(hold)

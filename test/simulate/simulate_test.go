@@ -341,7 +341,7 @@ func (w *world) check(through time.Time) (wrong []string, named map[string]bool)
 func (w *world) whole(e *entry, arrived map[string]int, fault func(name, format string, args ...any)) {
 	first, last := map[int]time.Time{}, map[int]time.Time{}
 	for _, a := range w.broker.got {
-		if a.id != taskID(e.id, a.slot, "") {
+		if a.id != taskID(e.id, a.slot, "") || w.broker.unsure[a.id] { // what is sent again is of the entry as it is then
 			continue
 		}
 		if a.from >= len(e.specs) || e.specs[a.from] == nil || !e.specs[a.from].Next(a.slot.Add(-time.Microsecond)).Equal(a.slot) {
@@ -396,12 +396,8 @@ func (w *world) ends() map[string][]schedule.Run {
 			continue
 		}
 		i := slices.IndexFunc(w.db.entries, func(e *entry) bool { return e.id == run.Entry })
-		last := run.Slot
-		if run.Through.After(last) {
-			last = run.Through
-		}
 		spec := w.db.entries[i].grid
-		for slot := run.Slot; !slot.IsZero() && !slot.After(last); slot = spec.Next(slot) {
+		for slot := run.Slot; !slot.IsZero() && !slot.After(run.Last()); slot = spec.Next(slot) {
 			name := w.name(run.Entry, slot, "")
 			ends[name] = append(ends[name], run)
 		}

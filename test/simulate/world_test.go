@@ -302,12 +302,18 @@ var config = func() *celery.Config {
 // templates are made once for all worlds: they do not change. One is of each digest, in turn.
 var templates = func() (made [64]*celery.Template) {
 	for i := range made {
-		options := []string{`{}`, `{"queue": "other"}`}[i%2]
-		template, err := config.Template(celery.Task{Name: "tasks.probe", Entry: "e", Options: options})
-		if err != nil {
-			panic(err)
-		}
-		made[i] = template
+		made[i] = templateOf([]string{`{}`, `{"queue": "other"}`}[i%2])
 	}
 	return made
 }()
+
+// rare is of what goes at most once.
+var rare = templateOf(`{"delivery": "at_most_once"}`)
+
+func templateOf(options string) *celery.Template {
+	template, err := config.Template(celery.Task{Name: "tasks.probe", Entry: "e", Options: options})
+	if err != nil {
+		panic(err)
+	}
+	return template
+}
