@@ -528,7 +528,7 @@ type Subject struct {
 	PausedAt time.Time // of a pause that lasts; else zero
 }
 
-// Later returns the latest of instants.
+// Later returns the latest of instants, of which some may be zero.
 func Later(at time.Time, others ...time.Time) time.Time {
 	for _, other := range others {
 		if other.After(at) {

@@ -130,14 +130,14 @@ func (r *reading) subject(row *row, options *Options, since time.Time) schedule.
 		subject.Off = schedule.ReasonDone
 	default:
 		row.first(entry, seen.after)
-		entry.After = latest(seen.after, seen.last)
+		entry.After = schedule.Later(seen.after, seen.last)
 		if since.IsZero() { // it was remembered by an older onebeat
 			subject.Since = seen.after
 		}
 		if row.paused() {
 			subject.PausedAt = row.pausedAt
 		}
-		subject.Since = latest(subject.Since, r.taken)
+		subject.Since = schedule.Later(subject.Since, r.taken)
 		subject.Entry = entry
 	}
 	return subject

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // djangoLayout is django-celery-beat's tables, as of its version 1.5 and newer.
@@ -89,7 +91,7 @@ func (s *Store) GuessDjango(ctx context.Context) (guess DjangoGuess, err error) 
 		if s.source(r.id) != nil {
 			return nil
 		}
-		newest = latest(newest, r.createdAt)
+		newest = schedule.Later(newest, r.createdAt)
 		if r.lastRunAt.IsZero() || r.lastRunAt.Equal(r.lastSlot) { // never, or by onebeat
 			return nil
 		}
@@ -101,7 +103,7 @@ func (s *Store) GuessDjango(ctx context.Context) (guess DjangoGuess, err error) 
 		}
 		if apart-steps <= early+late && steps.Abs() <= zoneMost {
 			votes[steps]++
-			last[steps] = latest(last[steps], r.createdAt)
+			last[steps] = schedule.Later(last[steps], r.createdAt)
 		}
 		return nil
 	})

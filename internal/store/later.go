@@ -85,7 +85,7 @@ func (l *later) put(sight laterSight, after, next time.Time) bool {
 	if first := l.soonest.Load(); first != 0 && after.UnixMicro() >= first {
 		return false
 	}
-	l.after = latest(l.after, after)
+	l.after = schedule.Later(l.after, after)
 	soonest := int64(never)
 	if !next.IsZero() {
 		soonest = next.UnixMicro()

@@ -379,7 +379,7 @@ func fold(runs []*schedule.Run) ends {
 		if run.State == schedule.Sent {
 			last = &all.sent[k]
 		}
-		*last = latest(*last, run.Slot, run.Through)
+		*last = schedule.Later(*last, run.Slot, run.Through)
 	}
 	return all
 }
@@ -480,14 +480,4 @@ func fromMicros(at int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(at).UTC()
-}
-
-// latest is the latest of instants, of which some may be zero.
-func latest(first time.Time, others ...time.Time) time.Time {
-	for _, at := range others {
-		if at.After(first) {
-			first = at
-		}
-	}
-	return first
 }

@@ -50,8 +50,8 @@ func (m *memory) record(ended ends) {
 		if !ok {
 			continue
 		}
-		seen.last = latest(seen.last, ended.sent[i])
-		seen.after = latest(seen.after, ended.unsent[i])
+		seen.last = schedule.Later(seen.last, ended.sent[i])
+		seen.after = schedule.Later(seen.after, ended.unsent[i])
 		seen.count += ended.counts[i]
 		m.entries[schedule.ID(id)] = seen
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // A Source is a catalog outside of the database, such as a file. onebeat reads its
@@ -190,7 +192,7 @@ func (x *sourced) note(ends ...End) {
 	x.mu.Lock()
 	for _, end := range ends {
 		was := x.ends[end.Key]
-		x.ends[end.Key] = End{Key: end.Key, Last: latest(was.Last, end.Last), Count: was.Count + end.Count}
+		x.ends[end.Key] = End{Key: end.Key, Last: schedule.Later(was.Last, end.Last), Count: was.Count + end.Count}
 	}
 	x.mu.Unlock()
 	tell(x.ended)

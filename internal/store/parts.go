@@ -103,7 +103,7 @@ func (p *part) write(runs []*schedule.Run) int64 {
 		if p.first.IsZero() || run.Slot.Before(p.first) {
 			p.first = run.Slot
 		}
-		p.last = latest(p.last, run.Slot, run.Through)
+		p.last = schedule.Later(p.last, run.Slot, run.Through)
 	}
 	return p.number
 }

@@ -400,7 +400,7 @@ func (w *watch) same(r *row, k known) bool {
 		return k.next > r.readAt.Add(endedAhead).UnixMicro()
 	}
 	seen, _ := w.reading.seen(r)
-	return entry.After.Equal(latest(seen.after, seen.last, w.reading.taken))
+	return entry.After.Equal(schedule.Later(seen.after, seen.last, w.reading.taken))
 }
 
 // begin hands over to those who came to lead.

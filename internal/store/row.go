@@ -343,7 +343,7 @@ func (r *row) first(entry *schedule.Entry, after time.Time) {
 		return
 	}
 	if !r.pausedAt.IsZero() && !r.paused() {
-		after = latest(after, r.pausedUntil)
+		after = schedule.Later(after, r.pausedUntil)
 	}
 	if slot := entry.Spec.Next(after); !slot.IsZero() {
 		entry.Spec = schedule.NewAt(slot)

@@ -245,9 +245,9 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 		since, was := row.readAt, false
 		if !known && entry != nil {
 			since, was = r.starting(row, entry.Spec)
-			seen.after = latest(seen.after, r.after(row, entry, since, was))
+			seen.after = schedule.Later(seen.after, r.after(row, entry, since, was))
 		} else {
-			seen.after = latest(seen.after, row.readAt)
+			seen.after = schedule.Later(seen.after, row.readAt)
 		}
 		if !r.putOff(row, entry, seen, since, was) {
 			seen.spec = string(spec)
@@ -257,12 +257,12 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 	if entry == nil {
 		return
 	}
-	seen.after = latest(seen.after, r.taken)
+	seen.after = schedule.Later(seen.after, r.taken)
 	row.first(entry, seen.after)
 	if entry.Row != nil {
 		entry.LastRunAt, entry.TotalRunCount = seen.last, seen.count
 	}
-	entry.After, entry.Since = latest(seen.after, seen.last), seen.after.UnixMicro()
+	entry.After, entry.Since = schedule.Later(seen.after, seen.last), seen.after.UnixMicro()
 	if !row.pausedAt.IsZero() && !row.paused() {
 		entry.PausedUntil = row.pausedUntil
 	}
@@ -272,7 +272,7 @@ func (r *reading) settle(row *row, entry *schedule.Entry) {
 func (r *reading) after(row *row, entry *schedule.Entry, since time.Time, was bool) time.Time {
 	switch {
 	case was && r.store.options.CatchUp && r.first.loadingOf(r.shard(row)) && (!row.lastRunAt.IsZero() || once(entry.Spec)):
-		return latest(time.Unix(0, 0).UTC(), row.lastRunAt)
+		return schedule.Later(time.Unix(0, 0).UTC(), row.lastRunAt)
 	case once(entry.Spec):
 		return r.first.at
 	}
@@ -297,7 +297,7 @@ func (r *reading) starting(row *row, spec schedule.Spec) (since time.Time, was b
 		return row.readAt, false
 	}
 	if made := row.createdAt; r.store.layout.name == nativeLayout.name && !row.outside && !made.After(row.readAt) {
-		since = latest(since, made)
+		since = schedule.Later(since, made)
 	}
 	return since, true
 }
@@ -315,12 +315,12 @@ func (r *reading) seen(row *row) (seen sight, known bool) {
 	case row.outside: // its source may count too
 		return sight{
 			spec: row.seenSpec, after: row.afterAt,
-			last: latest(row.lastSlot, row.lastRunAt), count: max(row.totalRunCount, row.sideCount),
+			last: schedule.Later(row.lastSlot, row.lastRunAt), count: max(row.totalRunCount, row.sideCount),
 		}, row.known
 	case r.home == HomeColumn:
 		return sight{
 			spec: row.seenSpec, after: row.afterAt,
-			last: latest(row.lastSlot, row.lastRunAt), count: row.totalRunCount + row.sideCount,
+			last: schedule.Later(row.lastSlot, row.lastRunAt), count: row.totalRunCount + row.sideCount,
 		}, row.known
 	}
 	return sight{spec: row.seenSpec, after: row.afterAt, last: row.lastSlot, count: row.sideCount}, row.known
@@ -362,7 +362,7 @@ func (r *reading) putOff(row *row, entry *schedule.Entry, seen sight, since time
 		from = seen.after
 	}
 	key := row.place()
-	next := row.next(entry.Spec, latest(from, seen.last))
+	next := row.next(entry.Spec, schedule.Later(from, seen.last))
 	if key == (schedule.Key{}) || !far(next, row.readAt) || !r.later.put(laterSight{key, row.specDigest(row.zoneOr(r.store.options.Zone))}, seen.after, next) {
 		return false
 	}

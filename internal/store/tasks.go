@@ -117,7 +117,7 @@ func (d *taskRow) spec(r *row) (spec string, err error) {
 		if !r.oneOff {
 			return "", errors.New("a clocked task must be one-off: set one_off")
 		}
-		return "@at " + latest(d.clocked, d.start).Format(time.RFC3339Nano), nil
+		return "@at " + schedule.Later(d.clocked, d.start).Format(time.RFC3339Nano), nil
 	default:
 		return "", errors.New("the task's schedule is not in its table, or is empty there: choose another")
 	}
@@ -128,7 +128,7 @@ func (d *taskRow) spec(r *row) (spec string, err error) {
 func (d *taskRow) bounds() (string, error) {
 	start := d.start
 	if !d.clocked.IsZero() { // its slot is no earlier anyway
-		start = latest(d.clocked, d.start)
+		start = schedule.Later(d.clocked, d.start)
 	}
 	switch {
 	case !d.expires.IsZero() && !d.expires.After(start):
