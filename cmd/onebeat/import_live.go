@@ -82,7 +82,7 @@ func askWorkers(ctx context.Context, config app.Config, names []string, wait tim
 		told[r.Worker] = w
 	}
 	if len(replies) == 0 {
-		return nil, fmt.Errorf("no worker answered at %s within %v: do they run, at this broker and database, with remote control on (worker_enable_remote_control)? --wait says how long they may take", observer, wait)
+		return nil, fmt.Errorf("no worker answered at %s within %v: do they run, at this broker and database, with remote control on (worker_enable_remote_control), and has onebeat their broker_transport_options, such as global_keyprefix, in the file of --config? --wait says how long they may take", observer, wait)
 	}
 	var all []celeryapp.Worker
 	for _, name := range slices.Sorted(maps.Keys(told)) {

@@ -216,7 +216,7 @@ func answers(replies []celery.Reply) map[string]told {
 func (w *workers) compare(all map[string]told, lacking []finding) (findings []finding) {
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(name string) bool { return all[name].queues == nil })
 	if len(names) == 0 {
-		return []finding{{"workers", true, fmt.Sprintf("none answered within %v: what is sent waits in its queue until one runs (they are asked by Celery's remote control, at this broker and database)", workersWait)}}
+		return []finding{{"workers", true, fmt.Sprintf("none answered within %v: what is sent waits in its queue until one runs (they are asked by Celery's remote control, at this broker and database, with the broker_transport_options that are given)", workersWait)}}
 	}
 	answered := few{}
 	for _, name := range names {

@@ -46,6 +46,8 @@ func TestReadTellsOfEveryKind(t *testing.T) {
 	object, linked := entry("object", "@every 30s"), entry("linked", "@every 30s")
 	object.Options = `{"queue": "apart"}`
 	linked.Options = `{"link": {"task": "proj.then", "args": [1], "kwargs": {}, "options": {}, "subtask_type": null, "immutable": false}}`
+	exchange := entry("exchange", "@every 30s")
+	exchange.Options = `{"exchange": "t"}`
 	added := entry("added", "@every 10s")
 	added.Args = "[7]"
 	want := celeryapp.App{
@@ -60,15 +62,18 @@ func TestReadTellsOfEveryKind(t *testing.T) {
 			entry("sun", "@solar sunset 35.6895 139.6917"),
 			object,
 			linked,
+			exchange,
 			added,
 		},
 		Refused: []celeryapp.Refused{
 			{Name: "topic", Reason: "options holds the queue apart as an object, and Celery would take its name for another one: put it among task_queues, and its name here"},
-			{Name: "exchange", Reason: "options holds an object of the class kombu.entity.Exchange: write the name or the value that it stands for"},
+			{Name: "own exchange", Reason: "options holds an object of the class kombu.entity.Exchange: write the name or the value that it stands for"},
 			{Name: "lazy", Reason: "kwargs holds something that is computed at each send: let the task compute it"},
 			{Name: "fast", Reason: "an interval of 0.1s is shorter than a second: let the task do several rounds"},
 			{Name: "own", Reason: "a schedule of the class proj.Own: write it as a crontab, an interval, a recurrence rule, or with rules around one"},
 			{Name: "timeless", Reason: "it has no schedule"},
+			{Name: "broker_transport_options", Reason: "sentinel_kwargs may hold a password: write it into the settings file by hand"},
+			{Name: "broker_use_ssl", Reason: "it names files of the application's machine: write it into the settings file by hand, with onebeat's own"},
 		},
 	}
 	var settings any
@@ -87,6 +92,7 @@ func TestReadTellsOfEveryKind(t *testing.T) {
 				"max_priority": 9.0, "queue_arguments": map[string]any{"x-queue-type": "classic"},
 			},
 		},
+		"broker_transport_options": map[string]any{"global_keyprefix": "ours-", "priority_steps": []any{0.0, 1.0, 2.0}, "master_name": "main", "visibility_timeout": 3600.0},
 		"task_annotations": map[string]any{
 			"proj.nightly": map[string]any{"queue": "class", "time_limit": 60.0, "ignore_result": true, "expires": 3600.0},
 		},
@@ -150,6 +156,7 @@ func files(t *testing.T, app celeryapp.App) {
 	if err := yaml.Unmarshal(text, &read); err != nil || read.Zone != "Asia/Tokyo" {
 		t.Fatalf("the settings are %+v, %v, of\n%s", read, err, text)
 	}
+	delete(read.Celery, "broker_transport_options") // which are the broker's to read
 	if _, err := celery.ParseConfig(read.Celery); err != nil {
 		t.Errorf("onebeat does not take the settings: %v\n%s", err, text)
 	}

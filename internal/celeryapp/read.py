@@ -96,12 +96,14 @@ def name_of(queue, app):
 
 def options(given, app):
     """The options, with instants as text."""
-    from kombu import Queue
+    from kombu import Exchange, Queue
 
     ready = {}
     for name, value in given.items():
         if name == "queue" and type(value) is Queue:
             value = name_of(value, app)
+        elif name == "exchange" and type(value) is Exchange:
+            value = value.name  # all that a publish takes of it, but for its delivery mode, which Celery gives
         elif isinstance(value, datetime.datetime):
             value = value.isoformat()
         elif isinstance(value, datetime.timedelta):
@@ -130,6 +132,26 @@ SETTINGS = """control_exchange event_exchange task_compression task_create_missi
 task_default_delivery_mode task_default_exchange task_default_exchange_type task_default_priority task_default_queue task_default_queue_type
 task_default_routing_key task_ignore_result task_queue_max_priority task_send_sent_event task_serializer task_soft_time_limit
 task_time_limit""".split()
+
+# What of broker_transport_options decides where a message comes to lie, as onebeat knows it (workers.go has it too).
+TRANSPORT = """global_keyprefix sep priority_steps fanout_prefix fanout_patterns deadletter_queue master_name queue_tablename message_tablename
+data_folder_out control_folder region queue_name_prefix visibility_timeout sqs-creation-attributes queue_tags sqs_base64_encoding is_secure
+sts_role_arn sts_token_timeout""".split()
+
+# What else does, and may hold secrets.
+SECRETS = ("sentinel_kwargs", "predefined_queues")
+
+
+def transport(app, refused):
+    """broker_transport_options, as far as they decide about messages."""
+    given = app.conf.get("broker_transport_options") or {}
+    for name in SECRETS:
+        if given.get(name):
+            refused.append({"name": "broker_transport_options", "reason": "%s may hold a password: write it into the settings file by hand" % name})
+    if app.conf.get("broker_use_ssl"):
+        refused.append({"name": "broker_use_ssl", "reason": "it names files of the application's machine: write it into the settings file by hand, with onebeat's own"})
+    return {name: given[name] for name in TRANSPORT if given.get(name) is not None}
+
 
 # What a task's class gives its messages (celery/app/task.py, extract_exec_options), and
 # the setting that it has from the application unless it says otherwise.
@@ -225,6 +247,9 @@ def settings(app, refused):
                 ready[name] = carry(app.conf.get(name))
             except Uncarried as error:
                 refused.append({"name": name, "reason": str(error)})
+    reached = transport(app, refused)
+    if reached:
+        ready["broker_transport_options"] = {name: list(value) if isinstance(value, (tuple, range)) else value for name, value in reached.items()}
     tasks = {}
     for name, task in sorted(app.tasks.items()):
         if name.startswith("celery."):

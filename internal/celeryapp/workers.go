@@ -59,6 +59,16 @@ var defaults = []struct{ name, value string }{
 	{"task_time_limit", "null"},
 }
 
+// transport are the options of broker_transport_options that decide where a message comes to lie, as read.py has them.
+var transport = []string{
+	"global_keyprefix", "sep", "priority_steps", "fanout_prefix", "fanout_patterns", "deadletter_queue", "master_name", "queue_tablename", "message_tablename",
+	"data_folder_out", "control_folder", "region", "queue_name_prefix", "visibility_timeout", "sqs-creation-attributes", "queue_tags", "sqs_base64_encoding", "is_secure",
+	"sts_role_arn", "sts_token_timeout",
+}
+
+// secrets are those that do too, and may hold a password.
+var secrets = []string{"sentinel_kwargs", "predefined_queues"}
+
 const (
 	routingKey = "task_default_routing_key"
 
@@ -276,6 +286,9 @@ func (c *crowd) settings() error {
 			ready = append(ready, member{structure.name, text})
 		}
 	}
+	if reached := c.transport(); len(reached) > 0 {
+		ready = append(ready, member{"broker_transport_options", object(reached)})
+	}
 	if tasks := c.tasks(told); len(tasks) > 0 {
 		ready = append(ready, member{"task_annotations", object(tasks)})
 	}
@@ -307,6 +320,30 @@ func (c *crowd) routingKey(told map[string]string) (json.RawMessage, bool) {
 	}
 	text, err := encoded(key)
 	return text, err == nil
+}
+
+// transport is what broker_transport_options say that decides where messages come to lie.
+func (c *crowd) transport() (ready []member) {
+	if text, told := c.agreed(c.confs, "broker_use_ssl", "broker_use_ssl"); told && string(text) != "null" && string(text) != "false" {
+		c.refuse("broker_use_ssl", "it names files of the worker's machine: write it into the settings file by hand, with onebeat's own")
+	}
+	text, _ := c.agreed(c.confs, "broker_transport_options", "broker_transport_options")
+	all, err := members(text)
+	if err != nil {
+		return nil
+	}
+	for _, m := range all {
+		switch {
+		case string(m.text) == "null":
+		case slices.Contains(secrets, m.name):
+			c.refuse("broker_transport_options", m.name+" may hold a password: write it into the settings file by hand")
+		case slices.Contains(transport, m.name) && isHidden(m.text):
+			c.refuse("broker_transport_options", fmt.Sprintf("%s: %v", m.name, errHidden))
+		case slices.Contains(transport, m.name):
+			ready = append(ready, m)
+		}
+	}
+	return ready
 }
 
 // tasks are the attributes of tasks' classes that are not the settings'.

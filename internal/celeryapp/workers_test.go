@@ -146,6 +146,18 @@ func TestWhatCannotBeLearntIsNamed(t *testing.T) {
 			map[string]string{"timezone": "each machine's own"},
 		},
 		{
+			"where the transport puts messages",
+			[]celeryapp.Worker{told("a", `"broker_use_ssl": false, "broker_transport_options": {"sep": ":", "socket_timeout": 5, "global_keyprefix": "********", "priority_steps": [0, 5], "sentinel_kwargs": {"password": "********"}}`, "", "")},
+			`{"broker_transport_options":{"sep":":","priority_steps":[0,5]}}`,
+			map[string]string{"broker_transport_options": ""},
+		},
+		{
+			"TLS to the broker",
+			[]celeryapp.Worker{told("a", `"broker_use_ssl": {"ca_certs": "/etc/ours.pem"}`, "", "")},
+			`{}`,
+			map[string]string{"broker_use_ssl": "by hand"},
+		},
+		{
 			"a Broadcast",
 			[]celeryapp.Worker{told("a", `"task_queues": [{"name": "all", "queue": "bcast.1", "exchange": {"name": "all", "type": "fanout"}}]`, "", "")},
 			`{}`,
@@ -165,7 +177,7 @@ func TestWhatCannotBeLearntIsNamed(t *testing.T) {
 			left[name] = words
 		}
 		for _, r := range app.Refused {
-			if words, known := left[r.Name]; known && strings.Contains(r.Reason, words) {
+			if words, known := tt.refused[r.Name]; known && strings.Contains(r.Reason, words) {
 				delete(left, r.Name)
 			} else if !known && !strings.HasPrefix(r.Name, "worker ") {
 				t.Errorf("%s: %s was refused: %s", tt.name, r.Name, r.Reason)

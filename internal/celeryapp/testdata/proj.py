@@ -20,6 +20,11 @@ app.conf.task_queues = [
     Queue("named"),
     Queue("mine", Exchange("mine", type="topic", durable=False), routing_key="mine.#", max_priority=9, queue_arguments={"x-queue-type": "classic"}),
 ]
+app.conf.broker_transport_options = {
+    "global_keyprefix": "ours-", "priority_steps": range(3), "socket_timeout": 5, "master_name": "main",
+    "sentinel_kwargs": {"password": "of the Sentinel"}, "visibility_timeout": 3600,
+}
+app.conf.broker_use_ssl = {"ca_certs": "/etc/ssl/ours.pem"}
 
 
 @app.task(name="proj.nightly", queue="class", time_limit=60, ignore_result=True, expires=datetime.timedelta(hours=1))
@@ -45,6 +50,7 @@ app.conf.beat_schedule = {
     "linked": {"task": "proj.linked", "schedule": 30, "options": {"link": app.signature("proj.then", args=(1,))}},
     "topic": {"task": "proj.topic", "schedule": 30, "options": {"queue": Queue("apart", Exchange("t", type="topic"), routing_key="t.#")}},
     "exchange": {"task": "proj.exchange", "schedule": 30, "options": {"exchange": Exchange("t")}},
+    "own exchange": {"task": "proj.exchange", "schedule": 30, "options": {"headers": {"to": Exchange("t")}}},
     "lazy": {"task": "proj.lazy", "schedule": 5, "kwargs": {"now": lambda: 1}},
     "fast": {"task": "proj.fast", "schedule": 0.1},
     "own": {"task": "proj.own", "schedule": Own(10)},
