@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/celery"
 )
 
 // The exit codes. A verb returns an exitError for the last two.
@@ -119,10 +121,18 @@ func rootCommand() *cobra.Command {
 		if cmd.HasSubCommands() && cmd.Flags().NArg() > 0 { // whose flag it is
 			return unknownVerb(cmd, cmd.Flags().Arg(0))
 		}
+		if unknown := new(pflag.NotExistError); errors.As(err, &unknown) {
+			var names []string
+			cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+			if near := celery.Near(unknown.GetSpecifiedName(), names); near != "" {
+				return usage("%v: did you mean --%s?", err, near)
+			}
+		}
 		return usage("%v: see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(devCommand(), serveCommand(), checkCommand(), migrateCommand(), entriesCommand(), calendarsCommand(), windowsCommand(), runsCommand(), auditCommand(), forecastCommand(), benchCommand(), importCommand(), shadowCommand(), handBackCommand(), explainCommand(), healthCommand(), nextCommand(), versionCommand())
 	root.SetHelpCommand(helpCommand())
+	foldHelp(root)
 	return root
 }
 

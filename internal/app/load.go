@@ -45,6 +45,7 @@ func Load(flags map[string]string, getenv func(string) string, environ []string)
 
 	config := Config{values: map[string]string{}, celery: section}
 	maps.Copy(config.celery, celeryEnvironment(environ))
+	config.unread = errors.As(err, new(unreadError))
 	faults := []error{err}
 	for _, s := range Settings {
 		value := merged.String(s.Name)
@@ -107,6 +108,11 @@ func merge(layers ...map[string]any) *koanf.Koanf {
 	return merged
 }
 
+// An unreadError is why nothing that a settings file says is known.
+type unreadError struct{ error }
+
+func (e unreadError) Unwrap() error { return e.error }
+
 // readFile reads a settings file: the settings, and Celery's section but for
 // those that are settings of onebeat by another name. No name, no settings.
 func readFile(name string) (file, section map[string]any, err error) {
@@ -116,18 +122,18 @@ func readFile(name string) (file, section map[string]any, err error) {
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return file, section, fmt.Errorf("settings file: %w", err)
+		return file, section, unreadError{fmt.Errorf("settings file: %w", err)}
 	}
 	var all yaml.Node
 	if err := yaml.Unmarshal(text, &all); err != nil {
-		return file, section, fmt.Errorf("settings file %s: %w", name, err)
+		return file, section, unreadError{fmt.Errorf("settings file %s: %w", name, err)}
 	}
 	if len(all.Content) == 1 && all.Content[0].Kind != yaml.MappingNode && all.Content[0].ShortTag() != "!!null" {
-		return file, section, fmt.Errorf("settings file %s: it must hold settings by name, such as zone: Asia/Tokyo", name)
+		return file, section, unreadError{fmt.Errorf("settings file %s: it must hold settings by name, such as zone: Asia/Tokyo", name)}
 	}
 	var nodes map[string]yaml.Node
 	if err := all.Decode(&nodes); err != nil {
-		return file, section, fmt.Errorf("settings file %s: %w", name, err)
+		return file, section, unreadError{fmt.Errorf("settings file %s: %w", name, err)}
 	}
 	var faults []error
 	fault := func(format string, args ...any) {
@@ -157,9 +163,17 @@ func readFile(name string) (file, section map[string]any, err error) {
 		}
 		section[key] = &node
 	}
+	names := []string{celerySection}
+	for _, s := range Settings {
+		names = append(names, s.Name)
+	}
 	for _, key := range slices.Sorted(maps.Keys(nodes)) {
-		if !slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == key }) {
-			fault("no setting is called %q; `onebeat serve --help` lists them", key)
+		if !slices.Contains(names, key) {
+			meant := "`onebeat serve --help` lists them"
+			if near := celery.Near(key, names); near != "" {
+				meant = "did you mean " + near + "?"
+			}
+			fault("no setting is called %q; %s", key, meant)
 			continue
 		}
 		take(key, key, nodes[key])

@@ -254,15 +254,19 @@ func (n *node) join(ctx context.Context, s *store.Store) error {
 }
 
 // CheckURLs returns what is wrong with the URLs of the database, the broker and
-// the Redis that tells of edits, and with the names of catalogs, all faults together.
+// the Redis that tells of edits, and with the names of catalogs, all faults together. One that is
+// not set may be in the settings file, if that could not be read.
 func CheckURLs(config Config) error {
 	var faults []error
-	if config.String("database") == "" {
-		faults = append(faults, ErrNoDatabase)
-	} else {
+	switch {
+	case config.String("database") != "":
 		faults = append(faults, store.CheckURL(config.String("database")))
+	case !config.unread:
+		faults = append(faults, ErrNoDatabase)
 	}
-	faults = append(faults, checkBroker(config))
+	if config.String("broker") != "" || !config.unread {
+		faults = append(faults, checkBroker(config))
+	}
 	if config.Bool("redis-sync") && config.String("redis-url") != "" {
 		_, err := redisOption(config.String("redis-url"))
 		faults = append(faults, err)

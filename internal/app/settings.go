@@ -77,6 +77,7 @@ var Settings = []Setting{
 type Config struct {
 	values map[string]string
 	celery map[string]any
+	unread bool // a settings file could not be read: what is not set may be there
 }
 
 // String returns the value of a setting.

@@ -231,7 +231,7 @@ func TestAllFaultsAreToldTogether(t *testing.T) {
 		t.Fatal("no fault was told")
 	}
 	for _, want := range []string{
-		`no setting is called "databse"`, `"batch" must be one value`, `"celery" must hold Celery's settings by name`,
+		`no setting is called "databse"; did you mean database?`, `"batch" must be one value`, `"celery" must hold Celery's settings by name`,
 		`zone (CELERY_TIMEZONE) is "Tokyo"`, `declare (ONEBEAT_DECLARE) is "maybe": say true or false`, `home (ONEBEAT_HOME) is "attic": choose one of auto, column, table, memory`,
 		`log-level is "loud"`, `lease is "0": give a length of time from 1s to 10m0s`, `listen is "8080"`, `drain is "-1s"`, `lead is "1h"`,
 	} {

@@ -248,6 +248,17 @@ func nearest(name string, names []string) string {
 	return slices.MinFunc(names, func(a, b string) int { return distance(name, a) - distance(name, b) })
 }
 
+// Near is the name that was meant by the one given, where one is so near that it was; else empty.
+func Near(name string, names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	if near := nearest(name, names); distance(name, near) <= max(1, len(name)/3) {
+		return near
+	}
+	return ""
+}
+
 // distance is how many insertions, deletions and replacements lie between a and b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
