@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -45,11 +46,10 @@ func (d *Dispatcher) recall(hold context.Context, term, recorded int64, journal 
 		}
 		return mark, d.settle(hold, term, recorded, mark.Beyond != 0)
 	}
-	lost, err := d.lost(hold, mark)
+	lost, known, err := d.lost(hold, mark)
 	if err != nil {
 		return mark, err
 	}
-	known := lost != nil || mark.At != 0 && d.opts.SentSince != nil
 	switch {
 	case known && len(lost) == 0:
 		d.log.Warn("the broker has come back with older data: nothing that is on record was sent since then", "since", time.UnixMicro(mark.At).UTC())
@@ -90,22 +90,37 @@ func (d *Dispatcher) settle(hold context.Context, term, recorded int64, beyond b
 	return err
 }
 
-// lost returns the runs that the ledger has as sent since the mark, in order.
-func (d *Dispatcher) lost(hold context.Context, mark celery.Mark) (runs []schedule.Run, err error) {
+// readings is how often a ledger is read that is too large to be read within the time of a call: nothing is sent meanwhile.
+const readings = 3
+
+// lost returns the runs that the ledger has as sent since the mark, in order, and says whether that is known.
+func (d *Dispatcher) lost(hold context.Context, mark celery.Mark) (runs []schedule.Run, known bool, err error) {
 	if mark.At == 0 || d.opts.SentSince == nil {
-		return nil, nil
+		return nil, false, nil
 	}
-	err = d.persist(hold, "reading what the broker has lost", d.metrics.databaseError, func(ctx context.Context) (err error) {
+	reading, leave := context.WithCancel(hold)
+	defer leave()
+	late := 0
+	err = d.persist(reading, "reading what the broker has lost", d.metrics.databaseError, func(ctx context.Context) (err error) {
 		runs, err = d.opts.SentSince(ctx, time.UnixMicro(mark.At).UTC())
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			if late++; late == readings {
+				leave()
+			}
+		}
 		return err
 	})
+	if err != nil && hold.Err() == nil && reading.Err() != nil {
+		d.log.Error("what the broker has lost is not known: the ledger is not read in time", "since", time.UnixMicro(mark.At).UTC())
+		return nil, false, nil
+	}
 	// The mark's own part was acknowledged after it had left, and is there.
 	own := slices.IndexFunc(runs, func(r schedule.Run) bool { return mark.Last != "" && r.TaskID == mark.Last })
 	if own >= 0 {
 		at := runs[own].SentAt
 		runs = slices.DeleteFunc(runs, func(r schedule.Run) bool { return !r.SentAt.After(at) })
 	}
-	return runs, err
+	return runs, err == nil, err
 }
 
 // resend sends runs again, a part for each instant at which some were sent. What goes

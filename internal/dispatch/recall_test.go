@@ -144,6 +144,34 @@ func TestWhatAnotherNodeHasSettledIsNotToldOfAgain(t *testing.T) {
 	})
 }
 
+// A ledger may be too large to be read in time: then it is not known what is lost, and the others are not kept waiting for it.
+func TestALedgerThatIsTooLargeToReadKeepsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 0)
+		metrics := dispatch.NewMetrics()
+		var log bytes.Buffer
+		w.ledger.term, w.ledger.seq = 1, 9
+		w.broker.mark = celery.Mark{Term: 1, Seq: 5, Done: 1, At: time.Now().UnixMicro()}
+		hold, end := context.WithTimeout(t.Context(), time.Hour)
+		defer end()
+		term, seq, journal := w.ledger.takeOver()
+		began := time.Now()
+		d := dispatch.New(make(list), w.ledger, w.broker, dispatch.Options{
+			Installation: installation, Metrics: metrics, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			SentSince: func(ctx context.Context, _ time.Time) ([]schedule.Run, error) { <-ctx.Done(); return nil, ctx.Err() },
+		})
+		if _, err := d.Recover(hold, term, seq, dispatch.ClaimsOf(journal), func(id schedule.ID) schedule.Change { return schedule.Change{ID: id} }); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("the recovery took %v", took)
+		}
+		if got := metrics.Forgotten(); !strings.Contains(got, "what it has lost is not known") || !strings.Contains(log.String(), "the ledger is not read in time") {
+			t.Errorf("the metrics say %q, want that it is not known what was lost; and the log:\n%s", got, log.String())
+		}
+	})
+}
+
 // A broker whose data is older, but by nothing that was sent, as where another was used meanwhile that took nothing.
 func TestABrokerThatIsBehindByNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -234,6 +234,36 @@ func TestAMigrationOfMySQLThatWasBrokenOffGoesOn(t *testing.T) {
 }
 
 // Parts go with their runs.
+// What was sent since an instant is looked for in the parts that may have it: those of before are most of a large ledger.
+func TestWhatWasSentSinceIsLookedForInItsParts(t *testing.T) {
+	for name, fresh := range map[string]func(testing.TB) storetest.Database{"PostgreSQL": freshPostgres, "MySQL": freshMySQL, "SQLite": freshSQLite} {
+		t.Run(name, func(t *testing.T) {
+			db := fresh(t)
+			s, term := ledgerOf(t, db, store.Options{})
+			now, err := s.Now(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			recordRuns(t, s, term, []schedule.Run{sentAt("a", now.Add(-2*time.Minute).Truncate(time.Second)), sentAt("b", now.Truncate(time.Second))})
+			for _, tt := range []struct {
+				part string
+				want int
+			}{
+				{"part", 1},
+				{"0", 1}, // of an older version
+				{micros(now.Add(-12 * time.Hour)), 1},
+				{micros(now.Add(-14 * time.Hour)), 0}, // it ended two hours ago
+			} {
+				db.Exec(t, "UPDATE onebeat_runs SET part = "+tt.part)
+				runs, err := s.Shard(0).SentSince(t.Context(), now.Add(-time.Minute))
+				if err != nil || len(runs) != tt.want || tt.want > 0 && runs[0].Entry != "b" {
+					t.Errorf("in part %s: %d runs, %v; want %d, of b", tt.part, len(runs), err, tt.want)
+				}
+			}
+		})
+	}
+}
+
 func TestOldPartsAreForgotten(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		testOldParts(t, freshPostgres(t), "UPDATE onebeat_parts SET last_day = current_date - 3 WHERE part > 0")

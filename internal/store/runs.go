@@ -32,7 +32,7 @@ func (s *Store) Runs(ctx context.Context, filter Filter) ([]schedule.Run, error)
 const lostMost = 1_000_000
 
 // SentSince returns the runs of the shard's entries that are recorded as sent after an
-// instant, in that order. It reads all of the ledger.
+// instant, in that order. It reads what the ledger has from half a day before on.
 func (s *Shard) SentSince(ctx context.Context, at time.Time) ([]schedule.Run, error) {
 	runs, err := s.store.runs(ctx, "runs_since", at, lostMost)
 	return slices.DeleteFunc(runs, func(r schedule.Run) bool { return r.Entry.Shard(s.store.options.Shards) != s.number }), err
