@@ -20,16 +20,17 @@ import (
 	"github.com/onebeat/onebeat/test/harness"
 )
 
+// binary is the command under test, built once, without the race detector.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(harness.Main(m, &binary)) }
+
 // short is what the tests measure with: bounds hold on a busy machine, for they
 // are ratios, and processor time, with much room.
 func short(t *testing.T) *bench {
 	t.Helper()
-	onebeat, err := harness.Build(t.TempDir()) // without the race detector
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := &bench{
-		onebeat: onebeat, dir: t.TempDir(), postgres: harness.Env(t, "ONEBEAT_TEST_POSTGRES"),
+		onebeat: binary, dir: t.TempDir(), postgres: harness.Env(t, "ONEBEAT_TEST_POSTGRES"),
 		redis: harness.Env(t, "ONEBEAT_TEST_REDIS"), rabbitmq: harness.Env(t, "ONEBEAT_TEST_RABBITMQ"), python: harness.Env(t, "ONEBEAT_TEST_PYTHON"),
 		django: harness.Env(t, "ONEBEAT_TEST_DJANGO"), redbeat: harness.Env(t, "ONEBEAT_TEST_REDBEAT"),
 	}

@@ -69,6 +69,20 @@ func Build(dir string) (string, error) {
 	return path, BuildFrom(root, path)
 }
 
+// Main is TestMain for tests of the command, which it builds: its path is in binary while they run.
+func Main(m *testing.M, binary *string) (code int) {
+	dir, err := os.MkdirTemp("", "onebeat-test-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		*binary, err = Build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
 // BuildFrom builds the command of the module in the folder source at path, with more
 // arguments of go build.
 func BuildFrom(source, path string, arguments ...string) error {
