@@ -289,7 +289,7 @@ func (w *watch) interval() time.Duration {
 		return w.later.rest
 	}
 	wait := min(max(w.sweepInterval()-time.Since(w.sweptAt), 0), hintedLook, schedule.Beat(w.store.options.Node, time.Now(), w.store.leaseFor/5))
-	if _, ok := w.counting(); ok {
+	if w.counted() {
 		wait = min(wait, writesInterval)
 	}
 	for _, until := range w.paused {

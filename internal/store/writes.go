@@ -53,6 +53,12 @@ func (w *watch) writesOf(ctx context.Context, feed countingFeed) (writes, error)
 	return now, err
 }
 
+// counted says whether it is worth while to ask: a server before PostgreSQL 15 says that nothing was ever written.
+func (w *watch) counted() bool {
+	_, ok := w.counting()
+	return ok && w.writes != writes{}
+}
+
 // stirred says whether it is time to look at all rows because something wrote some since the last such look. Updates
 // say nothing while runs are recorded, which are updates, nor where another node leads a shard: it may record some of which nothing
 // is known here.
@@ -61,8 +67,8 @@ func (w *watch) stirred(ctx context.Context) (bool, error) {
 	if w.store.layout.marks {
 		least = max(markedSweep, restTimes*w.sweepFor)
 	}
-	feed, ok := w.counting()
-	if !ok || time.Since(w.sweptAt) < least || time.Since(w.countedAt) < writesInterval {
+	feed, _ := w.counting()
+	if !w.counted() || time.Since(w.sweptAt) < least || time.Since(w.countedAt) < writesInterval {
 		return false, nil
 	}
 	now, err := w.writesOf(ctx, feed)

@@ -25,6 +25,8 @@ func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
 		}
 	}
 	exec("ALTER TABLE celery_beat_schedules DISABLE TRIGGER USER")
+	exec("INSERT INTO celery_beat_schedules (name, task_name, cron_expression) VALUES ('n', 't', '0 9 * * *')")
+	exec("DELETE FROM celery_beat_schedules")
 	told := 0
 	w := watching(t, s, func(changes []schedule.Change) { told += len(changes) })
 	lead := w.leads[0]
@@ -98,6 +100,11 @@ func TestEditsAreNoticedBeforeTheNextLook(t *testing.T) {
 	stirs(edit, "an edit, of which no shard is led here", false)
 	w.leads[0], w.shards = lead, 1
 	stirs(edit, "an edit, of which all is led here", true)
+
+	counted := w.writes
+	w.writes = writes{}
+	stirs(edit, "an edit, where the server had counted nothing when all rows were looked at, as an older one", false)
+	w.writes = counted
 
 	w.hints = true
 	stirs(edit, "an edit of which triggers tell", false)
