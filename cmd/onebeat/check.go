@@ -288,10 +288,14 @@ func lookAtCalendars(ctx context.Context, s *store.Store, now time.Time) (findin
 func lookAtBroker(ctx context.Context, config app.Config) (broker.Broker, finding) {
 	b, err := app.OpenBroker(config, broker.Options{Installation: "check", Logger: slog.New(slog.DiscardHandler)})
 	if err == nil {
-		if err = b.Ping(ctx); err != nil {
+		asked, cancel := context.WithTimeout(ctx, patience) // a broker that says nothing leaves the database its time
+		defer cancel()
+		if err = b.Ping(asked); err != nil {
 			_ = b.Close()
 			what := ": does it run, and is its URL right?"
 			switch {
+			case strings.Contains(err.Error(), "TLS"): // it answers, and that is told
+				what = ""
 			case errors.Is(err, celery.ErrLogin):
 				what = "; correct them in the URL of the broker"
 			case errors.Is(err, celery.ErrTakesNone):

@@ -80,11 +80,11 @@ func checkBroker(config Config) error {
 	case !strings.Contains(url, "://"): // what stands there may be a password
 		return errors.New("broker is no URL: it should be like redis://host:6379/0 or amqp://host:5672/")
 	}
-	b, err := OpenBroker(config, broker.Options{Logger: slog.New(slog.DiscardHandler)})
+	url, options, err := reaching(config, broker.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
-	return b.Close()
+	return broker.Check(url, options)
 }
 
 // TransportOptions reads Celery's broker_transport_options.

@@ -2,10 +2,12 @@ package app
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/store"
@@ -248,6 +250,23 @@ func TestZonesDoNotDependOnTheMachine(t *testing.T) {
 		if _, err := load(t, nil, map[string]string{"zone": name}); err == nil {
 			t.Errorf("zone %q was taken", name)
 		}
+	}
+}
+
+// What is looked at before anything is logged waits for no server: one that does not answer kept a start silent for seconds.
+func TestSettingsAreCheckedWithoutTheBroker(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if err := CheckURLs(mustLoad(t, []string{"DATABASE_URL=sqlite:///x.db", "CELERY_BROKER_URL=redis://" + server.Addr().String()}, nil)); err != nil {
+		t.Errorf("CheckURLs: %v", err)
+	}
+	_ = server.(*net.TCPListener).SetDeadline(time.Now())
+	if conn, err := server.Accept(); err == nil {
+		conn.Close()
+		t.Error("CheckURLs has connected to the broker")
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/onebeat/onebeat/internal/broker/address"
@@ -89,6 +90,28 @@ type Options struct {
 	Dropped func(events int)
 }
 
+// Check returns what is wrong with the URL or the options, as Open does. It asks no broker for anything.
+func Check(url string, options Options) error {
+	if isRedis(schemeOf(url)) { // which Open connects to once
+		return redis.Check(url, options.TransportOptions)
+	}
+	b, err := open(url, options)
+	if err != nil {
+		return err
+	}
+	return b.Close()
+}
+
+// schemeOf is a URL's scheme, in small letters.
+func schemeOf(url string) string {
+	scheme, _, _ := strings.Cut(strings.TrimSpace(url), ":")
+	return strings.ToLower(scheme)
+}
+
+func isRedis(scheme string) bool {
+	return slices.Contains([]string{"redis", "rediss", "redis+socket", "valkey", "valkeys", "sentinel", "sentinels"}, scheme)
+}
+
 // Open picks the adapter by the URL's scheme. It does not wait for the broker: one
 // that is down does not stop the daemon. Its errors are faults of the URL or the
 // options.
@@ -105,9 +128,9 @@ func open(url string, options Options) (Broker, error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	scheme, _, _ := strings.Cut(strings.TrimSpace(url), ":")
-	switch scheme = strings.ToLower(scheme); scheme {
-	case "redis", "rediss", "redis+socket", "valkey", "valkeys", "sentinel", "sentinels":
+	scheme := schemeOf(url)
+	switch {
+	case isRedis(scheme):
 		return redis.Open(url, redis.Options{
 			Installation: options.Installation,
 			Shard:        options.Shard,
@@ -118,7 +141,7 @@ func open(url string, options Options) (Broker, error) {
 			Logger:       logger,
 			Dropped:      options.Dropped,
 		})
-	case "amqp", "amqps", "pyamqp":
+	case scheme == "amqp", scheme == "amqps", scheme == "pyamqp":
 		return amqp.Open(url, amqp.Options{
 			Installation: options.Installation,
 			Shard:        options.Shard,

@@ -2,6 +2,7 @@
 package login
 
 import (
+	"crypto/x509"
 	"errors"
 	"slices"
 	"strings"
@@ -24,6 +25,24 @@ func Refused(err error) bool {
 	}
 	refused := new(mysql.MySQLError)
 	return errors.As(err, &refused) && slices.Contains(mariadb, refused.Number)
+}
+
+// Hint is what to look at where no connection came to be: most often whether the server runs, but where one
+// answers, what it and the URL say of TLS.
+func Hint(err error) string {
+	var name x509.HostnameError
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.Is(err, mysql.ErrNoTLS):
+		return "the server does no TLS: turn it on there, or ask for none by ssl_mode=DISABLED in the URL"
+	case strings.HasSuffix(OneLine(err).Error(), withoutTLS):
+		return "the server does no TLS: turn it on there, or ask for none by sslmode=disable in the URL"
+	case errors.As(err, &authority):
+		return "sslrootcert=FILE (MySQL: ssl_ca=FILE) in the URL names the authority's certificate"
+	case errors.As(err, &name):
+		return "the URL names the host otherwise than the server's certificate does"
+	}
+	return "does the server run, and is the URL right?"
 }
 
 // withoutTLS is what pgx says of its first try where a server has no TLS; what comes of the second counts.

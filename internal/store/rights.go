@@ -95,7 +95,7 @@ func reached(err error) error {
 	if login.Refused(err) {
 		return &LoginError{line}
 	}
-	return fmt.Errorf("%w: does the server run, and is the URL right?", line)
+	return fmt.Errorf("%w: %s", line, login.Hint(err))
 }
 
 // unwritable says whether a server takes no writes from anybody: its disk is full, or it may only be read.

@@ -263,6 +263,28 @@ func keepsItsSession(t *testing.T, db storetest.Database, asked string) {
 	}
 }
 
+// A server without TLS of which the URL asks it runs, and another URL is what helps.
+func TestAServerWithoutTLSIsTold(t *testing.T) {
+	for _, tt := range []struct {
+		db         storetest.Database
+		asks, want string
+	}{{freshPostgres(t), "sslmode=require", "sslmode=disable"}, {freshMySQL(t), "ssl=true", "ssl_mode=DISABLED"}} {
+		u, err := url.Parse(tt.db.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.RawQuery = tt.asks
+		s, err := store.Open(t.Context(), u.String(), store.Options{})
+		if err == nil {
+			s.Close()
+			t.Fatalf("Open(%s) succeeds: does the test's server do TLS?", u.Redacted())
+		}
+		if text := err.Error(); !strings.Contains(text, tt.want) || strings.Contains(text, "does the server run") {
+			t.Errorf("Open(%s) = %v, want that the server does no TLS, and %s", u.Redacted(), err, tt.want)
+		}
+	}
+}
+
 // A server that answers and lets nobody in is told apart from one that is away.
 func TestALoginThatIsRefusedIsSaid(t *testing.T) {
 	for _, db := range []storetest.Database{freshPostgres(t), freshMySQL(t)} {

@@ -245,7 +245,10 @@ func Explain(err error) error {
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
 	var alert tls.AlertError
+	var plain tls.RecordHeaderError
 	switch {
+	case errors.As(err, &plain):
+		return &explained{err, "the server does no TLS at this port: name the one where it does, or leave TLS out of the broker URL (redis://, amqp://)"}
 	case errors.As(err, &name):
 		return &explained{err, "ssl_server_hostname=NAME in the broker URL says which name to expect, ssl_check_hostname=false that any will do"}
 	case errors.As(err, &authority):

@@ -2,12 +2,31 @@ package amqp_test
 
 import (
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
+	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/broker/brokertest"
 	"github.com/onebeat/onebeat/test/harness/process"
 	servers "github.com/onebeat/onebeat/test/stack/server"
 )
+
+// A server that answers TLS in the clear runs, and another port or URL is what helps.
+func TestTLSThatIsAnsweredInTheClearIsSaid(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	b, err := broker.Open("amqps://"+server.Listener.Addr().String(), broker.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := b.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "the server does no TLS at this port") {
+		t.Errorf("Ping = %v, want that the server does no TLS there", err)
+	}
+}
 
 func TestTLS(t *testing.T) {
 	authority := brokertest.NewAuthority(t)

@@ -77,6 +77,16 @@ func (t *target) readSentinel(transport map[string]any) error {
 	return nil
 }
 
+// Check returns what is wrong with a URL and broker_transport_options. It connects to nothing.
+func Check(rawURL string, transport map[string]any) error {
+	target, err := parseURL(rawURL, transport)
+	if err != nil {
+		return err
+	}
+	_, err = newLayout(transport, target.db)
+	return err
+}
+
 func parseOne(u *url.URL) (t target, err error) {
 	t = target{network: "tcp", username: u.User.Username()}
 	t.password, _ = u.User.Password()

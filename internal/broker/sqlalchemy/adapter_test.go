@@ -2,6 +2,7 @@ package sqlalchemy_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -374,6 +375,26 @@ func held(p place, installation string) bool {
 }
 
 // A server that answers and lets nobody in is told apart from one that is away.
+// A file that cannot be opened is told of once, and not with each try.
+func TestAFileThatIsAwayIsToldOfOnce(t *testing.T) {
+	var log bytes.Buffer
+	b, err := broker.Open("sqla+sqlite:///"+filepath.Join(t.TempDir(), "no such folder", "broker.db"), broker.Options{
+		Installation: "away", Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for range 3 {
+		if _, err := b.Take(t.Context(), 1); err == nil {
+			t.Fatal("Take succeeds")
+		}
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 1 {
+		t.Errorf("it was told of in %d lines:\n%s", lines, log.String())
+	}
+}
+
 func TestALoginThatIsRefusedIsSaid(t *testing.T) {
 	for _, name := range []string{"PostgreSQL", "MariaDB"} {
 		good, err := url.Parse(empty[name](t).url)

@@ -62,6 +62,7 @@ type Broker struct {
 
 	statements statements
 	prepared   bool // the tables are there
+	unseen     bool // other nodes do not know this one for a node of the file
 	payload    int  // bytes that the column payload takes; 0 for no bound
 
 	// last is what the last part came to, if the database took it: the answer may
@@ -177,9 +178,11 @@ func (b *Broker) Take(ctx context.Context, term int64) (celery.Mark, error) {
 
 func (b *Broker) take(ctx context.Context, term int64) (mark celery.Mark, err error) {
 	if b.stopped != nil {
-		if err := b.stopped.Show(); err != nil {
+		err := b.stopped.Show()
+		if err != nil && !b.unseen { // once: it is called again for as long as the file cannot be opened
 			b.log.Warn("other nodes will not know this one for a node: if it is stopped in the middle of a write, they cannot write until it goes on", "err", err)
 		}
+		b.unseen = err != nil
 	}
 	err = b.transact(ctx, func(tx Tx) error {
 		if mark, err = b.mark(ctx, tx); err != nil {
