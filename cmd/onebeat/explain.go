@@ -153,6 +153,9 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 		e.say("%s is still to come.", when(slot, zone))
 	case row.Entry != nil && !slot.After(row.Entry.After):
 		e.say("The ledger has nothing of %s: its slots count after %s, when the entry or its spec was first seen, or its last slot ended.", when(slot, zone), when(row.Entry.After, zone))
+		if now.Sub(row.Entry.After) < time.Second { // it is seen by this verb alone
+			e.say("No node has read it as it is read here, in the zone %s. One that runs does so within seconds: has it another --zone?", zone)
+		}
 		if next := viewOf(row).Next; !next.IsZero() {
 			e.say("The next is %s.", when(next, zone))
 		}

@@ -12,8 +12,8 @@ import (
 
 // Why nothing is expected of an entry, beside the reasons of schedule.
 const (
-	unseen    = "spec not seen yet"   // by a node that plans, or not with these settings
-	forgetful = "run state in memory" // of each node: nothing is remembered of it
+	unseen    = "spec not seen yet by a node, which may have another --zone than this" // or other settings
+	forgetful = "run state in memory"                                                  // of each node: nothing is remembered of it
 )
 
 // Exceptions reports whether the ledger kept exceptions only at any time since an

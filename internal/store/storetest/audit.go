@@ -104,7 +104,7 @@ func testAuditOfWhatChanged(t *testing.T, db Database) {
 	if len(found) != 0 {
 		t.Errorf("found %q, want nothing", found)
 	}
-	want := map[string]int{"spec not seen yet": 1, schedule.ReasonDisabled: 1, schedule.ReasonBadRow: 1, schedule.ReasonRemoved: 1, schedule.ReasonPaused: 1}
+	want := map[string]int{"spec not seen yet by a node, which may have another --zone than this": 1, schedule.ReasonDisabled: 1, schedule.ReasonBadRow: 1, schedule.ReasonRemoved: 1, schedule.ReasonPaused: 1}
 	if fmt.Sprint(report.Unjudged) != fmt.Sprint(want) {
 		t.Errorf("unjudged %v, want %v", report.Unjudged, want)
 	}
