@@ -339,7 +339,7 @@ func TestPredefinedQueues(t *testing.T) {
 	}
 	drained(t, fake, "g")
 	queues := map[string]any{"g": map[string]any{"url": fake.QueueURL("g"), "region": "eu-west-1", "access_key_id": "k", "secret_access_key": "s"}}
-	options := broker.Options{Declare: true, TransportOptions: map[string]any{"predefined_queues": queues}}
+	options := broker.Options{Installation: "i", Declare: true, TransportOptions: map[string]any{"predefined_queues": queues}}
 	var log strings.Builder
 	for _, fenced := range []bool{false, true} {
 		log.Reset()
@@ -370,6 +370,10 @@ func TestPredefinedQueues(t *testing.T) {
 	late := open(t, fake.URL(), options)
 	if mark, err := late.Take(t.Context(), 6); err != nil || mark.Seq != 7 || mark.Term != 5 {
 		t.Errorf("Take = %+v, %v, want the mark of term 5 at 7", mark, err)
+	}
+	options.Installation = uuid.Must(uuid.NewV4()).String()
+	if mark, err := open(t, fake.URL(), options).Take(t.Context(), 7); err == nil || !strings.Contains(err.Error(), "another installation") {
+		t.Errorf("Take where another installation keeps its mark = %+v, %v", mark, err)
 	}
 	queues["onebeat"] = map[string]any{"url": fake.QueueURL("g")} // which hides what is read
 	if _, err := open(t, fake.URL(), options).Take(t.Context(), 7); err == nil || !strings.Contains(err.Error(), "set it to 0") {

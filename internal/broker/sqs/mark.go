@@ -84,8 +84,12 @@ func (b *Broker) sift(ctx context.Context, url string, messages []types.Message)
 	marks := make([]celery.Mark, len(messages))
 	for i, m := range messages {
 		var err error
-		if marks[i], err = decode(aws.ToString(m.Body)); err != nil {
+		var of string
+		if marks[i], of, err = decode(aws.ToString(m.Body)); err != nil {
 			return fmt.Errorf("queue %s has a message that is no mark of onebeat: %w", b.fence, err)
+		}
+		if of != "" && of != b.installation {
+			return fmt.Errorf("queue %s has the mark of another installation (%s): give each a queue of its own for its mark", b.fence, of)
 		}
 		if higher(marks[i], b.mark) {
 			b.mark = marks[i]
@@ -113,7 +117,7 @@ func (b *Broker) keep(ctx context.Context, mark celery.Mark) error {
 		if err != nil {
 			return err
 		}
-		body, err := encode(mark)
+		body, err := encode(mark, b.installation)
 		if err != nil {
 			return err
 		}
@@ -146,9 +150,15 @@ func higher(a, b celery.Mark) bool {
 	return a.Done > b.Done
 }
 
+// A kept is a mark as its queue has it. A predefined one may be another installation's.
+type kept struct {
+	celery.Mark
+	Installation string `json:",omitempty"`
+}
+
 // encode packs a mark: its note may be longer than a message.
-func encode(mark celery.Mark) (string, error) {
-	text, err := json.Marshal(mark)
+func encode(mark celery.Mark, installation string) (string, error) {
+	text, err := json.Marshal(kept{mark, installation})
 	if err != nil {
 		return "", err
 	}
@@ -163,19 +173,20 @@ func encode(mark celery.Mark) (string, error) {
 	return base64.StdEncoding.EncodeToString(packed.Bytes()), nil
 }
 
-// decode reads what encode has written.
-func decode(body string) (mark celery.Mark, err error) {
+// decode reads what encode has written, and whose it is; "" where an older onebeat wrote it.
+func decode(body string) (mark celery.Mark, installation string, err error) {
 	packed, err := base64.StdEncoding.DecodeString(body)
 	if err != nil {
-		return mark, err
+		return mark, "", err
 	}
 	r, err := zlib.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return mark, err
+		return mark, "", err
 	}
+	var k kept
 	text, err := io.ReadAll(r)
 	if err == nil {
-		err = json.Unmarshal(text, &mark)
+		err = json.Unmarshal(text, &k)
 	}
-	return mark, err
+	return k.Mark, k.Installation, err
 }

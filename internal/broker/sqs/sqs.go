@@ -76,12 +76,13 @@ type Broker struct {
 	clients map[string]*sqs.Client // of predefined queues
 	urls    map[string]string      // of queues that were found
 
-	fence   string      // the canonical name of the queue with the mark; "" for none
-	fenceOK bool        // that queue is as it should be
-	fresh   bool        // it was made just now, so that it is empty
-	mark    celery.Mark // the highest seen
-	batch   progress
-	warned  bool
+	installation string
+	fence        string      // the canonical name of the queue with the mark; "" for none
+	fenceOK      bool        // that queue is as it should be
+	fresh        bool        // it was made just now, so that it is empty
+	mark         celery.Mark // the highest seen
+	batch        progress
+	warned       bool
 }
 
 // A progress is what has become of a batch beyond its mark.
@@ -100,12 +101,13 @@ func Open(rawURL string, options Options) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{
-		name:    address.Redact(rawURL),
-		target:  target,
-		declare: options.Declare,
-		log:     options.Logger,
-		clients: map[string]*sqs.Client{},
-		urls:    map[string]string{},
+		name:         address.Redact(rawURL),
+		target:       target,
+		declare:      options.Declare,
+		log:          options.Logger,
+		installation: options.Installation,
+		clients:      map[string]*sqs.Client{},
+		urls:         map[string]string{},
 	}
 	b.fence = target.canonical(fmt.Sprintf("onebeat-%s-%d", options.Installation, options.Shard))
 	if target.predefined != nil {
