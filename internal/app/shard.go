@@ -213,8 +213,13 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 		return n.roster.Lead(working, s.number, first, follower)
 	})
 	group.Go(func() error { return follower.fetch(working, n.roster) })
-	group.Go(func() error {
+	group.Go(func() (err error) {
 		defer done()
+		defer func() {
+			if errors.Is(err, celery.ErrFenced) {
+				err = s.behind(working, term)
+			}
+		}()
 		if open && !wait(ctx, working, follower.ready) { // what was claimed is ended from the entries as they are now
 			return context.Cause(hold)
 		}
@@ -227,9 +232,6 @@ func (s *shard) lead(ctx, hold context.Context, term int64) error {
 		seq, err := dispatcher.Recover(recovering, term, seq, follower.claims, present)
 		if err != nil && ctx.Err() != nil {
 			return nil
-		}
-		if errors.Is(err, celery.ErrFenced) {
-			return s.behind(working, term)
 		}
 		if err != nil {
 			return err

@@ -176,8 +176,8 @@ func New(planner Planner, ledger Ledger, publisher Publisher, opts Options) *Dis
 // Run dispatches under term, with sequence numbers after seq, until ctx ends;
 // then it claims nothing more, sends and records what it had claimed, for at
 // most Drain, and returns nil. When hold ends, it stops at once. It returns
-// schedule.ErrLost when the ledger or the broker says that the term is over, schedule.ErrJournal, and
-// celery.ErrForgot when the broker has lost what it had taken: the next term's
+// schedule.ErrLost when the ledger says that the term is over, celery.ErrFenced when the broker does,
+// schedule.ErrJournal, and celery.ErrForgot when the broker has lost what it had taken: the next term's
 // Recover sees to that.
 func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 	bounded, cancel := context.WithCancel(hold)
@@ -208,9 +208,6 @@ func (d *Dispatcher) Run(ctx, hold context.Context, term, seq int64) error {
 	group.Go(func() error { return d.record(working, term, published, notes) })
 	err := group.Wait()
 	d.metrics.progress(-int(d.metrics.batches.Load())) // what is left is in the journal
-	if errors.Is(err, celery.ErrFenced) {
-		return schedule.ErrLost
-	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // the drain's bound
 	}

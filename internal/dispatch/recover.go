@@ -3,7 +3,6 @@ package dispatch
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -24,22 +23,29 @@ import (
 // Recover has returned.
 //
 // It returns the last sequence number that is known, at least seq; celery.ErrFenced if
-// the broker had seen a higher term before.
+// the broker has seen a higher term, and schedule.ErrLost if it had seen this one: it is
+// another database's too then, and each would take what the other sends for its own.
 func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Claims, present func(schedule.ID) schedule.Change) (int64, error) {
 	journal := claims.journal
 	var mark celery.Mark
 	d.metrics.forgot.CompareAndSwap(term, term+1) // should this term get no further than the one before
+	tries := 0
 	err := d.persist(hold, "reaching the broker", d.metrics.brokerError, func(ctx context.Context) (err error) {
+		tries++
 		mark, err = d.publisher.Take(ctx, term)
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
+	if mark.Term == term && tries == 1 { // later ones may find what the first has left
+		d.log.Warn("the broker knows this term already, from another database or from before this one was restored: the next term is taken", "term", term)
+		return 0, schedule.ErrLost
+	}
 	d.riders, d.published = nil, newBacklog()
 	d.joined = d.opts.Joint != nil && d.opts.Joint.Joined(hold)
 	if mark, err = d.recall(hold, term, recorded(seq, journal), journal, mark, present); err != nil {
-		return 0, fenced(err)
+		return 0, err
 	}
 	reasons, err := readNotes(mark.Note)
 	if err != nil {
@@ -63,7 +69,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	claims.learn(mark, reasons, r.again, r.began)
 	anew, err := r.claimAnew(hold, seq+1)
 	if err != nil {
-		return 0, fenced(err)
+		return 0, err
 	}
 	if len(anew.Dues) > 0 {
 		seq, journal = anew.Seq, append(slices.Clone(journal), anew)
@@ -75,14 +81,14 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 		r.notes.beyond = r.mark.Beyond == celery.AllBeyond // a crash from here on must not forget it
 		last := i == len(journal)-1 || journal[i+1].Seq == anew.Seq
 		if err := r.end(hold, claimed, last); err != nil {
-			return 0, fenced(err)
+			return 0, err
 		}
 		if !covers(r.mark, &claimed, len(claimed.Dues)) && r.mark.Beyond != celery.AllBeyond {
 			r.mark.Beyond = 0 // a batch begins when the mark covers the one before it
 		}
 	}
 	if d.joined { // then nothing is left to the stage that records
-		return seq, fenced(r.flush(hold))
+		return seq, r.flush(hold)
 	}
 	return seq, nil
 }
@@ -313,14 +319,6 @@ func claimedAgain(journal []schedule.Claimed) places {
 		}
 	}
 	return again
-}
-
-// fenced says in the ledger's words that the term is over.
-func fenced(err error) error {
-	if errors.Is(err, celery.ErrFenced) {
-		return schedule.ErrLost
-	}
-	return err
 }
 
 // end ends one batch of an earlier term, or the last one that a recovery may have sent some of.

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/onebeat/onebeat/internal/failpoint"
 )
@@ -105,28 +104,6 @@ func TestAUserWhoMayNotMakeTheTablesIsRefused(t *testing.T) {
 			})
 			at.User = url.UserPassword(role, "rights")
 			says(t, s.refused(t, nil, "--database", at.String()), "may not make or read onebeat's own tables", "run `onebeat migrate` once with a user who may")
-		})
-	}
-}
-
-// A copy of a database, as for tests, has the installation of the first: the broker has
-// seen higher terms than it gives.
-func TestACopyOfADatabaseIsRefused(t *testing.T) {
-	t.Parallel()
-	for _, queues := range []string{redis, rabbitmq} {
-		t.Run(queues, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t, sqlite, queues)
-			s.herd(t, 1)
-			for range 2 { // two terms
-				n := s.serve(t)
-				s.awaitSent(t, "herd 0", every(time.Second).next(time.Now().Add(time.Second)), 20*time.Second)
-				n.stop(t)
-			}
-			copied := &site{database: newDatabase(t, sqlite), broker: s.broker, celery: s.celery, dir: t.TempDir()}
-			copied.command(t, "migrate")
-			copied.database.exec(t, "UPDATE onebeat_meta SET value = ? WHERE key = 'installation'", s.database.fact(t, "installation"))
-			says(t, copied.refused(t, nil), "another database publishes for this installation", "DELETE FROM onebeat_meta", "docs/guarantees.md")
 		})
 	}
 }
