@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"maps"
 	"slices"
 	"strings"
@@ -85,6 +86,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	add("zones", zones.note(), nil)
 	celery, err := app.CelerySettings(config)
 	add("Celery's settings", "", err)
+	for _, slip := range slips(os.Environ()) {
+		add("environment", "", slip)
+	}
 	var b broker.Broker
 	if add("URLs", "", app.CheckURLs(config)) {
 		var f finding
@@ -282,6 +286,25 @@ func lookAtCalendars(ctx context.Context, s *store.Store, now time.Time) (findin
 		}
 	}
 	return findings
+}
+
+// slips are the variables that look like a setting's and are none, and so are passed over. What is like none
+// is another's: an engine of containers names some after the service.
+func slips(environ []string) (faults []error) {
+	var names []string
+	for _, s := range app.Settings {
+		names = append(names, s.Name)
+	}
+	for _, pair := range slices.Sorted(slices.Values(environ)) {
+		variable, value, _ := strings.Cut(pair, "=")
+		rest, ours := strings.CutPrefix(variable, "ONEBEAT_")
+		name := strings.ReplaceAll(strings.ToLower(rest), "_", "-")
+		if near := celery.Near(name, names); ours && value != "" && near != "" && near != name {
+			i := slices.Index(names, near)
+			faults = append(faults, fmt.Errorf("%s is no setting and is passed over: did you mean %s?", variable, app.Settings[i].Env()))
+		}
+	}
+	return faults
 }
 
 // lookAtBroker returns the broker too, if it answers; whoever called closes it.
