@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/celeryapp"
 	"github.com/onebeat/onebeat/internal/store"
 )
@@ -101,6 +102,9 @@ func importApp(cmd *cobra.Command, wants func(app.Setting) bool, read func(ctx c
 			if err != nil {
 				return err
 			}
+			if err := sendable(&found, config); err != nil {
+				return err
+			}
 			err = importToFiles(cmd, found, file, settingsFile, apply, *asJSON)
 			if err == nil && len(found.Refused) > 0 {
 				err = exitError{code: exitNo}
@@ -185,6 +189,24 @@ func answerImport(cmd *cobra.Command, answer importAnswer, asJSON bool, shown fu
 		err = exitError{code: exitNo}
 	}
 	return err
+}
+
+// sendable refuses the entries whose messages would not be made: a file of entries would have them set aside.
+func sendable(found *celeryapp.App, config app.Config) error {
+	settings, err := app.CelerySettings(config)
+	if err != nil {
+		return usage("%s", oneLine(err))
+	}
+	entries := found.Entries
+	found.Entries = nil
+	for _, e := range entries {
+		if _, err := settings.Template(celery.Task{Name: e.Task, Entry: e.Name, Args: e.Args, Kwargs: e.Kwargs, Options: e.Options}); err != nil {
+			found.Refused = append(found.Refused, celeryapp.Refused{Name: e.Name, Reason: oneLine(err)})
+			continue
+		}
+		found.Entries = append(found.Entries, e)
+	}
+	return nil
 }
 
 // plannable are the application's entries as a table has them. Those that it would not take are refused: one option that

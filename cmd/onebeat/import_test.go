@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,6 +32,29 @@ func TestAnImportTellsOfSettingsThatItLeavesOut(t *testing.T) {
 		if got := leftOut(json.RawMessage(tt.settings), config); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 			t.Errorf("leftOut(%s) = %q, want %q in it", tt.settings, got, tt.want)
 		}
+	}
+}
+
+// Nor does a file get what would be set aside when it is read.
+func TestAnImportToAFileLeavesOutWhatCannotBeSent(t *testing.T) {
+	bareEnvironment(t)
+	var out bytes.Buffer
+	cmd := &cobra.Command{Use: "import"}
+	importApp(cmd, ofDatabase, func(context.Context, app.Config, []string) (celeryapp.App, error) {
+		return celeryapp.App{Zone: "UTC", Settings: json.RawMessage("{}"), Entries: []celeryapp.Entry{
+			{Name: "odd", Task: "t", Spec: "@every 60s", Args: "[]", Kwargs: "{}", Options: `{"serializer": "pickle"}`},
+			{Name: "fine", Task: "t", Spec: "0 9 * * *", Args: "[]", Kwargs: "{}", Options: "{}"},
+		}}, nil
+	})
+	cmd.SetOut(&out)
+	file := filepath.Join(t.TempDir(), "schedules.yaml")
+	cmd.SetArgs([]string{"--file", file, "--apply"})
+	exit := exitError{}
+	if err := cmd.ExecuteContext(t.Context()); !errors.As(err, &exit) || exit.code != exitNo || !strings.Contains(out.String(), "refuse odd: task t: serializer \"pickle\" is never sent") {
+		t.Errorf("import: %v, want the code %d, and the reason for odd:\n%s", err, exitNo, out.String())
+	}
+	if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), "odd") || !strings.Contains(string(text), "fine") {
+		t.Errorf("the file says, %v,\n%s\nwant fine alone", err, text)
 	}
 }
 
