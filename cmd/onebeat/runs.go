@@ -31,7 +31,12 @@ func runsList() *cobra.Command {
 		Use:     "list",
 		Short:   "List runs, the latest slot first",
 		Example: "  onebeat runs list --entry nightly\n  onebeat runs list --since 1h --state skipped",
-		Args:    noArguments,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage("list takes no argument such as %q: --entry lists the runs of one entry", args[0])
+			}
+			return nil
+		},
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.Flags().StringVar(&entry, "entry", "", "only of this entry, by id or name")
