@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +81,11 @@ func openedWith(cmd *cobra.Command, config app.Config, missing store.Missing, at
 	return explain(err)
 }
 
-// explain returns err, or that onebeat's tables are missing, or the newest of them, if the database says so.
+// denied are what PostgreSQL, and MySQL and MariaDB of a database, a table and a column, say to who lacks a right.
+var denied = regexp.MustCompile(`\(SQLSTATE 42501\)|\bError (1044|1142|1143) `)
+
+// explain returns err, or that onebeat's tables are missing, or the newest of them, if the database says so. Where a
+// right is missing it says what names them all.
 func explain(err error) error {
 	if err == nil {
 		return nil
@@ -88,6 +94,9 @@ func explain(err error) error {
 	if strings.Contains(text, "no such table: onebeat_") || strings.Contains(text, `relation "onebeat_`) && strings.Contains(text, "does not exist") ||
 		strings.Contains(text, ".onebeat_") && strings.Contains(text, "' doesn't exist") {
 		return errors.New("onebeat's own tables are not there yet, or an older onebeat made them: run `onebeat migrate`, or start `onebeat serve`")
+	}
+	if denied.MatchString(text) && !strings.Contains(text, "docs/operating.md") {
+		return fmt.Errorf("%w: docs/operating.md lists the rights that the user of the database needs", err)
 	}
 	return err
 }
