@@ -230,10 +230,10 @@ func (p *twins) lose(t *testing.T, lose func(t *testing.T), mend func()) time.Du
 	return worst
 }
 
-// last is the latest slot of the last of the beats that was recorded as sent.
+// last is the latest slot up to which each of the beats was recorded as sent.
 func (p *twins) last(t *testing.T) (last time.Time) {
 	t.Helper()
-	p.database.each(t, "SELECT max(slot) FROM onebeat_runs WHERE name = 'beat 9' AND state = 'sent'", func(scan func(...any)) {
+	p.database.each(t, "SELECT min(latest) FROM (SELECT max(slot) AS latest FROM onebeat_runs WHERE name LIKE 'beat %' AND state = 'sent' GROUP BY name) AS beats", func(scan func(...any)) {
 		var at harness.Moment
 		scan(&at)
 		last = at.Time
