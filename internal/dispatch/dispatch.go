@@ -125,6 +125,7 @@ type Dispatcher struct {
 	news      news      // of the goroutine that publishes, as is:
 	last      time.Time // when the last part began, by this node's clock
 	rest      time.Duration
+	messages  []celery.Message // of the last part, for the next one
 	parts     share
 	records   share // of who recovers, then of the goroutine that records
 	withdrawn withdrawn

@@ -300,6 +300,8 @@ func (d *Dispatcher) part(hold context.Context, b *sending, from, to int, now ti
 		return nil, err
 	}
 	d.parts.learn(len(p.Messages), time.Since(began))
+	clear(p.Messages)
+	d.messages = p.Messages[:0] // who publishes has let go of them
 	d.metrics.progress(0)
 	d.metrics.ended(p.runs)
 	d.news.tell(d.opts.Now(), p.runs)
@@ -310,7 +312,7 @@ func (d *Dispatcher) part(hold context.Context, b *sending, from, to int, now ti
 func (d *Dispatcher) portion(b *sending, from, to int, now time.Time, room []schedule.Run) *portion {
 	dues, start := b.Dues[from:to], b.base+from
 	p := &portion{dues: dues, runs: room, at: make([]int, 0, len(dues))}
-	p.Messages = make([]celery.Message, 0, len(dues))
+	p.Messages, d.messages = slices.Grow(d.messages, len(dues)), nil
 	ids := d.taskIDs(dues)
 	for i := range dues {
 		due := &dues[i]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,5 +176,9 @@ type arrayPlan struct{}
 func (arrayPlan) SetNext(pgtype.EncodePlan) {}
 
 func (arrayPlan) Encode(value any, dst []byte) ([]byte, error) {
-	return append(dst, value.(array)...), nil
+	a := value.(array)
+	if cap(dst)-len(dst) < len(a) {
+		dst = slices.Grow(dst, 2*len(a)) // the columns after the first mostly have less
+	}
+	return append(dst, a...), nil
 }
