@@ -517,11 +517,13 @@ func (w *watch) handOver(ctx context.Context, l *lead) error {
 	p := w.far(l, now, l.ids, moved, soon, late, herds)
 	for _, step := range []func() error{
 		func() error { return w.renew(ctx, append(late, p.late...), l.ended) },
+		func() error { return w.renew(ctx, w.often(ctx, &p), l.ended) },
 		look,
 		func() error { w.hand(l, p.known); return nil },
 		func() error { return w.renew(ctx, p.coming, l.ended) },
 		func() error { return w.renew(ctx, herds, l.ended) },
 		func() error { return w.renew(ctx, p.moved, l.ended) },
+		func() error { return w.renew(ctx, p.blank, l.ended) },
 		func() error { return w.renew(ctx, p.unheld, l.ended) },
 	} {
 		if err := step(); err != nil {
@@ -632,10 +634,32 @@ func (w *watch) near(l *lead, now time.Time, standing map[string]bool) (moved, s
 }
 
 // parts are ids of the lead's entries of which none is known to have a slot near now, in the order in which they are told of: late are
-// those that were told of when this process led before, and may have one by their spec; moved are the others whose run state has to
-// be read again, and coming and unheld those whose definition has, of which coming have one within a minute.
+// those that were told of when this process led before, and may have one by their spec, and blank such of which neither slot nor spec is known
+// here; moved are the others whose run state has to be read again, and coming and unheld those whose definition has, of which coming have one
+// within a minute.
 type parts struct {
-	late, coming, moved, known, unheld []string
+	late, blank, coming, moved, known, unheld []string
+}
+
+// often takes those out of p.blank that are due every few minutes, as far as the table tells in time, or all of them if they are few.
+func (w *watch) often(ctx context.Context, p *parts) (often []string) {
+	if len(p.blank) <= chunk {
+		often, p.blank = p.blank, nil
+		return often
+	}
+	looking, cancel := context.WithTimeout(ctx, soonWait)
+	defer cancel()
+	due := map[string]bool{}
+	for _, id := range w.soon(looking, "ids_soon", soonMost) {
+		due[id] = true
+	}
+	p.blank = slices.DeleteFunc(p.blank, func(id string) bool {
+		if due[id] {
+			often = append(often, id)
+		}
+		return due[id]
+	})
+	return often
 }
 
 // guessFor is for how long, at most, specs are asked for slots near now.
@@ -670,6 +694,8 @@ func (w *watch) far(l *lead, now time.Time, told ...[]string) (p parts) {
 				p.moved = append(p.moved, id)
 			}
 			guessed += time.Since(began)
+		case k.next == 0 && entry == nil:
+			p.blank = append(p.blank, id)
 		default:
 			p.moved = append(p.moved, id)
 		}

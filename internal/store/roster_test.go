@@ -166,6 +166,53 @@ func TestAHerdDoesNotKeepWhoComesToLeadFromOthers(t *testing.T) {
 	}
 }
 
+// Who leads again soon, and does not hold all definitions in memory, tells of those first of which it knows no slot and that are due every few
+// minutes: the others may take long to be read.
+func TestWhoLeadsAgainTellsOfWhatIsDueOften(t *testing.T) {
+	for _, blank := range []int{10, chunk + 10} {
+		t.Run(fmt.Sprint(blank), func(t *testing.T) {
+			const held, often = chunk, 3
+			h := hear(t, blank+held)
+			h.exec("UPDATE celery_beat_schedules SET cron_expression = '0 0 29 2 *'")
+			h.exec(fmt.Sprintf("UPDATE celery_beat_schedules SET cron_expression = '@every 1s' WHERE id > '%05d'", held+blank-often))
+			if err := h.look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.writeLater(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			leader := h.leads[0]
+			leader.over.Store(true) // and another node leads
+			for id, k := range h.seen.All() {
+				k.next = 0 // it was told of when this process led before
+				if id > schedule.ID(fmt.Sprintf("%05d", held)) {
+					delete(h.held, id)
+				}
+				h.seen.Set(id, k)
+			}
+			var told []schedule.ID
+			h.tells = func(change schedule.Change) { told = append(told, change.ID) }
+			next := &lead{ctx: t.Context(), failed: make(chan error, 1), watcher: leader.watcher, asked: map[string]bool{}}
+			h.coming = append(h.coming, next)
+			if err := h.begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if len(told) != blank+held {
+				t.Fatalf("told of %d entries, want each of %d once", len(told), blank+held)
+			}
+			first := blank
+			if blank > chunk {
+				first = often
+			}
+			for _, id := range told[:first] {
+				if id <= schedule.ID(fmt.Sprintf("%05d", held+blank-first)) {
+					t.Errorf("told of %s among the first %d, want those that are due each second", id, first)
+				}
+			}
+		})
+	}
+}
+
 // What a lead told first is forgotten once it has told of all, or when another comes: after many lost nodes it would be the whole catalog.
 func TestWhatCameFirstIsForgotten(t *testing.T) {
 	h := hear(t, 1)
