@@ -233,7 +233,6 @@ func TestAMigrationOfMySQLThatWasBrokenOffGoesOn(t *testing.T) {
 	}
 }
 
-// Parts go with their runs.
 // What was sent since an instant is looked for in the parts that may have it: those of before are most of a large ledger.
 func TestWhatWasSentSinceIsLookedForInItsParts(t *testing.T) {
 	for name, fresh := range map[string]func(testing.TB) storetest.Database{"PostgreSQL": freshPostgres, "MySQL": freshMySQL, "SQLite": freshSQLite} {
@@ -264,6 +263,7 @@ func TestWhatWasSentSinceIsLookedForInItsParts(t *testing.T) {
 	}
 }
 
+// Parts go with their runs.
 func TestOldPartsAreForgotten(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		testOldParts(t, freshPostgres(t), "UPDATE onebeat_parts SET last_day = current_date - 3 WHERE part > 0")
