@@ -11,6 +11,19 @@ import (
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
+// leadAnew lets another lead in the place of who leads, and tells it of these first.
+func (h *heard) leadAnew(t *testing.T, ids ...string) *lead {
+	t.Helper()
+	leader := h.leads[0]
+	leader.over.Store(true)
+	next := &lead{ctx: t.Context(), ids: ids, failed: make(chan error, 1), watcher: leader.watcher, asked: map[string]bool{}}
+	h.coming = append(h.coming, next)
+	if err := h.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
 // Where no trigger tells of edits, a node that comes to lead tells of entries that are due now or had a slot just before, as they are by now, before
 // it looks at all rows. Where there are many of them it looks first; others wait for that look in any case.
 func TestWhatIsDueDoesNotWaitForALookAtAllRows(t *testing.T) {
@@ -35,8 +48,6 @@ func TestWhatIsDueDoesNotWaitForALookAtAllRows(t *testing.T) {
 			if err := h.writeLater(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			leader := h.leads[0]
-			leader.over.Store(true) // and another node leads
 			for id, k := range h.seen.All() {
 				switch number := string(id); {
 				case number <= fmt.Sprintf("%05d", tt.due):
@@ -76,11 +87,7 @@ func TestWhatIsDueDoesNotWaitForALookAtAllRows(t *testing.T) {
 				}
 				return ids, count, nil
 			}
-			next := &lead{ctx: t.Context(), failed: make(chan error, 1), watcher: leader.watcher, asked: map[string]bool{}}
-			h.coming = append(h.coming, next)
-			if err := h.begin(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			h.leadAnew(t)
 			if !looked {
 				t.Error("all rows were never looked at")
 			}
@@ -118,8 +125,6 @@ func TestAHerdDoesNotKeepWhoComesToLeadFromOthers(t *testing.T) {
 	if err := h.writeLater(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	leader := h.leads[0]
-	leader.over.Store(true) // and another node leads
 	at := time.Now()
 	group := func(id schedule.ID) int { // in the order in which they are to be told of
 		number, err := strconv.Atoi(string(id))
@@ -153,11 +158,7 @@ func TestAHerdDoesNotKeepWhoComesToLeadFromOthers(t *testing.T) {
 	}
 	var told []schedule.ID
 	h.tells = func(change schedule.Change) { told = append(told, change.ID) }
-	next := &lead{ctx: t.Context(), failed: make(chan error, 1), watcher: leader.watcher, asked: map[string]bool{}}
-	h.coming = append(h.coming, next)
-	if err := h.begin(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	h.leadAnew(t)
 	if len(told) != herd+3*others {
 		t.Errorf("told of %d entries, want each of %d once", len(told), herd+3*others)
 	}
@@ -181,8 +182,6 @@ func TestWhoLeadsAgainTellsOfWhatIsDueOften(t *testing.T) {
 			if err := h.writeLater(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			leader := h.leads[0]
-			leader.over.Store(true) // and another node leads
 			for id, k := range h.seen.All() {
 				k.next = 0 // it was told of when this process led before
 				if id > schedule.ID(fmt.Sprintf("%05d", held)) {
@@ -192,11 +191,7 @@ func TestWhoLeadsAgainTellsOfWhatIsDueOften(t *testing.T) {
 			}
 			var told []schedule.ID
 			h.tells = func(change schedule.Change) { told = append(told, change.ID) }
-			next := &lead{ctx: t.Context(), failed: make(chan error, 1), watcher: leader.watcher, asked: map[string]bool{}}
-			h.coming = append(h.coming, next)
-			if err := h.begin(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			h.leadAnew(t)
 			if len(told) != blank+held {
 				t.Fatalf("told of %d entries, want each of %d once", len(told), blank+held)
 			}
@@ -217,12 +212,7 @@ func TestWhoLeadsAgainTellsOfWhatIsDueOften(t *testing.T) {
 func TestWhatCameFirstIsForgotten(t *testing.T) {
 	h := hear(t, 1)
 	for n := range 3 {
-		h.leads[0].over.Store(true)
-		next := &lead{ctx: t.Context(), ids: []string{fmt.Sprint(n)}, failed: make(chan error, 1), watcher: h.leads[0].watcher, asked: map[string]bool{}}
-		h.coming = append(h.coming, next)
-		if err := h.begin(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		next := h.leadAnew(t, fmt.Sprint(n))
 		if len(next.ids) > 0 || len(h.whole) != 1 || !h.whole[fmt.Sprint(n)] {
 			t.Errorf("after lead %d has told of all, %d ids are to come first, and whole are %v; want those that it named alone", n, len(next.ids), h.whole)
 		}
