@@ -462,3 +462,23 @@ func (s *slow) Subjects(_ context.Context, after schedule.ID, _ int) ([]schedule
 func (s *slow) Ends(context.Context, []schedule.ID, time.Time, time.Time, func(*schedule.Run) error) error {
 	return nil
 }
+
+// A slot of DST=celery in the hour after a gap is one also for who looks from within that hour.
+func TestASlotOfAGapIsNoStray(t *testing.T) {
+	spec, err := schedule.ParseSpec("DST=celery CRON_TZ=America/New_York 30 2 * * *", "", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := time.Date(2026, 3, 8, 7, 30, 0, 0, time.UTC) // 3:30, an hour after 2:30 was passed over
+	ledger := &fake{
+		subjects: []schedule.Subject{{ID: "e", Entry: &schedule.Entry{ID: "e", Spec: spec, After: slot}, Since: slot.AddDate(0, -1, 0)}},
+		runs:     []schedule.Run{{Entry: "e", Slot: slot, Count: 1, State: schedule.Sent, SentAt: slot.Add(time.Millisecond)}},
+	}
+	report, err := audit.Run(t.Context(), ledger, slot.Add(-time.Minute), slot.Add(time.Minute), audit.Options{}, 10, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.Clean() || report.Slots != 1 {
+		t.Errorf("found %+v of %d slots, want nothing of one", report.Findings, report.Slots)
+	}
+}

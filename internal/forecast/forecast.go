@@ -13,7 +13,6 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -85,7 +84,6 @@ type alike struct {
 	left    int64
 	entries int
 	names   []string // of the first of them
-	wanders bool     // see next
 
 	// The first and the last slot that count, in Unix microseconds: some specs take long to say that there is no
 	// other.
@@ -105,7 +103,7 @@ func (c *Count) Add(e Entry) {
 	key := rule{e.Spec.String(), max(e.Left, 0)}
 	of, ok := c.byRule[key]
 	if !ok {
-		of = &alike{spec: e.Spec, left: key.left, wanders: strings.Contains(key.spec, "DST=celery")}
+		of = &alike{spec: e.Spec, left: key.left}
 		c.byRule[key] = of
 		c.alike = append(c.alike, of)
 	}
@@ -181,8 +179,12 @@ const looks = 256
 // walk counts the slots of entries that are alike.
 func (c *Count) walk(ctx context.Context, of *alike) error {
 	of.first, of.last = math.MaxInt64, math.MinInt64
+	begin := c.from
+	if of.left > 0 {
+		begin = c.now
+	}
 	steps := int64(0)
-	for slot := of.spec.Next(c.begin(of)); !slot.IsZero() && !slot.After(c.until); slot = of.spec.Next(slot) {
+	for slot := of.spec.Next(begin); !slot.IsZero() && !slot.After(c.until); slot = of.spec.Next(slot) {
 		if slot.After(c.from) {
 			of.first, of.last = min(of.first, slot.UnixMicro()), slot.UnixMicro()
 			c.slots[c.place(slot)] += int64(of.entries)
@@ -198,30 +200,6 @@ func (c *Count) walk(ctx context.Context, of *alike) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// begin is where a walk begins.
-func (c *Count) begin(of *alike) time.Time {
-	if of.left > 0 {
-		return c.now
-	}
-	return c.from
-}
-
-// gapped is longer than what a slot of DST=celery hangs on: the gap, and as long a time after it.
-const gapped = 3 * time.Hour
-
-// next is the slot after a time that a walk comes to: what DST=celery gives in the hour after a gap hangs on where
-// one asks from.
-func (c *Count) next(of *alike, after time.Time) time.Time {
-	if !of.wanders {
-		return of.spec.Next(after)
-	}
-	slot := of.spec.Next(schedule.Later(after.Add(-gapped), c.begin(of)))
-	for !slot.IsZero() && !slot.After(after) {
-		slot = of.spec.Next(slot)
-	}
-	return slot
 }
 
 // counts reports whether the slot, that the spec gives, is one that counted.
@@ -260,7 +238,7 @@ func (c *Count) second(i int) Second {
 		if of.last < before.UnixMicro() || of.first > through.UnixMicro() {
 			continue
 		}
-		slot := c.next(of, before)
+		slot := of.spec.Next(before)
 		if slot.After(through) || !of.counts(slot) {
 			continue
 		}

@@ -80,7 +80,7 @@ func TestSlotsWithinASecond(t *testing.T) {
 	}
 }
 
-// As long after a gap as a time lies in it: who asks from within that time is not told of it.
+// As long after a gap as a time lies in it, also for who asks from within that time.
 func TestWhoHasASlotInAGapIsNamed(t *testing.T) {
 	from := time.Date(2026, 3, 8, 0, 0, 0, 0, time.UTC)
 	celery, each := entry(t, "as Celery", "DST=celery CRON_TZ=America/New_York 30 2 * * *"), entry(t, "each minute", "* * * * *")
@@ -90,7 +90,7 @@ func TestWhoHasASlotInAGapIsNamed(t *testing.T) {
 		t.Errorf("Worst (-want +got):\n%s", diff)
 	}
 	celery.Left = 3
-	c := forecast.New(from, time.Date(2026, 3, 8, 7, 20, 0, 0, time.UTC), time.Hour) // its slot is owed since now
+	c := forecast.New(from, time.Date(2026, 3, 8, 7, 20, 0, 0, time.UTC), time.Hour) // within the hour after the gap
 	c.Add(celery)
 	c.Add(each)
 	report, err := c.Report(t.Context(), 1, func(int, int) {})

@@ -88,9 +88,17 @@ func (c *Crontab) Next(t time.Time) time.Time {
 // lies in it.
 //
 // In the second pass of a fold Celery answers with a time that has gone, and
-// sends without end until the pass is over; here it is the first slot after the pass.
+// sends without end until the pass is over; here it is the first slot after the pass. In the time
+// after a gap that is as long as it, Celery takes no more notice of times of the gap; here the first of
+// them, which alone gives a slot, gives that for whoever asks before it.
 func (c *Crontab) nextAsCelery(after int64) time.Time {
 	s, _ := c.zone.find(after)
+	if gap := s.start + s.offset - s.shown; after < s.start+gap {
+		if lost := c.local(s.shown); lost < s.start+s.offset && after < lost-s.shown+s.start {
+			after = s.start - 1 // as if asked before the gap
+			s, _ = c.zone.find(after)
+		}
+	}
 	from := max(after+1+s.offset, s.shown)
 	for {
 		local := c.local(from)

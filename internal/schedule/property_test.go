@@ -83,7 +83,8 @@ func TestNextIsStrictlyLaterAndInUTC(t *testing.T) {
 	})
 }
 
-// With DST=celery too slots go forward and texts read back, close to changes of clocks as well.
+// With DST=celery too slots go forward, are the same however they are asked for, and texts read back, close to
+// changes of clocks as well.
 func TestCeleryClocksGoForward(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, zone := "@standard "+anyStandard(t, true), rapid.SampledFrom(someZones).Draw(t, "zone")
@@ -109,6 +110,12 @@ func TestCeleryClocksGoForward(t *testing.T) {
 			}
 			if !next.After(at) || next.Location() != time.UTC {
 				t.Fatalf("%v: Next(%v) = %v", spec, at, next)
+			}
+			between := at.Add(time.Duration(rapid.Int64Range(0, int64(next.Sub(at))-1).Draw(t, "later")))
+			for _, other := range []time.Time{between, next.Add(-1)} {
+				if got := spec.Next(other); got != next {
+					t.Fatalf("%v: Next(%v) = %v, but Next(%v) = %v", spec, at, next, other, got)
+				}
 			}
 			at = next
 		}
