@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 //go:embed read.py
@@ -56,7 +57,8 @@ func Read(ctx context.Context, python, name, dir string) (App, error) {
 	cmd.Dir = dir
 	var out, told bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &told
-	if err := cmd.Run(); err != nil {
+	cmd.WaitDelay = 2 * time.Second // a program that the application has begun may keep its outputs open
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		if errors.Is(err, exec.ErrNotFound) {
 			return App{}, fmt.Errorf("there is no program %s: name the application's Python with --python", python)
 		}

@@ -2,6 +2,7 @@ package celeryapp_test
 
 import (
 	cmp2 "cmp"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -189,6 +190,33 @@ func TestWhatIsWrongWithAnApplicationIsToldInOneLine(t *testing.T) {
 		_, err := celeryapp.Read(t.Context(), tt.python, tt.app, tt.dir)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want one line with %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+// What an application begins as it is loaded, a thread or a program, does not keep anybody waiting.
+func TestAnApplicationThatGoesOnIsRead(t *testing.T) {
+	dir := t.TempDir()
+	goesOn := filepath.Join(dir, "goes-on")
+	if err := os.WriteFile(goesOn, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, begins := range map[string]string{
+		"thread":  "import threading\nthreading.Thread(target=threading.Event().wait).start()\n",
+		"program": "import subprocess\nsubprocess.Popen(['sh', '-c', 'while test -e goes-on; do sleep 0.1; done'])\n",
+	} {
+		code := begins + "from celery import Celery\napp = Celery()\napp.conf.beat_schedule = {'e': {'task': 't', 'schedule': 30}}\n"
+		if err := os.WriteFile(filepath.Join(dir, name+".py"), []byte(code), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	context.AfterFunc(ctx, func() { _ = os.Remove(goesOn) })
+	for _, name := range []string{"thread", "program"} {
+		app, err := celeryapp.Read(ctx, python(t), name, dir)
+		if err != nil || ctx.Err() != nil || len(app.Entries) != 1 {
+			t.Errorf("Read of an application that begins a %s: %+v, %v, want one entry at once", name, app.Entries, err)
 		}
 	}
 }

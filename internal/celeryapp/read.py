@@ -9,6 +9,7 @@ import inspect
 import json
 import os
 import sys
+import traceback
 
 answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)  # what the application prints is not part of the answer
@@ -294,4 +295,11 @@ def main():
     answer.flush()
 
 
-main()
+status = 1
+try:
+    main()
+    status = 0
+except BaseException:  # also what the application ends Python with
+    traceback.print_exc()
+sys.stderr.flush()
+os._exit(status)  # Python itself would wait for threads of the application's
