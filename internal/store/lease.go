@@ -50,6 +50,7 @@ type Shard struct {
 	into   part // of the ledger
 
 	impatient atomic.Int64 // until when rows that are held are not waited for, in Unix nanoseconds
+	scattered atomic.Int64 // until when rows of a herd are not looked for in a stretch of the table, likewise
 }
 
 // Shard returns the shard of the number, from 0 up: the same each time.

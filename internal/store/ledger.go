@@ -276,6 +276,9 @@ func (r *recording) tell(ctx context.Context, tx transaction, rows ends) error {
 	name := "row_ended"
 	if r.store.shape().has("total_run_count") {
 		name = "row_ended_counted"
+		if done, err := r.tellStretch(ctx, tx, rows); done || err != nil {
+			return err
+		}
 	}
 	return tx.many(ctx, name, r.store.told(rows.ids, rows.sent, rows.counts)...)
 }

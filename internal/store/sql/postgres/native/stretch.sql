@@ -1,0 +1,6 @@
+-- Between which pages some rows of the table lie. Nothing where the server does not read a part of it without the rest: see table_pages.
+-- In: ids. Out: the first page and the last one.
+SELECT min(lies.page), max(lies.page)
+FROM (SELECT (s.ctid::text::point)[0]::bigint FROM celery_beat_schedules AS s WHERE s.id = ANY ($1::text[]::{{id_type}}[])) AS lies (page)
+WHERE EXISTS (SELECT FROM pg_class WHERE oid = 'celery_beat_schedules'::regclass AND relkind = 'r' AND current_setting('server_version_num')::integer >= 140000)
+HAVING count(*) > 0

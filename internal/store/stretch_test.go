@@ -1,0 +1,143 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+)
+
+// herd fills a table with entries of some 500 bytes and returns their ids in the order in which they lie.
+func herd(t *testing.T, s *Store, entries int) []schedule.ID {
+	t.Helper()
+	var all []Definition
+	for i := range entries {
+		all = append(all, Definition{Name: fmt.Sprint(i), Task: "tasks.add", Spec: "0 9 * * *", Kwargs: `{"text": "` + strings.Repeat("x", 400) + `"}`})
+	}
+	if err := s.Fill(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	var ids []schedule.ID
+	rows, err := s.db.(*postgres).pool.Query(t.Context(), "SELECT id::text FROM celery_beat_schedules ORDER BY ctid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id schedule.ID
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil || len(ids) != entries {
+		t.Fatalf("%d rows, %v", len(ids), err)
+	}
+	return ids
+}
+
+// sentTimes checks that the rows of these ids, and no others, were sent so often and last at a slot.
+func sentTimes(t *testing.T, s *Store, ids []schedule.ID, often int, slot time.Time) {
+	t.Helper()
+	rows, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, wrong := make(map[schedule.ID]bool, len(ids)), 0
+	for _, id := range ids {
+		sent[id] = true
+	}
+	for _, row := range rows {
+		want, at := int64(0), time.Time{}
+		if sent[row.ID] {
+			want, at = int64(often), slot
+		}
+		if row.TotalRunCount != want || !row.LastRunAt.Equal(at) {
+			if wrong++; wrong < 4 {
+				t.Errorf("row %s was sent %d times, last at %v, want %d and %v", row.Name, row.TotalRunCount, row.LastRunAt, want, at)
+			}
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("%d rows are wrong", wrong)
+	}
+}
+
+func TestRowsOfAHerdAreLookedForInNoIndex(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_stretch")
+	pool := s.db.(*postgres).pool
+	ids := herd(t, s, 6000)
+	lookups := func() (scans int64) {
+		t.Helper()
+		pool.Reset() // a session tells what it did when it ends, or when it is idle for a while
+		err := pool.QueryRow(t.Context(), "SELECT pg_stat_get_numscans('celery_beat_schedules_pkey'::regclass)").Scan(&scans)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return scans
+	}
+	settled := func(least int64) (scans int64) {
+		t.Helper()
+		var updated int64
+		for over := time.Now().Add(20 * time.Second); updated < least; {
+			if time.Now().After(over) {
+				t.Fatalf("the server knows of %d rows that were updated, want %d", updated, least)
+			}
+			pool.Reset()
+			if err := pool.QueryRow(t.Context(), "SELECT pg_stat_get_tuples_updated('celery_beat_schedules'::regclass)").Scan(&updated); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return lookups()
+	}
+	before := lookups()
+	slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	sendAll(t, s, ids[:4000], slot)
+	sentTimes(t, s, ids[:4000], 1, slot)
+	if took := settled(4000) - before; took > 2*stretchAsked {
+		t.Errorf("the index was asked %d times for 4000 rows that lie beside each other, want %d at most", took, 2*stretchAsked)
+	}
+	var few []schedule.ID
+	for i := 0; i < len(ids); i += 3 { // one of three: two thirds of what is read is not theirs
+		few = append(few, ids[i])
+	}
+	sendAll(t, s, few[:stretchFrom-1], slot.Add(time.Hour)) // too few
+	if took := settled(4000+stretchFrom-1) - before; took < stretchFrom-1 {
+		t.Errorf("the index was asked %d times for %d rows", took, stretchFrom-1)
+	}
+}
+
+// Where a herd's rows lie is a guess. What lies elsewhere, is gone, or is moved to another page as it is written, is counted once too.
+func TestWhatIsNotInTheStretchIsCountedOnce(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		t.Run(fmt.Sprintf("full pages %v", full), func(t *testing.T) {
+			s := scratchedPostgres(t, "onebeat_astray")
+			pool := s.db.(*postgres).pool
+			exec := func(text string, args ...any) {
+				t.Helper()
+				if _, err := pool.Exec(t.Context(), text, args...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if full {
+				exec("ALTER TABLE celery_beat_schedules SET (fillfactor = 100)")
+			}
+			ids := herd(t, s, 9000)
+			gone := string(ids[500])
+			exec("DELETE FROM celery_beat_schedules WHERE id::text = $1", gone)
+			some := slices.Insert(slices.Clone(ids[:3000]), 1, ids[8000:8050]...) // between the first that is asked for and the second
+			there := slices.DeleteFunc(slices.Clone(some), func(id schedule.ID) bool { return string(id) == gone })
+			slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+			sendAll(t, s, some, slot)
+			sentTimes(t, s, there, 1, slot)
+			sendAll(t, s, some, slot.Add(time.Hour))
+			sentTimes(t, s, there, 2, slot.Add(time.Hour))
+			if s.Shard(0).scattered.Load() != 0 {
+				t.Error("no stretch is tried any more, though it had nearly all rows")
+			}
+		})
+	}
+}
