@@ -141,3 +141,37 @@ func TestWhatIsNotInTheStretchIsCountedOnce(t *testing.T) {
 		})
 	}
 }
+
+// Rows are found by ids of every type that a table may have, one by one and in a stretch.
+func TestRowsAreFoundByIdsOfAnyType(t *testing.T) {
+	for _, kind := range []string{"uuid", "varchar(36)", "char(36)", "bigint", "integer", "text"} {
+		t.Run(kind, func(t *testing.T) {
+			s := scratchedPostgres(t, "onebeat_kinds")
+			pool := s.db.(*postgres).pool
+			using := "id::text::" + kind
+			if strings.Contains(kind, "int") {
+				using = "((ctid::text::point)[0] * 1000 + (ctid::text::point)[1])::" + kind
+			}
+			herd(t, s, 2500)
+			for _, text := range []string{
+				"ALTER TABLE celery_beat_schedules ALTER COLUMN id DROP DEFAULT",
+				"ALTER TABLE celery_beat_schedules ALTER COLUMN id TYPE " + kind + " USING " + using,
+			} {
+				if _, err := pool.Exec(t.Context(), text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ids := idsOf(t, s)
+			slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+			sendAll(t, s, ids, slot)
+			sentTimes(t, s, ids, 1, slot)
+			for some := range slices.Chunk(ids, stretchFrom/2) { // by their ids
+				sendAll(t, s, some, slot.Add(time.Hour))
+			}
+			sentTimes(t, s, ids, 2, slot.Add(time.Hour))
+		})
+	}
+}

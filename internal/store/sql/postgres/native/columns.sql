@@ -1,6 +1,6 @@
 -- The columns of the user's table.
 -- In: nothing. Out: name and type; no row when there is no table.
-SELECT attname::text, format_type(atttypid, NULL)
+SELECT attname::text, format_type(atttypid, -1)
 FROM pg_attribute
 WHERE attrelid = to_regclass('celery_beat_schedules') AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
