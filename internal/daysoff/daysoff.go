@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,9 @@ type Found struct {
 	Outside int // days, or events that are over, outside the span
 }
 
+// folds are where a long line of iCalendar goes on in the next (RFC 5545, section 3.1), perhaps within a character.
+var folds = regexp.MustCompile("\r?\n[ \t]")
+
 // mostDays bounds what is read of one file.
 const mostDays = 100_000
 
@@ -49,11 +53,16 @@ func Read(file io.Reader, span Span) (Found, error) {
 		return Found{}, err
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	beginning := bytes.TrimSpace(text[:min(len(text), 200)])
+	isCalendar := len(beginning) >= 5 && bytes.EqualFold(beginning[:5], []byte("BEGIN"))
+	if isCalendar {
+		text = folds.ReplaceAll(text, nil)
+	}
 	if !utf8.Valid(text) {
 		return Found{}, errors.New("the file is not UTF-8: convert it, as with iconv")
 	}
 	found := &finding{span: span, days: map[string]string{}}
-	if beginning := strings.TrimSpace(string(text[:min(len(text), 200)])); len(beginning) >= 5 && strings.EqualFold(beginning[:5], "BEGIN") {
+	if isCalendar {
 		err = found.calendar(string(text))
 	} else {
 		err = found.list(string(text))
@@ -116,13 +125,8 @@ func (f *finding) list(text string) error {
 			continue
 		}
 		days, reason := parted(line)
-		first, last, ranged := strings.Cut(days, "..")
-		if !ranged {
-			last = first
-		}
-		from, wrong := parseDate(first)
-		to, also := parseDate(last)
-		if wrong != nil || also != nil || to.Before(from) {
+		from, to, ok := parseDays(days)
+		if !ok {
 			return fmt.Errorf("line %d begins with %.40q: write a date such as 2026-12-25, or 2026-12-29..2027-01-03", n, days)
 		}
 		if err := f.add(from, to, reason); err != nil {
@@ -132,13 +136,31 @@ func (f *finding) list(text string) error {
 	return lines.Err()
 }
 
+// blankly is days, which may be a range with blanks around its dots, and a reason after a blank.
+var blankly = regexp.MustCompile(`^(\S+?(?:\s*\.\.\s*\S+)?)(?:\s+(.*))?$`)
+
 // parted parts a line into days and a reason.
 func parted(line string) (days, reason string) {
 	if fields, err := csv.NewReader(strings.NewReader(line)).Read(); err == nil && len(fields) > 1 {
-		return strings.TrimSpace(fields[0]), strings.TrimSpace(fields[1])
+		if _, _, ok := parseDays(fields[0]); ok {
+			return fields[0], strings.TrimSpace(fields[1])
+		}
 	}
-	days, reason, _ = strings.Cut(line, " ")
-	return strings.Trim(days, `"`), strings.TrimSpace(reason)
+	if parts := blankly.FindStringSubmatch(line); parts != nil {
+		return strings.Trim(parts[1], `"`), parts[2]
+	}
+	return line, ""
+}
+
+// parseDays reads a date, or a range of dates.
+func parseDays(text string) (from, to time.Time, ok bool) {
+	first, last, ranged := strings.Cut(text, "..")
+	if !ranged {
+		last = first
+	}
+	from, wrong := parseDate(first)
+	to, also := parseDate(last)
+	return from, to, wrong == nil && also == nil && !to.Before(from)
 }
 
 func parseDate(text string) (time.Time, error) {

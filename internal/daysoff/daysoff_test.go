@@ -53,6 +53,10 @@ func TestRead(t *testing.T) {
 			want: "2026-12-30 closed\n2026-12-31 closed\n2027-01-01 closed; New Year\n2027-01-02 closed",
 		},
 		{
+			name: "a range with blanks around its dots", file: "2026-12-30 .. 2027-01-01 closed\n2027-05-03 .. 2027-05-04, closed too\n",
+			want: "2026-12-30 closed\n2026-12-31 closed\n2027-01-01 closed\n2027-05-03 closed too\n2027-05-04 closed too",
+		},
+		{
 			name: "what is outside", file: "2025-12-31..2026-01-01\n2029-01-01\n2020-01-01\n",
 			want: "2026-01-01 ", outside: 2,
 		},
@@ -97,6 +101,20 @@ func TestRead(t *testing.T) {
 		{
 			name: "lines that are folded", file: ics("UID:1\nDTSTART;VALUE=DATE:20260501\nSUMMARY:a long\n  reason"),
 			want: "2026-05-01 a long reason",
+		},
+		{
+			name: "lines that are folded within a character", file: ics("UID:1\nDTSTART;VALUE=DATE:20261123\nSUMMARY:\xe5\x8b\n \xa4\xe5\n\t\x8a\xb4"),
+			want: "2026-11-23 勤労",
+		},
+		{
+			name: "an occurrence that was given a time of the day",
+			file: ics("UID:1\nDTSTART;VALUE=DATE:20260601\nRRULE:FREQ=YEARLY\nSUMMARY:June",
+				"UID:1\nRECURRENCE-ID;VALUE=DATE:20270601\nDTSTART:20270601T090000Z\nSUMMARY:June, a meeting"),
+			want: "2026-06-01 June\n2028-06-01 June", timed: 1,
+		},
+		{
+			name: "a reason with a comma after a blank, or after a tab", file: "2026-12-25 Christmas, observed\n2026-12-29..2026-12-30\tclosed, all of us\n",
+			want: "2026-12-25 Christmas, observed\n2026-12-29 closed, all of us\n2026-12-30 closed, all of us",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

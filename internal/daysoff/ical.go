@@ -35,6 +35,7 @@ func (f *finding) calendar(text string) error {
 		return fmt.Errorf("the file is cut short: an iCalendar ends with %s", last)
 	}
 	var events []event
+	replaced := map[string][]time.Time{} // occurrences, by UID
 	decoder := ical.NewDecoder(strings.NewReader(text))
 	for {
 		calendar, err := decode(decoder)
@@ -52,17 +53,14 @@ func (f *finding) calendar(text string) error {
 			if err != nil {
 				return fmt.Errorf("the event %.60q: %w", e.reason, err)
 			}
+			if !e.instead.IsZero() {
+				replaced[e.uid] = append(replaced[e.uid], e.instead)
+			}
 			if !whole {
 				f.timed++
 				continue
 			}
 			events = append(events, e)
-		}
-	}
-	replaced := map[string][]time.Time{}
-	for _, e := range events {
-		if !e.instead.IsZero() {
-			replaced[e.uid] = append(replaced[e.uid], e.instead)
 		}
 	}
 	for _, e := range events {
@@ -104,6 +102,11 @@ func newEvent(props ical.Props) (e event, whole bool, err error) {
 	if status := props.Get(ical.PropStatus); status != nil {
 		e.cancelled = strings.EqualFold(status.Value, "CANCELLED")
 	}
+	if instead, err := dates(props, ical.PropRecurrenceID); err != nil {
+		return e, false, err
+	} else if len(instead) > 0 {
+		e.instead = instead[0]
+	}
 	start := props.Get(ical.PropDateTimeStart)
 	if start == nil {
 		return e, false, errors.New("it has no DTSTART")
@@ -125,11 +128,6 @@ func newEvent(props ical.Props) (e event, whole bool, err error) {
 	}
 	if e.without, err = dates(props, ical.PropExceptionDates); err != nil {
 		return e, false, err
-	}
-	if instead, err := dates(props, ical.PropRecurrenceID); err != nil {
-		return e, false, err
-	} else if len(instead) > 0 {
-		e.instead = instead[0]
 	}
 	return e, true, nil
 }
