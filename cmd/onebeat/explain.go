@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,6 +36,10 @@ for since. It changes nothing.`,
 				return err
 			}
 			row, err := s.Find(ctx, args[0])
+			gone := schedule.Run{}
+			if errors.Is(err, store.ErrNoEntry) {
+				gone, err = goneRun(ctx, s, args[0], now, err)
+			}
 			if err != nil {
 				return err
 			}
@@ -43,9 +48,14 @@ for since. It changes nothing.`,
 			if err != nil {
 				return err
 			}
-			answer, err := explained(ctx, s, row, slot, now, zone, app.Unseen(config))
-			if err == nil && at == "" {
-				err = answer.asked(ctx, s, row, zone)
+			var answer explanation
+			if gone.Entry != "" {
+				answer, err = explainedGone(ctx, s, gone, args[0], slot, zone)
+			} else {
+				answer, err = explained(ctx, s, row, slot, now, zone, app.Unseen(config))
+				if err == nil && at == "" {
+					err = answer.asked(ctx, s, row, zone)
+				}
 			}
 			if err != nil {
 				return err
@@ -165,6 +175,52 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 		return e, e.unended(ctx, s, row, slot, zone, within)
 	}
 	return e, nil
+}
+
+// goneFor is how far back the ledger is looked through for a name that no entry has.
+const goneFor = 7 * 24 * time.Hour
+
+// goneRun is the latest run of an entry that has no row any more, by its id or the name that it had; unknown where there is none.
+func goneRun(ctx context.Context, s *store.Store, idOrName string, now time.Time, unknown error) (schedule.Run, error) {
+	runs, err := s.Runs(ctx, store.Filter{Entry: schedule.ID(idOrName), Limit: 1})
+	if err == nil && len(runs) == 0 {
+		runs, err = s.RunsNamed(ctx, idOrName, now.Add(-goneFor), 1)
+	}
+	if err != nil || len(runs) == 0 {
+		return schedule.Run{}, unknown
+	}
+	return runs[0], nil
+}
+
+// explainedGone says what the ledger has of an entry whose row is gone, or has another name now; the zero Time is its latest slot.
+func explainedGone(ctx context.Context, s *store.Store, run schedule.Run, asked string, slot time.Time, zone string) (explanation, error) {
+	e := explanation{ID: run.Entry, Name: run.Name}
+	row, err := s.Find(ctx, string(run.Entry))
+	switch {
+	case err == nil:
+		e.say("No entry is called %s any more: its row, %s, is called %s now, and `onebeat explain %[2]s` tells of that.", asked, row.ID, row.Name)
+	case errors.Is(err, store.ErrNoEntry):
+		e.say("%s is gone: there is no entry with its id, %s, any more. The log of the node that works says when that was seen (reason=removed). Put it back, and its next slot is sent.", run.Name, run.Entry)
+	default:
+		return e, err
+	}
+	e.Slot = slot
+	if slot.IsZero() {
+		if e.Slot = run.Slot; !run.Through.IsZero() {
+			e.Slot = run.Through
+		}
+		e.State = run.State
+		e.say("Its latest in the ledger: %s", runInWords(run, e.Slot, row, zone))
+		return e, nil
+	}
+	run, found, err := endOf(ctx, s, run.Entry, slot)
+	if !found {
+		e.say("The ledger has nothing of %s.", when(slot, zone))
+		return e, err
+	}
+	e.State = run.State
+	e.say("%s", runInWords(run, slot, row, zone))
+	return e, err
 }
 
 // unended says who is to end a slot that is past, and whether it is claimed.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +39,7 @@ func runsList() *cobra.Command {
 	}
 	asJSON := jsonFlag(cmd)
 	cmd.Flags().StringVar(&entry, "entry", "", "only of this entry, by id or name")
-	cmd.Flags().StringVar(&since, "since", "", "only slots since then: a length (24h), an instant (RFC 3339), or a time (03:00, \"2026-11-25 03:00\")")
+	cmd.Flags().StringVar(&since, "since", "", "only slots since then: a length (24h, 7d), an instant (RFC 3339), or a time (03:00, \"2026-11-25 03:00\")")
 	cmd.Flags().StringVar(&state, "state", "", "only slots that ended so: sent, coalesced, skipped, failed or unsure")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -60,14 +59,20 @@ func runsList() *cobra.Command {
 		}
 		return withStore(cmd, func(ctx context.Context, s *store.Store, config app.Config) error {
 			filter := store.Filter{Since: from, State: schedule.State(state), Limit: limit}
-			unknown := false
 			if entry != "" {
 				row, err := s.Find(ctx, entry)
 				switch {
 				case err == nil:
 					filter.Entry = row.ID
 				case errors.Is(err, store.ErrNoEntry): // it may be gone, and its runs still here
-					filter.Entry, unknown = schedule.ID(entry), true
+					run, err := goneRun(ctx, s, entry, time.Now(), err)
+					if errors.Is(err, store.ErrNoEntry) {
+						return usage("%v; of one that was removed more than a week ago runs are found by its id", store.ErrNoEntry)
+					}
+					if err != nil {
+						return err
+					}
+					filter.Entry = run.Entry
 				default:
 					return err
 				}
@@ -75,11 +80,6 @@ func runsList() *cobra.Command {
 			runs, err := s.Runs(ctx, filter)
 			if err != nil {
 				return err
-			}
-			if len(runs) == 0 && unknown { // a name written wrong is told of
-				if all, err := s.Runs(ctx, store.Filter{Entry: filter.Entry, Limit: 1}); err != nil || len(all) == 0 {
-					return cmp.Or(err, usage("%v; runs of an entry that was removed are found by its id", store.ErrNoEntry))
-				}
 			}
 			if *asJSON {
 				return printJSON(cmd.OutOrStdout(), orEmptyList(runs))

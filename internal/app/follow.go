@@ -47,7 +47,7 @@ type follower struct {
 	more     int                    // bad rows that are yet to be told of together
 }
 
-// eachBad is the number of bad rows a second that are logged one by one.
+// eachBad is the number a second of bad rows, and of entries that end, that are logged one by one.
 const eachBad = 100
 
 func newFollower(planner *plan.Planner, journal []schedule.Claimed, metrics *metrics, garbage *collector, log *slog.Logger) *follower {
@@ -289,7 +289,7 @@ func (f *follower) without(id schedule.ID) string {
 	return schedule.ReasonRemoved
 }
 
-// tell logs and counts changes: a bad row once, until it changes, and of thousands the number.
+// tell logs and counts changes: a bad row once, until it changes, who ended an entry's slots, and of thousands the number.
 func (f *follower) tell(changes []schedule.Change) {
 	var active, ended, bad int
 	if now := time.Now(); !now.Before(f.until) {
@@ -324,6 +324,14 @@ func (f *follower) tell(changes []schedule.Change) {
 			active++
 		default:
 			ended++
+			if f.full && f.disabled[change.ID] != change.Reason && f.lines < eachBad {
+				f.lines++
+				log := f.log
+				if change.Name != "" { // of a row that is gone nobody knows it
+					log = log.With("entry", change.Name)
+				}
+				log.Info("entry is sent no more", "entry_id", change.ID, "reason", change.Reason)
+			}
 		}
 		set(f.bad, change.ID, problem, problem != "")
 		off := change.Entry == nil && problem == "" && change.Reason != schedule.ReasonRemoved

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -167,6 +168,46 @@ func TestReloadsAreSummedUp(t *testing.T) {
 			if strings.Count(log.String(), want) != 1 {
 				t.Errorf("the log does not say %s once:\n%s", want, log)
 			}
+		}
+	})
+}
+
+// What an edit ends is named: who looks for a task that no longer comes finds when that was, and why.
+func TestEntriesThatEndAreNamed(t *testing.T) {
+	following(t, nil, func(ctx context.Context, f *follower, log *strings.Builder) {
+		var all []schedule.Change
+		for n := range 2 * eachBad {
+			id := schedule.ID(fmt.Sprint(n))
+			all = append(all, schedule.Change{ID: id, Entry: minutely(t, id)})
+		}
+		mustApply(ctx, t, f, schedule.Change{ID: "a", Entry: minutely(t, "a")}, schedule.Change{ID: "b", Reason: schedule.ReasonDisabled})
+		mustApply(ctx, t, f, all...)
+		f.Loaded()
+		if err := f.begin(ctx); err != nil {
+			t.Fatal(err)
+		}
+		const named = "entry is sent no more"
+		if strings.Contains(log.String(), named) {
+			t.Errorf("an entry that had ended before is named:\n%s", log)
+		}
+		off := schedule.Change{ID: "a", Name: "report", Reason: schedule.ReasonDisabled}
+		mustApply(ctx, t, f, off)
+		mustApply(ctx, t, f, off) // another column of its row was edited
+		mustApply(ctx, t, f, schedule.Change{ID: "a", Reason: schedule.ReasonRemoved})
+		for _, want := range []string{
+			`msg="` + named + `" entry=report entry_id=a reason=disabled`,
+			`msg="` + named + `" entry_id=a reason=removed`,
+		} {
+			if strings.Count(log.String(), want) != 1 {
+				t.Errorf("the log does not say %s once:\n%s", want, log)
+			}
+		}
+		for i := range all {
+			all[i] = schedule.Change{ID: all[i].ID, Reason: schedule.ReasonRemoved}
+		}
+		mustApply(ctx, t, f, all...)
+		if got := strings.Count(log.String(), named); got != eachBad {
+			t.Errorf("%d of them are named in a second, want %d", got, eachBad)
 		}
 	})
 }

@@ -28,6 +28,12 @@ func (s *Store) Runs(ctx context.Context, filter Filter) ([]schedule.Run, error)
 	return s.runs(ctx, "runs", string(filter.Entry), filter.Since, string(filter.State), cmp.Or(filter.Limit, 100), filter.Until)
 }
 
+// RunsNamed returns runs since an instant of entries that had a name when they ran, the latest slot first: also of those
+// that are gone, or have another name now.
+func (s *Store) RunsNamed(ctx context.Context, name string, since time.Time, limit int) ([]schedule.Run, error) {
+	return s.runs(ctx, "runs_named", name, since, limit)
+}
+
 // lostMost is how many runs SentSince reads at most.
 const lostMost = 1_000_000
 

@@ -390,6 +390,25 @@ func testRuns(t *testing.T, db Database) {
 		}
 	}
 	for _, tt := range []struct {
+		name  string
+		since time.Time
+		limit int
+		want  []schedule.Run
+	}{
+		{"n", at(8, 0), 10, want},
+		{"n", at(9, 0), 10, want[:1]},
+		{"n", at(8, 0), 1, want[:1]},
+		{"another", at(8, 0), 10, nil},
+	} {
+		got, err := s.RunsNamed(t.Context(), tt.name, tt.since, tt.limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("RunsNamed %s since %v, at most %d (-want +got):\n%s", tt.name, tt.since, tt.limit, diff)
+		}
+	}
+	for _, tt := range []struct {
 		since, until time.Time
 		want         []time.Time
 	}{

@@ -1,0 +1,7 @@
+-- Runs of entries that had a name when they ran, the latest slot first. It reads the ledger from an instant on.
+-- In: name, the earliest slot, limit. Out: the columns of onebeat_runs.
+SELECT entry_id, name, task, slot, through, count, state, reason, task_id, queue, request, node, term, sent_at, recovered
+FROM onebeat_runs
+WHERE name = ?1 AND slot >= ?2
+ORDER BY slot DESC, entry_id
+LIMIT ?3
