@@ -121,12 +121,13 @@ func look(ctx context.Context, config app.Config) []finding {
 	if !s.Missing() || err != nil {
 		add("tables", note, err)
 	}
-	if err := s.Rights(ctx); err != nil {
+	unwritten := s.Rights(ctx)
+	if unwritten != nil {
 		what := "writes"
-		if refused := new(store.RightsError); errors.As(err, &refused) {
+		if refused := new(store.RightsError); errors.As(unwritten, &refused) {
 			what = "rights"
 		}
-		add(what, "", err)
+		add(what, "", unwritten)
 	}
 	if left, ok := s.Room(); ok && left < leastRoom {
 		add("disk", "", fmt.Errorf("only %d MB are left for the file of the database: make room; once its disk is full nothing more is sent", left>>20))
@@ -134,7 +135,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	if err := s.HandedBack(ctx); errors.Is(err, store.ErrHandedBack) && config.String("take-over-at") == "" {
 		add("take-over", "", err)
 	}
-	findings = append(findings, lookAtNodes(ctx, s, config)...)
+	findings = append(findings, lookAtNodes(ctx, s, config, unwritten == nil)...)
 	now, err := s.Now(ctx)
 	if add("clock", "", err) {
 		f := &findings[len(findings)-1]

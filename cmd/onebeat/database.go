@@ -98,6 +98,9 @@ func explain(err error) error {
 	if denied.MatchString(text) && !strings.Contains(text, "docs/operating.md") {
 		return fmt.Errorf("%w: docs/operating.md lists the rights that the user of the database needs", err)
 	}
+	if store.Unwritable(err) && !strings.Contains(text, "takes no writes") {
+		return fmt.Errorf("the database answers, and takes no writes: is it full, or a copy to read from? %w", err)
+	}
 	return err
 }
 

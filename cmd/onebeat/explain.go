@@ -246,7 +246,7 @@ func (e *explanation) unended(ctx context.Context, s *store.Store, row store.Row
 		}
 		said := fmt.Sprintf("%s was claimed at %s, and ", when(slot, zone), when(batch.At, zone))
 		if nodes == nil {
-			e.say("%sno node was seen for %v: start `onebeat serve`, which sends it if it has not gone out.", said, within)
+			e.say("%sno node was seen for %v: %s, which sends it if it has not gone out.", said, within, unseen(ctx, s))
 		} else {
 			e.say("%shas not been sent, or not been recorded: `onebeat check` says what keeps %s from it, and so does its log. It is sent when that is mended.", said, named(nodes, len(nodes)))
 		}
@@ -254,11 +254,19 @@ func (e *explanation) unended(ctx context.Context, s *store.Store, row store.Row
 	}
 	said := when(slot, zone) + " is past and has no end yet"
 	if nodes == nil {
-		e.say("%s, and no node was seen for %v: start `onebeat serve`, which goes by the policy for misfires, %s, where it is late.", said, within, misfireText(row.Misfire))
+		e.say("%s, and no node was seen for %v: %s, which goes by the policy for misfires, %s, where it is late.", said, within, unseen(ctx, s), misfireText(row.Misfire))
 	} else {
 		e.say("%s: `onebeat check` says what keeps %s from it, and so does its log.", said, named(nodes, len(nodes)))
 	}
 	return nil
+}
+
+// unseen says what to do where no node was seen: one that cannot write to the database tells of itself no more.
+func unseen(ctx context.Context, s *store.Store) string {
+	if err := s.Rights(ctx); store.Unwritable(err) {
+		return fmt.Sprintf("nodes are not seen while they cannot write (%s). Mend that, and see that `onebeat serve` runs", oneLine(err))
+	}
+	return "start `onebeat serve`"
 }
 
 // asked says what became of the last run that somebody asked for, unless it was before the slot, and which are still to come.

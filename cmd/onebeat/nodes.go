@@ -13,13 +13,22 @@ import (
 )
 
 // lookAtNodes says who runs and who works, and that another scheduler keeps them from it; of nodes nothing where
-// onebeat's own tables are missing, which is told elsewhere.
-func lookAtNodes(ctx context.Context, s *store.Store, config app.Config) (findings []finding) {
+// onebeat's own tables are missing, which is told elsewhere. Where nobody can write, nodes cannot tell of themselves.
+func lookAtNodes(ctx context.Context, s *store.Store, config app.Config, writes bool) (findings []finding) {
 	locked := app.Unfree(ctx, s)
 	within := app.Unseen(config)
 	roll, err := s.Present(ctx, within)
 	if err == nil {
-		findings = append(findings, finding{"nodes", true, rollInWords(roll, within, locked != nil)})
+		note := rollInWords(roll, within, locked != nil)
+		if note == "" {
+			note = fmt.Sprintf("none was seen for %v: ", within)
+			if writes {
+				note += "nothing is sent until `onebeat serve` runs"
+			} else {
+				note += "one that runs is not seen while it cannot write to the database"
+			}
+		}
+		findings = append(findings, finding{"nodes", true, note})
 	}
 	if locked != nil {
 		waits := slices.ContainsFunc(roll.Holders, func(h store.Holder) bool { return h.Node != "" })
@@ -28,6 +37,7 @@ func lookAtNodes(ctx context.Context, s *store.Store, config app.Config) (findin
 	return findings
 }
 
+// rollInWords is empty where there is no node.
 func rollInWords(roll store.Roll, within time.Duration, locked bool) string {
 	holds := map[string]int{}
 	for _, holder := range roll.Holders {
@@ -54,9 +64,6 @@ func rollInWords(roll store.Roll, within time.Duration, locked bool) string {
 			delete(holds, holder.Node)
 			told = append(told, fmt.Sprintf("%s has a lease that has not ended, and was not seen for %v: it is frozen, cut off or gone", holder.Node, within))
 		}
-	}
-	if len(told) == 0 {
-		return fmt.Sprintf("none was seen for %v: nothing is sent until `onebeat serve` runs", within)
 	}
 	return strings.Join(told, ", ")
 }

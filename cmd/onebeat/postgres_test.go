@@ -67,6 +67,41 @@ func TestVerbsOnAnExistingPostgresTable(t *testing.T) {
 	}
 }
 
+// A database that has become a copy to read from: what does not work there says why, and nobody is sent to start nodes
+// that may run, and cannot tell of it.
+func TestVerbsOnADatabaseThatTakesNoWrites(t *testing.T) {
+	database := newDatabase(t)
+	bareEnvironment(t)
+	execSQL(t, "pgx", database, firstShape)
+	execSQL(t, "pgx", database, firstRow)
+	t.Setenv("DATABASE_URL", database)
+	if code, _, stderr := onebeat(t, "migrate"); code != 0 {
+		t.Fatal(stderr)
+	}
+	execSQL(t, "pgx", database, `UPDATE celery_beat_schedules SET last_run_at = now() - interval '1 hour'`)
+	execSQL(t, "pgx", database, `INSERT INTO onebeat_entries (entry_id, spec, after_at) SELECT id, 'e935b2e740826051', now() - interval '1 hour' FROM celery_beat_schedules`)
+	t.Setenv("DATABASE_URL", database+"&default_transaction_read_only=on")
+	const why = "takes no writes: is it full, or a copy to read from"
+	for _, step := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"entries", "pause", "test_every_minute", "--reason", "r"}, 1, "^onebeat: the database answers, and " + why},
+		{[]string{"entries", "edit", "test_every_minute", "--spec", "@every 90s"}, 1, "^onebeat: the database answers, and " + why},
+		{[]string{"entries", "run-now", "test_every_minute"}, 1, "^onebeat: the database answers, and " + why},
+		{[]string{"migrate", "--remove", "triggers", "--apply"}, 1, "^onebeat: the database answers, and " + why},
+		{[]string{"check"}, 3, "^WRONG writes: the database answers, and " + why},
+		{[]string{"check"}, 3, "^ok    nodes: none was seen for 2s: one that runs is not seen while it cannot write to the database$"},
+		{[]string{"explain", "test_every_minute"}, 0, "no node was seen for 2s: nodes are not seen while they cannot write "},
+	} {
+		code, stdout, stderr := onebeat(t, step.args...)
+		if code != step.code || !matches(t, stdout+stderr, step.want) {
+			t.Errorf("onebeat %q: code %d, want %d and a line like %s\n%s%s", step.args, code, step.code, step.want, stdout, stderr)
+		}
+	}
+}
+
 func TestAWrongPasswordIsNotShown(t *testing.T) {
 	server, err := url.Parse(harness.Env(t, "ONEBEAT_TEST_POSTGRES"))
 	if err != nil {

@@ -47,7 +47,7 @@ func (s *Store) Rights(ctx context.Context) error {
 		if denied(err) {
 			return &RightsError{table, err}
 		}
-		if unwritable(err) {
+		if Unwritable(err) {
 			return fmt.Errorf("the database answers, and takes no writes: is it full, or a copy to read from? %w", err)
 		}
 		return nil
@@ -98,8 +98,8 @@ func reached(err error) error {
 	return fmt.Errorf("%w: %s", line, login.Hint(err))
 }
 
-// unwritable says whether a server takes no writes from anybody: its disk is full, or it may only be read.
-func unwritable(err error) bool {
+// Unwritable says whether a server takes no writes from anybody: its disk is full, or it may only be read.
+func Unwritable(err error) bool {
 	return refused(err, []string{"25006", "53100"}, []uint16{1021, 1114, 1290, 1836}, codes.SQLITE_FULL) // disk, table, --read-only, read only mode
 }
 
