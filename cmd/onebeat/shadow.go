@@ -231,10 +231,25 @@ func (t *shadowTemplates) entries(rows []store.Row) []shadow.Entry {
 	return entries
 }
 
+// quietMost is how many entries of which there is nothing to tell are listed all the same.
+const quietMost = 20
+
 func printShadow(out io.Writer, report shadowReport) error {
+	quiet, apart := 0, few{}
+	for _, f := range report.Entries {
+		if f.Quiet() {
+			quiet++
+		}
+		if !f.Agrees() {
+			apart.add(func() string { return f.Name })
+		}
+	}
 	err := printTable(out, func(line func(cells ...any)) {
 		line("ENTRY", "SPEC", "BOTH", "ONLY BEAT", "ONLY ONEBEAT", "OPEN", "BEAT LATE", "SEEN BY", "REMARK")
 		for _, f := range report.Entries {
+			if quiet > quietMost && f.Quiet() {
+				continue
+			}
 			late := "-"
 			if f.Timed() {
 				late = fmt.Sprintf("%.2fs", f.Worst)
@@ -247,6 +262,9 @@ func printShadow(out io.Writer, report shadowReport) error {
 	})
 	if err != nil {
 		return err
+	}
+	if quiet > quietMost {
+		fmt.Fprintf(out, "Not listed: %s without a slot in this time, of which nothing was seen either. --json has all.\n", schedule.Counted(quiet, "entry"))
 	}
 	h := report.Heard
 	if report.Broker != "" {
@@ -267,7 +285,7 @@ func printShadow(out io.Writer, report shadowReport) error {
 	case report.Agree:
 		fmt.Fprintf(out, "They agree on all that was compared, %s. Stop the other scheduler, and start `onebeat serve --take-over-at now`.\n", schedule.Counted(report.Compared, "slot"))
 	default:
-		fmt.Fprintln(out, "They do not agree: see the remarks.")
+		fmt.Fprintf(out, "They do not agree on %d of %s: %s. See the remarks.\n", apart.n, schedule.Counted(len(report.Entries), "entry"), apart)
 	}
 	return nil
 }

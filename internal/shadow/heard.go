@@ -377,15 +377,22 @@ func (j *Judge) entryOf(s celery.Sighting) *judged {
 	return nil
 }
 
-// nearest is the one with an open slot nearest to the message.
+// nearest is the one with an open slot nearest to the message, and of those without one that has slots at all.
 func nearest(all []*judged, s celery.Sighting) (best *judged) {
 	var least time.Duration
 	for _, w := range all {
-		if apart := w.apart(s.At); best == nil || apart < least || apart == least && w.ID < best.ID {
+		if apart := w.apart(s.At); best == nil || apart < least || apart == least && w.before(best) {
 			best, least = w, apart
 		}
 	}
 	return best
+}
+
+func (w *judged) before(other *judged) bool {
+	if has := w.ear.grid != nil; has != (other.ear.grid != nil) {
+		return has
+	}
+	return w.ID < other.ID
 }
 
 // never is further than any slot is.

@@ -106,6 +106,30 @@ func TestHear(t *testing.T) {
 	}
 }
 
+// What an entry sends out of its time is not taken for another's that is disabled.
+func TestADisabledEntryTakesNoMessageOfAnother(t *testing.T) {
+	off, on := of(t, "a copy", "0 9 * * *", "[1]"), of(t, "the one", "* * * * *", "[1]")
+	off.Spec, off.Off = nil, schedule.ReasonDisabled
+	j := looking(off, on)
+	j.Hear(sent(t, "a", "gen1@beat", "[1]", at(1, 0.1)))
+	j.Hear(sent(t, "b", "gen1@beat", "[1]", at(1, 5)))
+	found := j.Findings(at(1, 30))
+	if f := found[0]; f.OnlyBeat != 0 {
+		t.Errorf("%s: only beat %d, want 0", f.Name, f.OnlyBeat)
+	}
+	if f := found[1]; f.Both != 1 || f.OnlyBeat != 1 {
+		t.Errorf("%s: both %d, only beat %d, want 1 of each", f.Name, f.Both, f.OnlyBeat)
+	}
+	if f := looked(looking(off), sent(t, "c", "gen1@beat", "[1]", at(1, 5))); f.OnlyBeat != 1 {
+		t.Errorf("only beat %d of an entry that is disabled, and sent all the same, want 1", f.OnlyBeat)
+	}
+}
+
+func looked(j *Judge, s celery.Sighting) Finding {
+	j.Hear(s)
+	return j.Findings(s.At.Add(time.Minute))[0]
+}
+
 // Of entries of one task a message is that one's which has its arguments, of such as have the
 // same that one's whose slot it comes with, and of any the one's that it names.
 func TestWhoseMessageItIs(t *testing.T) {

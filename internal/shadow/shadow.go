@@ -61,6 +61,11 @@ func (f *Finding) Agrees() bool {
 	return f.OnlyBeat == 0 && f.OnlyOnebeat == 0 && len(f.Differences) == 0
 }
 
+// Quiet says whether there is nothing to tell of the entry: no slot, and nothing that was seen.
+func (f *Finding) Quiet() bool {
+	return f.Agrees() && f.Both+f.Open == 0
+}
+
 // Timed says whether the seconds of how late the other was are known.
 func (f *Finding) Timed() bool { return f.timed }
 
