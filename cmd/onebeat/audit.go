@@ -49,9 +49,9 @@ Exit code 0: all is as it should be. 3: something was found.`,
 		Args:    noArguments,
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.Flags().StringVar(&since, "since", "24h", "slots since then: a length (24h), an instant (RFC 3339), or a time (03:00, \"2026-11-25 03:00\")")
+	cmd.Flags().StringVar(&since, "since", "24h", "slots since then: a length (24h, 7d), an instant (RFC 3339), or a time (03:00, \"2026-11-25 03:00\")")
 	cmd.Flags().StringVar(&until, "until", "15s", "and up to then; what is younger than 15s may be on its way into the ledger")
-	cmd.Flags().DurationVar(&late, "late", 0, "how late a slot may be sent; each entry's own grace unless set")
+	lengthVar(cmd.Flags(), &late, "late", 0, "how late a slot may be sent; each entry's own grace unless set")
 	cmd.Flags().IntVar(&limit, "limit", 50, "how many findings are named at most; all are counted")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if late < 0 {

@@ -100,7 +100,7 @@ What a bench that was killed left behind has that name.`,
 	cmd.Flags().IntVar(&asked.entries, "entries", 10_000, fmt.Sprintf("burst, load, edit: how many entries, at most %d", mostEntries))
 	cmd.Flags().IntVar(&asked.beside, "beside", 0, fmt.Sprintf("burst: how many others are in the catalog that are not due, at most %d", mostEntries))
 	cmd.Flags().IntVar(&asked.rate, "rate", 1000, fmt.Sprintf("steady: how many slots a second, at most %d", mostRate))
-	cmd.Flags().DurationVar(&asked.length, "for", 10*time.Second, "steady, lateness: how long")
+	lengthVar(cmd.Flags(), &asked.length, "for", 10*time.Second, "steady, lateness: how long")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := asked.check(); err != nil {
 			return err

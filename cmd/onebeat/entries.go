@@ -259,9 +259,9 @@ func definitionFlags(cmd *cobra.Command) func(*store.Definition) bool {
 	flags.StringVar(&d.Options, "options", "", `apply_async options, a JSON object: {"queue": "priority", "expires": 60}`)
 	flags.StringVar(&d.Description, "description", "", "a note for people")
 	flags.StringVar(&policy, "misfire", "", "what becomes of slots missed while nothing ran: once, skip or all")
-	flags.DurationVar(&d.Misfire.Grace, "misfire-grace", 0, "how late a slot may be and not count as missed; 5s unless set")
+	lengthVar(flags, &d.Misfire.Grace, "misfire-grace", 0, "how late a slot may be and not count as missed; 5s unless set")
 	flags.IntVar(&d.Misfire.Count, "misfire-count", 0, "with all: how many at most; 1000 unless set, and never more than 100000")
-	flags.DurationVar(&d.Misfire.Age, "misfire-age", 0, "none older than this")
+	lengthVar(flags, &d.Misfire.Age, "misfire-age", 0, "none older than this")
 	flags.BoolVar(&disabled, "disabled", false, "do not send it (yet)")
 	return func(into *store.Definition) (given bool) {
 		set := func(flag string, write func()) {

@@ -30,7 +30,7 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 		Args:    noArguments,
 	}
 	asJSON := jsonFlag(cmd)
-	cmd.Flags().DurationVar(&length, "next", 24*time.Hour, fmt.Sprintf("how much time, at most %v", forecast.Most))
+	lengthVar(cmd.Flags(), &length, "next", 24*time.Hour, fmt.Sprintf("how much time, at most %v", forecast.Most))
 	cmd.Flags().StringVar(&from, "from", "", "from then on: an instant (RFC 3339), a time (03:00, \"2030-01-01 03:00\"), or a length from now; now unless set")
 	cmd.Flags().IntVar(&worst, "worst", 5, "how many of the worst seconds are named")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

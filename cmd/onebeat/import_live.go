@@ -41,7 +41,7 @@ Exit code 0: all can be carried over. 3: something cannot.`,
 		Example: "  onebeat import live --broker redis://localhost:6379/0\n  onebeat import live --file schedules.yaml --settings onebeat.yaml --apply\n  onebeat import live --worker celery@one --wait 5s",
 		Args:    noArguments,
 	}
-	cmd.Flags().DurationVar(&wait, "wait", 2*time.Second, "how long workers may take to answer")
+	lengthVar(cmd.Flags(), &wait, "wait", 2*time.Second, "how long workers may take to answer")
 	cmd.Flags().StringArrayVar(&workers, "worker", nil, "ask this worker alone, such as celery@host; may be given several times")
 	importApp(cmd, func(s app.Setting) bool { return ofDatabase(s) || s.Name == "broker" }, func(ctx context.Context, config app.Config, _ []string) (celeryapp.App, error) {
 		if wait < 100*time.Millisecond || wait > liveMost {

@@ -13,6 +13,8 @@ func TestInstantsAreReadAsPeopleWriteThem(t *testing.T) {
 		ahead, late, back string // by instantOrLength, lateInstant and sinceInstant; "" for what the one before gave
 	}{
 		{"2h", "2026-11-27T14:00:00Z", "", "2026-11-27T10:00:00Z"},
+		{"1d", "2026-11-28T12:00:00Z", "", "2026-11-26T12:00:00Z"},
+		{"1d12h", "2026-11-29T00:00:00Z", "", "2026-11-26T00:00:00Z"},
 		{"2026-11-27T03:00:00+09:00", "2026-11-26T18:00:00Z", "", ""},
 		{"2026-11-27 03:00:00 +0900", "2026-11-26T18:00:00Z", "", ""}, // as it is printed
 		{"2026-11-26 18:00:00Z", "2026-11-26T18:00:00Z", "", ""},
@@ -34,7 +36,7 @@ func TestInstantsAreReadAsPeopleWriteThem(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"yesterday", "25:00", "2026-13-01", "0001-01-01T00:00:00Z"} {
+	for _, text := range []string{"yesterday", "25:00", "d", "xd", "-1d", "1d-2h", "1dd", "99999d", "2026-13-01", "0001-01-01T00:00:00Z"} {
 		if got, err := instantOrLength(text, now, "UTC"); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("instantOrLength(%q) = %v, %v, want an error that names it", text, got, err)
 		}

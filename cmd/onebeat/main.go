@@ -127,6 +127,14 @@ func rootCommand() *cobra.Command {
 			if near := celery.Near(unknown.GetSpecifiedName(), names); near != "" {
 				return usage("%v: did you mean --%s?", err, near)
 			}
+			if cmd.HasSubCommands() {
+				return usage("%v: flags stand behind the verb that has them: see %s --help", err, cmd.CommandPath())
+			}
+		}
+		if wrong := new(pflag.InvalidValueError); errors.As(err, &wrong) {
+			if give := map[string]string{"int": "a number", "bool": "true or false", "duration": "a length such as 90s, 12h or 7d"}[wrong.GetFlag().Value.Type()]; give != "" {
+				return usage("--%s %s: give %s: see %s --help", wrong.GetFlag().Name, wrong.GetValue(), give, cmd.CommandPath())
+			}
 		}
 		return usage("%v: see %s --help", err, cmd.CommandPath())
 	})

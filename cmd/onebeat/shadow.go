@@ -47,8 +47,8 @@ Exit code 0: they agree. 3: they do not, or nothing could be compared.`,
 		Example: "  onebeat shadow --catalog django --broker redis://localhost:6379/0 --for 15m\n  onebeat shadow --catalog redbeat --redbeat-url redis://localhost:6379/1 --for 2m --json",
 		Args:    noArguments,
 	}
-	cmd.Flags().DurationVar(&during, "for", 10*time.Minute, "how long to look on")
-	cmd.Flags().DurationVar(&patient, "patience", shadowPatience, "how long the other scheduler may keep a run to itself")
+	lengthVar(cmd.Flags(), &during, "for", 10*time.Minute, "how long to look on")
+	lengthVar(cmd.Flags(), &patient, "patience", shadowPatience, "how long the other scheduler may keep a run to itself")
 	asJSON := jsonFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if during < time.Second || during > shadowMost || patient < 0 {

@@ -161,7 +161,7 @@ late. Runs that people ask for are sent.`,
 	flags.StringVar(&from, "from", "", "when it begins: an instant (RFC 3339), a time (03:00, \"2030-01-01 03:00\"), or a length from now on; now unless set")
 	flags.StringVar(&until, "until", "", "when it ends: an instant (RFC 3339), a time, or a length from now on")
 	flags.StringVar(&w.Spec, "spec", "", `when it begins, each time: "0 2 * * sun"`)
-	flags.DurationVar(&w.Length, "for", 0, "with --spec, how long it lasts")
+	lengthVar(flags, &w.Length, "for", 0, "with --spec, how long it lasts")
 	flags.StringVar(&w.Zone, "window-zone", "", "with --spec, its time zone, an IANA name")
 	flags.StringVar(&w.Reason, "reason", "", "why, for others to read")
 	dry := flags.Bool("dry-run", false, "say what would be added, and change nothing")

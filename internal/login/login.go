@@ -59,7 +59,9 @@ func OneLine(err error) error {
 	}
 	var lines []string
 	for line := range strings.SplitSeq(tries, "\n") {
-		if line = strings.TrimSpace(line); !slices.Contains(lines, line) {
+		line = strings.TrimSpace(line)
+		said := func(before string) bool { return before == line || strings.HasSuffix(before, ": "+line) }
+		if !slices.ContainsFunc(lines, said) {
 			lines = append(lines, line)
 		}
 	}

@@ -15,6 +15,7 @@ func TestOneLineSaysAFaultOnce(t *testing.T) {
 		"open: failed to connect to `user=u`:\n\t::1: tls error: server refused TLS connection\n\t::1: FATAL: no such user": "open: failed to connect to `user=u`: ::1: FATAL: no such user",
 		"failed to connect to `user=u`:\n\t::1: tls error: server refused TLS connection":                                   "failed to connect to `user=u`: ::1: tls error: server refused TLS connection",
 		"renew lease: failed to connect to `user=u`:\n\tdial: refused\n\tdial: refused\nread: failed":                       "renew lease: failed to connect to `user=u`: dial: refused; read: failed",
+		"open: failed to connect to `user=u`: hostname resolving error: lookup x: no such host\nlookup x: no such host":     "open: failed to connect to `user=u`: hostname resolving error: lookup x: no such host",
 		"refused": "refused",
 	} {
 		if got := login.OneLine(errors.New(text)).Error(); got != want {
