@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -212,6 +213,15 @@ func answers(replies []celery.Reply) map[string]told {
 	return all
 }
 
+// known are the tasks that any of the workers knows.
+func known(all map[string]told, workers []string) []string {
+	tasks := map[string]bool{}
+	for _, name := range workers {
+		maps.Copy(tasks, all[name].tasks)
+	}
+	return slices.Sorted(maps.Keys(tasks))
+}
+
 // compare holds the jobs against the workers.
 func (w *workers) compare(all map[string]told, lacking []finding) (findings []finding) {
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(name string) bool { return all[name].queues == nil })
@@ -240,8 +250,17 @@ func (w *workers) compare(all map[string]told, lacking []finding) (findings []fi
 		case len(takes) == 0:
 			idle[to.queue] = joined(idle[to.queue], w.jobs[to])
 		case ignorant.n > 0:
-			unknown = append(unknown, finding{"task " + to.task, false, fmt.Sprintf("workers that take from its queue %s do not know it (%s), so that they throw away the messages of %s: %s. Correct the task's name, or start them with the code that has it",
-				to.queue, ignorant, schedule.Counted(w.jobs[to].n, "entry"), w.jobs[to])})
+			name, meant := to.task, ""
+			if strings.TrimSpace(name) != name {
+				name = strconv.Quote(name)
+			}
+			if len(unknown) < mostTold {
+				if near := celery.Near(to.task, known(all, takes)); near != "" {
+					meant = " (is it " + near + "?)"
+				}
+			}
+			unknown = append(unknown, finding{"task " + name, false, fmt.Sprintf("workers that take from its queue %s do not know it (%s), so that they throw away the messages of %s: %s. Correct the task's name%s, or start them with the code that has it",
+				to.queue, ignorant, schedule.Counted(w.jobs[to].n, "entry"), w.jobs[to], meant)})
 		}
 	}
 	for _, to := range slices.SortedFunc(maps.Keys(w.ways), func(a, b bound) int { return cmp.Or(cmp.Compare(a.exchange, b.exchange), cmp.Compare(a.key, b.key)) }) {

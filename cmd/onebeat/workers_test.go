@@ -133,3 +133,24 @@ func TestWhatWorkersDoNotKnowIsNoFlood(t *testing.T) {
 		t.Errorf("findings = %d, the last %+v, want %d and one that counts the others", len(got), got[len(got)-1], mostTold)
 	}
 }
+
+// A task that is misspelt is told with the one that was meant, and blanks around it are seen.
+func TestATaskWithASlipOfThePenIsToldWithTheOneThatWasMeant(t *testing.T) {
+	config, err := celery.ParseConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	knows := map[string]told{"a": {queues: map[string]bool{"celery": true}, tasks: map[string]bool{"example.greet": true, "celery.ping": true}}}
+	for task, want := range map[string]finding{
+		"example.gret":   {"task example.gret", false, "Correct the task's name (is it example.greet?), or start them with the code that has it"},
+		" example.greet": {`task " example.greet"`, false, "Correct the task's name (is it example.greet?), or start them with the code that has it"},
+		"nightly":        {"task nightly", false, "Correct the task's name, or start them with the code that has it"},
+	} {
+		w := newWorkers(config)
+		w.add(store.Row{Definition: store.Definition{Name: "e", Task: task}, Entry: &schedule.Entry{}})
+		got := w.compare(knows, nil)
+		if len(got) != 1 || got[0].What != want.What || !strings.HasSuffix(got[0].Note, want.Note) {
+			t.Errorf("of the task %q: %+v, want %+v", task, got, want)
+		}
+	}
+}

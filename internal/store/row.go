@@ -366,6 +366,8 @@ func isJSON(column, text string, first byte, want string) error {
 		return nil
 	case !json.Valid([]byte(trimmed)) && !json.Valid(withoutWords(trimmed)):
 		return fmt.Errorf("%s is not JSON: write %s", column, want)
+	case trimmed[0] == '"':
+		return fmt.Errorf("%s is a text in JSON, as of what was encoded twice: write %s", column, want)
 	case trimmed[0] != first:
 		return fmt.Errorf("%s is JSON of another kind: write %s", column, want)
 	}

@@ -16,6 +16,14 @@ func TestIsJSONAsPythonReadsIt(t *testing.T) {
 	}
 }
 
+// What a program has encoded twice looks as it should at first sight.
+func TestJSONThatWasEncodedTwiceIsToldSo(t *testing.T) {
+	err := isJSON("kwargs", `"{\"a\": 1}"`, '{', "an object")
+	if want := "kwargs is a text in JSON, as of what was encoded twice: write an object"; err == nil || err.Error() != want {
+		t.Errorf("isJSON of a text: %v, want %s", err, want)
+	}
+}
+
 // An end that can't be read is not passed over: the task would be sent for ever.
 func TestBoundsOfATaskAreReadOrToldOf(t *testing.T) {
 	for _, tt := range []struct{ column, value, says string }{
