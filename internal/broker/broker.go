@@ -42,7 +42,8 @@ type Broker interface {
 	// order of Index, and moves the mark on. It returns those that the broker took no
 	// copy of, which the mark covers nevertheless. Other errors: ErrFenced, with nothing
 	// sent, and *celery.PublishError, after which the same part may be published
-	// again. A part without messages moves the mark alone.
+	// again. A part without messages moves the mark alone. Once it has returned without an
+	// error, nothing reads the part's messages any more.
 	Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error)
 
 	// Release lets another node take the shard at once. It is called when the work of

@@ -65,7 +65,8 @@ type Publisher interface {
 
 	// Publish returns when the broker has acknowledged the part, with the messages
 	// it took no copy of; celery.ErrFenced if a higher term publishes now; or
-	// another error, after which the same part may be published again.
+	// another error, after which the same part may be published again. Without an error
+	// nothing reads the part's messages any more.
 	Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error)
 }
 

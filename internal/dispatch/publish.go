@@ -301,7 +301,7 @@ func (d *Dispatcher) part(hold context.Context, b *sending, from, to int, now ti
 	}
 	d.parts.learn(len(p.Messages), time.Since(began))
 	clear(p.Messages)
-	d.messages = p.Messages[:0] // who publishes has let go of them
+	d.messages = p.Messages[:0] // nothing reads them any more
 	d.metrics.progress(0)
 	d.metrics.ended(p.runs)
 	d.news.tell(d.opts.Now(), p.runs)

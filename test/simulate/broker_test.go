@@ -76,6 +76,7 @@ func (c *wire) Take(ctx context.Context, term int64) (was celery.Mark, err error
 func (c *wire) Publish(ctx context.Context, part celery.Part) ([]celery.Failure, error) {
 	fate, _, lag := c.fate("break")
 	known := c.known
+	part.Messages = slices.Clone(part.Messages) // they may arrive later, as what is on the wire does
 	err := c.call(ctx, "publish", func(bool) error {
 		if c.broker.world.rule.steps > 0 {
 			stop := -1 // the connection ends after so many messages

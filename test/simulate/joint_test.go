@@ -29,6 +29,7 @@ func (joint) Joined(context.Context) bool { return true }
 // Send implements dispatch.Joint.
 func (j joint) Send(ctx context.Context, part celery.Part, gone []int64, ends func([]celery.Failure) []schedule.Run) error {
 	gone, runs := slices.Clone(gone), slices.Clone(ends(nil)) // the commit may come later
+	part.Messages = slices.Clone(part.Messages)
 	return j.transact(ctx, "send", func() error {
 		db := j.db
 		if part.Mark.Term != db.term {

@@ -80,6 +80,7 @@ var kept = []struct {
 	{3020, rule{}, "slots of an edit that another node had sent were sent again by the next, which had not seen it"},
 	{2599, rule{joint: true}, "so was one that went with its record"},
 	{550, rule{pauses: true}, "a slot that was sent in a recovery was skipped too by a pause that came in the midst of it"},
+	{1551, rule{forgets: true}, "a part that arrived late was read when its messages had been written over"},
 }
 
 func TestSeedsThatFailedOnce(t *testing.T) {

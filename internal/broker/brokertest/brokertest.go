@@ -247,10 +247,24 @@ func (s *site) publish(b broker.Broker, part celery.Part) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), wait)
 	defer cancel()
-	failures, err := b.Publish(ctx, part)
+	failures, err := publishOf(ctx, b, part)
 	if err != nil || len(failures) > 0 {
 		s.t.Fatalf("Publish(seq %d to %d) = %v, %v", part.Mark.Seq, part.Mark.Done, failures, err)
 	}
+}
+
+// publishOf publishes a copy of the part, which has other messages afterwards: an adapter that would send
+// those, or events of them, reads what it has let go of.
+func publishOf(ctx context.Context, b broker.Broker, part celery.Part) ([]celery.Failure, error) {
+	messages := slices.Clone(part.Messages)
+	part.Messages = messages
+	failures, err := b.Publish(ctx, part)
+	if err == nil {
+		for i := range messages {
+			messages[i].ID = "written over"
+		}
+	}
+	return failures, err
 }
 
 // persist publishes a part as often as it takes, and returns what is unsure of it.
@@ -261,7 +275,7 @@ func (s *site) persist(b broker.Broker, part celery.Part) []celery.Failure {
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
 	for {
-		failures, err := b.Publish(ctx, part)
+		failures, err := publishOf(ctx, b, part)
 		if err == nil && !slices.ContainsFunc(failures, func(f celery.Failure) bool { return !f.Unsure }) {
 			return failures
 		}

@@ -55,7 +55,7 @@ func RunObserver(t *testing.T, rawURL, queue, exchange string, options broker.Op
 		seq++
 		m := celery.Message{Template: template, ID: unique(), Slot: time.Now(), At: time.Now()}
 		part := celery.Part{Mark: celery.Mark{Term: 1, Seq: seq, Done: 1}, Messages: []celery.Message{m}, Events: true}
-		if failures, err := publisher.Publish(ctx, part); err != nil || len(failures) > 0 {
+		if failures, err := publishOf(ctx, publisher, part); err != nil || len(failures) > 0 {
 			t.Fatalf("Publish = %v, %v", failures, err)
 		}
 		return m.ID
