@@ -15,6 +15,7 @@ import (
 	"github.com/onebeat/onebeat/internal/app"
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/celeryapp"
+	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -191,7 +192,7 @@ func answerImport(cmd *cobra.Command, answer importAnswer, asJSON bool, shown fu
 	return err
 }
 
-// sendable refuses the entries whose messages would not be made: a file of entries would have them set aside.
+// sendable refuses the entries that would never be sent: a file of entries would have them set aside.
 func sendable(found *celeryapp.App, config app.Config) error {
 	settings, err := app.CelerySettings(config)
 	if err != nil {
@@ -200,7 +201,11 @@ func sendable(found *celeryapp.App, config app.Config) error {
 	entries := found.Entries
 	found.Entries = nil
 	for _, e := range entries {
-		if _, err := settings.Template(celery.Task{Name: e.Task, Entry: e.Name, Args: e.Args, Kwargs: e.Kwargs, Options: e.Options}); err != nil {
+		_, err := schedule.ParseSpec(e.Spec, found.Zone, time.Time{})
+		if err == nil {
+			_, err = settings.Template(celery.Task{Name: e.Task, Entry: e.Name, Args: e.Args, Kwargs: e.Kwargs, Options: e.Options})
+		}
+		if err != nil {
 			found.Refused = append(found.Refused, celeryapp.Refused{Name: e.Name, Reason: oneLine(err)})
 			continue
 		}

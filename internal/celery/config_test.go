@@ -57,3 +57,24 @@ func TestParseConfigForms(t *testing.T) {
 		})
 	}
 }
+
+// Code in Python, and what is told of it, may have 1 for true and 0 for false.
+func TestTruthsMayBeNumbers(t *testing.T) {
+	c := config(t, map[string]any{"task_send_sent_event": 1, "task_ignore_result": 1, "task_create_missing_queues": 0})
+	if !c.SendSentEvent {
+		t.Error("task_send_sent_event of 1 is not on")
+	}
+	template, err := c.Template(Task{Name: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ignored := template.Headers(Message{})["ignore_result"]; ignored != true {
+		t.Errorf("ignore_result is %v, want true", ignored)
+	}
+	if _, err := c.Template(Task{Name: "t", Options: `{"queue": "unknown"}`}); err == nil {
+		t.Error("a queue that is not there is made, with task_create_missing_queues of 0")
+	}
+	if _, err := ParseConfig(map[string]any{"task_send_sent_event": 2}); err == nil {
+		t.Error("2 is taken for true or false")
+	}
+}

@@ -32,7 +32,7 @@ var settings = []setting{
 	{"task_default_queue", func(c *Config, v value) error { return readText(v, &c.defaultQueue) }},
 	{"task_default_queue_type", func(c *Config, v value) error { return readQueueType(v, &c.defaultQueueType) }},
 	{"task_default_routing_key", func(c *Config, v value) error { return readText(v, &c.defaultRoutingKey) }},
-	{"task_ignore_result", func(c *Config, v value) error { return c.setDefault("ignore_result", v) }},
+	{"task_ignore_result", readIgnoreResult},
 	{"task_protocol", func(_ *Config, v value) error { return readProtocol(v) }},
 	{"task_queue_max_priority", func(c *Config, v value) (err error) { c.maxPriority, err = readCount(v); return }},
 	{"task_queues", func(c *Config, v value) error { c.queueSettings = v; return nil }},
@@ -184,6 +184,8 @@ func readBool(v value, to *bool) error {
 	case bool:
 		*to = v
 		return nil
+	case number: // as Python's code may have it
+		return readBool(string(v), to)
 	case string:
 		switch strings.ToLower(v) {
 		case "true", "yes", "on", "1":
@@ -195,6 +197,17 @@ func readBool(v value, to *bool) error {
 		}
 	}
 	return errors.New("must be true or false")
+}
+
+func readIgnoreResult(c *Config, v value) error {
+	if v == nil {
+		return nil
+	}
+	var ignored bool
+	if err := readBool(v, &ignored); err != nil {
+		return err
+	}
+	return c.setDefault("ignore_result", ignored)
 }
 
 // readCount reads a whole number that is not negative; null is 0.

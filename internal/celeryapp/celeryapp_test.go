@@ -4,6 +4,7 @@ import (
 	cmp2 "cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -217,6 +218,75 @@ func TestAnApplicationThatGoesOnIsRead(t *testing.T) {
 		app, err := celeryapp.Read(ctx, python(t), name, dir)
 		if err != nil || ctx.Err() != nil || len(app.Entries) != 1 {
 			t.Errorf("Read of an application that begins a %s: %+v, %v, want one entry at once", name, app.Entries, err)
+		}
+	}
+}
+
+// One entry that is no entry keeps no other back, and says nothing of what it holds.
+func TestWhatIsNoEntryIsRefusedAlone(t *testing.T) {
+	dir := t.TempDir()
+	const code = `from celery import Celery
+from kombu import Exchange, Queue
+app = Celery()
+@app.task(name="t", ignore_result=1)
+def t(): pass
+app.conf.task_send_sent_event = 1
+app.conf.task_queues = [Queue("q", Exchange("x", "topic", delivery_mode=1), routing_key="k")]
+app.conf.beat_schedule = {
+    "task": {"task": t, "schedule": 30}, "none": None, "nan": {"task": "t", "schedule": float("nan")},
+    "options": {"task": "t", "schedule": 30, "options": ["secret"]}, 5: {"task": "t", "schedule": 30},
+}
+`
+	if err := os.WriteFile(filepath.Join(dir, "odd.py"), []byte(code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	app, err := celeryapp.Read(t.Context(), python(t), "odd", dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(app.Entries) != 1 || app.Entries[0].Name != "5" {
+		t.Errorf("entries = %+v, want that of the name 5", app.Entries)
+	}
+	const undocumented = "it is not as Celery documents entries of beat_schedule "
+	want := []celeryapp.Refused{
+		{Name: "task", Reason: "its task is an object of the class celery.local.PromiseProxy: write the task's name"},
+		{Name: "none", Reason: undocumented + "(AttributeError)"}, {Name: "nan", Reason: undocumented + "(ValueError)"},
+		{Name: "options", Reason: undocumented + "(AttributeError)"},
+	}
+	if diff := cmp.Diff(want, app.Refused); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+	const settings = `{"task_send_sent_event": true, "task_queues": [{"name": "q", "exchange": {"name": "x", "type": "topic", "delivery_mode": 1}, "routing_key": "k"}], "task_annotations": {"t": {"ignore_result": true}}}`
+	if got := string(app.Settings); got != settings {
+		t.Errorf("settings are\n%s, want\n%s", got, settings)
+	}
+}
+
+// A zone of whatever class is carried by its name, or as what it always is ahead of UTC; else it is told.
+func TestZonesOfEveryClass(t *testing.T) {
+	dir := t.TempDir()
+	for i, tt := range []struct {
+		zone, want string
+		refused    int
+	}{
+		{`zoneinfo.ZoneInfo("Asia/Tokyo")`, "Asia/Tokyo", 0},
+		{"tz.gettz('Europe/Berlin')", "Europe/Berlin", 0}, // dateutil's
+		{"datetime.timezone.utc", "UTC", 0},
+		{"datetime.timezone(datetime.timedelta(hours=9))", "Etc/GMT-9", 0},
+		{"datetime.timezone(-datetime.timedelta(hours=3))", "Etc/GMT+3", 0},
+		{"datetime.timezone(datetime.timedelta(hours=5, minutes=30))", "UTC", 1},
+	} {
+		name := fmt.Sprintf("zone%d", i)
+		code := "import datetime, zoneinfo\nfrom dateutil import tz\nfrom celery import Celery\napp = Celery()\napp.conf.timezone = " + tt.zone + "\n"
+		if err := os.WriteFile(filepath.Join(dir, name+".py"), []byte(code), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		app, err := celeryapp.Read(t.Context(), python(t), name, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if app.Zone != tt.want || len(app.Refused) != tt.refused {
+			t.Errorf("%s is %q with %v refused, want %q with %d", tt.zone, app.Zone, app.Refused, tt.want, tt.refused)
 		}
 	}
 }

@@ -117,6 +117,9 @@ def entry(name, given, app):
     """One entry of beat_schedule."""
     if not isinstance(given, dict):
         given = {key: getattr(given, key) for key in ("task", "schedule", "args", "kwargs", "options")}
+    if not isinstance(given["task"], str):
+        kind = type(given["task"])
+        raise Uncarried("its task is an object of the class %s.%s: write the task's name" % (kind.__module__, kind.__qualname__))
     text, remarks = spec(given["schedule"], bool(given.get("relative")))
     args = given.get("args") or ()
     return {
@@ -163,6 +166,15 @@ ATTRIBUTES = {
 }
 
 
+# The settings and attributes that are true or false, which Python's code may write as 1 and 0.
+TRUTHS = ("task_create_missing_queues", "task_ignore_result", "task_send_sent_event", "ignore_result")
+
+
+def plainly(name, value):
+    """A setting's value, or an attribute's, as onebeat reads it."""
+    return bool(value) if name in TRUTHS and value is not None else length(value)
+
+
 def length(value):
     """A duration in seconds; what is none stays as it is."""
     return value.total_seconds() if isinstance(value, datetime.timedelta) else value
@@ -177,6 +189,8 @@ def exchange(value):
         ready["auto_delete"] = True
     if value.arguments:
         ready["arguments"] = value.arguments
+    if value.delivery_mode is not None:
+        ready["delivery_mode"] = value.delivery_mode
     return ready
 
 
@@ -239,7 +253,7 @@ def settings(app, refused):
 
     ready = {}
     for name in SETTINGS:
-        value = length(app.conf.get(name))
+        value = plainly(name, app.conf.get(name))
         if value is not None and value != DEFAULTS.get(name):
             ready[name] = value
     for name, carry in (("task_queues", queues), ("task_routes", routes)):
@@ -257,8 +271,8 @@ def settings(app, refused):
             continue
         own = {}
         for attribute, of in ATTRIBUTES.items():
-            value = length(getattr(task, attribute, None))
-            if value is not None and value != (length(app.conf.get(of)) if of else None):
+            value = plainly(attribute, getattr(task, attribute, None))
+            if value is not None and value != (plainly(of, app.conf.get(of)) if of else None):
                 own[attribute] = value
         if own:
             tasks[name] = own
@@ -266,11 +280,34 @@ def settings(app, refused):
         ready["task_annotations"] = tasks
     for name in list(ready):
         try:
-            json.dumps(ready[name])
+            json.dumps(ready[name], allow_nan=False)
         except (TypeError, ValueError):
             refused.append({"name": name, "reason": "it has values that are no texts, numbers, lists or maps: write it by hand"})
             del ready[name]
     return ready
+
+
+def zone_of(app, refused):
+    """The name of the application's zone, as beat takes it."""
+    zone = app.timezone
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    if not name:
+        name = str(getattr(zone, "_filename", "")).rpartition("zoneinfo/")[2]  # dateutil's
+    if not name or name.startswith("/"):
+        name = None
+        try:
+            hours = zone.utcoffset(None) / datetime.timedelta(hours=1)
+        except Exception:  # of whatever class the zone is
+            hours = None
+        if hours == 0:
+            name = "UTC"
+        elif hours in range(-12, 15):
+            name = "Etc/GMT%+d" % -hours  # whose sign is the other way round
+    if not name:
+        kind = type(zone)
+        refused.append({"name": "timezone", "reason": "it is an object of the class %s.%s without a zone's name; crontabs are taken by UTC: set it to a name such as Asia/Tokyo in the application"
+                        % (kind.__module__, kind.__qualname__)})
+    return name or "UTC"
 
 
 def main():
@@ -279,17 +316,19 @@ def main():
     app = find_app(sys.argv[1])
     app.loader.import_default_modules()
     app.finalize()
-    zone = app.timezone  # as beat takes it
-    found = {"zone": str(getattr(zone, "key", None) or getattr(zone, "zone", None) or zone), "entries": [], "refused": []}
     refused = []
+    found = {"zone": zone_of(app, refused), "entries": [], "refused": []}
     found["settings"] = settings(app, refused)  # before its queues are looked at, which writes to those of task_queues
     for name, given in app.conf.beat_schedule.items():
+        name = str(name)
         try:
             found["entries"].append(entry(name, given, app))
         except Uncarried as error:
             found["refused"].append({"name": name, "reason": str(error)})
         except KeyError as error:
             found["refused"].append({"name": name, "reason": "it has no %s" % error.args[0]})
+        except Exception as error:  # whose text may hold arguments
+            found["refused"].append({"name": name, "reason": "it is not as Celery documents entries of beat_schedule (%s)" % type(error).__name__})
     found["refused"] += refused
     json.dump(found, answer, ensure_ascii=False)
     answer.flush()

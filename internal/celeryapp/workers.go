@@ -528,7 +528,7 @@ func taskExchange(text json.RawMessage) (json.RawMessage, error) {
 		case "true", "false":
 			return (m.name == "durable") == (string(m.text) == "true") || m.name == "passive" || m.name == "no_declare"
 		}
-		return m.name == "delivery_mode"
+		return false
 	})), nil
 }
 

@@ -19,7 +19,7 @@ if "LIVE_EXCHANGES" in os.environ:
 app.conf.task_routes = {"live.z*": "slow", "live.sun": {"queue": "outside", "priority": 5}, "live.*": {"queue": "mine"}}
 app.conf.task_queues = [
     Queue(app.conf.task_default_queue, routing_key="all.of.it"),
-    Queue("mine", Exchange("mine", type="topic", durable=False), routing_key="mine.#", max_priority=9, queue_arguments={"x-queue-type": "classic"}),
+    Queue("mine", Exchange("mine", type="topic", durable=False, delivery_mode=1), routing_key="mine.#", max_priority=9, queue_arguments={"x-queue-type": "classic"}),
 ]
 
 
