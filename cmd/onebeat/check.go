@@ -171,6 +171,11 @@ func look(ctx context.Context, config app.Config) []finding {
 	if note := rows.silent.note(); note != "" && !now.IsZero() {
 		findings = append(findings, finding{"last runs", false, note})
 	}
+	if note, err := rows.rivals.note(ctx, s); err != nil {
+		add("last runs", "", explain(err))
+	} else if note != "" {
+		findings = append(findings, finding{"another scheduler", false, note})
+	}
 	if note := rows.unknown.note(); note != "" {
 		add("options", note, nil)
 	}
@@ -218,6 +223,7 @@ type rows struct {
 	named   map[string]struct{} // zones that rows name
 	cleaned bool                // an entry deletes results that have expired
 	silent  silent
+	rivals  rivals
 	unknown unknown
 	queues  queues
 	workers workers
@@ -225,7 +231,7 @@ type rows struct {
 }
 
 func newRows(now time.Time) *rows {
-	return &rows{zones: map[string]int{}, named: map[string]struct{}{}, silent: silent{now: now}, slots: forecast.New(now, now, herdAhead)}
+	return &rows{zones: map[string]int{}, named: map[string]struct{}{}, silent: silent{now: now}, rivals: rivals{now: now}, slots: forecast.New(now, now, herdAhead)}
 }
 
 func (r *rows) add(row store.Row, windows *schedule.Windows) {
@@ -237,6 +243,7 @@ func (r *rows) add(row store.Row, windows *schedule.Windows) {
 		r.named[row.Zone] = struct{}{}
 	}
 	r.silent.add(row)
+	r.rivals.add(row)
 	r.unknown.add(row)
 	r.queues.add(row)
 	r.workers.add(row)

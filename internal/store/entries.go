@@ -203,7 +203,7 @@ func (s *Store) onlyReading(ctx context.Context) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	taken, err := s.taken(ctx)
+	taken, err := s.Taken(ctx)
 	if err != nil && !errors.Is(err, ErrHandedBack) {
 		return nil, err
 	}

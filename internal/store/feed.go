@@ -346,7 +346,7 @@ func (w *watch) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	taken, err := w.store.taken(ctx)
+	taken, err := w.store.Taken(ctx)
 	if err != nil {
 		return err
 	}

@@ -52,9 +52,9 @@ func (s *Store) TakeOver(ctx context.Context, at time.Time) (since time.Time, sa
 	return since.Add(time.Microsecond), known == before, nil
 }
 
-// taken returns the instant after which slots count for every entry, zero if there is
+// Taken returns the instant after which slots count for every entry, zero if there is
 // none, or ErrHandedBack.
-func (s *Store) taken(ctx context.Context) (after time.Time, err error) {
+func (s *Store) Taken(ctx context.Context) (after time.Time, err error) {
 	err = s.db.each(ctx, "meta", func(row scanner) error {
 		var value string
 		if err := row.Scan(&value); err != nil {
@@ -71,7 +71,7 @@ func (s *Store) taken(ctx context.Context) (after time.Time, err error) {
 
 // HandedBack returns ErrHandedBack if the entries were handed back.
 func (s *Store) HandedBack(ctx context.Context) error {
-	_, err := s.taken(ctx)
+	_, err := s.Taken(ctx)
 	return err
 }
 

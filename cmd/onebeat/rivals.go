@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
+)
+
+const (
+	rivalsFor  = 10 * time.Minute // how far back last runs are looked at: others write theirs down after up to three minutes
+	rivalsMost = 20               // entries that are asked after in the ledger
+)
+
+// rivals are entries whose last run is recent and none of their slots. onebeat writes slots there, and other schedulers
+// the moment when they sent. An interval tells nothing: its grid goes through whatever stands there.
+type rivals struct {
+	now  time.Time
+	rows []store.Row
+}
+
+func (r *rivals) add(row store.Row) {
+	last := row.LastRunAt
+	if row.Entry == nil || len(r.rows) == rivalsMost || strings.Contains(row.Spec, "@every") || last.Before(r.now.Add(-rivalsFor)) || last.After(r.now) {
+		return
+	}
+	if !row.Entry.Spec.Next(last.Add(-time.Microsecond)).Equal(last) {
+		r.rows = append(r.rows, row)
+	}
+}
+
+// note names those that another scheduler has sent since onebeat sends them; empty where there are none, and where no
+// slot was written down that was sent before.
+func (r *rivals) note(ctx context.Context, s *store.Store) (string, error) {
+	if len(r.rows) == 0 {
+		return "", nil
+	}
+	taken, err := s.Taken(ctx)
+	if err != nil {
+		return "", nil // they were handed back, which is told elsewhere
+	}
+	var of few
+	for _, row := range r.rows {
+		last := row.LastRunAt
+		if !last.After(taken) {
+			continue
+		}
+		runs, err := s.Runs(ctx, store.Filter{Entry: row.ID, Since: last.Add(-rivalsFor), Until: last})
+		if err != nil {
+			return "", err
+		}
+		ours := func(run schedule.Run) bool {
+			return run.State == schedule.Sent && run.Request == "" && run.SentAt.Before(last)
+		}
+		if slices.ContainsFunc(runs, func(run schedule.Run) bool { return run.Slot.Equal(last) }) || !slices.ContainsFunc(runs, ours) {
+			continue // its spec was edited since, or nothing says that onebeat sent it already
+		}
+		of.add(func() string { return fmt.Sprintf("%s at %s", row.Name, last.UTC().Format(time.RFC3339Nano)) })
+	}
+	if of.n == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("last runs were written that are no slots, and not onebeat's, while it runs the entries: %s. Does `celery beat` or another scheduler run them too? "+
+		"Then each is sent twice: stop it", of), nil
+}

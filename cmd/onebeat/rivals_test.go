@@ -1,0 +1,52 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// Who forgets to stop the other scheduler has every task sent twice, and nothing else tells of it.
+func TestCheckTellsThatAnotherSchedulerRunsTheEntriesToo(t *testing.T) {
+	bareEnvironment(t)
+	database := filepath.Join(t.TempDir(), "twice.db")
+	t.Setenv("ONEBEAT_DATABASE", "sqlite:///"+database)
+	t.Setenv("ONEBEAT_BROKER", "redis://"+miniredis.RunT(t).Addr()+"/0")
+	for _, args := range [][]string{{"migrate"}, {"entries", "add", "minutely", "--task", "t", "--spec", "* * * * *"}, {"entries", "add", "interval", "--task", "t", "--spec", "@every 60s"}} {
+		if code, _, stderr := onebeat(t, args...); code != 0 {
+			t.Fatal(stderr)
+		}
+	}
+	const (
+		slot = "(unixepoch() / 60 - 2) * 60"
+		ran  = "INSERT INTO onebeat_runs (entry_id, name, task, slot, through, count, state, reason, task_id, queue, request, node, term, sent_at, recovered) SELECT id, name, 't', (" +
+			slot + ") * 1000000, NULL, 1, 'sent', '', 'i', 'celery', '', 'n1', 3, (" + slot + ") * 1000000 + 2000, 0 FROM celery_beat_schedules"
+	)
+	last := func(instant string) {
+		t.Helper()
+		execSQL(t, "sqlite", database, "UPDATE celery_beat_schedules SET last_run_at = strftime('%Y-%m-%d %H:%M:%f', "+instant+", 'unixepoch')")
+	}
+	for _, tt := range []struct {
+		name  string
+		set   func()
+		rival bool
+	}{
+		{"another's before onebeat's first", func() { last(slot + " + 7.25") }, false},
+		{"onebeat's own", func() { execSQL(t, "sqlite", database, ran); last(slot) }, false},
+		{"another's after it", func() { last(slot + " + 7.25") }, true},
+		{"another's, long ago", func() { last(slot + " - 7200.75") }, false},
+		{"another's from before it was taken over", func() {
+			last(slot + " + 7.25")
+			execSQL(t, "sqlite", database, `INSERT INTO onebeat_meta (key, value) VALUES ('take_over', strftime('%Y-%m-%dT%H:%M:%SZ')) ON CONFLICT (key) DO UPDATE SET value = excluded.value`)
+		}, false},
+	} {
+		tt.set()
+		code, stdout, _ := onebeat(t, "check")
+		told := strings.Contains(stdout, "WRONG another scheduler: last runs were written that are no slots") && strings.Contains(stdout, ": minutely at ") && !strings.Contains(stdout, "interval at ")
+		if told != tt.rival || (code == exitNo) != tt.rival {
+			t.Errorf("%s: check tells of another scheduler: %v, want %v; code %d\n%s", tt.name, told, tt.rival, code, stdout)
+		}
+	}
+}
