@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/onebeat/onebeat/internal/app"
+	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
@@ -70,7 +71,7 @@ func openedWith(cmd *cobra.Command, config app.Config, missing store.Missing, at
 	case errors.As(err, &input):
 		return usage("%s", oneLine(input))
 	case errors.Is(err, store.ErrNoEntry):
-		return usage("%v", store.ErrNoEntry)
+		return usage("%v%s", store.ErrNoEntry, meant(ctx, s, cmd))
 	case errors.Is(err, store.ErrNoCalendar):
 		return usage("%v", store.ErrNoCalendar)
 	case errors.Is(err, store.ErrNoWindow):
@@ -79,6 +80,26 @@ func openedWith(cmd *cobra.Command, config app.Config, missing store.Missing, at
 		return usage("%v", store.ErrNotPaused)
 	}
 	return explain(err)
+}
+
+// meant asks for the entry that is called nearly as the verb's argument, among as many as are read in no time.
+func meant(ctx context.Context, s *store.Store, cmd *cobra.Command) string {
+	if cmd.Name() != "explain" && cmd.Parent().Name() != "entries" {
+		return ""
+	}
+	const most = 20_000
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
+	var names []string
+	_ = s.Outline(ctx, func(row store.Row) { // what was read until then counts
+		if names = append(names, row.Name); len(names) == most {
+			enough()
+		}
+	})
+	if near := celery.Near(cmd.Flags().Arg(0), names); near != "" {
+		return "; did you mean " + legible(near) + "?"
+	}
+	return ""
 }
 
 // denied are what PostgreSQL, and MySQL and MariaDB of a database, a table and a column, say to who lacks a right.
