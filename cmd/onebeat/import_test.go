@@ -43,6 +43,7 @@ func TestAnImportToAFileLeavesOutWhatCannotBeSent(t *testing.T) {
 	importApp(cmd, ofDatabase, func(context.Context, app.Config, []string) (celeryapp.App, error) {
 		return celeryapp.App{Zone: "UTC", Settings: json.RawMessage("{}"), Entries: []celeryapp.Entry{
 			{Name: "odd", Task: "t", Spec: "@every 60s", Args: "[]", Kwargs: "{}", Options: `{"serializer": "pickle"}`},
+			{Name: "oddly long", Task: "t", Spec: "@every 34560000000s"},
 			{Name: "fine", Task: "t", Spec: "0 9 * * *", Args: "[]", Kwargs: "{}", Options: "{}"},
 		}}, nil
 	})
@@ -52,6 +53,9 @@ func TestAnImportToAFileLeavesOutWhatCannotBeSent(t *testing.T) {
 	exit := exitError{}
 	if err := cmd.ExecuteContext(t.Context()); !errors.As(err, &exit) || exit.code != exitNo || !strings.Contains(out.String(), "refuse odd: task t: serializer \"pickle\" is never sent") {
 		t.Errorf("import: %v, want the code %d, and the reason for odd:\n%s", err, exitNo, out.String())
+	}
+	if !strings.Contains(out.String(), "refuse oddly long: ") {
+		t.Errorf("import prints\n%s\nand refuses no spec that cannot be read", out.String())
 	}
 	if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), "odd") || !strings.Contains(string(text), "fine") {
 		t.Errorf("the file says, %v,\n%s\nwant fine alone", err, text)

@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/BurntSushi/toml"
+	"github.com/gofrs/uuid/v5"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/onebeat/onebeat/internal/store"
@@ -131,15 +133,56 @@ func readYAML(text []byte) (map[string]any, error) {
 			keepLocal(entry.Content[i], 0)
 		}
 	}
+	mark := uuid.Must(uuid.NewV4()).String()
+	markIntegers(&document, mark)
 	var all any
 	if err := document.Decode(&all); err != nil || all == nil {
 		return nil, err
 	}
-	named, ok := all.(map[string]any)
+	named, ok := unmarked(all, mark).(map[string]any)
 	if !ok {
 		return nil, errors.New("write entries below beat_schedule")
 	}
 	return named, nil
+}
+
+// integer is one as JSON writes it too, but for a plus.
+var integer = regexp.MustCompile(`^[-+]?[1-9][0-9]*$`)
+
+// markIntegers makes texts that begin with the mark of the integers that the decoder would make floats of, for they are
+// beyond 64 bits: Python has them as they are.
+func markIntegers(node *yaml.Node, mark string) {
+	if node.Kind == yaml.ScalarNode && node.Style == 0 && node.ShortTag() == "!!float" && integer.MatchString(node.Value) {
+		node.SetString(mark + strings.TrimPrefix(node.Value, "+"))
+	}
+	for i, inner := range node.Content {
+		if node.Kind != yaml.MappingNode || i%2 == 1 {
+			markIntegers(inner, mark)
+		}
+	}
+}
+
+// unmarked is the value with numbers for the texts that are marked.
+func unmarked(value any, mark string) any {
+	switch v := value.(type) {
+	case string:
+		if digits, marked := strings.CutPrefix(v, mark); marked {
+			return json.Number(digits)
+		}
+	case []any:
+		for i := range v {
+			v[i] = unmarked(v[i], mark)
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = unmarked(v[name], mark)
+		}
+	case map[any]any: // which nothing takes, and errors may show
+		for name := range v {
+			v[name] = unmarked(v[name], mark)
+		}
+	}
+	return value
 }
 
 // valuesOf are the values of a name in a map, of which there should be one, if it is a map.

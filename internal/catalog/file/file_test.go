@@ -132,6 +132,25 @@ func TestFloatsStayFloats(t *testing.T) {
 	}
 }
 
+// Nor does an integer of any length become a float, as the decoder of YAML has it.
+func TestIntegersStayIntegers(t *testing.T) {
+	const long = "123456789012345678901234"
+	for ending, text := range map[string]string{
+		".yaml": "beat_schedule:\n  a: {task: t, schedule: 30, args: [" + long + ", +" + long + ", 18446744073709551615, {b: [-" + long + "]}, '" + long + "', !!float 100000000000000000000000], kwargs: {'" + long + "': 1, id: " + long + "}}\n",
+		".json": `{"beat_schedule": {"a": {"task": "t", "schedule": 30, "args": [` + long + `, ` + long + `, 18446744073709551615, {"b": [-` + long + `]}, "` + long + `", 1e+23], "kwargs": {"` + long + `": 1, "id": ` + long + `}}}}`,
+	} {
+		entries, err := parse(ending, []byte(text))
+		if err != nil || len(entries) != 1 {
+			t.Errorf("%s: %d entries, %v", ending, len(entries), err)
+			continue
+		}
+		want := `[` + long + `,` + long + `,18446744073709551615,{"b":[-` + long + `]},"` + long + `",1e+23]`
+		if e := entries[0]; e.Args != want || e.Kwargs != `{"`+long+`":1,"id":`+long+`}` {
+			t.Errorf("%s: args %s, want %s, kwargs %s (%s)", ending, e.Args, want, e.Kwargs, e.Problem)
+		}
+	}
+}
+
 func TestANameMayLookLikeANumber(t *testing.T) {
 	entries, err := parse(".yaml", []byte("beat_schedule:\n  good: {task: t, schedule: 30}\n  2026: {task: t, schedule: 30}\n"))
 	if err != nil || len(entries) != 2 || entries[0].Name != "2026" || entries[1].Name != "good" {
