@@ -171,7 +171,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	if note := rows.silent.note(); note != "" && !now.IsZero() {
 		findings = append(findings, finding{"last runs", false, note})
 	}
-	if note, err := rows.rivals.note(ctx, s); err != nil {
+	if note, err := rows.rivals.note(ctx, s, app.Unseen(config)); err != nil {
 		add("last runs", "", explain(err))
 	} else if note != "" {
 		findings = append(findings, finding{"another scheduler", false, note})

@@ -33,9 +33,9 @@ func (r *rivals) add(row store.Row) {
 	}
 }
 
-// note names those that another scheduler has sent since onebeat sends them; empty where there are none, and where no
-// slot was written down that was sent before.
-func (r *rivals) note(ctx context.Context, s *store.Store) (string, error) {
+// note names those that another scheduler has sent since onebeat sends them; empty where there are none, where no slot was
+// written down that was sent before, and where no node was seen within so long.
+func (r *rivals) note(ctx context.Context, s *store.Store, within time.Duration) (string, error) {
 	if len(r.rows) == 0 {
 		return "", nil
 	}
@@ -43,20 +43,27 @@ func (r *rivals) note(ctx context.Context, s *store.Store) (string, error) {
 	if err != nil {
 		return "", nil // they were handed back, which is told elsewhere
 	}
+	if roll, err := s.Present(ctx, within); err != nil || len(roll.Nodes) == 0 {
+		return "", err
+	}
 	var of few
 	for _, row := range r.rows {
 		last := row.LastRunAt
 		if !last.After(taken) {
 			continue
 		}
-		runs, err := s.Runs(ctx, store.Filter{Entry: row.ID, Since: last.Add(-rivalsFor), Until: last})
+		runs, err := s.Runs(ctx, store.Filter{Entry: row.ID, Since: last.Add(-rivalsFor), Until: last.Add(time.Second)})
 		if err != nil {
 			return "", err
 		}
-		ours := func(run schedule.Run) bool {
+		whole := last.Equal(last.Truncate(time.Second)) // as a column without fractions holds it
+		written := func(run schedule.Run) bool {
+			return run.Slot.Equal(last) || whole && run.Slot.Sub(last).Abs() < time.Second
+		}
+		sent := func(run schedule.Run) bool {
 			return run.State == schedule.Sent && run.Request == "" && run.SentAt.Before(last)
 		}
-		if slices.ContainsFunc(runs, func(run schedule.Run) bool { return run.Slot.Equal(last) }) || !slices.ContainsFunc(runs, ours) {
+		if slices.ContainsFunc(runs, written) || !slices.ContainsFunc(runs, sent) {
 			continue // its spec was edited since, or nothing says that onebeat sent it already
 		}
 		of.add(func() string { return fmt.Sprintf("%s at %s", row.Name, last.UTC().Format(time.RFC3339Nano)) })

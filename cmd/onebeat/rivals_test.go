@@ -28,6 +28,8 @@ func TestCheckTellsThatAnotherSchedulerRunsTheEntriesToo(t *testing.T) {
 		t.Helper()
 		execSQL(t, "sqlite", database, "UPDATE celery_beat_schedules SET last_run_at = strftime('%Y-%m-%d %H:%M:%f', "+instant+", 'unixepoch')")
 	}
+	const node = "INSERT INTO onebeat_nodes SELECT 'a', 1, 1, unixepoch('subsec') * 1000000 + 600000000"
+	execSQL(t, "sqlite", database, node)
 	for _, tt := range []struct {
 		name  string
 		set   func()
@@ -36,7 +38,13 @@ func TestCheckTellsThatAnotherSchedulerRunsTheEntriesToo(t *testing.T) {
 		{"another's before onebeat's first", func() { last(slot + " + 7.25") }, false},
 		{"onebeat's own", func() { execSQL(t, "sqlite", database, ran); last(slot) }, false},
 		{"another's after it", func() { last(slot + " + 7.25") }, true},
-		{"another's, long ago", func() { last(slot + " - 7200.75") }, false},
+		{"another's to the second", func() { last(slot + " + 7") }, true},
+		{"onebeat's own, in a column of whole seconds", func() {
+			execSQL(t, "sqlite", database, strings.ReplaceAll(ran, ") * 1000000", ") * 1000000 + 9700000"))
+			last(slot + " + 10")
+		}, false},
+		{"another's, where no node runs", func() { last(slot + " + 7.25"); execSQL(t, "sqlite", database, "DELETE FROM onebeat_nodes") }, false},
+		{"another's, long ago", func() { last(slot + " - 7200.75"); execSQL(t, "sqlite", database, node) }, false},
 		{"another's from before it was taken over", func() {
 			last(slot + " + 7.25")
 			execSQL(t, "sqlite", database, `INSERT INTO onebeat_meta (key, value) VALUES ('take_over', strftime('%Y-%m-%dT%H:%M:%SZ')) ON CONFLICT (key) DO UPDATE SET value = excluded.value`)
