@@ -66,3 +66,27 @@ func TestRunsAreSummedUpByEntry(t *testing.T) {
 		t.Errorf("fold (-want +got):\n%s", diff)
 	}
 }
+
+// The ledger's index compares ids byte by byte, in whatever language's order the database compares texts.
+func TestTheLedgersIndexKnowsNoLanguage(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_language")
+	rows, err := s.db.(*postgres).pool.Query(t.Context(), `SELECT a.attrelid::regclass::text, a.attcollation::regcollation::text
+		FROM pg_attribute AS a JOIN pg_partition_tree('onebeat_runs') AS t ON a.attrelid = t.relid WHERE a.attname = 'entry_id'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	tables := 0
+	for rows.Next() {
+		var table, collation string
+		if err := rows.Scan(&table, &collation); err != nil {
+			t.Fatal(err)
+		}
+		if tables++; collation != `"C"` {
+			t.Errorf("ids of %s are compared by %s", table, collation)
+		}
+	}
+	if err := rows.Err(); err != nil || tables < 3 { // the ledger, a day and the rest
+		t.Fatalf("looked at %d tables, %v", tables, err)
+	}
+}
