@@ -41,7 +41,7 @@ Other verbs find the entries with --database sqlite:///onebeat-dev.db.`,
 	flags := cmd.Flags()
 	flags.StringVar(&address, "redis-listen", "127.0.0.1:7379", "where the embedded broker listens")
 	flags.StringVar(&file, "file", "onebeat-dev.db", "the SQLite file; it is made if it is not there")
-	flags.String("listen", "127.0.0.1:8080", "where /healthz, /readyz, /metrics and /forecast are served; off for nowhere")
+	flags.String("listen", "127.0.0.1:8080", "where the page, /healthz, /readyz, /metrics and /forecast are served; off for nowhere")
 	flags.String("log-level", "info", "debug, info, warn or error")
 	flags.String("zone", "UTC", "the time zone of crontabs that name none")
 	return cmd

@@ -84,6 +84,7 @@ func (n *node) attend(ctx context.Context) error {
 // regard gives up the shards that are to be another node's. Others is how often in a row each was seen to be.
 func (n *node) regard(roll store.Roll, others []int) {
 	n.silent.Store(nil)
+	n.roll.Store(&roll)
 	n.alone.Store(len(roll.Nodes) < 2)
 	owners := share(roll, "")
 	for i, s := range n.shards {

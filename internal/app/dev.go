@@ -50,7 +50,7 @@ func Dev(ctx context.Context, config Config, address string, out io.Writer, log 
 	}
 	fmt.Fprintf(out, "broker    %s\ndatabase  %s\n", config.String("broker"), config.String("database"))
 	if listen := config.String("listen"); listen != "off" {
-		fmt.Fprintf(out, "health    http://%s/healthz\n", listen)
+		fmt.Fprintf(out, "page      http://%s/\nhealth    http://%s/healthz\n", listen, listen)
 	}
 	return Run(ctx, config, log)
 }

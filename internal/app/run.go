@@ -43,7 +43,8 @@ type node struct {
 	reaches atomic.Bool // this node reaches the broker
 	alone   atomic.Bool // no other node was seen
 	silent  atomic.Pointer[silence]
-	cut     chan struct{} // told when this node has come not to reach it
+	roll    atomic.Pointer[store.Roll] // of the nodes, as it was last seen
+	cut     chan struct{}              // told when this node has come not to reach it
 
 	// Once the database has answered:
 	roster  *store.Roster

@@ -49,7 +49,7 @@ var Settings = []Setting{
 	{Name: "home", Kind: "word", Default: "auto", Help: "where last_run_at is kept: column (of the schedules' table), table (onebeat's own), memory (lost at a restart), or auto: column where there is one, else table", check: oneOf("auto", "column", "table", "memory")},
 
 	{Name: "broker", Kind: "url", Also: []string{"CELERY_BROKER_WRITE_URL", "CELERY_BROKER_URL"}, Serve: true, Help: "Celery's broker, or several with semicolons between them: redis://…, amqp://…, sqla+postgresql://… (also mysql, sqlite), filesystem:// or sqs://"},
-	{Name: "listen", Kind: "host:port", Default: "127.0.0.1:8080", Serve: true, Help: "where /healthz, /readyz, /metrics and /forecast are served; off for nowhere", check: listen},
+	{Name: "listen", Kind: "host:port", Default: "127.0.0.1:8080", Serve: true, Help: "where the page, /healthz, /readyz, /metrics and /forecast are served; off for nowhere", check: listen},
 	{Name: "node", Kind: "name", Serve: true, Help: "this node's name in leases, runs and logs; the host's name and the process id unless set"},
 	{Name: "log-level", Kind: "word", Default: "info", Serve: true, Help: "debug, info, warn or error", check: oneOf("debug", "info", "warn", "error")},
 	{Name: "log-format", Kind: "word", Default: "text", Serve: true, Help: "text, json or logfmt", check: oneOf("text", "json", "logfmt")},

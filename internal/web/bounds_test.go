@@ -72,12 +72,12 @@ const askReady = "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 // Who does not read its answer is let go of.
 func TestAnAnswerThatIsNotReadIsGivenUp(t *testing.T) {
-	for _, path := range []string{"/healthz", "/readyz", "/forecast", "/metrics"} {
+	for _, path := range []string{"/healthz", "/readyz", "/forecast", "/metrics", "/", "/page.css"} {
 		t.Run(path, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dial, _, stop := servePipes(t, &node{forecast: func(web.Forecast) (any, error) { return "much", nil }})
 				defer stop()
-				client := dial("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+				client := dial("GET " + path + " HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
 				time.Sleep(31 * time.Second)
 				if n, err := client.Read(make([]byte, 1)); err == nil {
 					t.Errorf("%d bytes of an answer came after half a minute in which none was read", n)

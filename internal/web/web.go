@@ -1,5 +1,5 @@
 // Package web shows how a node is, and what is to come: health, readiness, metrics and
-// forecasts over HTTP.
+// forecasts over HTTP, and a page for people.
 //
 //   - Nothing here changes anything, and nothing names a task's arguments or a
 //     password, so it may be scraped; it listens where it is told to.
@@ -49,6 +49,8 @@ var ErrBusy = errors.New("a forecast is being made: ask again later")
 
 // A Node is what is shown.
 type Node interface {
+	Shown
+
 	// Health looks at everything that dispatching needs. It answers within ctx.
 	Health(ctx context.Context) Health
 
@@ -65,6 +67,9 @@ const (
 	// mostConnections leaves the process files for the database and the broker, however many ask.
 	mostConnections = 256
 
+	// lookFor is how long a look at the node, or a page, may take: a probe gives up after some seconds.
+	lookFor = 3 * time.Second
+
 	// takenWithin is how long a client may take for its answer, once that is known.
 	takenWithin = 30 * time.Second
 )
@@ -72,20 +77,23 @@ const (
 // Serve answers on listener until ctx ends:
 //
 //	/healthz   200, or 503 when something that dispatching needs has failed
-//	/          200 while the process goes on, whatever else is away
+//	/          200 while the process goes on, whatever else is away; to who accepts HTML, the page
 //	/readyz    200 once the node does its part, else 503
 //	/metrics   Prometheus
 //	/forecast  how many slots the coming time has: ?next=24h&from=2026-12-01T00:00:00Z&worst=5, each as it is unless given
 func Serve(ctx context.Context, listener net.Listener, node Node, metrics prometheus.Gatherer, logger *slog.Logger) error {
 	mux := http.NewServeMux()
 	var looks singleflight.Group // however many ask, the database and the broker are asked once at a time
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+	look := func() Health {
 		looked, _, _ := looks.Do("health", func() (any, error) {
-			ctx, cancel := context.WithTimeout(ctx, 3*time.Second) // and not that of who asked first
+			ctx, cancel := context.WithTimeout(ctx, lookFor) // and not that of who asked first
 			defer cancel()
 			return node.Health(ctx), nil
 		})
-		health := looked.(Health)
+		return looked.(Health)
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		health := look()
 		answer(w, health.OK, health)
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -93,7 +101,14 @@ func Serve(ctx context.Context, listener net.Listener, node Node, metrics promet
 		answer(w, ready, map[string]bool{"ready": ready})
 	})
 	mux.HandleFunc("GET /forecast", func(w http.ResponseWriter, r *http.Request) { forecast(w, r, node) })
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	page := newPages(node, look)
+	mux.HandleFunc("GET /page.css", style)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept, Accept-Language")
+		if acceptsHTML(r.Header.Get("Accept")) {
+			page.show(ctx, w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "onebeat runs; there are /healthz, /readyz, /metrics and /forecast\n")
 	})

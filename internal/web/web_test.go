@@ -25,6 +25,14 @@ type node struct {
 	bound  *time.Duration // how long Health may take, as it was told
 
 	forecast func(web.Forecast) (any, error)
+	page     func(context.Context, web.Asked) web.Page // nil: one with nothing in it
+}
+
+func (n *node) Page(ctx context.Context, asked web.Asked) web.Page {
+	if n.page == nil {
+		return web.Page{}
+	}
+	return n.page(ctx, asked)
 }
 
 func (n *node) Forecast(_ context.Context, asked web.Forecast) (any, error) { return n.forecast(asked) }
@@ -65,11 +73,14 @@ func serve(t *testing.T, n web.Node) string {
 	return "http://" + listener.Addr().String()
 }
 
-func ask(t *testing.T, method, url string) (*http.Response, string) {
+func ask(t *testing.T, method, url string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

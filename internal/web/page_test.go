@@ -1,0 +1,226 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/onebeat/onebeat/internal/web"
+)
+
+// browser is what browsers send.
+const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+func askPage(t *testing.T, address string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	return ask(t, http.MethodGet, address, append([]string{"Accept", browser}, headers...)...)
+}
+
+func TestThePageIsForWhoAcceptsHTML(t *testing.T) {
+	address := serve(t, &node{})
+	for _, tt := range []struct {
+		accept string
+		page   bool
+	}{
+		{"", false},
+		{"*/*", false},
+		{"text/plain", false},
+		{"application/json, text/*", false},
+		{"text/html;q=0, */*", false},
+		{"text/html", true},
+		{"TEXT/HTML; q=0.1", true},
+		{browser, true},
+	} {
+		response, body := ask(t, http.MethodGet, address+"/", "Accept", tt.accept)
+		if page := strings.HasPrefix(body, "<!doctype html>"); response.StatusCode != http.StatusOK || page != tt.page {
+			t.Errorf("GET / with Accept %q: %d %.40q, want a page: %v", tt.accept, response.StatusCode, body, tt.page)
+		}
+		if response.Header.Get("Vary") != "Accept, Accept-Language" {
+			t.Errorf("GET / with Accept %q varies by %q", tt.accept, response.Header.Get("Vary"))
+		}
+	}
+	if response, _ := ask(t, http.MethodPost, address+"/", "Accept", browser); response.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("POST /: %d", response.StatusCode)
+	}
+}
+
+// What is shown loads nothing from elsewhere, runs nothing, and is kept and framed by nobody.
+func TestThePageIsSecure(t *testing.T) {
+	address := serve(t, &node{})
+	for path, kind := range map[string]string{"/": "text/html; charset=utf-8", "/page.css": "text/css; charset=utf-8"} {
+		response, body := askPage(t, address+path)
+		for name, want := range map[string]string{
+			"Content-Type":            kind,
+			"Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
+			"X-Content-Type-Options":  "nosniff",
+			"Referrer-Policy":         "no-referrer",
+			"Cache-Control":           "no-store",
+		} {
+			if got := response.Header.Get(name); got != want {
+				t.Errorf("GET %s: %s is %q, want %q", path, name, got, want)
+			}
+		}
+		for _, never := range []string{"<script", "<img", " style=", "http://", "https://", "url(", "@import", "@font-face"} {
+			if strings.Contains(body, never) {
+				t.Errorf("GET %s has %s", path, never)
+			}
+		}
+	}
+}
+
+// What is wrong is read first, with what to do.
+func TestThePageSaysHowTheNodeIs(t *testing.T) {
+	health := web.Health{Node: "n1", Leader: true, Term: 7, Checks: []web.Check{
+		{Name: "database", OK: true}, {Name: "broker", Detail: "connection refused: start it"}, {Name: "dispatch", OK: true},
+	}}
+	n := &node{health: health, page: func(context.Context, web.Asked) web.Page {
+		return web.Page{Version: "1.2.3", At: time.Date(2026, 11, 27, 10, 0, 0, 0, time.FixedZone("JST", 9*3600)), Shards: []web.Shard{{Term: 7}}}
+	}}
+	address := serve(t, n)
+	response, body := askPage(t, address)
+	if got := response.Header.Get("Refresh"); response.StatusCode != http.StatusOK || got != "10" {
+		t.Errorf("GET /: %d, made again after %q seconds", response.StatusCode, got)
+	}
+	inOrder(t, body, `<html lang="en">`, "n1", "1.2.3", `datetime="2026-11-27T01:00:00Z"`, "2026-11-27 10:00:00 &#43;0900", "2026-11-27 01:00:00Z",
+		"Something is wrong", "This node leads, in term 7.", "broker", "failed", "connection refused: start it", "database", ">ok<", "dispatch")
+	_, body = askPage(t, address, "Accept-Language", "ja,en-US;q=0.9")
+	inOrder(t, body, `<html lang="ja">`, "問題があります", "このノードがリーダーです", "ブローカー", "異常", `lang="en"`, "connection refused: start it", "データベース", "正常")
+
+	n.health = web.Health{OK: true, Node: "n1"}
+	for _, tt := range []struct {
+		shards []web.Shard
+		want   []string
+	}{
+		{nil, nil},
+		{[]web.Shard{{Node: "n2"}}, []string{"This node waits; n2 leads."}},
+		{[]web.Shard{{}}, []string{"No node leads at the moment."}},
+		{[]web.Shard{{Term: 3}, {Node: "n2"}, {}}, []string{"Who leads which shard", ">0<", "this node", ">3<", ">1<", "n2", ">2<", "none"}},
+	} {
+		n := &node{health: web.Health{OK: true, Node: "n1"}, page: func(context.Context, web.Asked) web.Page { return web.Page{Shards: tt.shards} }}
+		_, body := askPage(t, serve(t, n))
+		inOrder(t, body, append([]string{"All is well"}, tt.want...)...)
+	}
+}
+
+// inOrder fails unless the page has the texts one after the other.
+func inOrder(t *testing.T, body string, texts ...string) {
+	t.Helper()
+	rest := body
+	for _, text := range texts {
+		_, after, ok := strings.Cut(rest, text)
+		if !ok {
+			t.Errorf("the page does not have %q there:\n%s", text, rest)
+			return
+		}
+		rest = after
+	}
+}
+
+func TestThePageIsInTheLanguageThatIsPreferred(t *testing.T) {
+	address := serve(t, &node{})
+	for accepted, want := range map[string]string{
+		"":                               "en",
+		"ja":                             "ja",
+		"ja-JP, en;q=0.5":                "ja",
+		"en-US,en;q=0.9,ja;q=0.8":        "en",
+		"fr, ja;q=0.5":                   "ja",
+		"de":                             "en",
+		"ja;q=0":                         "en",
+		"JA;q=0.9, en;q=0.8":             "ja",
+		"en, ja":                         "en",
+		"java;q=1, *;q=0.1, \x7f;;;q=ja": "en",
+	} {
+		response, body := askPage(t, address, "Accept-Language", strings.ReplaceAll(accepted, "\x7f", ""))
+		if got := response.Header.Get("Content-Language"); got != want || !strings.Contains(body, `<html lang="`+want+`">`) {
+			t.Errorf("Accept-Language %q: %q, want %q", accepted, got, want)
+		}
+	}
+}
+
+// Names and reasons are anybody's texts: they are shown as text, whatever is in them.
+func TestTextsOfOthersAreShownHarmlessly(t *testing.T) {
+	hostile := "<script>alert(1)</script>\"' onload=x\n\x00\x1b[31m\u202e" + strings.Repeat("長", 10_000)
+	n := &node{health: web.Health{Node: hostile, Checks: []web.Check{{Name: hostile, Detail: hostile}}}, page: func(context.Context, web.Asked) web.Page {
+		return web.Page{Version: hostile, Shards: []web.Shard{{Node: hostile}, {}}}
+	}}
+	_, body := askPage(t, serve(t, n))
+	harmless(t, body)
+}
+
+// harmless fails if the page has more than text of what TestTextsOfOthersAreShownHarmlessly says.
+func harmless(t *testing.T, body string) {
+	t.Helper()
+	for _, never := range []string{"<script", "\"' onload", "\x00", "\x1b", "\u202e", strings.Repeat("長", 501)} {
+		if strings.Contains(body, never) {
+			t.Errorf("the page has %.20q", never)
+		}
+	}
+	inOrder(t, body, "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39; onload=x \uFFFD\uFFFD[31m\uFFFD", "長長…")
+}
+
+// However many ask, one page is made at a time, and one of the last second is shown again.
+func TestPagesAreMadeOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var begun, running, most atomic.Int64
+		n := &node{page: func(ctx context.Context, _ web.Asked) web.Page {
+			begun.Add(1)
+			most.Store(max(most.Load(), running.Add(1)))
+			time.Sleep(500 * time.Millisecond)
+			running.Add(-1)
+			return web.Page{}
+		}}
+		dial, _, stop := servePipes(t, n)
+		defer stop()
+		get := func() (status func() int) {
+			client := dial("GET / HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n")
+			return func() int {
+				response, err := http.ReadResponse(bufio.NewReader(client), nil)
+				if err != nil {
+					t.Error(err)
+					return 0
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+				return response.StatusCode
+			}
+		}
+		var answered sync.WaitGroup
+		for range 40 {
+			status := get()
+			answered.Go(func() {
+				if status := status(); status != http.StatusOK {
+					t.Errorf("GET /: %d", status)
+				}
+			})
+			time.Sleep(10 * time.Millisecond)
+		}
+		answered.Wait()
+		if begun.Load() != 1 || most.Load() != 1 {
+			t.Errorf("%d pages were made, %d at once, for 40 who asked within a second", begun.Load(), most.Load())
+		}
+		time.Sleep(2 * time.Second)
+		if get()(); begun.Load() != 2 {
+			t.Errorf("%d pages were made, want another after a second", begun.Load())
+		}
+	})
+}
+
+// A page takes no longer than a look at the node's health.
+func TestAPageIsMadeWithinABound(t *testing.T) {
+	bound := time.Duration(0)
+	n := &node{page: func(ctx context.Context, _ web.Asked) web.Page {
+		end, _ := ctx.Deadline()
+		bound = time.Until(end)
+		return web.Page{}
+	}}
+	askPage(t, serve(t, n))
+	if bound <= 0 || bound > 3*time.Second {
+		t.Errorf("a page may take %v, want up to 3 s", bound)
+	}
+}
