@@ -194,6 +194,7 @@ type watch struct {
 	known chan struct{} // closed when all were read once
 	count atomic.Int64  // of rows that are seen
 
+	aside     aside
 	calendars atomic.Pointer[calendars] // as those who lead were told of them
 
 	telling chan<- func() // see beside

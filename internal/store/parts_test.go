@@ -377,3 +377,23 @@ func TestEmptyPartsEndToo(t *testing.T) {
 		t.Errorf("the parts are %q, want %q", got, want)
 	}
 }
+
+// Who wants the latest runs does not wait for a look at the whole ledger.
+func TestTheLatestRunsAreInTheLatestParts(t *testing.T) {
+	db := freshSQLite(t)
+	s, term := ledgerOf(t, db, store.Options{})
+	s.HavePartsOf(0) // each record has a part of its own
+	for n := range 100 {
+		recordRuns(t, s, term, []schedule.Run{sentAt(schedule.ID(fmt.Sprint(n)), hour(1).Add(time.Duration(n)*time.Second))})
+	}
+	runs, all, err := s.RunsLately(t.Context(), "", 10)
+	if err != nil || len(runs) != 10 || runs[0].Entry != "99" || runs[9].Entry != "90" || all {
+		t.Errorf("the latest runs of a hundred are %v, all %v, %v", runs, all, err)
+	}
+	db.Exec(t, "UPDATE onebeat_parts SET runs = 600000 WHERE part = (SELECT part FROM onebeat_runs WHERE entry_id = '95')")
+	for state, want := range map[schedule.State]int{"": 5, schedule.Sent: 5} {
+		if runs, all, err := s.RunsLately(t.Context(), state, 10); err != nil || len(runs) != want || all {
+			t.Errorf("the latest runs of state %q, up to a part of many, are %v, all %v, %v; want %d", state, runs, all, err, want)
+		}
+	}
+}

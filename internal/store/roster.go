@@ -97,6 +97,10 @@ func (r *Roster) Known() <-chan struct{} { return r.watch.known }
 // Count is how many rows the catalog had when it was last looked at.
 func (r *Roster) Count() int { return int(r.watch.count.Load()) }
 
+// Aside returns rows that cannot be used, at most so many, by their names, and how many there are in all. It may be called
+// from any goroutine.
+func (r *Roster) Aside(most int) ([]Aside, int) { return r.watch.aside.some(most) }
+
 // Lead tells the watcher of every entry of the shard, with run state as it is at the
 // time, then of changes as they come, until ctx ends; then it returns nil. The
 // process must hold the shard's lease, as it acquired it last: nothing of what it sees is
@@ -323,6 +327,7 @@ func (w *watch) holds(ctx context.Context, tx transaction) error {
 // keep keeps what a row says, for when its shard is led here.
 func (w *watch) keep(n *untold) {
 	id, entry, k := n.change.ID, n.change.Entry, known{print: n.print}
+	w.aside.note(&n.change)
 	switch {
 	case n.unwritten, w.leadOf(string(id)) != nil:
 	case entry == nil:
@@ -374,6 +379,7 @@ func (w *watch) hold(id schedule.ID, entry *schedule.Entry, fresh bool) {
 func (w *watch) drop(id schedule.ID) {
 	w.seen.Delete(id)
 	delete(w.held, id)
+	w.aside.drop(id)
 }
 
 func nextSlot(e *schedule.Entry) int64 {

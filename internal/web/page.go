@@ -6,6 +6,8 @@ import (
 	_ "embed"
 	"html/template"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,14 +22,55 @@ type Shown interface {
 	Page(ctx context.Context, asked Asked) Page
 }
 
-// Asked is what a page is asked for.
-type Asked struct{}
+// Asked is what of the ledger a page is asked for: all that is empty.
+type Asked struct {
+	Entry string // by id or name
+	State string // one of States
+}
+
+// States are how slots end.
+var States = []string{"sent", "coalesced", "skipped", "failed", "unsure"}
 
 // A Page is what a node knows at one moment.
 type Page struct {
 	Version string
-	At      time.Time
-	Shards  []Shard // none before the database has answered
+	At      time.Time // in the zone that entries are in which name none
+	Reached bool      // the database has answered: else there is nothing more
+	Shards  []Shard
+
+	Known     bool // all rows were read
+	Rows      int
+	Aside     []Aside
+	MoreAside int // that are not among them
+
+	Ledger Ledger
+}
+
+// An Aside is a row that cannot be used and is set aside.
+type Aside struct {
+	ID, Name string
+	Problem  string // what is wrong and what to do
+}
+
+// A Ledger is the latest runs that were asked for.
+type Ledger struct {
+	Runs       []Run
+	All        bool   // there are no others before them that were not looked at
+	Exceptions bool   // it has no runs that were sent
+	Problem    string // why there are none of what was asked for
+	Unread     bool   // it could not be read
+}
+
+// A Run is what became of a slot. Slots are in their entry's zone.
+type Run struct {
+	ID, Name, Task string // of the entry
+	Slot, Through  time.Time
+	Count          int // slots from Slot to Through
+	State, Reason  string
+	Queue, Node    string
+	SentAt         time.Time // zero where nothing was sent
+	Asked          bool      // by a person
+	Recovered      bool      // after a crash
 }
 
 // A Shard is a part of the entries, by its number.
@@ -98,24 +141,36 @@ func (p *pages) show(ctx context.Context, w http.ResponseWriter, r *http.Request
 	secure(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", text.Lang)
-	known, ok := p.of(ctx, Asked{})
+	asked := askedIn(r.URL.Query())
+	known, ok := p.of(ctx, asked)
 	if !ok {
 		w.Header().Set("Retry-After", "1")
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		http.Error(w, text.Busy, http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Refresh", strconv.Itoa(refreshSeconds))
+	if asked == (Asked{}) {
+		w.Header().Set("Refresh", strconv.Itoa(refreshSeconds))
+	}
 	var out bytes.Buffer
-	if err := pageTemplate.Execute(&out, viewOf(known, text)); err != nil {
+	if err := pageTemplate.Execute(&out, viewOf(known, asked, text)); err != nil {
 		panic(err) // it is executed with each text in the tests
 	}
 	_, _ = out.WriteTo(w) // the client may have gone
 }
 
+// askedIn reads what the form on the page asks for. What is none of the states is any.
+func askedIn(query url.Values) Asked {
+	asked := Asked{Entry: strings.ReplaceAll(strings.ToValidUTF8(strings.TrimSpace(query.Get("entry")), "\uFFFD"), "\x00", "\uFFFD"), State: query.Get("state")}
+	if !slices.Contains(States, asked.State) {
+		asked.State = ""
+	}
+	return asked
+}
+
 // of returns the page that answers what is asked, as of the last second; false where others take too long.
 func (p *pages) of(ctx context.Context, asked Asked) (made, bool) {
-	got, _, _ := p.making.Do("", func() (any, error) {
+	got, _, _ := p.making.Do(asked.State+" "+asked.Entry, func() (any, error) {
 		ctx, cancel := context.WithTimeout(ctx, lookFor)
 		defer cancel()
 		select {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -81,7 +82,7 @@ func TestThePageSaysHowTheNodeIs(t *testing.T) {
 		{Name: "database", OK: true}, {Name: "broker", Detail: "connection refused: start it"}, {Name: "dispatch", OK: true},
 	}}
 	n := &node{health: health, page: func(context.Context, web.Asked) web.Page {
-		return web.Page{Version: "1.2.3", At: time.Date(2026, 11, 27, 10, 0, 0, 0, time.FixedZone("JST", 9*3600)), Shards: []web.Shard{{Term: 7}}}
+		return web.Page{Version: "1.2.3", At: time.Date(2026, 11, 27, 10, 0, 0, 0, jst), Shards: []web.Shard{{Term: 7}}}
 	}}
 	address := serve(t, n)
 	response, body := askPage(t, address)
@@ -147,22 +148,94 @@ func TestThePageIsInTheLanguageThatIsPreferred(t *testing.T) {
 // Names and reasons are anybody's texts: they are shown as text, whatever is in them.
 func TestTextsOfOthersAreShownHarmlessly(t *testing.T) {
 	hostile := "<script>alert(1)</script>\"' onload=x\n\x00\x1b[31m\u202e" + strings.Repeat("長", 10_000)
-	n := &node{health: web.Health{Node: hostile, Checks: []web.Check{{Name: hostile, Detail: hostile}}}, page: func(context.Context, web.Asked) web.Page {
-		return web.Page{Version: hostile, Shards: []web.Shard{{Node: hostile}, {}}}
+	n := &node{health: web.Health{Node: hostile, Checks: []web.Check{{Name: hostile, Detail: hostile}}}, page: func(_ context.Context, asked web.Asked) web.Page {
+		return web.Page{
+			Version: hostile, Shards: []web.Shard{{Node: hostile}, {}}, Reached: true, Aside: []web.Aside{{ID: hostile, Problem: hostile}, {Name: hostile}},
+			Ledger: web.Ledger{Problem: asked.Entry, Runs: []web.Run{{ID: hostile, Name: hostile, Task: hostile, State: hostile, Reason: hostile, Queue: hostile, Node: hostile}}},
+		}
 	}}
-	_, body := askPage(t, serve(t, n))
-	harmless(t, body)
-}
-
-// harmless fails if the page has more than text of what TestTextsOfOthersAreShownHarmlessly says.
-func harmless(t *testing.T, body string) {
-	t.Helper()
+	_, body := askPage(t, serve(t, n)+"/?entry="+url.QueryEscape(hostile[:1000])+"&state="+url.QueryEscape(hostile[:1000]))
 	for _, never := range []string{"<script", "\"' onload", "\x00", "\x1b", "\u202e", strings.Repeat("長", 501)} {
 		if strings.Contains(body, never) {
-			t.Errorf("the page has %.20q", never)
+			at := strings.Index(body, never)
+			t.Errorf("the page has %.20q: %q", never, body[max(at-200, 0):at+len(never)])
 		}
 	}
 	inOrder(t, body, "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39; onload=x \uFFFD\uFFFD[31m\uFFFD", "長長…")
+}
+
+var jst = time.FixedZone("JST", 9*3600)
+
+// What is set aside and what became of slots is told in the words of the verbs, with what to ask next.
+func TestThePageShowsRowsAndRuns(t *testing.T) {
+	slot := time.Date(2026, 11, 27, 10, 0, 0, 0, jst)
+	page := web.Page{Reached: true, Known: true, Rows: 9, Aside: []web.Aside{{ID: "7", Name: "broken", Problem: "no spec: write one"}, {ID: "8"}}, MoreAside: 5}
+	page.Ledger = web.Ledger{All: true, Runs: []web.Run{
+		{ID: "1", Name: "nightly", Task: "t.n", Slot: slot, Count: 1, State: "sent", Queue: "q", Node: "n1", SentAt: slot.Add(1234567 * time.Nanosecond)},
+		{ID: "2", Name: "it's late", Task: "t.l", Slot: slot, Through: slot.Add(time.Hour), Count: 3, State: "skipped", Reason: "misfire", Node: "n1"},
+		{ID: "3", Name: "-x", State: "failed", Slot: slot.UTC().Add(time.Microsecond), Reason: "refused", Asked: true, Recovered: true},
+		{ID: "4", Name: "two\nlines", State: "unsure", Slot: slot.UTC(), Count: 1},
+		{ID: "\u202e", Name: "\u202e", State: "unsure", Slot: slot.UTC(), Count: 1},
+	}}
+	var asked []web.Asked
+	n := &node{health: web.Health{OK: true}, page: func(_ context.Context, a web.Asked) web.Page {
+		asked = append(asked, a)
+		return page
+	}}
+	address := serve(t, n)
+	response, body := askPage(t, address+"/?entry=+it%27s+late%00+&state=failed")
+	inOrder(t, body, "Rows that are set aside", "7 of 9 rows cannot be used.", "broken", "no spec: write one", ">8<", "And 5 more: onebeat entries list --bad names them.",
+		"What became of slots", `value="it&#39;s late`, `value="failed" selected`, "Show all",
+		">2026-11-27 10:00:00 &#43;0900<", ">2026-11-27 01:00:00Z<", "nightly", ">sent<", "1.2ms", "t.n", ">q<", ">n1<",
+		"it&#39;s late", ">skipped<", "misfire", "3 slots until 2026-11-27 11:00:00 &#43;0900", `onebeat explain &#39;it&#39;\&#39;&#39;s late&#39; --at 2026-11-27T10:00:00&#43;09:00`,
+		">failed<", "refused", "asked for", "recovered", "onebeat explain 3<",
+		"two lines", "onebeat explain 4 --at 2026-11-27T01:00:00Z<")
+	if strings.Contains(body, "explain nightly") || strings.Count(body, "onebeat explain") != 3 {
+		t.Error("what was sent, or can be written in no command, has one that explains it")
+	}
+	if response.Header.Get("Refresh") != "" {
+		t.Error("a page that was asked for more is made again under the reader's eyes")
+	}
+	for query, want := range map[string]web.Asked{
+		"?state=bad&entry=":                 {},
+		"?state=sent":                       {State: "sent"},
+		"?entry=%ff&state=%3Cscript%3E&x=1": {Entry: "\uFFFD"},
+	} {
+		if askPage(t, address+"/"+query); asked[len(asked)-1] != want {
+			t.Errorf("GET /%s asked for %+v, want %+v", query, asked[len(asked)-1], want)
+		}
+	}
+	_, body = askPage(t, address, "Accept-Language", "ja")
+	inOrder(t, body, "除外されている行", "no spec: write one", "nightly", "送信済み (sent)", "スキップ (skipped)")
+}
+
+// What is not there is told, and why: also while the database is away.
+func TestThePageSaysWhatItCannotShow(t *testing.T) {
+	for _, tt := range []struct {
+		name, query string
+		page        web.Page
+		want, never []string
+	}{
+		{"nothing has answered", "", web.Page{}, []string{"once the database has answered"}, []string{"set aside", "<form"}},
+		{"all is being read", "", web.Page{Reached: true, Ledger: web.Ledger{All: true}}, []string{"Rows are being read.", "There is no such run."}, []string{"Rows: 0"}},
+		{"the database is away", "", web.Page{Reached: true, Known: true, Ledger: web.Ledger{Unread: true}}, []string{"None. Rows: 0.", "could not be read"}, []string{"no such run"}},
+		{"no such entry", "?entry=x", web.Page{Reached: true, Known: true, Ledger: web.Ledger{Problem: "no entry is x"}}, []string{"no entry is x"}, []string{"no such run"}},
+		{"older ones of a state", "?state=failed", web.Page{Reached: true, Ledger: web.Ledger{}}, []string{"onebeat runs list --state failed"}, []string{"no such run"}},
+		{"exceptions alone", "", web.Page{Reached: true, Ledger: web.Ledger{Exceptions: true, Runs: []web.Run{{State: "failed"}}}}, []string{"The ledger keeps exceptions only"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			response, body := askPage(t, serve(t, &node{page: func(context.Context, web.Asked) web.Page { return tt.page }})+"/"+tt.query)
+			if response.StatusCode != http.StatusOK {
+				t.Errorf("GET /%s: %d", tt.query, response.StatusCode)
+			}
+			inOrder(t, body, tt.want...)
+			for _, never := range tt.never {
+				if strings.Contains(body, never) {
+					t.Errorf("the page has %q", never)
+				}
+			}
+		})
+	}
 }
 
 // However many ask, one page is made at a time, and one of the last second is shown again.

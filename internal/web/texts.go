@@ -19,7 +19,21 @@ type texts struct {
 	Check, State       string
 	Detail             string
 	Passed, Failed     string
-	Names              map[string]string // of checks
+
+	Aside, Loading           string
+	NoneAside, SomeAside     string // of how many
+	Name, Problem, MoreAside string
+
+	Runs, Latest            string
+	Entry, AnyState, Show   string
+	Slot, Task, Late        string
+	Queue, Why              string
+	Slots, Asked, Recovered string // why: how many slots, until when
+	Unread, Older, NoRuns   string
+	Exceptions, All, ByID   string
+	Unreached               string
+
+	Names map[string]string // of checks and states
 }
 
 var english = texts{
@@ -32,7 +46,25 @@ var english = texts{
 	Shards: "Who leads which shard", Shard: "Shard", Leader: "Leader", Term: "Term", Here: "this node", Nobody: "none",
 	Checks: "What sending depends on", Check: "Check", State: "State", Detail: "Detail",
 	Passed: "ok", Failed: "failed",
-	Names: map[string]string{"database": "database", "broker": "broker", "dispatch": "dispatch", "audit": "audit"},
+
+	Loading: "Rows are being read.",
+	Aside:   "Rows that are set aside", NoneAside: "None. Rows: %d.", SomeAside: "%d of %d rows cannot be used.",
+	Name: "Entry", Problem: "What is wrong, and what to do", MoreAside: "And %d more: onebeat entries list --bad names them.",
+
+	Runs: "What became of slots", Latest: "The latest runs of the ledger",
+	Entry: "Entry", AnyState: "any state", Show: "Show",
+	Slot: "Slot", Task: "Task", Late: "Late", Queue: "Queue", Why: "Why",
+	Slots: "%d slots until %s", Asked: "asked for", Recovered: "recovered after a crash or a lost lease",
+	Unread: "The ledger could not be read: the checks above say whether the database answers.",
+	Older:  "There may be older ones, which were not looked at: onebeat runs list --state %s lists them.",
+	NoRuns: "There is no such run.", Exceptions: "The ledger keeps exceptions only: slots that were sent are not in it.",
+	All: "Show all", ByID: "name or id",
+	Unreached: "Entries and runs are shown once the database has answered.",
+
+	Names: map[string]string{
+		"database": "database", "broker": "broker", "dispatch": "dispatch", "audit": "audit",
+		"sent": "sent", "coalesced": "coalesced", "skipped": "skipped", "failed": "failed", "unsure": "unsure",
+	},
 }
 
 var japanese = texts{
@@ -45,7 +77,25 @@ var japanese = texts{
 	Shards: "シャードごとのリーダー", Shard: "シャード", Leader: "リーダー", Term: "term", Here: "このノード", Nobody: "なし",
 	Checks: "送信に必要なものの状態", Check: "項目", State: "状態", Detail: "詳細",
 	Passed: "正常", Failed: "異常",
-	Names: map[string]string{"database": "データベース", "broker": "ブローカー", "dispatch": "送信 (dispatch)", "audit": "監査 (audit)"},
+
+	Loading: "行を読み込んでいます。",
+	Aside:   "除外されている行", NoneAside: "ありません(全 %d 行)。", SomeAside: "%d 行(全 %d 行中)が使われていません。",
+	Name: "エントリー", Problem: "原因と対処", MoreAside: "ほかに %d 行あります(onebeat entries list --bad で表示)。",
+
+	Runs: "スロットの結果", Latest: "最新の記録",
+	Entry: "エントリー", AnyState: "すべての状態", Show: "表示",
+	Slot: "スロット", Task: "タスク", Late: "遅れ", Queue: "キュー", Why: "理由",
+	Slots: "%d スロット(%s まで)", Asked: "手動実行", Recovered: "クラッシュまたはリース喪失後の復旧",
+	Unread: "記録を読めませんでした。データベースの状態は上の表を見てください。",
+	Older:  "これより古い記録は調べていません(onebeat runs list --state %s で表示)。",
+	NoRuns: "該当する記録はありません。", Exceptions: "例外だけを記録する設定です。送信済みのスロットは表示されません。",
+	All: "すべて表示", ByID: "名前または ID",
+	Unreached: "データベースに接続できると、エントリーと記録が表示されます。",
+
+	Names: map[string]string{
+		"database": "データベース", "broker": "ブローカー", "dispatch": "送信 (dispatch)", "audit": "監査 (audit)",
+		"sent": "送信済み (sent)", "coalesced": "統合 (coalesced)", "skipped": "スキップ (skipped)", "failed": "失敗 (failed)", "unsure": "不明 (unsure)",
+	},
 }
 
 // textsFor are those of the language that a header Accept-Language prefers of the two; English where it names neither.

@@ -1,12 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // A view is what the template shows, in words.
@@ -21,6 +23,36 @@ type view struct {
 	Leads   string
 	Shards  []shardView // where there are several
 	Checks  []checkView
+
+	Reached   bool
+	Rows      string // how many there are
+	Aside     []asideView
+	MoreAside string
+
+	Asked  Asked
+	States []stateView // to choose from
+	Runs   []runView
+	Note   string // on them
+	Said   string // by the program on them, in its own language
+}
+
+type asideView struct{ Name, Problem string }
+
+type stateView struct {
+	Value, Name string
+	Chosen      bool
+}
+
+type runView struct {
+	Slot        moment
+	Name, Task  string
+	Value       string // the state
+	State       string
+	Late        string
+	Queue, Node string
+	Reason      string
+	Why         []string
+	Explain     string // the command that tells more
 }
 
 type shardView struct {
@@ -39,11 +71,14 @@ type checkView struct {
 // A moment is an instant, for machines and as it is shown.
 type moment struct{ Machine, Zone, UTC string }
 
-func viewOf(known made, text *texts) view {
+func viewOf(known made, asked Asked, text *texts) view {
 	v := view{
 		T: text, OK: known.health.OK, Title: text.Ill,
 		Node: legible(known.health.Node), Version: legible(known.page.Version),
-		At: momentOf(known.page.At), Again: fmt.Sprintf(text.Again, refreshSeconds),
+		At: momentOf(known.page.At),
+	}
+	if asked == (Asked{}) {
+		v.Again = fmt.Sprintf(text.Again, refreshSeconds)
 	}
 	if v.OK {
 		v.Title = text.Well
@@ -68,7 +103,102 @@ func viewOf(known made, text *texts) view {
 	slices.SortStableFunc(v.Checks, func(a, b checkView) int { // what failed is read first
 		return boolToInt(a.OK) - boolToInt(b.OK)
 	})
+	if v.Reached = known.page.Reached; v.Reached {
+		v.catalog(&known.page)
+		v.ledger(&known.page.Ledger, asked)
+	}
 	return v
+}
+
+// catalog shows what there is to know of rows.
+func (v *view) catalog(page *Page) {
+	switch aside := len(page.Aside) + page.MoreAside; {
+	case !page.Known:
+		v.Rows = v.T.Loading
+	case aside == 0:
+		v.Rows = fmt.Sprintf(v.T.NoneAside, page.Rows)
+	default:
+		v.Rows = fmt.Sprintf(v.T.SomeAside, aside, page.Rows)
+	}
+	for _, row := range page.Aside {
+		v.Aside = append(v.Aside, asideView{legible(cmp.Or(row.Name, row.ID)), legible(row.Problem)})
+	}
+	if page.MoreAside > 0 {
+		v.MoreAside = fmt.Sprintf(v.T.MoreAside, page.MoreAside)
+	}
+}
+
+// ledger shows runs, and what to know of them.
+func (v *view) ledger(ledger *Ledger, asked Asked) {
+	v.Asked = Asked{legible(asked.Entry), asked.State}
+	v.States = []stateView{{"", v.T.AnyState, asked.State == ""}}
+	for _, state := range States {
+		v.States = append(v.States, stateView{state, v.T.Names[state], asked.State == state})
+	}
+	for i := range ledger.Runs {
+		v.Runs = append(v.Runs, v.T.run(&ledger.Runs[i]))
+	}
+	v.Said = legible(ledger.Problem)
+	switch {
+	case ledger.Problem != "":
+	case ledger.Unread:
+		v.Note = v.T.Unread
+	case !ledger.All && asked.State != "":
+		v.Note = fmt.Sprintf(v.T.Older, asked.State)
+	case len(ledger.Runs) == 0:
+		v.Note = v.T.NoRuns
+	case ledger.Exceptions:
+		v.Note = v.T.Exceptions
+	}
+}
+
+// run shows a run.
+func (t *texts) run(r *Run) runView {
+	one := runView{
+		Slot: momentOf(r.Slot), Name: legible(r.Name), Task: legible(r.Task), Value: legible(r.State), State: cmp.Or(t.Names[r.State], legible(r.State)),
+		Queue: legible(r.Queue), Node: legible(r.Node), Reason: legible(r.Reason),
+	}
+	if !r.SentAt.IsZero() {
+		one.Late = r.SentAt.Sub(r.Slot).Round(100 * time.Microsecond).String()
+	}
+	if r.Count > 1 {
+		one.Why = append(one.Why, fmt.Sprintf(t.Slots, r.Count, momentOf(r.Through).Zone))
+	}
+	if r.Asked {
+		one.Why = append(one.Why, t.Asked)
+	}
+	if r.Recovered {
+		one.Why = append(one.Why, t.Recovered)
+	}
+	if r.State != "sent" {
+		one.Explain = explain(r)
+	}
+	return one
+}
+
+// explain is the command that says what became of a run; empty where neither name nor id can be written in one.
+func explain(r *Run) string {
+	name := r.Name
+	if !plain(name) {
+		name = r.ID
+	}
+	if !plain(name) {
+		return ""
+	}
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+-") != "" {
+		name = "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+	}
+	if r.Asked { // it is no slot: the command tells of the last that was asked for
+		return "onebeat explain " + name
+	}
+	return "onebeat explain " + name + " --at " + r.Slot.Format(time.RFC3339Nano)
+}
+
+// plain says whether a shell takes the text as it is shown, in quotes.
+func plain(text string) bool {
+	return text != "" && text[0] != '-' && len(text) < textMost && !strings.ContainsFunc(text, func(r rune) bool {
+		return r == utf8.RuneError || !unicode.IsPrint(r)
+	})
 }
 
 func boolToInt(is bool) int {

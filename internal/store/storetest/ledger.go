@@ -390,6 +390,24 @@ func testRuns(t *testing.T, db Database) {
 		}
 	}
 	for _, tt := range []struct {
+		state schedule.State
+		limit int
+		want  []schedule.Run
+	}{
+		{"", 10, want},
+		{"", 1, want[:1]},
+		{schedule.Sent, 10, want[1:]},
+		{schedule.Failed, 10, nil},
+	} {
+		got, all, err := s.RunsLately(t.Context(), tt.state, tt.limit)
+		if err != nil || !all {
+			t.Fatalf("RunsLately of state %q: all %v, %v", tt.state, all, err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("RunsLately of state %q, at most %d (-want +got):\n%s", tt.state, tt.limit, diff)
+		}
+	}
+	for _, tt := range []struct {
 		name  string
 		since time.Time
 		limit int

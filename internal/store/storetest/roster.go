@@ -104,6 +104,44 @@ func testStandbyWritesNothing(t *testing.T, db Database) {
 	})
 }
 
+// Rows that are set aside are known to every node, whoever leads.
+func testAside(t *testing.T, db Database) {
+	shape := shapeNamed("full")
+	createTable(t, db, shape)
+	migrate(t, db)
+	insert(t, db, shape, 0, line{})
+	insert(t, db, shape, 1, line{spec: "no spec"})
+	insert(t, db, shape, 2, line{spec: "nor this"})
+	s := open(t, db, store.Options{})
+	roster := stand(t, s)
+	told := func(most int) string {
+		var shown []string
+		rows, all := roster.Aside(most)
+		for _, row := range rows {
+			shown = append(shown, fmt.Sprintf("%s %s %v", row.ID, row.Name, row.Problem != ""))
+		}
+		return fmt.Sprintf("%d: %s", all, strings.Join(shown, ", "))
+	}
+	check := func(most int, want string) {
+		t.Helper()
+		for deadline := time.Now().Add(bound); told(most) != want; s.Poke() {
+			if time.Now().After(deadline) {
+				t.Fatalf("set aside are %q, want %q", told(most), want)
+			}
+		}
+	}
+	check(10, fmt.Sprintf("2: %s entry true, %s entry true", id(1), id(2)))
+	check(1, fmt.Sprintf("2: %s entry true", id(1)))
+	db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = '@every 3s' WHERE id = '"+string(id(1))+"'")
+	db.Exec(t, "UPDATE celery_beat_schedules SET cron_expression = 'worse' WHERE id = '"+string(id(0))+"'")
+	check(10, fmt.Sprintf("2: %s entry true, %s entry true", id(0), id(2)))
+	db.Exec(t, "DELETE FROM celery_beat_schedules WHERE id = '"+string(id(2))+"'")
+	check(10, fmt.Sprintf("1: %s entry true", id(0)))
+	w := lead(t, roster, 0)
+	w.await("what the roster knows", func() bool { return w.loaded })
+	check(10, fmt.Sprintf("1: %s entry true", id(0)))
+}
+
 // Whatever another node did while this one stood by, it begins from there: with what
 // a node is told of that reads everything anew.
 func testStandbyKnowsWhatAnotherDid(t *testing.T, db Database, held int) {

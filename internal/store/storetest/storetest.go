@@ -97,6 +97,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"requests are told of", testRequests},
 		{"an old term remembers nothing", testAnOldTermRemembersNothing},
 		{"a node that stands by writes nothing", testStandbyWritesNothing},
+		{"every node knows the rows that are set aside", testAside},
 		{"a node that stood by knows what another did", func(t *testing.T, db Database) { testStandbyKnowsWhatAnotherDid(t, db, 0) }},
 		{"a node that stood by knows what another did, and it holds hardly a definition", func(t *testing.T, db Database) { testStandbyKnowsWhatAnotherDid(t, db, 1) }},
 		{"a node that keeps run state in memory begins anew after another", testStandbyWithRunStateInMemory},
