@@ -35,6 +35,8 @@ type Command struct {
 	Env  []string // added to this process's environment
 	User *syscall.Credential
 
+	Files []*os.File // the child has copies of these as its files from 3 on
+
 	// Orphaned is sent to the process when its parent dies; SIGKILL if zero.
 	Orphaned syscall.Signal
 }
@@ -73,7 +75,7 @@ func Start(command Command) (*Process, error) {
 	cmd := exec.Command(command.Path, command.Args...)
 	cmd.Dir = command.Dir
 	cmd.Env = append(os.Environ(), command.Env...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, command.Files
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: orphaned, Credential: command.User}
 	if err := startForGood(cmd); err != nil {
 		return nil, err
