@@ -1,10 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/plan"
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 	"github.com/onebeat/onebeat/internal/web"
@@ -12,11 +16,12 @@ import (
 
 // What a page shows at most.
 const (
-	asideShown = 50
-	runsShown  = 50
+	asideShown  = 50
+	comingShown = 20
+	runsShown   = 50
 )
 
-// Page implements web.Shown. It reads no more of the catalog than the rows that runs are of: a catalog may have a million.
+// Page implements web.Shown. It reads no more of the catalog than the rows that are shown: a catalog may have a million.
 func (n *node) Page(ctx context.Context, asked web.Asked) web.Page {
 	page := web.Page{Version: Version(), At: n.clock.Now().In(n.location()), Shards: n.leaders()}
 	if len(n.opened()) == 0 {
@@ -29,8 +34,66 @@ func (n *node) Page(ctx context.Context, asked web.Asked) web.Page {
 		page.Aside = append(page.Aside, web.Aside{ID: string(row.ID), Name: row.Name, Problem: row.Problem})
 	}
 	page.MoreAside = all - len(rows)
+	page.Coming = n.coming(ctx)
 	page.Ledger = n.ledger(ctx, asked)
 	return page
+}
+
+// coming are the slots that come next of the shards that this node leads.
+func (n *node) coming(ctx context.Context) (slots []web.Coming) {
+	var next []plan.Coming
+	for _, s := range n.led() {
+		planner := s.now().planner
+		if planner == nil {
+			continue // it waits for another scheduler
+		}
+		some, err := planner.Coming(ctx, comingShown)
+		if err == nil { // a planner that does not answer shows in health
+			next = append(next, some...)
+		}
+	}
+	slices.SortStableFunc(next, func(a, b plan.Coming) int { return a.Slot.Compare(b.Slot) })
+	next = next[:min(comingShown, len(next))]
+	left := map[schedule.ID]*schedule.Entry{} // whose definitions are left in the catalog
+	for _, one := range next {
+		if one.Entry == nil {
+			left[one.ID] = nil
+		}
+	}
+	n.define(ctx, left)
+	for _, one := range next {
+		e := cmp.Or(one.Entry, left[one.ID])
+		if e == nil { // it is not to be had at the moment
+			slots = append(slots, web.Coming{Slot: one.Slot.In(n.location()), Name: string(one.ID)})
+			continue
+		}
+		slots = append(slots, web.Coming{Slot: one.Slot.In(n.zoneOf(e)), Name: e.Name, Task: e.Task, Skipped: one.Reason})
+	}
+	return slots
+}
+
+// define reads the present definitions of entries from the catalog, as far as it answers.
+func (n *node) define(ctx context.Context, wanted map[schedule.ID]*schedule.Entry) {
+	if len(wanted) == 0 || !n.known() {
+		return
+	}
+	entries, err := n.roster.Entries(ctx, slices.Collect(maps.Keys(wanted)))
+	if err != nil {
+		return // what is shown of them is less
+	}
+	for _, e := range entries {
+		wanted[e.ID] = e
+	}
+}
+
+// zoneOf is the zone that an entry's slots are shown in, which may be nil.
+func (n *node) zoneOf(e *schedule.Entry) *time.Location {
+	if e != nil {
+		if zoned, ok := e.Spec.(interface{ Location() *time.Location }); ok {
+			return zoned.Location()
+		}
+	}
+	return n.location()
 }
 
 // location is that of the zone that entries are in which name none.
@@ -73,12 +136,13 @@ func (n *node) ledger(ctx context.Context, asked web.Asked) web.Ledger {
 		ledger.Unread = true // the checks say why
 		return ledger
 	}
-	zones := n.zonesOf(ctx, runs)
+	entries := map[schedule.ID]*schedule.Entry{}
 	for _, run := range runs {
-		zone := zones[run.Entry]
-		if zone == nil {
-			zone = n.location()
-		}
+		entries[run.Entry] = nil
+	}
+	n.define(ctx, entries)
+	for _, run := range runs {
+		zone := n.zoneOf(entries[run.Entry])
 		one := web.Run{
 			ID: string(run.Entry), Name: run.Name, Task: run.Task, Slot: run.Slot.In(zone), Count: run.Count,
 			State: string(run.State), Reason: run.Reason, Queue: run.Queue, Node: run.Node,
@@ -106,35 +170,4 @@ func (n *node) runsOf(ctx context.Context, asked web.Asked) ([]schedule.Run, err
 		failed = err
 	}
 	return runs, failed
-}
-
-// zonesOf are the zones of entries that have one of their own, as far as the catalog answers.
-func (n *node) zonesOf(ctx context.Context, runs []schedule.Run) map[schedule.ID]*time.Location {
-	zones := map[schedule.ID]*time.Location{}
-	for _, run := range runs {
-		zones[run.Entry] = nil
-	}
-	if len(zones) == 0 || !n.known() {
-		return zones
-	}
-	ids := make([]schedule.ID, 0, len(zones))
-	for id := range zones {
-		ids = append(ids, id)
-	}
-	entries, err := n.roster.Entries(ctx, ids)
-	if err != nil {
-		return zones
-	}
-	for _, e := range entries {
-		zones[e.ID] = zoneOf(e.Spec)
-	}
-	return zones
-}
-
-// zoneOf is the zone that a spec goes by, nil for one that goes by none.
-func zoneOf(spec schedule.Spec) *time.Location {
-	if zoned, ok := spec.(interface{ Location() *time.Location }); ok {
-		return zoned.Location()
-	}
-	return nil
 }

@@ -65,6 +65,7 @@ type Planner struct {
 	wants    chan want
 	supplies chan supply
 	states   chan chan State
+	looks    chan look
 	over     chan struct{} // closed when Run returns
 
 	ticked atomic.Int64 // Unix nanoseconds, this machine's clock: when the loop last went round
@@ -104,7 +105,7 @@ type State struct {
 func New(opts Options) *Planner {
 	p := &Planner{
 		lead: opts.Lead, now: opts.Now, glance: opts.Glance, logger: opts.Logger, keep: opts.Keep, far: opts.Far,
-		changes: make(chan applying), submits: make(chan schedule.Due), asks: make(chan ask), states: make(chan chan State),
+		changes: make(chan applying), submits: make(chan schedule.Due), asks: make(chan ask), states: make(chan chan State), looks: make(chan look),
 		wants: make(chan want), supplies: make(chan supply),
 		over:  make(chan struct{}),
 		items: newItems(),
@@ -190,6 +191,8 @@ func (p *Planner) Run(ctx context.Context) error {
 			asked = nil
 		case reply := <-p.states:
 			reply <- p.state()
+		case l := <-p.looks:
+			l.reply <- p.look(l.most)
 		case <-timer.C:
 		}
 	}

@@ -43,6 +43,7 @@ type Page struct {
 	Aside     []Aside
 	MoreAside int // that are not among them
 
+	Coming []Coming // of the shards that this node leads
 	Ledger Ledger
 }
 
@@ -50,6 +51,13 @@ type Page struct {
 type Aside struct {
 	ID, Name string
 	Problem  string // what is wrong and what to do
+}
+
+// A Coming is a slot that is yet to come, in its entry's zone.
+type Coming struct {
+	Slot       time.Time
+	Name, Task string
+	Skipped    string // why it will be, empty where it will not
 }
 
 // A Ledger is the latest runs that were asked for.

@@ -151,6 +151,7 @@ func TestTextsOfOthersAreShownHarmlessly(t *testing.T) {
 	n := &node{health: web.Health{Node: hostile, Checks: []web.Check{{Name: hostile, Detail: hostile}}}, page: func(_ context.Context, asked web.Asked) web.Page {
 		return web.Page{
 			Version: hostile, Shards: []web.Shard{{Node: hostile}, {}}, Reached: true, Aside: []web.Aside{{ID: hostile, Problem: hostile}, {Name: hostile}},
+			Coming: []web.Coming{{Name: hostile, Task: hostile, Skipped: hostile}},
 			Ledger: web.Ledger{Problem: asked.Entry, Runs: []web.Run{{ID: hostile, Name: hostile, Task: hostile, State: hostile, Reason: hostile, Queue: hostile, Node: hostile}}},
 		}
 	}}
@@ -170,6 +171,8 @@ var jst = time.FixedZone("JST", 9*3600)
 func TestThePageShowsRowsAndRuns(t *testing.T) {
 	slot := time.Date(2026, 11, 27, 10, 0, 0, 0, jst)
 	page := web.Page{Reached: true, Known: true, Rows: 9, Aside: []web.Aside{{ID: "7", Name: "broken", Problem: "no spec: write one"}, {ID: "8"}}, MoreAside: 5}
+	page.At, page.Shards = slot.Add(time.Minute), []web.Shard{{Term: 1}}
+	page.Coming = []web.Coming{{Slot: slot.Add(time.Hour), Name: "nightly", Task: "t.n"}, {Slot: slot.Add(2 * time.Hour).UTC(), Name: "held", Skipped: "window move: the move"}}
 	page.Ledger = web.Ledger{All: true, Runs: []web.Run{
 		{ID: "1", Name: "nightly", Task: "t.n", Slot: slot, Count: 1, State: "sent", Queue: "q", Node: "n1", SentAt: slot.Add(1234567 * time.Nanosecond)},
 		{ID: "2", Name: "it's late", Task: "t.l", Slot: slot, Through: slot.Add(time.Hour), Count: 3, State: "skipped", Reason: "misfire", Node: "n1"},
@@ -185,6 +188,7 @@ func TestThePageShowsRowsAndRuns(t *testing.T) {
 	address := serve(t, n)
 	response, body := askPage(t, address+"/?entry=+it%27s+late%00+&state=failed")
 	inOrder(t, body, "Rows that are set aside", "7 of 9 rows cannot be used.", "broken", "no spec: write one", ">8<", "And 5 more: onebeat entries list --bad names them.",
+		"What comes next", "59 min 0 s", ">2026-11-27 11:00:00 &#43;0900<", "nightly", "t.n", "1 h 59 min", ">2026-11-27 03:00:00Z<", "held", "will be skipped: window move: the move",
 		"What became of slots", `value="it&#39;s late`, `value="failed" selected`, "Show all",
 		">2026-11-27 10:00:00 &#43;0900<", ">2026-11-27 01:00:00Z<", "nightly", ">sent<", "1.2ms", "t.n", ">q<", ">n1<",
 		"it&#39;s late", ">skipped<", "misfire", "3 slots until 2026-11-27 11:00:00 &#43;0900", `onebeat explain &#39;it&#39;\&#39;&#39;s late&#39; --at 2026-11-27T10:00:00&#43;09:00`,
@@ -206,7 +210,7 @@ func TestThePageShowsRowsAndRuns(t *testing.T) {
 		}
 	}
 	_, body = askPage(t, address, "Accept-Language", "ja")
-	inOrder(t, body, "除外されている行", "no spec: write one", "nightly", "送信済み (sent)", "スキップ (skipped)")
+	inOrder(t, body, "除外されている行", "no spec: write one", "今後の予定", "59分0秒", "nightly", "送信済み (sent)", "スキップ (skipped)")
 }
 
 // What is not there is told, and why: also while the database is away.
@@ -221,6 +225,10 @@ func TestThePageSaysWhatItCannotShow(t *testing.T) {
 		{"the database is away", "", web.Page{Reached: true, Known: true, Ledger: web.Ledger{Unread: true}}, []string{"None. Rows: 0.", "could not be read"}, []string{"no such run"}},
 		{"no such entry", "?entry=x", web.Page{Reached: true, Known: true, Ledger: web.Ledger{Problem: "no entry is x"}}, []string{"no entry is x"}, []string{"no such run"}},
 		{"older ones of a state", "?state=failed", web.Page{Reached: true, Ledger: web.Ledger{}}, []string{"onebeat runs list --state failed"}, []string{"no such run"}},
+		{"another leads", "", web.Page{Reached: true, Shards: []web.Shard{{Node: "n2"}}}, []string{"What comes next", "The page of the node that leads shows it"}, []string{"No entry has"}},
+		{"nobody leads", "", web.Page{Reached: true, Shards: []web.Shard{{}, {}}}, []string{"What comes next", "No node leads at the moment."}, []string{"No entry has", "The page of"}},
+		{"others lead too", "", web.Page{Reached: true, Shards: []web.Shard{{Node: "n2"}, {Term: 1}}}, []string{"What comes next", "Of the shards that this node leads."}, []string{"No entry has"}},
+		{"nothing comes", "", web.Page{Reached: true, Known: true, Shards: []web.Shard{{Term: 1}}}, []string{"What comes next", "No entry has a slot to come."}, nil},
 		{"exceptions alone", "", web.Page{Reached: true, Ledger: web.Ledger{Exceptions: true, Runs: []web.Run{{State: "failed"}}}}, []string{"The ledger keeps exceptions only"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,10 @@
 package web
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // texts are what the page says in one language. What nodes, checks and the ledger say is
 // shown as they say it, which is in English.
@@ -24,6 +28,11 @@ type texts struct {
 	NoneAside, SomeAside     string // of how many
 	Name, Problem, MoreAside string
 
+	Coming, NextSlots  string
+	ComesOf, NoneComes string
+	ComesElsewhere     string
+	In, WillBeSkipped  string
+
 	Runs, Latest            string
 	Entry, AnyState, Show   string
 	Slot, Task, Late        string
@@ -34,6 +43,8 @@ type texts struct {
 	Unreached               string
 
 	Names map[string]string // of checks and states
+
+	Length [4]string // days and hours, hours and minutes, minutes and seconds, seconds
 }
 
 var english = texts{
@@ -51,6 +62,11 @@ var english = texts{
 	Aside:   "Rows that are set aside", NoneAside: "None. Rows: %d.", SomeAside: "%d of %d rows cannot be used.",
 	Name: "Entry", Problem: "What is wrong, and what to do", MoreAside: "And %d more: onebeat entries list --bad names them.",
 
+	Coming: "What comes next", NextSlots: "The next slots",
+	ComesOf: "Of the shards that this node leads.", NoneComes: "No entry has a slot to come.",
+	ComesElsewhere: "The page of the node that leads shows it; onebeat forecast tells how many slots the coming time has.",
+	In:             "In", WillBeSkipped: "will be skipped: %s",
+
 	Runs: "What became of slots", Latest: "The latest runs of the ledger",
 	Entry: "Entry", AnyState: "any state", Show: "Show",
 	Slot: "Slot", Task: "Task", Late: "Late", Queue: "Queue", Why: "Why",
@@ -65,6 +81,8 @@ var english = texts{
 		"database": "database", "broker": "broker", "dispatch": "dispatch", "audit": "audit",
 		"sent": "sent", "coalesced": "coalesced", "skipped": "skipped", "failed": "failed", "unsure": "unsure",
 	},
+
+	Length: [4]string{"%d d %d h", "%d h %d min", "%d min %d s", "%d s"},
 }
 
 var japanese = texts{
@@ -82,6 +100,11 @@ var japanese = texts{
 	Aside:   "除外されている行", NoneAside: "ありません(全 %d 行)。", SomeAside: "%d 行(全 %d 行中)が使われていません。",
 	Name: "エントリー", Problem: "原因と対処", MoreAside: "ほかに %d 行あります(onebeat entries list --bad で表示)。",
 
+	Coming: "今後の予定", NextSlots: "次のスロット",
+	ComesOf: "このノードがリーダーであるシャードの分です。", NoneComes: "今後のスロットはありません。",
+	ComesElsewhere: "リーダーのノードのページに表示されます。今後のスロット数は onebeat forecast で調べられます。",
+	In:             "残り", WillBeSkipped: "スキップされます: %s",
+
 	Runs: "スロットの結果", Latest: "最新の記録",
 	Entry: "エントリー", AnyState: "すべての状態", Show: "表示",
 	Slot: "スロット", Task: "タスク", Late: "遅れ", Queue: "キュー", Why: "理由",
@@ -96,6 +119,8 @@ var japanese = texts{
 		"database": "データベース", "broker": "ブローカー", "dispatch": "送信 (dispatch)", "audit": "監査 (audit)",
 		"sent": "送信済み (sent)", "coalesced": "統合 (coalesced)", "skipped": "スキップ (skipped)", "failed": "失敗 (failed)", "unsure": "不明 (unsure)",
 	},
+
+	Length: [4]string{"%d日%d時間", "%d時間%d分", "%d分%d秒", "%d秒"},
 }
 
 // textsFor are those of the language that a header Accept-Language prefers of the two; English where it names neither.
@@ -110,4 +135,18 @@ func textsFor(accepted string) *texts {
 		}
 	})
 	return chosen
+}
+
+// length says a length in its two largest units.
+func (t *texts) length(d time.Duration) string {
+	seconds := max(int64(d.Round(time.Second)/time.Second), 0)
+	switch {
+	case seconds < 60:
+		return fmt.Sprintf(t.Length[3], seconds)
+	case seconds < 3600:
+		return fmt.Sprintf(t.Length[2], seconds/60, seconds%60)
+	case seconds < 24*3600:
+		return fmt.Sprintf(t.Length[1], seconds/3600, seconds/60%60)
+	}
+	return fmt.Sprintf(t.Length[0], seconds/(24*3600), seconds/3600%24)
 }

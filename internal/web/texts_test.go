@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+	"time"
 )
 
 // Each language has every text, with what is filled in in the same order.
@@ -34,8 +35,28 @@ func TestBothLanguagesHaveEveryText(t *testing.T) {
 			for key, text := range en {
 				compare(name+" "+key, text, ja[key])
 			}
+		case [4]string:
+			ja := b.Field(i).Interface().([4]string)
+			for i := range en {
+				compare(name, en[i], ja[i])
+			}
 		default:
 			t.Errorf("%s is a %T: say here how it is compared", name, en)
+		}
+	}
+}
+
+func TestLengthsAreSaidInTwoUnits(t *testing.T) {
+	for length, want := range map[time.Duration][2]string{
+		-time.Second:                          {"0 s", "0秒"},
+		59*time.Second + 499*time.Millisecond: {"59 s", "59秒"},
+		59*time.Second + 500*time.Millisecond: {"1 min 0 s", "1分0秒"},
+		time.Hour - time.Second:               {"59 min 59 s", "59分59秒"},
+		25*time.Hour - time.Minute:            {"1 d 0 h", "1日0時間"},
+		2*time.Hour + 3*time.Minute:           {"2 h 3 min", "2時間3分"},
+	} {
+		if got := [2]string{english.length(length), japanese.length(length)}; got != want {
+			t.Errorf("%v is %q, want %q", length, got, want)
 		}
 	}
 }

@@ -29,6 +29,9 @@ type view struct {
 	Aside     []asideView
 	MoreAside string
 
+	Coming     []comingView
+	ComingNote string
+
 	Asked  Asked
 	States []stateView // to choose from
 	Runs   []runView
@@ -37,6 +40,12 @@ type view struct {
 }
 
 type asideView struct{ Name, Problem string }
+
+type comingView struct {
+	In              string
+	Slot            moment
+	Name, Task, Why string
+}
 
 type stateView struct {
 	Value, Name string
@@ -105,6 +114,7 @@ func viewOf(known made, asked Asked, text *texts) view {
 	})
 	if v.Reached = known.page.Reached; v.Reached {
 		v.catalog(&known.page)
+		v.coming(&known.page)
 		v.ledger(&known.page.Ledger, asked)
 	}
 	return v
@@ -125,6 +135,34 @@ func (v *view) catalog(page *Page) {
 	}
 	if page.MoreAside > 0 {
 		v.MoreAside = fmt.Sprintf(v.T.MoreAside, page.MoreAside)
+	}
+}
+
+// coming shows the slots that come next.
+func (v *view) coming(page *Page) {
+	for _, slot := range page.Coming {
+		one := comingView{In: v.T.length(slot.Slot.Sub(page.At)), Slot: momentOf(slot.Slot), Name: legible(slot.Name), Task: legible(slot.Task)}
+		if slot.Skipped != "" {
+			one.Why = fmt.Sprintf(v.T.WillBeSkipped, legible(slot.Skipped))
+		}
+		v.Coming = append(v.Coming, one)
+	}
+	led, elsewhere := 0, false
+	for _, s := range page.Shards {
+		if s.Term != 0 {
+			led++
+		}
+		elsewhere = elsewhere || s.Node != ""
+	}
+	switch {
+	case led == 0 && elsewhere:
+		v.ComingNote = v.T.ComesElsewhere
+	case led == 0:
+		v.ComingNote = v.T.None
+	case led < len(page.Shards):
+		v.ComingNote = v.T.ComesOf
+	case len(page.Coming) == 0 && page.Known:
+		v.ComingNote = v.T.NoneComes
 	}
 }
 

@@ -47,9 +47,9 @@ func TestThePageInABrowser(t *testing.T) {
 		view browser.View
 		want []string
 	}{
-		{"desk", browser.View{Width: 1280}, []string{"All is well", "This node leads, in term 1.", "database", "broker", "dispatch", "Rows that are set aside", "What became of slots", "sent", "skipped", "window move: the move"}},
+		{"desk", browser.View{Width: 1280}, []string{"All is well", "This node leads, in term 1.", "database", "broker", "dispatch", "Rows that are set aside", "What comes next", "What became of slots", "sent", "skipped", "window move: the move"}},
 		{"phone", browser.View{Width: 360}, []string{"All is well", "Rows that are set aside", "What became of slots"}},
-		{"phone at night", browser.View{Width: 360, Dark: true, Language: "ja-JP,ja;q=0.9,en;q=0.8"}, []string{"正常です", "このノードがリーダーです", "除外されている行", "スロットの結果", "送信済み (sent)", "スキップ (skipped)"}},
+		{"phone at night", browser.View{Width: 360, Dark: true, Language: "ja-JP,ja;q=0.9,en;q=0.8"}, []string{"正常です", "このノードがリーダーです", "除外されている行", "今後の予定", "スロットの結果", "送信済み (sent)", "スキップ (skipped)"}},
 		{"desk at night", browser.View{Width: 1280, Dark: true}, []string{"All is well"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
