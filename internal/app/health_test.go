@@ -164,6 +164,37 @@ func TestHealthAsksTheBrokerForEachShardThatIsLed(t *testing.T) {
 	}
 }
 
+// Ping answers who still waits.
+type listening struct{ broker.Broker }
+
+func (listening) Ping(ctx context.Context) error { return ctx.Err() }
+
+// While a database hangs, the broker is not said to.
+func TestHealthOfADatabaseThatHangsBlamesNoOther(t *testing.T) {
+	g := grounds["PostgreSQL"](t)
+	hanging := openedStore(t, g.url)
+	if err := hanging.EnsureOwn(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := storedShard(t, "4s")
+	s.store, s.broker = hanging.Shard(0), listening{}
+	tx, err := g.db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(t.Context(), "LOCK TABLE onebeat_leases IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	for _, check := range s.node.Health(ctx).Checks {
+		if failed := check.Name == "database"; check.OK == failed {
+			t.Errorf("the check of the %s is %+v while the database hangs", check.Name, check)
+		}
+	}
+}
+
 // A dispatching is a dispatcher that can be started.
 type dispatching struct{ *dispatch.Dispatcher }
 

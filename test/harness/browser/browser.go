@@ -29,7 +29,8 @@ type Browser struct {
 	commands *os.File
 	messages chan message
 	session  string
-	last     int // number of a command
+	last     int    // number of a command
+	loader   string // of the page that is shown
 
 	seen []message // events that nobody has looked at yet
 }
@@ -207,15 +208,33 @@ func (b *Browser) Open(url string, view View) Visit {
 	if navigated.ErrorText != "" {
 		b.t.Fatalf("open %s: %s", url, navigated.ErrorText)
 	}
-	var visit Visit
-	for over := time.After(patience); !b.loaded(&visit, navigated.LoaderID); {
-		b.seen = append(b.seen, b.next("the load of "+url, over))
+	b.loader = navigated.LoaderID
+	return b.await(url, func(loader string) bool { return loader == b.loader })
+}
+
+// Click clicks on what the selector finds, and returns what came of it once the page that it leads to is there.
+func (b *Browser) Click(selector string) Visit {
+	b.t.Helper()
+	former := b.loader
+	b.seen = nil
+	b.do("Runtime.evaluate", map[string]any{"expression": fmt.Sprintf("document.querySelector(%q).click()", selector), "userGesture": true}, nil)
+	return b.await("what a click on "+selector+" leads to", func(loader string) bool {
+		b.loader = loader
+		return loader != former
+	})
+}
+
+// await returns once the page of a loader is there.
+func (b *Browser) await(page string, is func(loader string) bool) (visit Visit) {
+	b.t.Helper()
+	for over := time.After(patience); !b.loaded(&visit, is); {
+		b.seen = append(b.seen, b.next("the load of "+page, over))
 	}
 	return visit
 }
 
-// loaded looks at what was seen, and says whether the page that the loader loads is there.
-func (b *Browser) loaded(visit *Visit, loader string) (done bool) {
+// loaded looks at what was seen, and says whether the page is there.
+func (b *Browser) loaded(visit *Visit, is func(loader string) bool) (done bool) {
 	for _, event := range b.seen {
 		var p struct {
 			Name, LoaderID, Type, ErrorText string
@@ -243,7 +262,7 @@ func (b *Browser) loaded(visit *Visit, loader string) (done bool) {
 		case "Audits.issueAdded":
 			fault(p.Issue.Code, string(event.Params))
 		case "Page.lifecycleEvent":
-			done = done || p.Name == "load" && p.LoaderID == loader
+			done = done || p.Name == "load" && is(p.LoaderID)
 		}
 	}
 	b.seen = nil
