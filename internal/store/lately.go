@@ -14,7 +14,7 @@ const (
 	// latelyRuns is how many runs of parts that have ended it looks at if they are of any state, about, and
 	// latelyOfState if they are of one.
 	latelyRuns    = 1_000
-	latelyOfState = 500_000
+	latelyOfState = 200_000
 )
 
 // RunsLately returns runs that were recorded lately, of any state or of one, the latest slot first. No index goes by slot: so it looks into the
