@@ -1,12 +1,32 @@
 package app
 
 import (
+	"log/slog"
 	"slices"
 	"testing"
 
 	"github.com/onebeat/onebeat/internal/schedule"
+	"github.com/onebeat/onebeat/internal/store"
 	"github.com/onebeat/onebeat/internal/web"
 )
+
+// Of its own shards a node knows who leads them, and of the others as it last saw them.
+func TestThePageKnowsWhoLeads(t *testing.T) {
+	s := bareShard(slog.New(slog.DiscardHandler))
+	n := s.node
+	n.name = "here"
+	for number := 1; number < 4; number++ {
+		n.shards = append(n.shards, &shard{node: n, number: number})
+	}
+	if got, want := n.leaders(), make([]web.Shard, 4); !slices.Equal(got, want) {
+		t.Errorf("before it has seen the others the leaders are %+v, want %+v", got, want)
+	}
+	n.roll.Store(&store.Roll{Holders: []store.Holder{{Node: "there"}, {Node: "there"}, {Node: "here"}, {}}})
+	s.leads(7, nil)
+	if got, want := n.leaders(), []web.Shard{{Term: 7}, {Node: "there"}, {}, {}}; !slices.Equal(got, want) {
+		t.Errorf("the leaders are %+v, want %+v", got, want)
+	}
+}
 
 // The page asks for runs by the states that there are.
 func TestThePageKnowsTheStates(t *testing.T) {

@@ -103,7 +103,7 @@ var japanese = texts{
 	Coming: "今後の予定", NextSlots: "次のスロット",
 	ComesOf: "このノードがリーダーであるシャードの分です。", NoneComes: "今後のスロットはありません。",
 	ComesElsewhere: "リーダーのノードのページに表示されます。今後のスロット数は onebeat forecast で調べられます。",
-	In:             "残り", WillBeSkipped: "スキップされます: %s",
+	In:             "あと", WillBeSkipped: "スキップされます: %s",
 
 	Runs: "スロットの結果", Latest: "最新の記録",
 	Entry: "エントリー", AnyState: "すべての状態", Show: "表示",
