@@ -250,7 +250,8 @@ app.conf.beat_schedule = {
 	const undocumented = "it is not as Celery documents entries of beat_schedule "
 	want := []celeryapp.Refused{
 		{Name: "task", Reason: "its task is an object of the class celery.local.PromiseProxy: write the task's name"},
-		{Name: "none", Reason: undocumented + "(AttributeError)"}, {Name: "nan", Reason: undocumented + "(ValueError)"},
+		{Name: "none", Reason: undocumented + "(AttributeError)"},
+		{Name: "nan", Reason: undocumented + "(ValueError)"},
 		{Name: "options", Reason: undocumented + "(AttributeError)"},
 	}
 	if diff := cmp.Diff(want, app.Refused); diff != "" {
