@@ -22,6 +22,12 @@ type place struct {
 	item int32 // its number
 }
 
+// before says which is due first; of one instant the one with the lower number, so that a herd is claimed as the catalog was read, in
+// whose order its rows lie beside each other.
+func (p place) before(q place) bool {
+	return p.next < q.next || p.next == q.next && p.item < q.item
+}
+
 // first returns the item that is due first, or nil.
 func (a *agenda) first() *item {
 	if len(a.heap) == 0 {
@@ -99,7 +105,7 @@ func (a *agenda) up(i int) {
 	moved := a.heap[i]
 	for i > 0 {
 		parent := (i - 1) / 4
-		if a.heap[parent].next <= moved.next {
+		if !moved.before(a.heap[parent]) {
 			break
 		}
 		a.put(i, a.heap[parent])
@@ -116,11 +122,11 @@ func (a *agenda) down(i int) {
 			break
 		}
 		for c := least + 1; c < min(least+4, len(a.heap)); c++ {
-			if a.heap[c].next < a.heap[least].next {
+			if a.heap[c].before(a.heap[least]) {
 				least = c
 			}
 		}
-		if moved.next <= a.heap[least].next {
+		if !a.heap[least].before(moved) {
 			break
 		}
 		a.put(i, a.heap[least])

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -42,12 +43,13 @@ func TestAgendaKeepsOrder(t *testing.T) {
 				t.Fatalf("overdue(%d) = %d, want %d of %v", at, got, n, want)
 			}
 		}
-		var got []int64
+		var got []place
 		for a.first() != nil {
-			got = append(got, a.first().next)
+			got = append(got, a.heap[0])
 			a.remove(a.first())
 		}
-		if !slices.IsSorted(got) {
+		inOrder := func(p, q place) int { return cmp.Or(cmp.Compare(p.next, q.next), cmp.Compare(p.item, q.item)) }
+		if !slices.IsSortedFunc(got, inOrder) { // those of one instant by their numbers
 			t.Fatalf("taken in the order %v", got)
 		}
 	})
