@@ -1,10 +1,8 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -87,14 +85,8 @@ type Shard struct {
 	Term int64  // where it is this node, else 0
 }
 
-var (
-	//go:embed page.html
-	pageHTML string
-	//go:embed page.css
-	pageCSS []byte
-
-	pageTemplate = template.Must(template.New("page").Parse(pageHTML))
-)
+//go:embed page.css
+var pageCSS []byte
 
 // What the page may load and do: its own style sheet, and nothing else.
 const policy = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
@@ -160,10 +152,9 @@ func (p *pages) show(ctx context.Context, w http.ResponseWriter, r *http.Request
 	if asked == (Asked{}) {
 		w.Header().Set("Refresh", strconv.Itoa(refreshSeconds))
 	}
-	var out bytes.Buffer
-	if err := pageTemplate.Execute(&out, viewOf(known, asked, text)); err != nil {
-		panic(err) // it is executed with each text in the tests
-	}
+	var out htmlWriter
+	view := viewOf(known, asked, text)
+	view.write(&out)
 	_, _ = out.WriteTo(w) // the client may have gone
 }
 

@@ -89,7 +89,7 @@ func TestThePageSaysHowTheNodeIs(t *testing.T) {
 	if got := response.Header.Get("Refresh"); response.StatusCode != http.StatusOK || got != "10" {
 		t.Errorf("GET /: %d, made again after %q seconds", response.StatusCode, got)
 	}
-	inOrder(t, body, `<html lang="en">`, "n1", "1.2.3", `datetime="2026-11-27T01:00:00Z"`, "2026-11-27 10:00:00 &#43;0900", "2026-11-27 01:00:00Z",
+	inOrder(t, body, `<html lang="en">`, "n1", "1.2.3", `datetime="2026-11-27T01:00:00Z"`, "2026-11-27 10:00:00 +0900", "2026-11-27 01:00:00Z",
 		"Something is wrong", "This node leads, in term 7.", "broker", "failed", "connection refused: start it", "database", ">ok<", "dispatch")
 	_, body = askPage(t, address, "Accept-Language", "ja,en-US;q=0.9")
 	inOrder(t, body, `<html lang="ja">`, "問題があります", "このノードがリーダーです", "ブローカー", "異常", `lang="en"`, "connection refused: start it", "データベース", "正常")
@@ -188,10 +188,10 @@ func TestThePageShowsRowsAndRuns(t *testing.T) {
 	address := serve(t, n)
 	response, body := askPage(t, address+"/?entry=+it%27s+late%00+&state=failed")
 	inOrder(t, body, "Rows that are set aside", "7 of 9 rows cannot be used.", "broken", "no spec: write one", ">8<", "And 5 more: onebeat entries list --bad names them.",
-		"What comes next", "59 min 0 s", ">2026-11-27 11:00:00 &#43;0900<", "nightly", "t.n", "1 h 59 min", ">2026-11-27 03:00:00Z<", "held", "will be skipped: window move: the move",
+		"What comes next", "59 min 0 s", ">2026-11-27 11:00:00 +0900<", "nightly", "t.n", "1 h 59 min", ">2026-11-27 03:00:00Z<", "held", "will be skipped: window move: the move",
 		"What became of slots", `value="it&#39;s late`, `value="failed" selected`, "Show all",
-		">2026-11-27 10:00:00 &#43;0900<", ">2026-11-27 01:00:00Z<", "nightly", ">sent<", "1.2ms", "t.n", ">q<", ">n1<",
-		"it&#39;s late", ">skipped<", "misfire", "3 slots until 2026-11-27 11:00:00 &#43;0900", `onebeat explain &#39;it&#39;\&#39;&#39;s late&#39; --at 2026-11-27T10:00:00&#43;09:00`,
+		">2026-11-27 10:00:00 +0900<", ">2026-11-27 01:00:00Z<", "nightly", ">sent<", "1.2ms", "t.n", ">q<", ">n1<",
+		"it&#39;s late", ">skipped<", "misfire", "3 slots until 2026-11-27 11:00:00 +0900", `onebeat explain &#39;it&#39;\&#39;&#39;s late&#39; --at 2026-11-27T10:00:00+09:00`,
 		">failed<", "refused", "asked for", "recovered", "onebeat explain 3<",
 		"two lines", "onebeat explain 4 --at 2026-11-27T01:00:00Z<")
 	if strings.Contains(body, "explain nightly") || strings.Count(body, "onebeat explain") != 3 {

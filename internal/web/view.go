@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// A view is what the template shows, in words.
+// A view is what the page shows, in words.
 type view struct {
 	T       *texts
 	OK      bool
