@@ -67,6 +67,15 @@ func TestRunsAreSummedUpByEntry(t *testing.T) {
 	}
 }
 
+// A ledger of months is not read for a name of the past week.
+func TestANameIsLookedForInTheLatestDays(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_named")
+	plan := generalPlan(t, s, "runs_named", "(text, timestamptz, bigint)", "('n', now() + interval '9 days', 1)")
+	if !strings.Contains(plan, "Subplans Removed: ") {
+		t.Errorf("days before the instant are read:\n%s", plan)
+	}
+}
+
 // The ledger's index compares ids byte by byte, in whatever language's order the database compares texts.
 func TestTheLedgersIndexKnowsNoLanguage(t *testing.T) {
 	s := scratchedPostgres(t, "onebeat_language")

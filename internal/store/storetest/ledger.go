@@ -408,25 +408,6 @@ func testRuns(t *testing.T, db Database) {
 		}
 	}
 	for _, tt := range []struct {
-		name  string
-		since time.Time
-		limit int
-		want  []schedule.Run
-	}{
-		{"n", at(8, 0), 10, want},
-		{"n", at(9, 0), 10, want[:1]},
-		{"n", at(8, 0), 1, want[:1]},
-		{"another", at(8, 0), 10, nil},
-	} {
-		got, err := s.RunsNamed(t.Context(), tt.name, tt.since, tt.limit)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("RunsNamed %s since %v, at most %d (-want +got):\n%s", tt.name, tt.since, tt.limit, diff)
-		}
-	}
-	for _, tt := range []struct {
 		since, until time.Time
 		want         []time.Time
 	}{
@@ -456,6 +437,28 @@ func testRuns(t *testing.T, db Database) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("SentSince %v (-want +got):\n%s", since, diff)
+		}
+	}
+	want[0].Slot, want[0].Through, want[1].Slot = left.Add(-2*time.Hour), left, left.Add(-3*time.Hour) // as slots are recorded, when they have come
+	want[0].Name, want[1].Name = "late", "late"
+	record(t, s, lease.Term, nil, want)
+	for _, tt := range []struct {
+		name  string
+		since time.Time
+		limit int
+		want  []schedule.Run
+	}{
+		{"late", left.Add(-3 * time.Hour), 10, want},
+		{"late", left.Add(-2 * time.Hour), 10, want[:1]},
+		{"late", left.AddDate(0, 0, -7), 1, want[:1]},
+		{"another", left.AddDate(0, 0, -7), 10, nil},
+	} {
+		got, err := s.RunsNamed(t.Context(), tt.name, tt.since, tt.limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("RunsNamed %s since %v, at most %d (-want +got):\n%s", tt.name, tt.since, tt.limit, diff)
 		}
 	}
 }
