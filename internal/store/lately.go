@@ -18,7 +18,7 @@ const (
 )
 
 // RunsLately returns runs that were recorded lately, of any state or of one, the latest slot first. No index goes by slot: so it looks into the
-// latest parts of the ledger alone, and says whether those were all.
+// latest parts of the ledger alone, and into those that have not ended, and says whether those were all.
 func (s *Store) RunsLately(ctx context.Context, state schedule.State, limit int) (runs []schedule.Run, all bool, err error) {
 	enough := int64(latelyRuns)
 	if state != "" {

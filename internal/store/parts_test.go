@@ -396,4 +396,24 @@ func TestTheLatestRunsAreInTheLatestParts(t *testing.T) {
 			t.Errorf("the latest runs of state %q, up to a part of many, are %v, all %v, %v; want %d", state, runs, all, err, want)
 		}
 	}
+	db.Exec(t, "UPDATE onebeat_parts SET runs = 0, last_slot = 9223372036854775807 WHERE part = (SELECT part FROM onebeat_runs WHERE entry_id = '0')")
+	db.Exec(t, "UPDATE onebeat_runs SET slot = slot + 3600000000, state = 'failed' WHERE entry_id = '0'")
+	for _, state := range []schedule.State{"", schedule.Failed} { // of a shard that has begun no part for hours
+		if runs, _, err := s.RunsLately(t.Context(), state, 10); err != nil || len(runs) == 0 || runs[0].Entry != "0" {
+			t.Errorf("the latest runs of state %q, the last of them in an old part that has not ended, are %v, %v", state, runs, err)
+		}
+	}
+}
+
+// A name that no entry has is not looked for in what was recorded long before.
+func TestANameIsLookedForInTheLatestParts(t *testing.T) {
+	db := freshSQLite(t)
+	s, term := ledgerOf(t, db, store.Options{})
+	now := time.Now()
+	recordRuns(t, s, term, []schedule.Run{sentAt("old", now), sentAt("new", now)})
+	db.Exec(t, "UPDATE onebeat_runs SET part = 1000000000000001 WHERE entry_id = 'old'")
+	runs, err := s.RunsNamed(t.Context(), "n", now.Add(-time.Hour), 10)
+	if err != nil || len(runs) != 1 || runs[0].Entry != "new" {
+		t.Errorf("RunsNamed found %v, %v, want what is in the part of now alone", runs, err)
+	}
 }

@@ -1,4 +1,4 @@
--- Runs in parts of the ledger from one on, the latest slot first.
+-- Runs in parts of the ledger from one on, and in those that have not ended, the latest slot first.
 -- In: the first part, state or empty, limit. Out: the columns of onebeat_runs.
 SELECT run.*
 FROM onebeat_parts AS part
@@ -9,6 +9,6 @@ CROSS JOIN LATERAL (
 	ORDER BY slot DESC
 	LIMIT $3
 ) AS run
-WHERE part.part >= $1 AND part.part > 0
+WHERE part.part > 0 AND (part.part >= $1 OR part.last_slot = 'infinity')
 ORDER BY slot DESC, entry_id
 LIMIT $3
