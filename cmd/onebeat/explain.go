@@ -180,13 +180,19 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 // goneFor is how far back the ledger is looked through for a name that no entry has.
 const goneFor = 7 * 24 * time.Hour
 
-// goneRun is the latest run of an entry that has no row any more, by its id or the name that it had; unknown where there is none.
+// goneRun is the latest run of an entry that has no row any more, by its id or the name that it had; unknown where there is none, or
+// none is found in half of the time that a verb has: a week of a large ledger takes longer.
 func goneRun(ctx context.Context, s *store.Store, idOrName string, now time.Time, unknown error) (schedule.Run, error) {
-	runs, err := s.Runs(ctx, store.Filter{Entry: schedule.ID(idOrName), Limit: 1})
+	look, cancel := context.WithTimeout(ctx, patience/2)
+	defer cancel()
+	runs, err := s.Runs(look, store.Filter{Entry: schedule.ID(idOrName), Limit: 1})
 	if err == nil && len(runs) == 0 {
-		runs, err = s.RunsNamed(ctx, idOrName, now.Add(-goneFor), 1)
+		runs, err = s.RunsNamed(look, idOrName, now.Add(-goneFor), 1)
 	}
-	if err != nil || len(runs) == 0 {
+	switch {
+	case err != nil && look.Err() == nil:
+		return schedule.Run{}, err
+	case len(runs) == 0:
 		return schedule.Run{}, unknown
 	}
 	return runs[0], nil
