@@ -22,6 +22,7 @@ import (
 type pipes struct {
 	come   chan net.Conn
 	closed chan struct{}
+	at     net.IP
 	taken  atomic.Int64
 }
 
@@ -35,7 +36,7 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 func (p *pipes) Close() error   { close(p.closed); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: p.at} }
 
 // servePipes answers for the node until the returned function is called, which a bubble has to do.
 func servePipes(t *testing.T, n web.Node) (dial func(request string) net.Conn, taken *atomic.Int64, stop func()) {

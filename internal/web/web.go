@@ -115,7 +115,7 @@ func Serve(ctx context.Context, listener net.Listener, node Node, metrics promet
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 
 	server := &http.Server{
-		Handler:        mux,
+		Handler:        onlyOwn(listener.Addr(), mux),
 		ReadTimeout:    5 * time.Second,
 		WriteTimeout:   takenWithin,
 		IdleTimeout:    time.Minute,
