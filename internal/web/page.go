@@ -142,15 +142,14 @@ func (p *pages) show(ctx context.Context, w http.ResponseWriter, r *http.Request
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", text.Lang)
 	asked := askedIn(r.URL.Query())
+	if asked == (Asked{}) {
+		w.Header().Set("Refresh", strconv.Itoa(refreshSeconds))
+	}
 	known, ok := p.of(ctx, asked)
 	if !ok {
 		w.Header().Set("Retry-After", "1")
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		http.Error(w, text.Busy, http.StatusServiceUnavailable)
 		return
-	}
-	if asked == (Asked{}) {
-		w.Header().Set("Refresh", strconv.Itoa(refreshSeconds))
 	}
 	var out htmlWriter
 	view := viewOf(known, asked, text)

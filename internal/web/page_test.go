@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -229,6 +230,7 @@ func TestThePageSaysWhatItCannotShow(t *testing.T) {
 		{"nobody leads", "", web.Page{Reached: true, Shards: []web.Shard{{}, {}}}, []string{"What comes next", "No node leads at the moment."}, []string{"No entry has", "The page of"}},
 		{"others lead too", "", web.Page{Reached: true, Shards: []web.Shard{{Node: "n2"}, {Term: 1}}}, []string{"What comes next", "Of the shards that this node leads."}, []string{"No entry has"}},
 		{"nothing comes", "", web.Page{Reached: true, Known: true, Shards: []web.Shard{{Term: 1}}}, []string{"What comes next", "No entry has a slot to come."}, nil},
+		{"exceptions alone, and there are none", "?state=failed", web.Page{Reached: true, Ledger: web.Ledger{Exceptions: true, All: true}}, []string{"There is no such run.", "The ledger keeps exceptions only"}, nil},
 		{"exceptions alone", "", web.Page{Reached: true, Ledger: web.Ledger{Exceptions: true, Runs: []web.Run{{State: "failed"}}}}, []string{"The ledger keeps exceptions only"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -288,6 +290,34 @@ func TestPagesAreMadeOneAtATime(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if get()(); begun.Load() != 2 {
 			t.Errorf("%d pages were made, want another after a second", begun.Load())
+		}
+	})
+}
+
+// Where a page could not be made in time the browser asks again: nobody sits before a screen on a wall.
+func TestAPageThatIsNotMadeIsAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dial, _, stop := servePipes(t, &node{page: func(context.Context, web.Asked) web.Page {
+			time.Sleep(4 * time.Second)
+			return web.Page{}
+		}})
+		defer stop()
+		get := func(query string) net.Conn {
+			return dial("GET /" + query + " HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
+		}
+		get("?state=failed")
+		synctest.Wait()
+		for _, tt := range []struct {
+			client  net.Conn
+			refresh string
+		}{{get(""), "10"}, {get("?state=sent"), ""}} {
+			response, err := http.ReadResponse(bufio.NewReader(tt.client), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := response.Header.Get("Refresh"); response.StatusCode != http.StatusServiceUnavailable || got != tt.refresh {
+				t.Errorf("a page that others keep waiting is answered with %d, and asked for again after %q s, want %d and %q", response.StatusCode, got, http.StatusServiceUnavailable, tt.refresh)
+			}
 		}
 	})
 }

@@ -183,6 +183,8 @@ func (v *view) ledger(ledger *Ledger, asked Asked) {
 		v.Note = v.T.Unread
 	case !ledger.All && asked.State != "":
 		v.Note = fmt.Sprintf(v.T.Older, asked.State)
+	case len(ledger.Runs) == 0 && ledger.Exceptions:
+		v.Note = v.T.NoRuns + " " + v.T.Exceptions
 	case len(ledger.Runs) == 0:
 		v.Note = v.T.NoRuns
 	case ledger.Exceptions:
