@@ -95,13 +95,13 @@ func Start(t testing.TB) *Browser {
 		t.Fatalf("start Chromium: %v", err)
 	}
 	b := &Browser{t: t, process: p, commands: commands, messages: make(chan message, 1000)}
-	read := make(chan struct{})
-	go func() { defer close(read); b.read(answers) }()
+	go b.read(answers)
 	t.Cleanup(func() {
 		p.Kill()
 		commands.Close()
 		answers.Close()
-		<-read
+		for range b.messages { // what nobody looks at any more, until the reader ends
+		}
 	})
 	var target struct{ TargetID string }
 	b.do("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
