@@ -380,7 +380,18 @@ func TestEmptyPartsEndToo(t *testing.T) {
 
 // Who wants the latest runs does not wait for a look at the whole ledger.
 func TestTheLatestRunsAreInTheLatestParts(t *testing.T) {
-	db := freshSQLite(t)
+	t.Run("PostgreSQL", func(t *testing.T) {
+		testTheLatestRuns(t, freshPostgres(t), "last_slot = 'infinity'", "slot + interval '1 hour'")
+	})
+	t.Run("MariaDB", func(t *testing.T) {
+		testTheLatestRuns(t, freshMySQL(t), "last_slot = 9223372036854775807", "slot + 3600000000")
+	})
+	t.Run("SQLite", func(t *testing.T) {
+		testTheLatestRuns(t, freshSQLite(t), "last_slot = 9223372036854775807", "slot + 3600000000")
+	})
+}
+
+func testTheLatestRuns(t *testing.T, db storetest.Database, open, later string) {
 	s, term := ledgerOf(t, db, store.Options{})
 	s.HavePartsOf(0) // each record has a part of its own
 	for n := range 100 {
@@ -396,8 +407,8 @@ func TestTheLatestRunsAreInTheLatestParts(t *testing.T) {
 			t.Errorf("the latest runs of state %q, up to a part of many, are %v, all %v, %v; want %d", state, runs, all, err, want)
 		}
 	}
-	db.Exec(t, "UPDATE onebeat_parts SET runs = 0, last_slot = 9223372036854775807 WHERE part = (SELECT part FROM onebeat_runs WHERE entry_id = '0')")
-	db.Exec(t, "UPDATE onebeat_runs SET slot = slot + 3600000000, state = 'failed' WHERE entry_id = '0'")
+	db.Exec(t, "UPDATE onebeat_parts SET runs = 0, "+open+" WHERE part = (SELECT part FROM onebeat_runs WHERE entry_id = '0')")
+	db.Exec(t, "UPDATE onebeat_runs SET slot = "+later+", state = 'failed' WHERE entry_id = '0'")
 	for _, state := range []schedule.State{"", schedule.Failed} { // of a shard that has begun no part for hours
 		if runs, _, err := s.RunsLately(t.Context(), state, 10); err != nil || len(runs) == 0 || runs[0].Entry != "0" {
 			t.Errorf("the latest runs of state %q, the last of them in an old part that has not ended, are %v, %v", state, runs, err)
