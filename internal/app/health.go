@@ -59,8 +59,8 @@ func (n *node) Health(ctx context.Context) web.Health {
 	}()
 	unreached := reached(ctx, shards, led)
 	<-asked
-	add("database", err, "")
-	add("broker", unreached, forgotten(shards))
+	add("database", inTime(ctx, err), "")
+	add("broker", inTime(ctx, unreached), forgotten(shards))
 	if len(led) == 0 {
 		add("dispatch", nil, n.stands())
 		return health
@@ -86,6 +86,14 @@ func (n *node) Health(ctx context.Context) web.Health {
 		add("audit", nil, audited(n.scanner.State()))
 	}
 	return health
+}
+
+// inTime says of what did not answer until ctx was over that it did not, and what to look at.
+func inTime(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return errors.New("no answer in time: look at its load, at who holds locks there, and at the network between")
+	}
+	return err
 }
 
 // reached asks the broker for an answer on the connection of each shard that this node leads, or, where it

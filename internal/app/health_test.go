@@ -198,6 +198,9 @@ func TestHealthOfADatabaseThatHangsBlamesNoOther(t *testing.T) {
 		if failed := check.Name == "database"; check.OK == failed {
 			t.Errorf("the check of the %s is %+v while the database hangs", check.Name, check)
 		}
+		if check.Name == "database" && !strings.HasPrefix(check.Detail, "no answer in time") {
+			t.Errorf("of the database that hangs is said %q", check.Detail)
+		}
 	}
 }
 
