@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -26,6 +27,11 @@ type place struct {
 // whose order its rows lie beside each other.
 func (p place) before(q place) bool {
 	return p.next < q.next || p.next == q.next && p.item < q.item
+}
+
+// compare is before, for sorting.
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.next, q.next), cmp.Compare(p.item, q.item))
 }
 
 // first returns the item that is due first, or nil.

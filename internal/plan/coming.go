@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -64,7 +63,7 @@ func (p *Planner) look(most int) looked {
 	for _, a := range []*agenda{&p.turns.often, &p.turns.others, &p.left.agenda} {
 		places = a.soonest(places, most)
 	}
-	slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.next, b.next) })
+	slices.SortFunc(places, place.compare)
 	found := looked{windows: p.windows}
 	for _, at := range places[:min(most, len(places))] {
 		it := p.items.at(at.item)
@@ -87,7 +86,7 @@ func (a *agenda) soonest(places []place, most int) []place {
 	for front := []int{0}; most > 0 && len(front) > 0; most-- { // the indices of those that may be next: there are few
 		first := 0
 		for i := range front {
-			if a.heap[front[i]].next < a.heap[front[first]].next {
+			if a.heap[front[i]].before(a.heap[front[first]]) {
 				first = i
 			}
 		}
