@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/onebeat/onebeat/internal/schedule"
 )
 
@@ -53,6 +55,22 @@ func idsOf(t *testing.T, s *Store) (ids []schedule.ID) {
 	return ids
 }
 
+// heardOf waits until the server's statistics know of so many rows of the table that were inserted or updated: a session tells what it
+// did at its end at the latest.
+func heardOf(t *testing.T, pool *pgxpool.Pool, rows int64, how string) {
+	t.Helper()
+	pool.Reset()
+	var known int64
+	for over := time.Now().Add(20 * time.Second); known < rows; {
+		if time.Now().After(over) {
+			t.Fatalf("the server knows of %d rows that were %s, want %d", known, how, rows)
+		}
+		if err := pool.QueryRow(t.Context(), "SELECT pg_stat_get_tuples_"+how+"('celery_beat_schedules'::regclass)").Scan(&known); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What a herd costs PostgreSQL is for the most part how many pages, and what else, it has to write.
 func TestAHerdIsWrittenWhereItsRowsAre(t *testing.T) {
 	s := scratchedPostgres(t, "onebeat_herd")
@@ -66,20 +84,11 @@ func TestAHerdIsWrittenWhereItsRowsAre(t *testing.T) {
 	}
 	ids := idsOf(t, s)
 	pool := s.db.(*postgres).pool
-	// A session tells of its files when it tells of its rows, at its end at the latest.
-	files := func(rows int64, how string) (files int64) {
+	files := func(rows int64, how string) (files int64) { // told of with rows
 		t.Helper()
-		pool.Reset()
-		var known int64
-		for over := time.Now().Add(20 * time.Second); known < rows; {
-			if time.Now().After(over) {
-				t.Fatalf("the server knows of %d rows that were %s, want %d", known, how, rows)
-			}
-			err := pool.QueryRow(t.Context(), "SELECT pg_stat_get_tuples_"+how+`('celery_beat_schedules'::regclass), pg_stat_get_db_temp_files(oid)
-				FROM pg_database WHERE datname = current_database()`).Scan(&known, &files)
-			if err != nil {
-				t.Fatal(err)
-			}
+		heardOf(t, pool, rows, how)
+		if err := pool.QueryRow(t.Context(), "SELECT pg_stat_get_db_temp_files(oid) FROM pg_database WHERE datname = current_database()").Scan(&files); err != nil {
+			t.Fatal(err)
 		}
 		return files
 	}

@@ -294,13 +294,7 @@ func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, 
 			got[id] = true
 		}
 	}
-	for i, id := range r.ended.ids {
-		if got[id] && !r.refused[id] {
-			free.add(id, r.ended.sent[i], r.ended.unsent[i], r.ended.counts[i])
-		} else {
-			held.add(id, r.ended.sent[i], r.ended.unsent[i], r.ended.counts[i])
-		}
-	}
+	free, held = r.ended.parted(func(id string) bool { return got[id] && !r.refused[id] })
 	return free, held, err
 }
 
@@ -400,6 +394,18 @@ func (all *ends) add(id string, sent, unsent time.Time, count int64) {
 	all.sent = append(all.sent, sent)
 	all.unsent = append(all.unsent, unsent)
 	all.counts = append(all.counts, count)
+}
+
+// parted is those of entries for which is holds, and the others.
+func (all ends) parted(is func(id string) bool) (those, others ends) {
+	for i, id := range all.ids {
+		of := &others
+		if is(id) {
+			of = &those
+		}
+		of.add(id, all.sent[i], all.unsent[i], all.counts[i])
+	}
+	return those, others
 }
 
 // and is the ends of both, which are of different entries.

@@ -42,12 +42,7 @@ func (r *recording) tellStretch(ctx context.Context, tx transaction, rows ends) 
 	if written < int64(len(rows.ids))*3/4 {
 		r.scattered.Store(time.Now().Add(stretchRest).UnixNano())
 	}
-	var rest ends
-	for i, id := range rows.ids {
-		if passed[id] {
-			rest.add(id, rows.sent[i], rows.unsent[i], rows.counts[i])
-		}
-	}
+	rest, _ := rows.parted(func(id string) bool { return passed[id] })
 	return true, tx.many(ctx, "row_ended_passed", r.store.told(rest.ids, rest.sent, rest.counts)...)
 }
 
