@@ -16,6 +16,7 @@ import (
 type shape struct {
 	route       Route
 	headers     []field
+	tables      []any // of headers that are no holes: the value as Headers has it
 	properties  Properties
 	envelope    []part
 	event       []part
@@ -115,6 +116,10 @@ func (c *Config) shapeOf(task Task, codec codec, compression string, o *options)
 	}
 	s.properties.ReplyTo, _ = o.replyTo.(string)
 	s.headers = c.headersOf(task, compression, o)
+	s.tables = make([]any, len(s.headers))
+	for i, f := range s.headers {
+		s.tables[i] = table(f.value)
+	}
 	s.envelope = s.envelopeOf(task, o)
 	s.event = s.eventOf()
 	return s

@@ -31,14 +31,22 @@ func (t *Template) Properties(m Message) Properties {
 }
 
 // Headers returns the headers of m as an AMQP table: strings, bools, nil, int32
-// (int64 where it must be), float64, []any and nested map[string]any.
+// (int64 where it must be), float64, []any and nested map[string]any, which other messages
+// have too and nobody changes.
 func (t *Template) Headers(m Message) map[string]any {
 	headers := make(map[string]any, len(t.shape.headers))
-	for _, f := range t.shape.headers {
+	t.FillHeaders(headers, m)
+	return headers
+}
+
+// FillHeaders makes headers those of m, whatever they were. Lists and maps among them are other messages' too.
+func (t *Template) FillHeaders(headers map[string]any, m Message) {
+	clear(headers)
+	for i, f := range t.shape.headers {
 		if h, isHole := f.value.(hole); isHole {
 			headers[f.key] = t.text(h, m)
 		} else {
-			headers[f.key] = table(f.value)
+			headers[f.key] = t.shape.tables[i]
 		}
 	}
 	if own := t.section(headerSection); len(own) > 0 {
@@ -50,7 +58,6 @@ func (t *Template) Headers(m Message) map[string]any {
 			headers[key] = v
 		}
 	}
-	return headers
 }
 
 // text is what fills a hole among the headers.

@@ -67,7 +67,7 @@ func newRace(tb testing.TB) *race {
 	for i := range partOf {
 		m := celery.Message{Template: template, ID: uuid.Must(uuid.NewV4()).String(), Slot: time.Now(), At: time.Now(), Index: i}
 		r.part.Messages = append(r.part.Messages, m)
-		r.messages = append(r.messages, publishing(m))
+		r.messages = append(r.messages, publishing(m, amqp091.Table{}))
 	}
 	if r.broker, err = Open(url, Options{Installation: r.queue, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		tb.Fatal(err)

@@ -24,7 +24,8 @@ type link struct {
 	channel    *amqp091.Channel // publishes, and confirms
 	confirms   chan amqp091.Confirmation
 	returns    chan amqp091.Return
-	published  uint64 // delivery tag of the last message
+	published  uint64        // delivery tag of the last message
+	headers    amqp091.Table // of the message that is written
 
 	held  bool            // whether the shard's exclusive queue is this connection's
 	known map[string]bool // destinations that were seen to exist
@@ -50,6 +51,7 @@ func (t target) link(ctx context.Context, name string) (*link, error) {
 		socket:     socket,
 		confirms:   make(chan amqp091.Confirmation, 4*window),
 		returns:    make(chan amqp091.Return, 4*window),
+		headers:    amqp091.Table{},
 		known:      map[string]bool{},
 		alarmed:    make(chan struct{}),
 		broken:     make(chan struct{}),

@@ -497,16 +497,20 @@ func (f *flight) publish(m celery.Message) error {
 	flies := f.add(flying{message: m})
 	route := m.Template.Route()
 	var err error
-	flies.confirm, err = f.link.publish(route.Exchange, route.RoutingKey, publishing(m))
+	flies.confirm, err = f.link.publish(route.Exchange, route.RoutingKey, publishing(m, f.link.headers))
 	return err
 }
 
-// publishing is a message as the client takes it.
-func publishing(m celery.Message) amqp091.Publishing {
+// publishing is a message as the client takes it, with these headers, which become the message's: the client has written
+// them when it returns.
+func publishing(m celery.Message, headers amqp091.Table) amqp091.Publishing {
 	p := m.Template.Properties(m)
-	headers := amqp091.Table(m.Template.Headers(m)) // which nobody else holds
+	m.Template.FillHeaders(headers, m)
 	for key, value := range headers {
-		headers[key] = tableValue(value)
+		switch value.(type) {
+		case map[string]any, []any:
+			headers[key] = tableValue(value)
+		}
 	}
 	return amqp091.Publishing{
 		Headers:         headers,

@@ -68,7 +68,7 @@ func (s Sink) Remove(ctx context.Context) error {
 func (s Sink) Bare(ctx context.Context, messages []celery.Message, n int) (took time.Duration, err error) {
 	ready := make([]amqp091.Publishing, len(messages))
 	for i, m := range messages {
-		ready[i] = publishing(m)
+		ready[i] = publishing(m, amqp091.Table{})
 	}
 	l, err := s.targets[s.at].link(ctx, s.options.Node)
 	if err != nil {
