@@ -22,6 +22,7 @@ type stream struct {
 	*herd
 	handed int
 	parts  int
+	first  int // messages of the first part
 	late   []time.Duration
 	early  int
 }
@@ -49,7 +50,9 @@ func (s *stream) Pull(ctx context.Context, most int) ([]schedule.Due, error) {
 }
 
 func (s *stream) Publish(_ context.Context, part celery.Part) ([]celery.Failure, error) {
-	s.parts++
+	if s.parts++; s.parts == 1 {
+		s.first = len(part.Messages)
+	}
 	for _, m := range part.Messages {
 		late := time.Since(m.Slot)
 		s.late = append(s.late, late)
@@ -112,9 +115,15 @@ func TestSlotsThatComeSoonLeaveTogether(t *testing.T) {
 func TestAHerdDoesNotRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStream(t, 10_000, 0)
-		s.send(t)
+		told := s.send(t)
 		if worst := slices.Max(s.late); worst > 0 {
 			t.Errorf("of slots of one instant some left %v later than the first", worst)
+		}
+		if s.first > 50 {
+			t.Errorf("the first waited for %d others to be made, want 50 at most", s.first-1)
+		}
+		if lines := strings.Count(told, `msg="task sent"`); lines > 0 {
+			t.Errorf("%d of the herd were logged one by one, between the first part and the second", lines)
 		}
 	})
 }

@@ -33,13 +33,13 @@ type ending struct {
 	reason string
 }
 
-// tell logs the ends of a part, by the instant of its acknowledgement.
-func (n *news) tell(at time.Time, runs []schedule.Run) {
+// tell logs the ends of a part, by the instant of its acknowledgement. So many slots go out right after them.
+func (n *news) tell(at time.Time, runs []schedule.Run, more int) {
 	if !at.Before(n.until) || n.until.Sub(at) > time.Second { // or the clock was set back
 		n.flush()
 		n.until, n.told = at.Add(time.Second), map[schedule.State]int{}
 	}
-	alone := n.told[schedule.Sent]+len(runs) <= each // of the sends of a part all are, or none
+	alone := n.told[schedule.Sent]+len(runs)+more <= each // of sends that go out together all are, or none
 	for i := range runs {
 		run := &runs[i]
 		switch {

@@ -180,11 +180,13 @@ func (d *Dispatcher) recorded(hold context.Context, b *sending, frees []int64) e
 }
 
 // While slots are late by less than promptFor, a part has promptPart of them at
-// most: the first to leave need not wait for a thousand others to be rendered. Later
-// it is large parts that cost a broker the least.
+// most: the first to leave need not wait for a thousand others to be rendered. Nor does the very first for
+// a hundred, after a rest in which processors and servers went cold: it is alertPart. Later it is large
+// parts that cost a broker the least.
 const (
 	promptFor  = 5 * time.Millisecond
 	promptPart = 125
+	alertPart  = 25
 )
 
 // A part is as large as a broker takes in a moment, so that it neither waits for the answer
@@ -236,13 +238,17 @@ func (d *Dispatcher) send(hold context.Context, b *sending) ([]schedule.Run, err
 		if err != nil {
 			return nil, err
 		}
-		d.last = now
-		most := done + d.parts.most
-		if now.Sub(dues[done].Slot) < promptFor {
-			most = done + min(d.parts.most, promptPart)
+		most := d.parts.most
+		switch late := now.Sub(dues[done].Slot); {
+		case late >= promptFor:
+		case now.Sub(d.last) > promptFor:
+			most = min(most, alertPart)
+		default:
+			most = min(most, promptPart)
 		}
+		d.last = now
 		end := done + 1
-		for end < min(most, len(dues)) && !dues[end].Slot.After(now) {
+		for end < min(done+most, len(dues)) && !dues[end].Slot.After(now) {
 			end++
 		}
 		if runs, err = d.part(hold, b, done, end, now, runs); err != nil {
@@ -252,6 +258,15 @@ func (d *Dispatcher) send(hold context.Context, b *sending) ([]schedule.Run, err
 		done = end
 	}
 	return runs, nil
+}
+
+// come counts the slots that have come, of those that are told of one by one if they are few.
+func come(dues []schedule.Due, now time.Time) int {
+	dues = dues[:min(len(dues), each)]
+	if i := slices.IndexFunc(dues, func(due schedule.Due) bool { return due.Slot.After(now) }); i >= 0 {
+		return i
+	}
+	return len(dues)
 }
 
 // until waits for an instant by this node's clock and returns the time when it woke,
@@ -304,7 +319,7 @@ func (d *Dispatcher) part(hold context.Context, b *sending, from, to int, now ti
 	d.messages = p.Messages[:0] // nothing reads them any more
 	d.metrics.progress(0)
 	d.metrics.ended(p.runs)
-	d.news.tell(d.opts.Now(), p.runs)
+	d.news.tell(d.opts.Now(), p.runs, come(b.Dues[to:], now))
 	return runs[:len(runs)+len(p.runs)], nil
 }
 
