@@ -39,7 +39,7 @@ func (n *news) tell(at time.Time, runs []schedule.Run, more int) {
 		n.flush()
 		n.until, n.told = at.Add(time.Second), map[schedule.State]int{}
 	}
-	alone := n.told[schedule.Sent]+len(runs)+more <= each // of sends that go out together all are, or none
+	alone := n.sent == 0 && n.told[schedule.Sent]+len(runs)+more <= each // of sends that go out together all are, or none
 	for i := range runs {
 		run := &runs[i]
 		switch {
