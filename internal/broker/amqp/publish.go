@@ -252,11 +252,16 @@ func (a *attempt) send(ctx context.Context, f *flight, todo []celery.Message) er
 			}
 			told = m.Index
 		}
+		message := publishing(m, f.link.headers)
+		if reason := f.link.tooLarge(message); reason != "" {
+			a.fail(m, reason)
+			continue
+		}
 		if a.careful {
 			a.suspect = &todo[i]
 		}
 		f.link.socket.hold() // until await
-		if err := f.publish(m); err != nil {
+		if err := f.publish(m, message); err != nil {
 			return a.lost(f, err)
 		}
 		limit := window
@@ -493,12 +498,51 @@ func (f *flight) write(queue string, mark celery.Mark, mode uint8) error {
 	return err
 }
 
-func (f *flight) publish(m celery.Message) error {
+func (f *flight) publish(m celery.Message, message amqp091.Publishing) error {
 	flies := f.add(flying{message: m})
 	route := m.Template.Route()
 	var err error
-	flies.confirm, err = f.link.publish(route.Exchange, route.RoutingKey, publishing(m, f.link.headers))
+	flies.confirm, err = f.link.publish(route.Exchange, route.RoutingKey, message)
 	return err
+}
+
+// tooLarge is why RabbitMQ would not read a message, "" if it will: all that comes before the body is one frame. It closes the
+// connection for a larger one, without reading the rest, so that what it says of it may be lost, with what else is on its way.
+func (l *link) tooLarge(m amqp091.Publishing) (reason string) {
+	const others = 64 // bytes of a frame that are no text, at most
+	bytes := others + fieldBytes(m.Headers)
+	for _, text := range [...]string{m.ContentType, m.ContentEncoding, m.CorrelationId, m.ReplyTo, m.Expiration, m.MessageId} {
+		bytes += len(text)
+	}
+	if most := l.connection.Config.FrameSize; most > 0 && bytes > most {
+		return fmt.Sprintf("the headers have %d bytes, and RabbitMQ takes %d at most (its frame_max): give large values as arguments", bytes, most)
+	}
+	return ""
+}
+
+// fieldBytes is how many bytes the client writes for a value of a header.
+func fieldBytes(value any) (n int) {
+	switch v := value.(type) {
+	case amqp091.Table:
+		n = 5
+		for key, value := range v {
+			n += 1 + len(key) + fieldBytes(value)
+		}
+	case []any:
+		n = 5
+		for _, value := range v {
+			n += fieldBytes(value)
+		}
+	case string:
+		n = 5 + len(v)
+	case nil:
+		n = 1
+	case bool:
+		n = 2
+	default: // a number
+		n = 9
+	}
+	return n
 }
 
 // publishing is a message as the client takes it, with these headers, which become the message's: the client has written

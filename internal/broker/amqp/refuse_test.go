@@ -237,15 +237,18 @@ func TestMarkStaysBeforeWhatWasRefused(t *testing.T) {
 	}
 }
 
-// RabbitMQ closes the connection for a header table that fits no frame.
+// RabbitMQ closes the connection for a header table that fits no frame, and reads nothing that comes after it.
 func TestPublishGoesOnWithoutAPoisonMessage(t *testing.T) {
 	channel := connect(t, serverURL(t))
 	here := queue(t, channel, nil)
-	poison := fmt.Sprintf(`{"queue": %q, "headers": {"x": %q}}`, here, strings.Repeat("x", 200_000))
-	part := batch(t, nil, to(here), to(here), poison, to(here), poison, to(here))
-	failures, err := publish(t, open(t, broker.Options{}), part)
-	if err != nil || len(failures) != 2 || failures[0].Index != 2 || failures[1].Index != 4 {
-		t.Fatalf("Publish = %+v, %v, want failures of 2 and 4", failures, err)
+	poison := func(bytes int) string {
+		return fmt.Sprintf(`{"queue": %q, "headers": {"x": [1, 2.5, null, true, {"y": %q}]}}`, here, strings.Repeat("x", bytes))
+	}
+	part := batch(t, nil, to(here), to(here), poison(200_000), poison(130_000), poison(5_000_000), to(here))
+	b := open(t, broker.Options{})
+	failures, err := publish(t, b, part)
+	if err != nil || len(failures) != 2 || failures[0].Index != 2 || failures[1].Index != 4 || !strings.Contains(failures[1].Reason, "RabbitMQ takes 131072 at most") {
+		t.Fatalf("Publish = %+v, %v, want failures of 2 and 4, for their size", failures, err)
 	}
 	seen := map[string]bool{}
 	for _, d := range get(t, channel, here) {
@@ -255,6 +258,31 @@ func TestPublishGoesOnWithoutAPoisonMessage(t *testing.T) {
 		if !seen[part.Messages[index].ID] {
 			t.Errorf("message %d is missing", index)
 		}
+	}
+	b.Release()
+	if mark, err := b.Take(t.Context(), 1); err != nil || !mark.Covers(1, len(part.Messages)) {
+		t.Errorf("the mark that is left is %+v, %v, want one of the whole part", mark, err)
+	}
+}
+
+// RabbitMQ closes the channel for a message to an exchange that is for other exchanges.
+func TestPublishGoesOnWithoutWhatClosesTheChannel(t *testing.T) {
+	channel := connect(t, serverURL(t))
+	here, internal := queue(t, channel, nil), queue(t, channel, nil)
+	if err := channel.ExchangeDeclare(internal, "direct", true, false, true, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	part := batch(t, nil, to(here), fmt.Sprintf(`{"exchange": %q, "routing_key": "k"}`, internal), to(here))
+	failures, err := publish(t, open(t, broker.Options{}), part)
+	if err != nil || len(failures) != 1 || failures[0].Index != 1 || !strings.Contains(failures[0].Reason, "internal exchange") {
+		t.Fatalf("Publish = %+v, %v, want a failure of 1 alone, with RabbitMQ's reason", failures, err)
+	}
+	seen := map[string]bool{}
+	for _, d := range get(t, channel, here) {
+		seen[d.MessageId] = true
+	}
+	if !seen[part.Messages[0].ID] || !seen[part.Messages[2].ID] {
+		t.Errorf("the queue has %v, want messages 0 and 2", seen)
 	}
 }
 
