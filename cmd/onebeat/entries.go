@@ -54,11 +54,12 @@ type row store.Row
 // text there is JSON here.
 type printed struct {
 	row
-	Args    any       `json:"args"`
-	Kwargs  any       `json:"kwargs"`
-	Options any       `json:"options,omitempty"`
-	Misfire misfire   `json:"misfire"`
-	Next    time.Time `json:"next,omitzero"`
+	Args      any     `json:"args"`
+	Kwargs    any     `json:"kwargs"`
+	Options   any     `json:"options,omitempty"`
+	Misfire   misfire `json:"misfire"`
+	LastRunAt any     `json:"last_run_at,omitempty"`
+	Next      any     `json:"next,omitempty"`
 }
 
 // A misfire is a schedule.Misfire in JSON: lengths in seconds, what is unset left out.
@@ -72,20 +73,33 @@ type misfire struct {
 func (v view) printed() printed {
 	m := v.Misfire
 	return printed{
-		row: row(v.Row), Args: rawJSON(v.Args), Kwargs: rawJSON(v.Kwargs), Options: rawJSON(v.Options), Next: v.Next,
+		row: row(v.Row), Args: rawJSON(v.Args), Kwargs: rawJSON(v.Kwargs), Options: rawJSON(v.Options),
+		LastRunAt: instantJSON(v.LastRunAt), Next: instantJSON(v.Next),
 		Misfire: misfire{cmp.Or(m.Policy, schedule.Once), m.Grace.Seconds(), m.Count, m.Age.Seconds()},
 	}
 }
 
-// rawJSON is text as JSON: as it is where it is JSON, else a string; nil for none.
+// rawJSON is text as JSON: as it is where it is JSON, also within a list of entries, which may be too deep then; else a
+// string; nil for none.
 func rawJSON(text string) any {
 	switch {
 	case text == "":
 		return nil
-	case json.Valid([]byte(text)):
+	case json.Valid([]byte("[["+text+"]]")) && json.Valid([]byte(text)):
 		return json.RawMessage(text)
 	}
 	return text
+}
+
+// instantJSON is an instant as JSON, nil for none. Databases have years that time.Time's own JSON does not.
+func instantJSON(t time.Time) any {
+	switch {
+	case t.IsZero():
+		return nil
+	case t.Year() < 0 || t.Year() > 9999:
+		return t.Format(time.RFC3339Nano)
+	}
+	return t
 }
 
 // zoneOf is the zone that an entry's times are shown in.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -31,8 +32,8 @@ func printTableOn(out io.Writer, columns int, rows func(line func(cells ...any))
 		texts := make([]string, len(cells))
 		for i, cell := range cells {
 			texts[i] = legible(fmt.Sprint(cell))
-			if texts[i] == "" && i < len(cells)-1 {
-				texts[i] = "-"
+			if i < len(cells)-1 {
+				texts[i] = cmp.Or(clip(texts[i]), "-")
 			}
 			if i == len(wide) {
 				wide, last = append(wide, 0), append(last, 0)
@@ -139,14 +140,25 @@ func shownWidth(text string) (columns int) {
 	return columns
 }
 
+// clipped is how many characters of a name are shown in a column, and each row is as wide as the widest.
+const clipped = 500
+
+// clip is a text that is not longer than a column may be.
+func clip(text string) string {
+	if shown := []rune(text); len(text) > clipped && len(shown) > clipped {
+		return string(shown[:clipped-1]) + "…"
+	}
+	return text
+}
+
 // legible returns a text of one line: with a blank for each tab and end of a line, and a replacement character
-// for all else that a terminal would obey (Unicode's Cc and what is no UTF-8).
+// for all else that a terminal would obey (Unicode's Cc and what is no UTF-8), or that would turn the direction of what comes after it.
 func legible(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t' || r == '\n':
 			return ' '
-		case unicode.IsControl(r):
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r) && r != '\u200e' && r != '\u200f' && r != '\u061c':
 			return unicode.ReplacementChar
 		}
 		return r

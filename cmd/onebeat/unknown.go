@@ -20,7 +20,7 @@ func (u *unknown) add(row store.Row) {
 		u.last, u.found = row.Options, celery.UnknownOptions(row.Options)
 	}
 	if len(u.found) > 0 {
-		u.few.add(func() string { return fmt.Sprintf("%s of %s", strings.Join(u.found, " and "), row.Name) })
+		u.few.add(func() string { return fmt.Sprintf("%s of %s", clip(strings.Join(u.found, " and ")), clip(row.Name)) })
 	}
 }
 

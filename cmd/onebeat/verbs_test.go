@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/onebeat/onebeat/internal/store"
 )
 
 // verbs returns all commands below root, the ones that hold others among them.
@@ -305,6 +308,7 @@ func TestATableShowsWhatATerminalWouldObey(t *testing.T) {
 		line("two\tcells\nor lines", "paused")
 		line("毎分🚀", "active")
 		line("は\u3099 e\u0301", "")
+		line("txt.\u202egnp", "active")
 		line("", "done")
 		line("a remark on all of this that makes no column wider")
 	})
@@ -313,9 +317,50 @@ func TestATableShowsWhatATerminalWouldObey(t *testing.T) {
 		"two cells or lines  paused\n" +
 		"毎分🚀              active\n" +
 		"は\u3099 e\u0301\n" +
+		"txt.\ufffdgnp            active\n" +
 		"-                   done\n" +
 		"a remark on all of this that makes no column wider\n"
 	if err != nil || out.String() != want {
 		t.Errorf("the table is %q, %v, want %q", out.String(), err, want)
+	}
+}
+
+// What one row holds hides no other, in what is read by people or by programs.
+func TestARowHidesNoOther(t *testing.T) {
+	bareEnvironment(t)
+	t.Chdir(t.TempDir())
+	t.Setenv("DATABASE_URL", "sqlite:///odd.db")
+	if code, _, stderr := onebeat(t, "migrate"); code != 0 {
+		t.Fatal(stderr)
+	}
+	deep := strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) // as deep as encoding/json reads
+	execSQL(t, "sqlite", "odd.db", `INSERT INTO celery_beat_schedules (name, task_name, cron_expression, args, last_run_at, timezone) VALUES
+		('good', 't', '@every 2s', '[1]', NULL, ''),
+		('deep', 't', '@every 2s', '`+deep+`', NULL, ''),
+		('late', 't', '@every 2s', '[]', '9999-12-31 23:59:59', ''),
+		('`+strings.Repeat("n", 100_000)+`', '`+strings.Repeat("t", 100_000)+`', '@every 2s', '[]', NULL, ''),
+		('zone', 't', '@every 2s', '[]', NULL, '`+strings.Repeat("Z", 100_000)+`')`)
+	code, stdout, stderr := onebeat(t, "entries", "list", "--json")
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(stdout), &list); code != 0 || err != nil || len(list) != 5 {
+		t.Fatalf("onebeat entries list --json: code %d, %v, %d entries, want 5\n%s", code, err, len(list), stderr)
+	}
+	for _, args := range [][]string{{"entries", "list"}, {"entries", "list", "--bad"}, {"check"}} {
+		if code, stdout, stderr := onebeat(t, args...); code == 1 || !strings.Contains(stdout, "zone") || len(stdout) > 110_000 {
+			t.Errorf("onebeat %q: code %d, %d bytes, want the row and not all that it holds each time\n%s", args, code, len(stdout), stderr)
+		}
+	}
+}
+
+// PostgreSQL has years that JSON's times do not.
+func TestAFarYearIsJSON(t *testing.T) {
+	for at, want := range map[time.Time]string{
+		time.Date(200000, 1, 1, 0, 0, 0, 0, time.UTC): `"last_run_at":"200000-01-01T00:00:00Z"`,
+		time.Date(-4000, 1, 1, 0, 0, 0, 0, time.UTC):  `"last_run_at":"-4000-01-01T00:00:00Z"`,
+		time.Date(2026, 1, 1, 0, 0, 0, 5e8, time.UTC): `"last_run_at":"2026-01-01T00:00:00.5Z"`,
+	} {
+		if got, err := json.Marshal(view{Row: store.Row{LastRunAt: at}}.printed()); err != nil || !strings.Contains(string(got), want) || strings.Contains(string(got), "next") {
+			t.Errorf("the entry is %s, %v, want %s", got, err, want)
+		}
 	}
 }

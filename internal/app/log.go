@@ -29,7 +29,7 @@ func logHandler(config Config, out io.Writer, watched bool) slog.Handler {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(config.String("log-level"))) // checked by Load
 	utc := func(groups []string, a slog.Attr) slog.Attr {
-		a = onOneLine(a)
+		a = bounded(onOneLine(a))
 		switch a.Value.Kind() {
 		case slog.KindTime:
 			return slog.String(a.Key, a.Value.Time().UTC().Format("2006-01-02T15:04:05.000000Z"))
@@ -52,7 +52,7 @@ func logHandler(config Config, out io.Writer, watched bool) slog.Handler {
 		Level:   level,
 		NoColor: !watched || os.Getenv("NO_COLOR") != "",
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			a = whole(onOneLine(a))
+			a = bounded(whole(onOneLine(a)))
 			if a.Key == slog.TimeKey && len(groups) == 0 {
 				return slog.String(a.Key, a.Value.Time().UTC().Format(stamp))
 			}
@@ -73,6 +73,17 @@ func onOneLine(a slog.Attr) slog.Attr {
 		return slog.String(a.Key, login.OneLine(err).Error())
 	}
 	return a
+}
+
+// textMost is how many bytes of a text a line of the log has: names are anybody's, and each send has some.
+const textMost = 4096
+
+// bounded cuts a text that is too long for a line.
+func bounded(a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindString || len(a.Value.String()) <= textMost {
+		return a
+	}
+	return slog.String(a.Key, strings.ToValidUTF8(a.Value.String()[:textMost], "")+"…")
 }
 
 // whole puts a question mark for what is no UTF-8: the text handler leaves out all from there on.

@@ -63,6 +63,19 @@ func TestLogsTellWhatIsNoUTF8(t *testing.T) {
 	}
 }
 
+// Each send has a line with its names, which are anybody's texts.
+func TestLinesOfTheLogAreBounded(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("夜", 100_000)
+	for format, config := range logFormats(t) {
+		var log bytes.Buffer
+		NewLogger(config, &log).Info("task sent", "entry", long, "err", errors.New(long), "queue", "q")
+		if got := log.String(); len(got) > 20_000 || !strings.Contains(got, "夜…") || !strings.Contains(got, "q") || !utf8.ValidString(got) {
+			t.Errorf("%s: a line has %d bytes, want it cut", format, len(got))
+		}
+	}
+}
+
 // A dammed writer takes nothing until its gate is open.
 type dammed struct {
 	gate chan struct{}

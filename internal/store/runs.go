@@ -128,6 +128,8 @@ const (
 	reasonAt   = 4      // of the texts of a run
 	textMost   = 255    // characters that MySQL keeps of the others
 	reasonMost = 16_000 // and of the reason, which has bytes for that many
+
+	problemMost = 1000 // of what is wrong with a row, which may quote what it holds
 )
 
 // legible is a text in which U+FFFD stands for what PostgreSQL takes in no text.

@@ -184,7 +184,7 @@ func (r *reading) change(row *row) schedule.Change {
 		change.Reason = schedule.ReasonDisabled
 		r.settle(row, nil)
 	case err != nil:
-		change.Reason, change.Problem = schedule.ReasonBadRow, err.Error()
+		change.Reason, change.Problem = schedule.ReasonBadRow, cut(err.Error(), problemMost)
 		r.settle(row, nil)
 	case row.paused():
 		change.Reason = schedule.ReasonPaused
@@ -192,7 +192,7 @@ func (r *reading) change(row *row) schedule.Change {
 	default:
 		r.settle(row, entry)
 		if entry, err = r.leave(row, entry); err != nil {
-			change.Reason, change.Problem = schedule.ReasonBadRow, err.Error()
+			change.Reason, change.Problem = schedule.ReasonBadRow, cut(err.Error(), problemMost)
 			return change
 		}
 		change.Entry = entry
