@@ -67,6 +67,7 @@ type Received struct {
 	ID   string // header id
 	Task string // header task
 	Body []byte
+	Tag  string // the delivery tag that its sender made; none on RabbitMQ
 }
 
 // ServerURL returns the server that tests use, from the environment.
@@ -374,6 +375,14 @@ func testOrder(t *testing.T, s *site) {
 	}
 	if want := ids(part.Messages); !slices.Equal(got, want) { // they sort as they are numbered
 		t.Fatalf("queue holds %d messages, want 1000 in order", len(got))
+	}
+	// Workers keep what they have not acknowledged by its tag: of two with one, a message is lost with its worker.
+	tagged := map[string]bool{}
+	for _, m := range messages {
+		if tagged[m.Tag] {
+			t.Fatalf("two messages have the delivery tag %s", m.Tag)
+		}
+		tagged[m.Tag] = m.Tag != ""
 	}
 	if messages[0].Task != "proj.tasks.add" {
 		t.Errorf("header task = %q", messages[0].Task)

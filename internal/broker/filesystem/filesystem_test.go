@@ -53,7 +53,7 @@ func drain(t testing.TB, folder, queue string, priority int) []brokertest.Receiv
 		if err := os.Remove(name); err != nil {
 			t.Fatal(err)
 		}
-		received = append(received, brokertest.Received{ID: envelope.Headers.ID, Task: envelope.Headers.Task, Body: envelope.Body})
+		received = append(received, brokertest.Received{ID: envelope.Headers.ID, Task: envelope.Headers.Task, Body: envelope.Body, Tag: envelope.Properties.DeliveryTag})
 	}
 	return received
 }

@@ -14,8 +14,11 @@ import (
 
 // envelope is what a kombu consumer reads of a list's element.
 type envelope struct {
-	Body    []byte         `json:"body"` // base64
-	Headers map[string]any `json:"headers"`
+	Body       []byte         `json:"body"` // base64
+	Headers    map[string]any `json:"headers"`
+	Properties struct {
+		DeliveryTag string `json:"delivery_tag"`
+	} `json:"properties"`
 }
 
 func connect(t testing.TB, url string) rueidis.Client {
@@ -51,12 +54,12 @@ func pop(t testing.TB, client rueidis.Client, key string) []brokertest.Received 
 			t.Fatal(err)
 		}
 		var e envelope
-		if err := json.Unmarshal(text, &e); err != nil {
+		if err := json.Unmarshal(text, &e); err != nil || e.Properties.DeliveryTag == "" {
 			t.Fatalf("envelope %s: %v", text, err)
 		}
 		id, _ := e.Headers["id"].(string)
 		task, _ := e.Headers["task"].(string)
-		messages = append(messages, brokertest.Received{ID: id, Task: task, Body: e.Body})
+		messages = append(messages, brokertest.Received{ID: id, Task: task, Body: e.Body, Tag: e.Properties.DeliveryTag})
 	}
 }
 

@@ -109,7 +109,7 @@ func (p place) drain(t testing.TB, queue string, priority int) []brokertest.Rece
 			t.Fatalf("envelope %s: %v", payload, err)
 		}
 		if envelope.Properties.Priority == priority {
-			received = append(received, brokertest.Received{ID: envelope.Headers.ID, Task: envelope.Headers.Task, Body: envelope.Body})
+			received = append(received, brokertest.Received{ID: envelope.Headers.ID, Task: envelope.Headers.Task, Body: envelope.Body, Tag: envelope.Properties.DeliveryTag})
 			taken = append(taken, fmt.Sprint(id))
 		}
 	}

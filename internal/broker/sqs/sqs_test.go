@@ -52,7 +52,7 @@ func drain(t testing.TB, fake *sqs.Server, queue string, priority int) (received
 	t.Helper()
 	for _, body := range fake.Bodies(queue, func(body string) bool { return read(t, body).Properties.Priority == priority }) {
 		e := read(t, body)
-		received = append(received, brokertest.Received{ID: e.Headers.ID, Task: e.Headers.Task, Body: e.Body})
+		received = append(received, brokertest.Received{ID: e.Headers.ID, Task: e.Headers.Task, Body: e.Body, Tag: e.Properties.DeliveryTag})
 	}
 	return received
 }
