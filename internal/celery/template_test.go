@@ -208,6 +208,7 @@ func TestTemplateRefuses(t *testing.T) {
 		{"a priority that is text", Task{Options: `{"priority":"high"}`}, "option priority"},
 		{"a fraction of a priority", Task{Options: `{"priority":1.5}`}, "option priority"},
 		{"pickle", Task{Options: `{"serializer":"pickle"}`}, "never sent"},
+		{"a signature", Task{Options: `{"serializer":"auth"}`}, "not supported"},
 		{"zstd", Task{Options: `{"compression":"zstd"}`}, "use zlib"},
 		{"an own content type", Task{Options: `{"content_type":"x"}`}, "cannot be given"},
 		{"headers that break workers", Task{Options: `{"headers":{"id":null}}`}, "must not set id"},
@@ -242,6 +243,30 @@ func TestOwnHeadersAndID(t *testing.T) {
 	}
 	if got := made.TaskID(m); got != `it's "mine"` {
 		t.Errorf("TaskID = %s, want the one of the options", got)
+	}
+}
+
+// An option that is null is as one that was not given, and an id that is empty too: a worker that finds these in
+// headers dies of some, and cannot retry or replace the task of others.
+func TestOptionsThatAreNullAreNotGiven(t *testing.T) {
+	m := Message{ID: goldenID, Slot: goldenAt, At: goldenAt}
+	show := func(options string) string {
+		made := template(t, nil, Task{Name: "x", Options: options})
+		return fmt.Sprintf("%s\n%v\n%+v", made.AppendEnvelope(nil, m, goldenTag), made.Headers(m), made.Properties(m))
+	}
+	plain := show("")
+	options := []string{`{"task_id": ""}`, `{"root_id": ""}`}
+	for _, key := range []string{
+		"task_id", "root_id", "parent_id", "correlation_id", "reply_to", "origin", "argsrepr", "kwargsrepr", "shadow", "retries", "replaced_task_nesting",
+		"group_id", "group_index", "ignore_result", "time_limit", "soft_time_limit", "expires", "countdown", "eta", "priority", "delivery_mode", "queue",
+		"exchange", "routing_key", "serializer", "compression", "headers", "stamped_headers", "link", "link_error", "chain", "chord",
+	} {
+		options = append(options, fmt.Sprintf(`{%q: null}`, key))
+	}
+	for _, text := range options {
+		if got := show(text); got != plain {
+			t.Errorf("options %s make\n%s\nwant\n%s", text, got, plain)
+		}
 	}
 }
 
