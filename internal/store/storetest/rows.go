@@ -214,20 +214,32 @@ func testSpecEdit(t *testing.T, db Database) {
 	}
 }
 
-func testEnable(t *testing.T, db Database) {
-	shape := shapeNamed("full")
-	createTable(t, db, shape)
-	insert(t, db, shape, 1, line{})
-	s := open(t, db, store.Options{})
-	load(t, s)
-	db.Exec(t, "UPDATE celery_beat_schedules SET enabled = false")
-	if change := load(t, s)[id(1)]; change.Entry != nil || change.Reason != schedule.ReasonDisabled {
-		t.Errorf("a disabled row = %+v", change)
+// testEnable takes an entry that has run out and in again: what is known of its runs stays.
+func testEnable(home string) func(t *testing.T, db Database) {
+	return func(t *testing.T, db Database) {
+		shape := shapeNamed("full")
+		createTable(t, db, shape)
+		insert(t, db, shape, 1, line{})
+		options := store.Options{Home: home}
+		s := open(t, db, options)
+		load(t, s)
+		lease, ran := acquire(t, s), now(t, db).Add(-time.Hour).Truncate(time.Second)
+		record(t, s, lease.Term, nil, sent(batch(lease.Term, 1, ran, id(1))))
+		db.Exec(t, "UPDATE celery_beat_schedules SET enabled = false")
+		if change := load(t, s)[id(1)]; change.Entry != nil || change.Reason != schedule.ReasonDisabled {
+			t.Errorf("a disabled row = %+v", change)
+		}
+		if row, err := s.Find(t.Context(), string(id(1))); err != nil || !row.LastRunAt.Equal(ran) || row.TotalRunCount != 1 {
+			t.Errorf("a disabled row ran last at %v, %d times (%v); want %v and once", row.LastRunAt, row.TotalRunCount, err, ran)
+		}
+		before := now(t, db)
+		db.Exec(t, "UPDATE celery_beat_schedules SET enabled = true")
+		e := entry(t, open(t, db, options), id(1)) // enabled while nobody watched
+		between(t, "After of one enabled again", e.After, before, now(t, db))
+		if !e.LastRunAt.Equal(ran) || e.TotalRunCount != 1 {
+			t.Errorf("one enabled again ran last at %v, %d times; want %v and once", e.LastRunAt, e.TotalRunCount, ran)
+		}
 	}
-	before := now(t, db)
-	db.Exec(t, "UPDATE celery_beat_schedules SET enabled = true")
-	e := entry(t, open(t, db, store.Options{}), id(1)) // enabled while nobody watched
-	between(t, "After of one enabled again", e.After, before, now(t, db))
 }
 
 func testOneOff(t *testing.T, db Database) {
