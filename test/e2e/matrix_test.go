@@ -27,7 +27,7 @@ const (
 )
 
 // Rows in a table become tasks that real workers run: each slot once, with what
-// the row says, on the queue that the routes say.
+// the row says, on the queue that the routes say. So does a run that a person asks for.
 func TestRowsBecomeTasks(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{postgres, mariadb, sqlite} {
@@ -52,18 +52,26 @@ func testRowsBecomeTasks(t *testing.T, s *site, python, celery string) {
 		item{"name": "with options", "cron_expression": "@every 2s", "options": options},
 		item{"name": "odd seconds", "cron_expression": "@every 2s", "created_at": epoch.Add(1250 * time.Millisecond)},
 		item{"name": "disabled", "cron_expression": "@every 1s", "enabled": false},
+		item{"name": "asked for", "cron_expression": "0 0 29 2 *", "options": options},
 	)
 	grids := map[string]grid{
 		"each second": every(time.Second), "routed": every(2 * time.Second), "with options": every(2 * time.Second),
 		"odd seconds": {2 * time.Second, time.Second}, // the grid's anchor is the whole second of created_at
 	}
 	n := s.serve(t)
+	s.command(t, "entries", "run-now", "asked for")
 	last := time.Now().Truncate(time.Second).Add(9 * time.Second)
 	s.awaitSent(t, "each second", last, 10*time.Second)
+	s.awaitRuns(t, "asked for", 1)
 	n.stop(t)
 
 	records := w.Await(t, s.sent(t, ""), 30*time.Second)
-	s.check(t, grids, window{s.database.firstStart(t), last}, ran(t, records))
+	planned := slices.DeleteFunc(slices.Clone(records), func(r worker.Record) bool { return r.PeriodicTaskName == "asked for" })
+	if asked := len(records) - len(planned); asked != 1 {
+		t.Errorf("a run was asked for once and executed %d times", asked)
+	}
+	s.database.exec(t, "DELETE FROM onebeat_runs WHERE name = 'asked for'") // of no slot
+	s.check(t, grids, window{s.database.firstStart(t), last}, ran(t, planned))
 	var wrong []string
 	for _, r := range records {
 		if !strings.HasPrefix(r.Celery, celery) {
@@ -89,7 +97,7 @@ func (s *site) misfits(t *testing.T, r worker.Record) (wrong []string) {
 		args, kwargs = oddArgs, oddKwargs
 	case "routed":
 		task, queue = "fetch_listed_info_task", "priority"
-	case "with options":
+	case "with options", "asked for":
 		queue, limits = "priority", "[30, 20]"
 		var request map[string]any
 		if err := json.Unmarshal([]byte(r.Request), &request); err != nil {
