@@ -275,8 +275,8 @@ func (p *options) readHeaders(r *reader) {
 			if len(key) > math.MaxUint8 {
 				r.fail("headers", "has a name of more than 255 bytes")
 			}
-			if !fitsTable(p.headers.at(key)) {
-				r.fail("headers", "has an integer beyond 64 bits, which AMQP cannot carry")
+			if fault := tableFault(p.headers.at(key)); fault != "" {
+				r.fail("headers", fault)
 			}
 		}
 	}
@@ -333,8 +333,8 @@ func (p *options) readStamps(r *reader) {
 		if len(name) > math.MaxUint8 {
 			r.fail("stamped_headers", "has a name of more than 255 bytes")
 		}
-		if !fitsTable(stamp) {
-			r.fail(name, "has an integer beyond 64 bits, which AMQP cannot carry")
+		if fault := tableFault(stamp); fault != "" {
+			r.fail(name, fault)
 		}
 		p.stamps.set(name, stamp)
 	}
@@ -390,28 +390,36 @@ func UnknownOptions(text string) (names []string) {
 	return names
 }
 
-// fitsTable reports whether AMQP's tables have types for all of v.
-func fitsTable(v value) bool {
+// tableFault is why AMQP's tables cannot carry all of v, "" if they can. RabbitMQ ends the connection for a number that is
+// not finite, with an internal error.
+func tableFault(v value) (fault string) {
 	switch v := v.(type) {
 	case number:
-		_, ok := v.int()
-		return ok || !v.isInt()
+		if _, ok := v.int(); !ok && v.isInt() {
+			return "has an integer beyond 64 bits, which AMQP cannot carry"
+		}
+		if f := v.float(); math.IsInf(f, 0) || math.IsNaN(f) {
+			return "has a number that is not finite, which RabbitMQ cannot read"
+		}
 	case []value:
-		return !slices.ContainsFunc(v, func(item value) bool { return !fitsTable(item) })
+		for _, item := range v {
+			fault = cmp.Or(fault, tableFault(item))
+		}
 	case *object:
 		for _, key := range v.keys {
-			if len(key) > math.MaxUint8 || !fitsTable(v.at(key)) {
-				return false
+			if len(key) > math.MaxUint8 {
+				return "has a name of more than 255 bytes"
 			}
+			fault = cmp.Or(fault, tableFault(v.at(key)))
 		}
 	}
-	return true
+	return fault
 }
 
 // asTable is v as an AMQP table.
 func asTable(v value) (map[string]any, error) {
 	o, isObject := v.(*object)
-	if !isObject || !fitsTable(v) {
+	if !isObject || tableFault(v) != "" {
 		return nil, errors.New("must be a map that AMQP can carry")
 	}
 	return table(o).(map[string]any), nil
