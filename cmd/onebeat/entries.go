@@ -316,6 +316,9 @@ func entriesAdd() *cobra.Command {
 		return withStore(cmd, func(ctx context.Context, s *store.Store, _ app.Config) error {
 			d := store.Definition{Name: args[0], Enabled: true}
 			write(&d)
+			if strings.TrimSpace(d.Name) == "" {
+				return usage("the name is blank: give one by which the entry is found again")
+			}
 			if d.Task == "" || d.Spec == "" {
 				return usage("an entry needs --task and --spec: see %s --help", cmd.CommandPath())
 			}
@@ -331,6 +334,7 @@ func entriesAdd() *cobra.Command {
 			}
 			warnOfZone(cmd)
 			warnOfOptions(cmd)
+			warnOfNoSlot(ctx, cmd, s, id)
 			warnOfHerd(ctx, cmd, s, store.Row{}, id)
 			return nil
 		})
@@ -343,6 +347,13 @@ func entriesAdd() *cobra.Command {
 func warnOfZone(cmd *cobra.Command) {
 	if flags := cmd.Flags(); flags.Changed("zone") && !flags.Changed("entry-zone") {
 		fmt.Fprintln(cmd.ErrOrStderr(), "onebeat: --zone is a setting of onebeat serve and is not kept with the entry: --entry-zone is")
+	}
+}
+
+// warnOfNoSlot tells, beside the answer, of an entry whose spec gives no slot any more, as @at a time that is past.
+func warnOfNoSlot(ctx context.Context, cmd *cobra.Command, s *store.Store, id schedule.ID) {
+	if row, err := s.Find(ctx, string(id)); err == nil && row.Enabled && row.Entry != nil && viewOf(row).Next.IsZero() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "onebeat: this entry has no slot to come, so that nothing will be sent: see `onebeat next` with its spec")
 	}
 }
 
@@ -428,6 +439,7 @@ func entriesEdit() *cobra.Command {
 		if err == nil {
 			warnOfZone(cmd)
 			warnOfOptions(cmd)
+			warnOfNoSlot(ctx, cmd, s, row.ID)
 			warnOfHerd(ctx, cmd, s, row, row.ID)
 		}
 		return "Changed", err

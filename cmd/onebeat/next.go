@@ -78,6 +78,13 @@ The H of the standard dialect, splay and jitter are spread by "id".`,
 			if batch {
 				return answerAll(cmd.InOrStdin(), cmd.OutOrStdout(), time.Now())
 			}
+			if !cmd.Flags().Changed("zone") {
+				config, err := settings(cmd)
+				if err != nil {
+					return err
+				}
+				ask.Zone = config.String("zone")
+			}
 			ask.Kind, ask.Expr = "crontab", args[0]
 			found, err := ask.answer(time.Now())
 			if err != nil {
@@ -93,7 +100,7 @@ The H of the standard dialect, splay and jitter are spread by "id".`,
 			return found.write(cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVar(&ask.Zone, "zone", "UTC", "IANA zone of the spec, such as Europe/Berlin")
+	cmd.Flags().StringVar(&ask.Zone, "zone", "UTC", "IANA zone of the spec, such as Europe/Berlin; unless given, that of the settings, as serve takes it [ONEBEAT_ZONE, CELERY_TIMEZONE, or the file of ONEBEAT_CONFIG]")
 	cmd.Flags().StringVar(&ask.After, "from", "", "show slots after this time (default now)")
 	cmd.Flags().IntVar(&ask.Count, "count", 10, "how many slots to show")
 	cmd.Flags().StringVar(&ask.Dialect, "dialect", "celery", "grammar of crontab fields: celery or standard")

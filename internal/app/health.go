@@ -156,7 +156,7 @@ func (n *node) known() bool {
 // which would mend nothing.
 func audited(state audit.State) string {
 	if state.Until.IsZero() {
-		return "no round is through yet"
+		return "the first round has not ended yet"
 	}
 	text := fmt.Sprintf("%s, missing %d, duplicate %d, early %d, late %d, overdue %d, stray %d, until %s", schedule.Counted(state.Slots, "slot"),
 		state.Counts[audit.Missing], state.Counts[audit.Duplicate], state.Counts[audit.Early], state.Counts[audit.Late],
