@@ -45,7 +45,7 @@ func lookAtDjango(ctx context.Context, s *store.Store, config app.Config, named 
 		if known {
 			f.Note += fmt.Sprintf(": so say %d of %d tasks that beat ran, whose date_changed is minutes after last_run_at", guess.Agree, guess.Ran)
 		} else {
-			f.Note += " as given, or unless given: no task that beat ran tells; compare with Django's settings"
+			f.Note += ", as the settings say: no task that beat ran tells whether it is so; compare with Django's"
 		}
 	}
 	return f

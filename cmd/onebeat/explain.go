@@ -94,6 +94,10 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 	case schedule.ReasonBadRow:
 		e.say("%s is set aside: %s.", row.Name, row.Problem)
 	case schedule.ReasonDisabled:
+		if row.Ran {
+			e.say("%s is a one-off task that has run, by its count of runs (%d), and so counts as disabled, as for Celery's beat. With a count of 0 it goes on with its next slot.", row.Name, row.TotalRunCount)
+			break
+		}
 		e.say("%s is disabled: its row says so. Enabled there, it goes on with its next slot.", row.Name)
 	case schedule.ReasonDone:
 		e.say("%s is done: its rules allow %s; sent: %d.", row.Name, schedule.Counted(row.Limit.Runs, "run"), row.TotalRunCount)

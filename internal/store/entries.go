@@ -51,6 +51,9 @@ type Row struct {
 	LastRunAt     time.Time `json:"last_run_at,omitzero"`
 	TotalRunCount int64     `json:"total_run_count"`
 
+	// Ran says of a disabled entry that its row is enabled: it is a one-off task, and its count says that it has run.
+	Ran bool `json:"-"`
+
 	// Limit is where the entry ends of itself.
 	Limit schedule.Limit `json:"-"`
 
@@ -236,7 +239,7 @@ func (r *reading) row(from *row) Row {
 			Name: from.name, Task: from.task, Spec: from.spec, Zone: from.zone, Rules: from.written(), Enabled: from.enabled,
 			Args: from.args, Kwargs: from.kwargs, Options: from.options, Description: from.description, Misfire: misfire,
 		},
-		LastRunAt: seen.last, TotalRunCount: seen.count,
+		LastRunAt: seen.last, TotalRunCount: seen.count, Ran: from.ran,
 	}
 	if row.Entry != nil {
 		row.State = Active

@@ -40,6 +40,7 @@ type row struct {
 	calendars *calendars // those of the database when it was read
 
 	oneOff      bool   // one slot is sent, whatever the spec gives after it
+	ran         bool   // it is enabled and a one-off whose count says that it has run, which is to be disabled
 	outside     bool   // it is a source's, whose run state is in onebeat_entries
 	description string // if outside
 	problem     string // what was found to be wrong while the row was read, and what to do

@@ -73,7 +73,8 @@ func scanTask(r *row, by clocks, from scanner, rest int, which any, refers func(
 	if by.runs.zone != nil && lastRun.at.Equal(by.runs.write(r.lastSlot)) {
 		r.lastRunAt = r.lastSlot // what clocks show twice, or never, says of itself not which it is
 	}
-	r.enabled = r.enabled && !(r.oneOff && r.totalRunCount > 0) // it has run: Celery's beat disables it when it next looks at it
+	r.ran = r.enabled && r.oneOff && r.totalRunCount > 0 // Celery's beat disables it when it next looks at it
+	r.enabled = r.enabled && !r.ran
 	d.expires, d.start, d.clocked = by.columns.read(expires), by.columns.read(start), by.columns.read(clocked)
 	d.lastRun = r.lastRunAt
 	var err error

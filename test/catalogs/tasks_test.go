@@ -84,6 +84,11 @@ func TestTasksOfEachKindAreRead(t *testing.T) {
 				t.Errorf("the task %q is %+v, want it disabled", off.name, got)
 			}
 		}
+		for name, want := range map[string]string{"disabled": "its row says so", "has run": "is a one-off task that has run, by its count of runs (1)"} {
+			if out, _ := d.onebeat(t, "explain", name); !strings.Contains(out, want) {
+				t.Errorf("explain %q says %s; want %q", name, out, want)
+			}
+		}
 	})
 }
 
