@@ -38,8 +38,6 @@ var oneSided = map[string]string{
 	"table_pages":           "PostgreSQL alone reads a part of a table by where it is",
 	"stretch":               "PostgreSQL alone reads a part of a table by where it is",
 	"row_ended_stretch":     "PostgreSQL alone reads a part of a table by where it is",
-	"rows_passed":           "PostgreSQL alone reads a part of a table by where it is",
-	"row_ended_passed":      "PostgreSQL alone reads a part of a table by where it is",
 	"ids_since":             "PostgreSQL alone tells which transaction wrote a row",
 	"writes":                "PostgreSQL alone counts them where it costs nothing to ask",
 	"lease_advance":         "PostgreSQL claims with one statement",

@@ -24,26 +24,21 @@ func (r *recording) tellStretch(ctx context.Context, tx transaction, rows ends) 
 	if err != nil || !ok {
 		return false, err
 	}
-	columns := append(r.store.told(rows.ids, rows.sent, rows.counts), first, last)
-	written, err := tx.exec(ctx, "row_ended_stretch", columns...)
-	if err != nil || written >= int64(len(rows.ids)) {
-		return err == nil, err
-	}
-	passed := make(map[string]bool, int64(len(rows.ids))-written)
-	err = tx.each(ctx, "rows_passed", func(row scanner) error {
+	passed := map[string]bool{}
+	err = tx.each(ctx, "row_ended_stretch", func(row scanner) error {
 		var id string
 		err := row.Scan(&id)
 		passed[id] = true
 		return err
-	}, rows.ids, first, last)
+	}, append(r.store.told(rows.ids, rows.sent, rows.counts), first, last)...)
 	if err != nil {
 		return false, err
 	}
-	if written < int64(len(rows.ids))*3/4 {
+	if len(passed) > len(rows.ids)/4 {
 		r.scattered.Store(time.Now().Add(stretchRest).UnixNano())
 	}
 	rest, _ := rows.parted(func(id string) bool { return passed[id] })
-	return true, tx.many(ctx, "row_ended_passed", r.store.told(rest.ids, rest.sent, rest.counts)...)
+	return true, tx.many(ctx, "row_ended_counted", r.store.told(rest.ids, rest.sent, rest.counts)...)
 }
 
 // stretch asks between which pages the rows lie, and says whether that is worth to read: whether they are two of a page or more. In the

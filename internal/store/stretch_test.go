@@ -161,3 +161,78 @@ func TestRowsAreFoundByIdsOfAnyType(t *testing.T) {
 		})
 	}
 }
+
+// A table whose ids are not unique has its rows told as they are found by their ids: every row of an id, and no other is left out.
+func TestRowsOfOneIdAreAllTold(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_twins")
+	pool := s.db.(*postgres).pool
+	ids := herd(t, s, 6000)
+	for _, text := range []string{
+		"ALTER TABLE celery_beat_schedules DROP CONSTRAINT celery_beat_schedules_pkey",
+		"ALTER TABLE celery_beat_schedules ALTER COLUMN id DROP NOT NULL",
+	} {
+		if _, err := pool.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	twin := func(of []schedule.ID, as []schedule.ID) {
+		t.Helper()
+		for i, id := range as {
+			if _, err := pool.Exec(t.Context(), "UPDATE celery_beat_schedules SET id = $1::text::uuid WHERE id::text = $2", string(of[i]), string(id)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	twin(ids[100:150], ids[200:250])   // beside each other
+	twin(ids[300:350], ids[5000:5050]) // far from each other
+	if _, err := pool.Exec(t.Context(), "UPDATE celery_beat_schedules SET id = NULL WHERE id::text = $1", string(ids[400])); err != nil {
+		t.Fatal(err)
+	}
+	gone := func(at int) bool { return at >= 200 && at < 250 || at == 400 }
+	var some []schedule.ID
+	for at, id := range ids[:3000] {
+		if !gone(at) {
+			some = append(some, id)
+		}
+	}
+	some = slices.Insert(some, 1, ids[5500:5550]...) // which lie elsewhere
+	slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	sendAll(t, s, some, slot)
+	sentTimes(t, s, some, 1, slot)
+	sendAll(t, s, some, slot.Add(time.Hour))
+	sentTimes(t, s, some, 2, slot.Add(time.Hour))
+}
+
+// What triggers of a user's make of rows that are told of their runs is not taken for what is still to be told.
+func TestRowsThatATriggerWritesAgainAreCountedOnce(t *testing.T) {
+	again := "UPDATE celery_beat_schedules SET description = coalesce(description, '') || 'x' WHERE id = new.id"
+	for _, tt := range []struct{ name, when, body string }{
+		{"before", "BEFORE UPDATE", "new.description := 'x'; RETURN new;"},
+		{"after", "AFTER UPDATE", again + "; RETURN NULL;"},
+		{"after, in a block of its own", "AFTER UPDATE", "BEGIN " + again + "; EXCEPTION WHEN division_by_zero THEN NULL; END; RETURN NULL;"},
+		{"after, at the commit", "CONSTRAINT AFTER UPDATE", again + "; RETURN NULL;"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := scratchedPostgres(t, "onebeat_again")
+			ids := herd(t, s, 6000)
+			kind, when, late := "TRIGGER", tt.when, ""
+			if rest, ok := strings.CutPrefix(when, "CONSTRAINT "); ok {
+				kind, when, late = "CONSTRAINT TRIGGER", rest, "DEFERRABLE INITIALLY DEFERRED"
+			}
+			for _, text := range []string{
+				"CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + tt.body + " END $$",
+				"CREATE " + kind + " again " + when + " ON celery_beat_schedules " + late + " FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION again()",
+			} {
+				if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			some := slices.Insert(slices.Clone(ids[:3000]), 1, ids[5500:5550]...) // which lie elsewhere
+			slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+			sendAll(t, s, some, slot)
+			sentTimes(t, s, some, 1, slot)
+			sendAll(t, s, some, slot.Add(time.Hour))
+			sentTimes(t, s, some, 2, slot.Add(time.Hour))
+		})
+	}
+}
