@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,11 +124,12 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	unwritten := s.Rights(ctx)
 	if unwritten != nil {
-		what := "writes"
+		what, err := "writes", unwritten
 		if refused := new(store.RightsError); errors.As(unwritten, &refused) {
 			what = "rights"
+			err = fmt.Errorf("%w. This is the user of `onebeat check`: what the user of nodes may do, if that is another, is not known here", unwritten)
 		}
-		add(what, "", unwritten)
+		add(what, "", err)
 	}
 	if left, ok := s.Room(); ok && left < leastRoom {
 		add("disk", "", fmt.Errorf("only %d MB are left for the file of the database: make room; once its disk is full nothing more is sent", left>>20))
@@ -135,7 +137,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	if err := s.HandedBack(ctx); errors.Is(err, store.ErrHandedBack) && config.String("take-over-at") == "" {
 		add("take-over", "", err)
 	}
-	findings = append(findings, lookAtNodes(ctx, s, config, unwritten == nil)...)
+	findings = append(findings, lookAtNodes(ctx, s, config, unwritten)...)
 	now, err := s.Now(ctx)
 	if add("clock", "", err) {
 		f := &findings[len(findings)-1]
@@ -161,6 +163,9 @@ func look(ctx context.Context, config app.Config) []finding {
 	err = s.Outline(whole, func(row store.Row) { rows.add(row, usable) })
 	if !add("rows", fmt.Sprintf("%d in all, %d set aside", rows.all, len(rows.bad)), explain(err)) {
 		return findings
+	}
+	if doubled, err := s.Doubled(whole); err != nil || doubled > 0 {
+		add("ids", "", cmp.Or(explain(err), fmt.Errorf("%s without an id, or with that of another row: of those of one id only one is sent, and none without. Give each its own, and make the column the primary key", schedule.Counted(doubled, "row"))))
 	}
 	for _, row := range rows.bad[:min(len(rows.bad), mostBad)] {
 		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})

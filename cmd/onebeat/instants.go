@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -23,7 +21,7 @@ func lateInstant(text string, now time.Time, zone string) (time.Time, error) {
 
 // sinceInstant reads an instant, or a length back from now. A time of the day alone is the latest.
 func sinceInstant(text string, now time.Time, zone string) (time.Time, error) {
-	if length, err := readLength(text); err == nil {
+	if length, err := schedule.ReadLength(text); err == nil {
 		if length < 0 {
 			return time.Time{}, usage("%s is no time ago: give a length such as 2h", text)
 		}
@@ -43,7 +41,7 @@ func readInstant(text string, now time.Time, zone string, ahead bool) (time.Time
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if length, err := readLength(text); err == nil {
+	if length, err := schedule.ReadLength(text); err == nil {
 		return now.Add(length), nil
 	}
 	for _, layout := range withOffset {
@@ -81,28 +79,7 @@ func readInstant(text string, now time.Time, zone string, ahead bool) (time.Time
 	return time.Time{}, usage("%q is neither a length such as 2h nor an instant such as 2030-01-01T00:00:00Z, \"2030-01-01 03:00\" or 03:00", text)
 }
 
-// readLength reads a length as time.ParseDuration does, and days of 24 hours before it: 7d, 1d12h.
-func readLength(text string) (time.Duration, error) {
-	days, rest, has := strings.Cut(text, "d")
-	if !has {
-		return time.ParseDuration(text)
-	}
-	n, err := strconv.ParseUint(days, 10, 16)
-	if err != nil {
-		return 0, err
-	}
-	length := time.Duration(n) * 24 * time.Hour
-	if rest == "" {
-		return length, nil
-	}
-	more, err := time.ParseDuration(rest)
-	if more < 0 {
-		err = strconv.ErrRange
-	}
-	return length + more, err
-}
-
-// A lengthFlag is a flag whose value readLength reads.
+// A lengthFlag is a flag whose value schedule.ReadLength reads.
 type lengthFlag time.Duration
 
 // lengthVar defines a flag of a length.
@@ -112,7 +89,7 @@ func lengthVar(flags *pflag.FlagSet, to *time.Duration, name string, unless time
 }
 
 func (f *lengthFlag) Set(text string) error {
-	length, err := readLength(text)
+	length, err := schedule.ReadLength(text)
 	if err == nil {
 		*f = lengthFlag(length)
 	}

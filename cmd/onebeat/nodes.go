@@ -13,8 +13,8 @@ import (
 )
 
 // lookAtNodes says who runs and who works, and that another scheduler keeps them from it; of nodes nothing where
-// onebeat's own tables are missing, which is told elsewhere. Where nobody can write, nodes cannot tell of themselves.
-func lookAtNodes(ctx context.Context, s *store.Store, config app.Config, writes bool) (findings []finding) {
+// onebeat's own tables are missing, which is told elsewhere. Nodes that cannot write cannot tell of themselves.
+func lookAtNodes(ctx context.Context, s *store.Store, config app.Config, unwritten error) (findings []finding) {
 	locked := app.Unfree(ctx, s)
 	within := app.Unseen(config)
 	roll, err := s.Present(ctx, within)
@@ -22,10 +22,13 @@ func lookAtNodes(ctx context.Context, s *store.Store, config app.Config, writes 
 		note := rollInWords(roll, within, locked != nil)
 		if note == "" {
 			note = fmt.Sprintf("none was seen for %v: ", within)
-			if writes {
-				note += "nothing is sent until `onebeat serve` runs"
-			} else {
+			if store.Unwritable(unwritten) {
 				note += "one that runs is not seen while it cannot write to the database"
+			} else {
+				note += "nothing is sent until `onebeat serve` runs"
+			}
+			if last := roll.Missed; last.Name != "" {
+				note += fmt.Sprintf("; %s was seen %v ago, and did not end as a node does that is stopped: it is frozen, cut off or gone", last.Name, last.Ago.Round(time.Second))
 			}
 		}
 		findings = append(findings, finding{"nodes", true, note})

@@ -102,6 +102,40 @@ func TestVerbsOnADatabaseThatTakesNoWrites(t *testing.T) {
 	}
 }
 
+// Who looks with a user that may only read is told of that user alone: nodes may have another.
+func TestCheckByAUserWhoMayOnlyRead(t *testing.T) {
+	database := newDatabase(t)
+	bareEnvironment(t)
+	t.Setenv("DATABASE_URL", database)
+	if code, _, stderr := onebeat(t, "migrate"); code != 0 {
+		t.Fatal(stderr)
+	}
+	user := "reader_" + strings.ReplaceAll(uuid.Must(uuid.NewV4()).String(), "-", "")
+	for _, text := range []string{"CREATE ROLE " + user + " LOGIN PASSWORD 'reads'", "GRANT SELECT ON ALL TABLES IN SCHEMA public TO " + user} {
+		execSQL(t, "pgx", database, text)
+	}
+	defer func() {
+		for _, text := range []string{"DROP OWNED BY " + user, "DROP ROLE " + user} {
+			execSQL(t, "pgx", database, text)
+		}
+	}()
+	at, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.User = url.UserPassword(user, "reads")
+	t.Setenv("DATABASE_URL", at.String())
+	code, stdout, _ := onebeat(t, "check")
+	for _, want := range []string{
+		"^WRONG rights: the user of the database may not .*This is the user of `onebeat check`: what the user of nodes may do, if that is another, is not known here$",
+		"^ok    nodes: none was seen for 2s: nothing is sent until `onebeat serve` runs$",
+	} {
+		if code != exitNo || !matches(t, stdout, want) {
+			t.Errorf("check: code %d, want %d and a line like %s\n%s", code, exitNo, want, stdout)
+		}
+	}
+}
+
 func TestAWrongPasswordIsNotShown(t *testing.T) {
 	server, err := url.Parse(harness.Env(t, "ONEBEAT_TEST_POSTGRES"))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 const (
 	rivalsFor  = 10 * time.Minute // how far back last runs are looked at: others write theirs down after up to three minutes
-	rivalsMost = 20               // entries that are asked after in the ledger
+	rivalsMost = 20               // entries that are asked after in the ledger: those with the latest runs
 )
 
 // rivals are entries whose last run is recent and none of their slots. onebeat writes slots there, and other schedulers
@@ -25,13 +25,20 @@ type rivals struct {
 
 func (r *rivals) add(row store.Row) {
 	last := row.LastRunAt
-	if row.Entry == nil || len(r.rows) == rivalsMost || strings.Contains(row.Spec, "@every") || last.Before(r.now.Add(-rivalsFor)) || last.After(r.now) {
+	if row.Entry == nil || strings.Contains(row.Spec, "@every") || last.Before(r.now.Add(-rivalsFor)) || last.After(r.now) {
 		return
 	}
-	if !row.Entry.Spec.Next(last.Add(-time.Microsecond)).Equal(last) {
+	if row.Entry.Spec.Next(last.Add(-time.Microsecond)).Equal(last) {
+		return
+	}
+	if len(r.rows) < rivalsMost {
 		r.rows = append(r.rows, row)
+	} else if first := slices.MinFunc(r.rows, byLastRun); last.After(first.LastRunAt) {
+		r.rows[slices.IndexFunc(r.rows, func(row store.Row) bool { return row.ID == first.ID })] = row
 	}
 }
+
+func byLastRun(a, b store.Row) int { return a.LastRunAt.Compare(b.LastRunAt) }
 
 // note names those that another scheduler has sent since onebeat sends them; empty where there are none, where no slot was
 // written down that was sent before, and where no node was seen within so long.
@@ -47,6 +54,8 @@ func (r *rivals) note(ctx context.Context, s *store.Store, within time.Duration)
 		return "", err
 	}
 	var of few
+	var latest time.Time
+	slices.SortFunc(r.rows, func(a, b store.Row) int { return byLastRun(b, a) })
 	for _, row := range r.rows {
 		last := row.LastRunAt
 		if !last.After(taken) {
@@ -66,11 +75,13 @@ func (r *rivals) note(ctx context.Context, s *store.Store, within time.Duration)
 		if slices.ContainsFunc(runs, written) || !slices.ContainsFunc(runs, sent) {
 			continue // its spec was edited since, or nothing says that onebeat sent it already
 		}
+		latest = schedule.Later(latest, last)
 		of.add(func() string { return fmt.Sprintf("%s at %s", row.Name, last.UTC().Format(time.RFC3339Nano)) })
 	}
 	if of.n == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("last runs were written that are no slots, and not onebeat's, while it runs the entries: %s. Does `celery beat` or another scheduler run them too? "+
-		"Then each is sent twice: stop it", of), nil
+	ago := r.now.Sub(latest)
+	return fmt.Sprintf("last runs were written that are no slots, and not onebeat's, while it runs the entries, the latest of them %v ago: %s. Does `celery beat` or another scheduler run them too? "+
+		"Then each is sent twice: stop it. Once it is stopped, this is not told any more after %v", ago.Round(time.Second), of, max(rivalsFor-ago, time.Second).Round(time.Second)), nil
 }

@@ -18,7 +18,7 @@ const module = "github.com/onebeat/onebeat/"
 // it may import of ours, below internal/.
 var layers = map[string]string{
 	"internal/schedule": "", "internal/celery": "", "internal/failpoint": "", // the words
-	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "", "internal/audit": "schedule", "internal/forecast": "schedule", "internal/shadow": "schedule celery", "internal/celeryapp": "", "internal/daysoff": "schedule", // the steps
+	"internal/plan": "schedule", "internal/lease": "schedule", "internal/web": "schedule", "internal/audit": "schedule", "internal/forecast": "schedule", "internal/shadow": "schedule celery", "internal/celeryapp": "", "internal/daysoff": "schedule", // the steps
 	"internal/dispatch":        "schedule celery failpoint",
 	"internal/store":           "schedule failpoint mysqlurl login socket stopped broker/address", // the ports, and what serves them
 	"internal/store/storetest": "schedule store audit",

@@ -57,6 +57,27 @@ func Counted[N int | int64](n N, noun string) string {
 	return strconv.FormatInt(int64(n), 10) + " " + noun
 }
 
+// ReadLength reads a length of time as people ask for one: as time.ParseDuration does, with days of 24 hours before it: 7d, 1d12h.
+func ReadLength(text string) (time.Duration, error) {
+	days, rest, has := strings.Cut(text, "d")
+	if !has {
+		return time.ParseDuration(text)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	if err != nil {
+		return 0, err
+	}
+	length := time.Duration(n) * 24 * time.Hour
+	if rest == "" {
+		return length, nil
+	}
+	more, err := time.ParseDuration(rest)
+	if more < 0 {
+		err = strconv.ErrRange
+	}
+	return length + more, err
+}
+
 // times says at which times of the day.
 func (c *Crontab) times() string {
 	hours, minutes, seconds := bits.OnesCount32(c.hours), bits.OnesCount64(c.minutes), bits.OnesCount64(c.seconds)

@@ -132,6 +132,18 @@ func (s *Store) Unheeded(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
+// Doubled counts the rows beyond the first of each id, and those without one: none of them is an entry of its own.
+func (s *Store) Doubled(ctx context.Context) (n int, err error) {
+	if s.layout.name != nativeLayout.name { // the others' ids are their primary keys
+		return 0, nil
+	}
+	err = s.db.each(ctx, "doubled", func(row scanner) error { return row.Scan(&n) })
+	if err != nil {
+		return 0, fmt.Errorf("count ids: %w", err)
+	}
+	return n, nil
+}
+
 // Find returns the entry of the id, or else the one of the name. A name that
 // several have is an error that lists their ids.
 func (s *Store) Find(ctx context.Context, idOrName string) (Row, error) {

@@ -33,6 +33,7 @@ type Holder struct {
 // A Roll is who is there, and who holds which shard.
 type Roll struct {
 	Nodes   []Node   // in order of their names
+	Missed  Node     // the one that was seen last of those that were not seen lately, and have not left; the zero Node if there is none
 	Holders []Holder // one a shard
 
 	asked time.Time       // before which it is not from
@@ -315,6 +316,8 @@ func (r *Roll) scan(row scanner, within time.Duration) (what string, micros int6
 	switch {
 	case what == rollNode && length <= within:
 		r.Nodes = append(r.Nodes, Node{Name: name, Fit: yes, Ago: length, shards: int(number)})
+	case what == rollNode && (r.Missed.Name == "" || length < r.Missed.Ago):
+		r.Missed = Node{Name: name, Ago: length}
 	case what == rollLease && length > 0 && int(number) < len(r.Holders):
 		r.Holders[number], r.left[number] = Holder{name, yes}, length
 	}

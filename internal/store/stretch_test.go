@@ -183,12 +183,12 @@ func TestRowsOfOneIdAreAllTold(t *testing.T) {
 			}
 		}
 	}
-	twin(ids[100:150], ids[200:250])   // beside each other
+	twin(ids[200:250], ids[250:300])   // beside each other
 	twin(ids[300:350], ids[5000:5050]) // far from each other
 	if _, err := pool.Exec(t.Context(), "UPDATE celery_beat_schedules SET id = NULL WHERE id::text = $1", string(ids[400])); err != nil {
 		t.Fatal(err)
 	}
-	gone := func(at int) bool { return at >= 200 && at < 250 || at == 400 }
+	gone := func(at int) bool { return at >= 250 && at < 300 || at == 400 }
 	var some []schedule.ID
 	for at, id := range ids[:3000] {
 		if !gone(at) {
@@ -201,6 +201,32 @@ func TestRowsOfOneIdAreAllTold(t *testing.T) {
 	sentTimes(t, s, some, 1, slot)
 	sendAll(t, s, some, slot.Add(time.Hour))
 	sentTimes(t, s, some, 2, slot.Add(time.Hour))
+}
+
+// Rows of one id are one entry, and keep nobody from reading the others.
+func TestRowsOfOneIdAreReadAsOneEntry(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_twin_entries")
+	if err := s.Fill(t.Context(), []Definition{{Name: "a", Task: "t", Spec: "@every 1s"}, {Name: "b", Task: "t", Spec: "@every 1s"}, {Name: "c", Task: "t", Spec: "@every 1s"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"ALTER TABLE celery_beat_schedules DROP CONSTRAINT celery_beat_schedules_pkey",
+		"UPDATE celery_beat_schedules SET id = (SELECT id FROM celery_beat_schedules WHERE name = 'a') WHERE name = 'b'",
+	} {
+		if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded := map[schedule.ID]bool{}
+	for _, id := range idsOf(t, s) {
+		loaded[id] = true
+	}
+	if len(loaded) != 2 {
+		t.Errorf("%d entries are loaded, want 2", len(loaded))
+	}
+	if doubled, err := s.Doubled(t.Context()); err != nil || doubled != 1 {
+		t.Errorf("Doubled = %d, %v, want 1", doubled, err)
+	}
 }
 
 // What triggers of a user's make of rows that are told of their runs is not taken for what is still to be told.

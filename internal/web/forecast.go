@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/onebeat/onebeat/internal/schedule"
 )
 
 // What a forecast may be asked for.
@@ -55,8 +57,8 @@ func readForecast(query string) (asked Forecast, err error) {
 		value := values.Get(name)
 		switch name {
 		case "next":
-			if asked.Next, err = time.ParseDuration(value); err != nil || asked.Next <= 0 || asked.Next > forecastMost {
-				return asked, fmt.Errorf("next=%.50q: give a length up to %v, such as 24h", value, forecastMost)
+			if asked.Next, err = schedule.ReadLength(value); err != nil || asked.Next <= 0 || asked.Next > forecastMost {
+				return asked, fmt.Errorf("next=%.50q: give a length up to %dd, such as 24h or 7d", value, forecastMost/(24*time.Hour))
 			}
 		case "from":
 			if asked.From, err = time.Parse(time.RFC3339, value); err != nil || asked.From.Before(earliest) || asked.From.After(latest) {
