@@ -334,6 +334,8 @@ func lookAtBroker(ctx context.Context, config app.Config) (broker.Broker, findin
 				what = ""
 			case errors.Is(err, celery.ErrLogin):
 				what = "; correct them in the URL of the broker"
+			case errors.Is(err, context.DeadlineExceeded):
+				what = ": does it run, is it frozen or under load, and is its URL right?"
 			case errors.Is(err, celery.ErrTakesNone):
 				what = "; mend that, or name another server in the URL of the broker"
 			}

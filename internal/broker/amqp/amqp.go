@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -270,7 +271,7 @@ func (b *Broker) keep(ctx context.Context) {
 			}
 		}
 		if !down && ctx.Err() == nil {
-			b.options.Logger.Warn("broker is not ready", "broker", b.name, "err", err)
+			b.options.Logger.Warn("broker is not ready", "broker", b.name, "err", inTime(err))
 			down = true
 		}
 		select {
@@ -331,7 +332,7 @@ func (b *Broker) Ping(ctx context.Context) error {
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("rabbitmq: %w", l.why(fmt.Errorf("no answer: %w", ctx.Err())))
+		return fmt.Errorf("rabbitmq: %w", l.why(inTime(ctx.Err())))
 	}
 }
 
@@ -390,8 +391,30 @@ func (b *Broker) Close() error {
 // broker from an answer.
 func reason(ctx context.Context, err error) error {
 	err = address.Explain(err)
-	if ctx.Err() != nil && !errors.Is(err, celery.ErrTakesNone) && !errors.Is(err, ctx.Err()) {
-		return fmt.Errorf("%w (%w)", ctx.Err(), err)
+	if errors.Is(err, celery.ErrTakesNone) {
+		return err
+	}
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		err = fmt.Errorf("%w (%w)", ctx.Err(), err)
+	}
+	return inTime(err)
+}
+
+// A silence is a RabbitMQ that did not answer in time, rather than what the client makes of that: it closes the connection itself.
+type silence struct{ err error }
+
+func (e *silence) Error() string { return "no answer in time" }
+func (e *silence) Unwrap() error { return e.err }
+
+// inTime makes a silence of what came of waiting for too long for an answer. A connection that never came to be tells where it was to go.
+func inTime(err error) error {
+	var dialled *net.OpError
+	var told *amqp091.Error
+	switch {
+	case errors.As(err, &dialled) && dialled.Op == "dial", errors.As(err, new(*silence)):
+		return err
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &told) && !told.Server && strings.HasSuffix(told.Reason, "i/o timeout"):
+		return &silence{err}
 	}
 	return err
 }

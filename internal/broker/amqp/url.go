@@ -147,8 +147,9 @@ func (t target) dial(ctx context.Context, name string) (*amqp091.Connection, *so
 		Locale:     "en_US",
 		Properties: amqp091.Table{"connection_name": name, "product": "onebeat"},
 	})
-	if !stop() && err == nil {
-		err = ctx.Err()
+	var told *amqp091.Error
+	if !stop() && !(errors.As(err, &told) && told.Server) {
+		err = ctx.Err() // rather than the cut connection
 	}
 	if err != nil {
 		socket.Close()
