@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/celery"
@@ -113,6 +116,59 @@ func TestAStallIsSeenWithinTenSeconds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who alerts on silence is told of it: the age of the last send grows while none leaves, and what has come and is not
+// claimed is counted.
+func TestMetricsTellOfSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := bareShard(slog.New(slog.DiscardHandler))
+		planner := plan.New(plan.Options{Now: s.node.clock.Now})
+		s.leads(1, planner)
+		s.ready()
+		all := newMetrics(s.node)
+		expect := func(when string, age, due float64) {
+			t.Helper()
+			if got := gauges(t, all); math.Round(got["onebeat_last_dispatch_age_seconds"]) != age || got["onebeat_due_backlog"] != due {
+				t.Errorf("%s the last send is %v s ago and %v slots wait; want %v s and %v", when, got["onebeat_last_dispatch_age_seconds"], got["onebeat_due_backlog"], age, due)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go planner.Run(ctx)
+		free := stuck{make(chan struct{})}
+		close(free.free)
+		working, stop := context.WithCancel(ctx)
+		dispatcher(s, planner, free).start(working)
+		if err := planner.Apply(ctx, []schedule.Change{{ID: "1", Entry: minutely(t, "1")}, {ID: "2", Entry: minutely(t, "2")}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(40 * time.Second)
+		expect("before the first slot", 40, 0)
+		time.Sleep(50 * time.Second)
+		expect("half a minute after it", 30, 0)
+		stop()
+		time.Sleep(50 * time.Second)
+		expect("with nobody who sends", 80, 2)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// gauges are the values of what a collector tells that has no labels.
+func gauges(t *testing.T, from prometheus.Collector) map[string]float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(from)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, family := range families {
+		m := family.GetMetric()[0]
+		values[family.GetName()] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	}
+	return values
 }
 
 // bareShard is the one shard of a node that has a clock and metrics and nothing else.

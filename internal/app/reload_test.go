@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -266,12 +268,9 @@ func mustApply(ctx context.Context, t *testing.T, f *follower, changes ...schedu
 // valueOf returns the value of a metric without labels.
 func valueOf(t *testing.T, metric prometheus.Collector) float64 {
 	t.Helper()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(metric)
-	families, err := registry.Gather()
-	if err != nil || len(families) != 1 {
-		t.Fatalf("gathered %v, %v; want one metric", families, err)
+	values := slices.Collect(maps.Values(gauges(t, metric)))
+	if len(values) != 1 {
+		t.Fatalf("gathered %v, want one metric", values)
 	}
-	m := families[0].GetMetric()[0]
-	return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	return values[0]
 }
