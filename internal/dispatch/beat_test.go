@@ -136,8 +136,15 @@ func TestManySendsAreToldOfTogether(t *testing.T) {
 		if got := strings.Count(few, `msg="task sent"`); got != 150 {
 			t.Errorf("of 50 sends a second %d of 150 have a line of their own, want all", got)
 		}
-		many := newStream(t, 6000, 500*time.Microsecond).send(t)
-		told, lines := 0, strings.Split(strings.TrimSpace(many), "\n")
+		for herd, want := range map[int]int{100: 100, 101: 0} { // though each leaves in parts
+			s := newStream(t, herd, 0)
+			log, slot := s.send(t), s.dues[0].Slot.Format("2006-01-02T15:04:05.000Z07:00")
+			if got := strings.Count(log, `msg="task sent"`); got != want || want == 0 && !strings.Contains(log, fmt.Sprintf(`msg="tasks sent" sent=%d slot=%s `, herd, slot)) {
+				t.Errorf("of a herd of %d, of %s, %d have a line of their own, want %d, or a line of all:\n%s", herd, slot, got, want, log)
+			}
+		}
+		many := newStream(t, 6000, 500*time.Microsecond)
+		told, together, worst, lines := 0, 0, time.Duration(0), strings.Split(strings.TrimSpace(many.send(t)), "\n")
 		for _, line := range lines {
 			n := 0
 			if strings.Contains(line, `msg="task sent"`) {
@@ -147,10 +154,20 @@ func TestManySendsAreToldOfTogether(t *testing.T) {
 					t.Errorf("line %q: %v", line, err)
 				}
 				told += n
+				together++
+				_, after, _ = strings.Cut(line, " late=")
+				late, err := time.ParseDuration(after)
+				if err != nil {
+					t.Errorf("line %q: %v", line, err)
+				}
+				worst = max(worst, late)
 			}
 		}
-		if told != 6000 || len(lines) > 450 {
-			t.Errorf("6000 sends in three seconds: %d lines tell of %d, want all in 450 lines at most", len(lines), told)
+		if told != 6000 || together < 3 || len(lines) > 450 {
+			t.Errorf("6000 sends in three seconds: %d lines tell of %d, %d of them of several together; want all in 450 lines at most, and one a second of several", len(lines), told, together)
+		}
+		if want := slices.Max(many.late).Round(10 * time.Microsecond); worst != want {
+			t.Errorf("the worst is told to be %v late, want %v", worst, want)
 		}
 	})
 }
