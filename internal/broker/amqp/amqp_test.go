@@ -1,9 +1,12 @@
 package amqp_test
 
 import (
+	"bytes"
+	"fmt"
 	"net/url"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	amqp091 "github.com/rabbitmq/amqp091-go"
 	"go.uber.org/goleak"
 
@@ -111,6 +114,64 @@ func TestBroker(t *testing.T) {
 
 func BenchmarkPublish(b *testing.B) {
 	brokertest.Benchmark(b, server(b))
+}
+
+// What a worker reads of a message is all that its template says, and nothing of another's: they take turns in one map
+// of headers.
+func TestMessagesAreWhatTheirTemplatesSay(t *testing.T) {
+	channel := connect(t, serverURL(t))
+	here := queue(t, channel, nil)
+	var options []string
+	for _, more := range []string{
+		`"priority": 5, "expires": 600, "reply_to": "somewhere", "correlation_id": "other", "time_limit": 60, "headers": {"tenant": "x", "f": 1.5, "deep": [1, {"n": 5000000000, "none": null}]}`,
+		`"delivery_mode": 1, "serializer": "yaml", "stamped_headers": ["s"], "s": {"k": true}`,
+		`"compression": "zlib"`,
+	} {
+		options = append(options, fmt.Sprintf(`{"queue": %q, %s}`, here, more))
+	}
+	part := batch(t, nil, options...)
+	if failures, err := publish(t, open(t, broker.Options{}), part); err != nil || len(failures) > 0 {
+		t.Fatalf("Publish = %v, %v", failures, err)
+	}
+	deliveries := get(t, channel, here)
+	if len(deliveries) != len(options) {
+		t.Fatalf("the queue has %d messages, want %d", len(deliveries), len(options))
+	}
+	for i, d := range deliveries {
+		m := part.Messages[i]
+		got := celery.Properties{
+			ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, DeliveryMode: d.DeliveryMode, Priority: d.Priority,
+			CorrelationID: d.CorrelationId, ReplyTo: d.ReplyTo, Expiration: d.Expiration,
+		}
+		if diff := cmp.Diff(m.Template.Properties(m), got); diff != "" {
+			t.Errorf("properties of %s (-want +got)\n%s", options[i], diff)
+		}
+		if diff := cmp.Diff(any(m.Template.Headers(m)), plain(d.Headers)); diff != "" {
+			t.Errorf("headers of %s (-want +got)\n%s", options[i], diff)
+		}
+		if !bytes.Equal(d.Body, m.Template.Body()) {
+			t.Errorf("the body of %s is %q, want %q", options[i], d.Body, m.Template.Body())
+		}
+	}
+}
+
+// plain is a value of a table as a template has it.
+func plain(v any) any {
+	switch v := v.(type) {
+	case amqp091.Table:
+		all := map[string]any{}
+		for key, value := range v {
+			all[key] = plain(value)
+		}
+		return all
+	case []any:
+		all := make([]any, len(v))
+		for i, value := range v {
+			all[i] = plain(value)
+		}
+		return all
+	}
+	return v
 }
 
 func TestSink(t *testing.T) { brokertest.RunSink(t, serverURL(t)) }
