@@ -96,6 +96,13 @@ func TestNoVerbShowsAPassword(t *testing.T) {
 		"mysql://app:" + marker + "@127.0.0.1/app",
 		"app:" + marker + "@127.0.0.1/app",
 		marker,
+		"mysql://app:%70" + marker[1:] + "@127.0.0.1:1/app?ssl_ca=none.pem",
+		"postgres://127.0.0.1:1/app?sslmode=verify-full&sslkey=none.pem&sslpassword=" + marker,
+		"postgres://app:" + marker + "@127.0.0.1:1,127.0.0.1:2/app",
+		"mysql://app:" + marker + "@127.0.0.1:1/app?passwd=" + marker,
+		"postgres://app:1;" + marker + "@127.0.0.1:1/app",
+		"sqlite:///none/app.db?password=" + marker,
+		"postgres://app:" + marker + "@%2Fnone%2F/app",
 	}
 	brokers := []string{
 		"redis://:" + marker + "@127.0.0.1:1/0",
@@ -107,7 +114,16 @@ func TestNoVerbShowsAPassword(t *testing.T) {
 		"kafka://app:" + marker + "@127.0.0.1:1/",
 		"app:" + marker + "@127.0.0.1",
 		marker,
+		"redis://" + marker + "@127.0.0.1:1/0", // its colon was forgotten
+		"redis://127.0.0.1:1/0?Passwd=" + marker,
+		"sqs://AKIA:" + marker + "@127.0.0.1:1",
+		"sqla+mysql://app:%70" + marker[1:] + "@127.0.0.1:1/app",
+		"redis://:" + marker + "@127.0.0.1:1/0;redis://:" + marker + "@127.0.0.1:2/0",
+		"sentinel://:" + marker + "@127.0.0.1:1/0;sentinel://:" + marker + "@127.0.0.1:2",
+		"amqps://app:" + marker + "@127.0.0.1:1/?ssl_keyfile=none.pem&ssl_certfile=none.pem",
 	}
+	t.Setenv("CELERY_BROKER_TRANSPORT_OPTIONS", strings.ReplaceAll(`{"master_name": "m", "sentinel_kwargs": {"password": "MARKER"},
+		"predefined_queues": {"q": {"url": "http://127.0.0.1:1/q", "access_key_id": "MARKER", "secret_access_key": "MARKER"}}}`, "MARKER", marker))
 	lines := [][]string{
 		{"check"},
 		{"check", "--json"},
@@ -137,7 +153,7 @@ func TestNoVerbShowsAPassword(t *testing.T) {
 			all = lines[:7] // the others open a database as these do
 		}
 		for _, args := range all {
-			if _, stdout, stderr := onebeat(t, args...); strings.Contains(strings.ToLower(stdout+stderr), marker) {
+			if _, stdout, stderr := onebeat(t, args...); shown(stdout + stderr) {
 				t.Errorf("onebeat %q with database %s and broker %s shows the password:\n%s%s", args, database, brokers[i], stdout, stderr)
 			}
 		}
@@ -146,11 +162,55 @@ func TestNoVerbShowsAPassword(t *testing.T) {
 		var out, log strings.Builder
 		run(ctx, []string{"serve", "--listen", "off", "--log-level", "debug"}, strings.NewReader(""), &out, &log)
 		cancel()
-		if text := strings.ToLower(out.String() + log.String()); strings.Contains(text, marker) || text == "" {
+		if text := out.String() + log.String(); shown(text) || text == "" {
 			t.Errorf("onebeat serve with database %s and broker %s says\n%s", database, brokers[i], text)
 		}
 	}
+	t.Setenv("REDIS_URL", "redis://:"+marker+"@127.0.0.1:1/0")
+	t.Setenv("DATABASE_URL", "sqlite:///here.db") // so that the broker is come to
+	if code, _, stderr := onebeat(t, "migrate"); code != 0 {
+		t.Fatal(stderr)
+	}
+	for _, broker := range brokers {
+		for _, args := range [][]string{{"serve", "--listen", "off", "--log-level", "debug"}, {"check"}} {
+			t.Setenv("CELERY_BROKER_URL", broker)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			var out, log strings.Builder
+			run(ctx, args, strings.NewReader(""), &out, &log)
+			cancel()
+			if text := out.String() + log.String(); shown(text) || text == "" {
+				t.Errorf("onebeat %q with broker %s says\n%s", args, broker, text)
+			}
+		}
+	}
+	i := 0 // each example has another database
+	for _, verb := range verbs(rootCommand()) {
+		if verb.HasSubCommands() || verb.Name() == "dev" || verb.Name() == "serve" {
+			continue
+		}
+		for line := range strings.Lines(verb.Example) {
+			command, _, _ := strings.Cut(strings.TrimSpace(line), "  #")
+			command, _, _ = strings.Cut(command, " <")
+			args := split(strings.ReplaceAll(command, `"`, "'"))[1:]
+			if verb.Flags().Lookup("json") != nil && i%2 == 0 {
+				args = append(args, "--json")
+			}
+			t.Setenv("DATABASE_URL", databases[i%len(databases)])
+			t.Setenv("CELERY_BROKER_URL", brokers[i%len(brokers)])
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			var out, complaints strings.Builder
+			run(ctx, args, strings.NewReader(""), &out, &complaints)
+			cancel()
+			if text := out.String() + complaints.String(); shown(text) {
+				t.Errorf("onebeat %q with database %s and broker %s shows the password:\n%s", args, databases[i%len(databases)], brokers[i%len(brokers)], text)
+			}
+			i++
+		}
+	}
 }
+
+// shown says whether the text has the marker in it, also where its first sign is written otherwise.
+func shown(text string) bool { return strings.Contains(strings.ToLower(text), marker[1:]) }
 
 // onebeat dev needs nothing, sends its samples, and stops when it is told to.
 // What it logs at debug level names no argument of a task.

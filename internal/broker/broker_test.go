@@ -30,6 +30,11 @@ func TestRedact(t *testing.T) {
 		"redis://h/0":                          "redis://h/0",
 		"rediss://h/0?ssl_keyfile_password=pw": "rediss://h/0?ssl_keyfile_password=xxxxx",
 		"redis://:sec%ret@h":                   "(unreadable URL)",
+		"rediss://secret@h/0":                  "rediss://xxxxx@h/0", // its colon was forgotten
+		"redis://me:@h/0":                      "redis://me:xxxxx@h/0",
+		"amqp://me@h/v":                        "amqp://me@h/v",
+		"redis://h/0?Passwd=pw":                "redis://h/0?Passwd=xxxxx",
+		"sqla+mysql://h/d?passwd=pw&a=b":       "sqla+mysql://h/d?a=b&passwd=xxxxx",
 	} {
 		if got := broker.Redact(url); got != want {
 			t.Errorf("Redact(%s) = %s, want %s", url, got, want)

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -93,6 +94,18 @@ func ForServer(query url.Values) {
 	}
 }
 
+// hidden stands for a secret, as in url.URL.Redacted.
+const hidden = "xxxxx"
+
+var (
+	// secretName is what names of parameters that may hold a secret have in them.
+	secretName = regexp.MustCompile(`(?i)pass|pwd|secret|token|credential`)
+
+	// passwordAlone are the schemes of servers that are mostly given a password and no user: a user without a password is one
+	// whose colon was forgotten.
+	passwordAlone = regexp.MustCompile(`^(redis|valkey|sentinel)`)
+)
+
 // Redact returns the URL with its password, and any query parameter that may
 // hold one, replaced. What cannot be parsed is not shown at all.
 func Redact(raw string) string {
@@ -110,11 +123,14 @@ func Redact(raw string) string {
 func redact(u *url.URL) string {
 	query := u.Query()
 	for name := range query {
-		if strings.Contains(name, "password") || strings.Contains(name, "secret") || strings.Contains(name, "token") {
-			query.Set(name, "xxxxx")
+		if secretName.MatchString(name) {
+			query.Set(name, hidden)
 		}
 	}
 	u.RawQuery = query.Encode()
+	if _, has := u.User.Password(); !has && u.User.Username() != "" && passwordAlone.MatchString(u.Scheme) {
+		u.User = url.User(hidden)
+	}
 	return u.Redacted()
 }
 
