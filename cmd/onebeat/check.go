@@ -154,6 +154,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	}
 	windows, usable, windowsErr := s.Windows(ctx)
 	rows := newRows(now)
+	rows.waits = newWaits(config)
 	if finder := broker.FinderOf(b); finder != nil && !config.Bool("declare") {
 		rows.queues = newQueues(finder, celery)
 	}
@@ -181,8 +182,10 @@ func look(ctx context.Context, config app.Config) []finding {
 	} else if note != "" {
 		findings = append(findings, finding{"another scheduler", false, note})
 	}
-	if note := rows.unknown.note(); note != "" {
-		add("options", note, nil)
+	for _, note := range []string{rows.unknown.note(), rows.waits.note()} {
+		if note != "" {
+			add("options", note, nil)
+		}
 	}
 	if unheeded, err := s.Unheeded(ctx); err != nil || unheeded > 0 {
 		add("execution_policy", schedule.Counted(unheeded, "entry")+" with skip or queue: onebeat sends each slot, whether or not the run before it has ended; a lock in the task keeps runs apart", err)
@@ -230,6 +233,7 @@ type rows struct {
 	silent  silent
 	rivals  rivals
 	unknown unknown
+	waits   waits
 	queues  queues
 	workers workers
 	slots   *forecast.Count
@@ -250,6 +254,7 @@ func (r *rows) add(row store.Row, windows *schedule.Windows) {
 	r.silent.add(row)
 	r.rivals.add(row)
 	r.unknown.add(row)
+	r.waits.add(row)
 	r.queues.add(row)
 	r.workers.add(row)
 	r.cleaned = r.cleaned || row.Task == cleanupTask

@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/broker/address"
 	"github.com/onebeat/onebeat/internal/broker/amqp"
@@ -111,6 +113,24 @@ func schemeOf(url string) string {
 
 func isRedis(scheme string) bool {
 	return slices.Contains([]string{"redis", "rediss", "redis+socket", "valkey", "valkeys", "sentinel", "sentinels"}, scheme)
+}
+
+// LeftFor is how long kombu's transport leaves a message with a worker that has not acknowledged it, before another gets it
+// too; 0 where it does for ever.
+func LeftFor(url string, transportOptions map[string]any) time.Duration {
+	var seconds float64
+	switch scheme := schemeOf(url); {
+	case isRedis(scheme):
+		seconds = 3600
+	case scheme == "sqs":
+		seconds = 1800
+	default:
+		return 0
+	}
+	if given, err := strconv.ParseFloat(fmt.Sprint(transportOptions["visibility_timeout"]), 64); err == nil && given > 0 {
+		seconds = given
+	}
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // Open picks the adapter by the URL's scheme. It does not wait for the broker: one
