@@ -225,6 +225,8 @@ func TestThePageSaysWhatItCannotShow(t *testing.T) {
 		{"all is being read", "", web.Page{Reached: true, Ledger: web.Ledger{All: true}}, []string{"Rows are being read.", "There is no such run."}, []string{"Rows: 0"}},
 		{"the database is away", "", web.Page{Reached: true, Known: true, Ledger: web.Ledger{Unread: true}}, []string{"None. Rows: 0.", "could not be read"}, []string{"no such run"}},
 		{"no such entry", "?entry=x", web.Page{Reached: true, Known: true, Ledger: web.Ledger{Problem: "no entry is x"}}, []string{"no entry is x"}, []string{"no such run"}},
+		{"older ones, where the latest parts of the ledger have none", "", web.Page{Reached: true, Ledger: web.Ledger{}}, []string{": onebeat runs list lists them"}, []string{"no such run"}},
+		{"older exceptions", "", web.Page{Reached: true, Ledger: web.Ledger{Exceptions: true, Runs: []web.Run{{Name: "n", State: "failed"}}}}, []string{": onebeat runs list lists them", "The ledger keeps exceptions only"}, nil},
 		{"older ones of a state", "?state=failed", web.Page{Reached: true, Ledger: web.Ledger{}}, []string{"onebeat runs list --state failed"}, []string{"no such run"}},
 		{"another leads", "", web.Page{Reached: true, Shards: []web.Shard{{Node: "n2"}}}, []string{"What comes next", "The page of the node that leads shows it"}, []string{"No entry has"}},
 		{"nobody leads", "", web.Page{Reached: true, Shards: []web.Shard{{}, {}}}, []string{"What comes next", "No node leads at the moment."}, []string{"No entry has", "The page of"}},

@@ -177,19 +177,22 @@ func (v *view) ledger(ledger *Ledger, asked Asked) {
 		v.Runs = append(v.Runs, v.T.run(&ledger.Runs[i]))
 	}
 	v.Said = legible(ledger.Problem)
-	switch {
+	var notes []string
+	switch list := "onebeat runs list"; {
 	case ledger.Problem != "":
 	case ledger.Unread:
-		v.Note = v.T.Unread
+		notes = append(notes, v.T.Unread)
 	case !ledger.All && asked.State != "":
-		v.Note = fmt.Sprintf(v.T.Older, asked.State)
-	case len(ledger.Runs) == 0 && ledger.Exceptions:
-		v.Note = v.T.NoRuns + " " + v.T.Exceptions
+		notes = append(notes, fmt.Sprintf(v.T.Older, list+" --state "+asked.State))
+	case !ledger.All && (len(ledger.Runs) == 0 || ledger.Exceptions):
+		notes = append(notes, fmt.Sprintf(v.T.Older, list))
 	case len(ledger.Runs) == 0:
-		v.Note = v.T.NoRuns
-	case ledger.Exceptions:
-		v.Note = v.T.Exceptions
+		notes = append(notes, v.T.NoRuns)
 	}
+	if ledger.Exceptions && ledger.Problem == "" && !ledger.Unread {
+		notes = append(notes, v.T.Exceptions)
+	}
+	v.Note = strings.Join(notes, " ")
 }
 
 // run shows a run.
