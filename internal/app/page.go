@@ -105,12 +105,16 @@ func (n *node) location() *time.Location {
 	return location
 }
 
-// leaders says who leads each shard: this node knows it of itself, and of the others as it last saw them.
+// leaders says who leads each shard: this node knows it of itself, and of the others as it saw them in the length of a lease.
 func (n *node) leaders() (shards []web.Shard) {
 	roll := n.roll.Load()
 	for i, s := range n.opened() {
 		one := web.Shard{Term: s.now().term}
-		if one.Term == 0 && roll != nil && roll.Holders[i].Node != n.called() { // else it did a moment ago
+		switch {
+		case one.Term != 0:
+		case roll == nil || time.Since(roll.Asked) > n.leaseLength():
+			one.Unknown = true
+		case roll.Holders[i].Node != n.called(): // else it did a moment ago
 			one.Node = roll.Holders[i].Node
 		}
 		shards = append(shards, one)

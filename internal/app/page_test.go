@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
@@ -14,17 +15,25 @@ import (
 func TestThePageKnowsWhoLeads(t *testing.T) {
 	s := bareShard(slog.New(slog.DiscardHandler))
 	n := s.node
-	n.name = "here"
+	n.name, n.config = "here", Config{values: map[string]string{"lease": "4s"}}
 	for number := 1; number < 4; number++ {
 		n.shards = append(n.shards, &shard{node: n, number: number})
 	}
-	if got, want := n.leaders(), make([]web.Shard, 4); !slices.Equal(got, want) {
+	unknown := web.Shard{Unknown: true}
+	if got, want := n.leaders(), []web.Shard{unknown, unknown, unknown, unknown}; !slices.Equal(got, want) {
 		t.Errorf("before it has seen the others the leaders are %+v, want %+v", got, want)
 	}
-	n.roll.Store(&store.Roll{Holders: []store.Holder{{Node: "there"}, {Node: "there"}, {Node: "here"}, {}}})
+	roll := &store.Roll{Holders: []store.Holder{{Node: "there"}, {Node: "there"}, {Node: "here"}, {}}, Asked: time.Now()}
+	n.roll.Store(roll)
 	s.leads(7, nil)
 	if got, want := n.leaders(), []web.Shard{{Term: 7}, {Node: "there"}, {}, {}}; !slices.Equal(got, want) {
 		t.Errorf("the leaders are %+v, want %+v", got, want)
+	}
+	old := *roll
+	old.Asked = old.Asked.Add(-n.leaseLength() - time.Second)
+	n.roll.Store(&old)
+	if got, want := n.leaders(), []web.Shard{{Term: 7}, unknown, unknown, unknown}; !slices.Equal(got, want) {
+		t.Errorf("once the database has not answered for longer than a lease the leaders are %+v, want %+v", got, want)
 	}
 }
 

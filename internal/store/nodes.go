@@ -36,7 +36,7 @@ type Roll struct {
 	Missed  Node     // the one that was seen last of those that were not seen lately, and have not left; the zero Node if there is none
 	Holders []Holder // one a shard
 
-	asked time.Time       // before which it is not from
+	Asked time.Time       // before which it is not from
 	left  []time.Duration // how long the leases last from then on, one a shard
 }
 
@@ -268,7 +268,7 @@ func (s *Store) Present(ctx context.Context, within time.Duration) (Roll, error)
 func (s *Store) emptyRoll() Roll { return emptyRoll(s.options.Shards) }
 
 func emptyRoll(shards int) Roll {
-	return Roll{Holders: make([]Holder, shards), asked: time.Now(), left: make([]time.Duration, shards)}
+	return Roll{Holders: make([]Holder, shards), Asked: time.Now(), left: make([]time.Duration, shards)}
 }
 
 func (s *Store) roll(ctx context.Context, on querier, within time.Duration) (Roll, error) {
@@ -386,7 +386,7 @@ func (s *Shard) lately() (Holder, time.Duration) {
 	if roll == nil {
 		return Holder{}, 0
 	}
-	return roll.Holders[s.number], roll.left[s.number] - time.Since(roll.asked)
+	return roll.Holders[s.number], roll.left[s.number] - time.Since(roll.Asked)
 }
 
 // Orphaned says whether the holder's session has ended: the lease can be had then. Until

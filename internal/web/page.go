@@ -83,6 +83,8 @@ type Run struct {
 type Shard struct {
 	Node string // that leads it, where it is another, as far as this one knows; empty for none
 	Term int64  // where it is this node, else 0
+
+	Unknown bool // the database has not said lately which node leads
 }
 
 //go:embed page.css

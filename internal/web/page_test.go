@@ -103,6 +103,8 @@ func TestThePageSaysHowTheNodeIs(t *testing.T) {
 		{nil, nil},
 		{[]web.Shard{{Node: "n2"}}, []string{"This node waits; n2 leads."}},
 		{[]web.Shard{{}}, []string{"No node leads at the moment."}},
+		{[]web.Shard{{Unknown: true}}, []string{"Who leads is not known until the database answers."}},
+		{[]web.Shard{{Term: 3}, {Unknown: true}}, []string{"Who leads which shard", ">0<", "this node", ">1<", "not known"}},
 		{[]web.Shard{{Term: 3}, {Node: "n2"}, {}}, []string{"Who leads which shard", ">0<", "this node", ">3<", ">1<", "n2", ">2<", "none"}},
 	} {
 		n := &node{health: web.Health{OK: true, Node: "n1"}, page: func(context.Context, web.Asked) web.Page { return web.Page{Shards: tt.shards} }}
@@ -230,6 +232,7 @@ func TestThePageSaysWhatItCannotShow(t *testing.T) {
 		{"older ones of a state", "?state=failed", web.Page{Reached: true, Ledger: web.Ledger{}}, []string{"onebeat runs list --state failed"}, []string{"no such run"}},
 		{"another leads", "", web.Page{Reached: true, Shards: []web.Shard{{Node: "n2"}}}, []string{"What comes next", "The page of the node that leads shows it"}, []string{"No entry has"}},
 		{"nobody leads", "", web.Page{Reached: true, Shards: []web.Shard{{}, {}}}, []string{"What comes next", "No node leads at the moment."}, []string{"No entry has", "The page of"}},
+		{"who leads is not known", "", web.Page{Reached: true, Shards: []web.Shard{{Unknown: true}, {}}}, []string{"What comes next", "Who leads is not known until"}, []string{"No entry has", "The page of"}},
 		{"others lead too", "", web.Page{Reached: true, Shards: []web.Shard{{Node: "n2"}, {Term: 1}}}, []string{"What comes next", "Of the shards that this node leads."}, []string{"No entry has"}},
 		{"nothing comes", "", web.Page{Reached: true, Known: true, Shards: []web.Shard{{Term: 1}}}, []string{"What comes next", "No entry has a slot to come."}, nil},
 		{"exceptions alone, and there are none", "?state=failed", web.Page{Reached: true, Ledger: web.Ledger{Exceptions: true, All: true}}, []string{"There is no such run.", "The ledger keeps exceptions only"}, nil},

@@ -16,6 +16,7 @@ type texts struct {
 	At, Again          string // of the page; after how many seconds it is made again
 	Busy               string
 	Leads, Waits, None string // the one shard: its term; who leads it
+	Unknown, NotKnown  string // who leads
 	Shards             string
 	Shard, Leader      string
 	Term, Here, Nobody string
@@ -54,6 +55,7 @@ var english = texts{
 	At: "As of", Again: "This page is made again each %d seconds.",
 	Busy:  "Too many ask for this page at once: ask again in a moment.",
 	Leads: "This node leads, in term %d.", Waits: "This node waits; %s leads.", None: "No node leads at the moment.",
+	Unknown: "Who leads is not known until the database answers.", NotKnown: "not known",
 	Shards: "Who leads which shard", Shard: "Shard", Leader: "Leader", Term: "Term", Here: "this node", Nobody: "none",
 	Checks: "What sending depends on", Check: "Check", State: "State", Detail: "Detail",
 	Passed: "ok", Failed: "failed",
@@ -92,6 +94,7 @@ var japanese = texts{
 	At: "表示時刻", Again: "このページは %d 秒ごとに更新されます。",
 	Busy:  "アクセスが集中しています。しばらくしてからもう一度開いてください。",
 	Leads: "このノードがリーダーです(term %d)。", Waits: "このノードは待機中です。リーダーは %s です。", None: "現在、リーダーのノードがありません。",
+	Unknown: "データベースが応答するまで、リーダーはわかりません。", NotKnown: "不明",
 	Shards: "シャードごとのリーダー", Shard: "シャード", Leader: "リーダー", Term: "term", Here: "このノード", Nobody: "なし",
 	Checks: "送信に必要なものの状態", Check: "項目", State: "状態", Detail: "詳細",
 	Passed: "正常", Failed: "異常",

@@ -147,16 +147,18 @@ func (v *view) coming(page *Page) {
 		}
 		v.Coming = append(v.Coming, one)
 	}
-	led, elsewhere := 0, false
+	led, elsewhere, unknown := 0, false, false
 	for _, s := range page.Shards {
 		if s.Term != 0 {
 			led++
 		}
-		elsewhere = elsewhere || s.Node != ""
+		elsewhere, unknown = elsewhere || s.Node != "", unknown || s.Unknown
 	}
 	switch {
 	case led == 0 && elsewhere:
 		v.ComingNote = v.T.ComesElsewhere
+	case led == 0 && unknown:
+		v.ComingNote = v.T.Unknown
 	case led == 0:
 		v.ComingNote = v.T.None
 	case led < len(page.Shards):
@@ -256,6 +258,8 @@ func (t *texts) leads(s Shard) string {
 	switch {
 	case s.Term != 0:
 		return fmt.Sprintf(t.Leads, s.Term)
+	case s.Unknown:
+		return t.Unknown
 	case s.Node == "":
 		return t.None
 	}
@@ -268,6 +272,8 @@ func (t *texts) shards(shards []Shard) (views []shardView) {
 		switch {
 		case s.Term != 0:
 			one.Leader, one.Term = t.Here, strconv.FormatInt(s.Term, 10)
+		case s.Unknown:
+			one.Leader = t.NotKnown
 		case s.Node == "":
 			one.Leader = t.Nobody
 		}
