@@ -41,9 +41,9 @@ func (r *rivals) add(row store.Row) {
 func byLastRun(a, b store.Row) int { return a.LastRunAt.Compare(b.LastRunAt) }
 
 // note names those that another scheduler has sent since onebeat sends them; empty where there are none, where no slot was
-// written down that was sent before, and where no node was seen within so long.
+// written down that was sent before, where no node was seen within so long, and where the database is not there yet.
 func (r *rivals) note(ctx context.Context, s *store.Store, within time.Duration) (string, error) {
-	if len(r.rows) == 0 {
+	if len(r.rows) == 0 || s.Missing() {
 		return "", nil
 	}
 	taken, err := s.Taken(ctx)

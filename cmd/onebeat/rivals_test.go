@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 )
@@ -58,5 +60,25 @@ func TestCheckTellsThatAnotherSchedulerRunsTheEntriesToo(t *testing.T) {
 		if told != tt.rival || (code == exitNo) != tt.rival {
 			t.Errorf("%s: check tells of another scheduler: %v, want %v; code %d\n%s", tt.name, told, tt.rival, code, stdout)
 		}
+	}
+}
+
+// Who moves from RedBeat asks before onebeat has a database: that its beat runs the entries is no fault.
+func TestCheckFindsNoFaultInAnotherSchedulersRunsBeforeTheFirstStart(t *testing.T) {
+	bareEnvironment(t)
+	t.Setenv("ONEBEAT_DATABASE", "sqlite:///"+filepath.Join(t.TempDir(), "none.db"))
+	redis := miniredis.RunT(t)
+	t.Setenv("ONEBEAT_BROKER", "redis://"+redis.Addr()+"/0")
+	t.Setenv("ONEBEAT_CATALOG", "redbeat")
+	ran := time.Now().UTC().Add(-3 * time.Minute)
+	redis.HSet("redbeat:minutely", "definition", `{"name": "minutely", "task": "t", "args": [], "kwargs": {}, "options": {}, "enabled": true, "schedule": {"__type__": "crontab", `+
+		`"minute": "*", "hour": "*", "day_of_week": "*", "day_of_month": "*", "month_of_year": "*"}}`)
+	redis.HSet("redbeat:minutely", "meta", fmt.Sprintf(`{"last_run_at": {"__type__": "datetime", "year": %d, "month": %d, "day": %d, "hour": %d, "minute": %d, "second": 7, "microsecond": 250000}, "total_run_count": 3}`,
+		ran.Year(), ran.Month(), ran.Day(), ran.Hour(), ran.Minute()))
+	if _, err := redis.ZAdd("redbeat::schedule", float64(ran.Unix()+60), "redbeat:minutely"); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, _ := onebeat(t, "check"); code != 0 || !strings.Contains(stdout, "rows: 1 in all, 0 set aside") {
+		t.Errorf("check = %d, want 0, with one row:\n%s", code, stdout)
 	}
 }
