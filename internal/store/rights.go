@@ -38,8 +38,8 @@ var (
 	mysqlDenied    = []uint16{1044, 1142, 1143, 1227} // to a database, a table, a column, for want of a privilege
 )
 
-// Rights returns a *RightsError if the user may not write to onebeat's own tables, or not to the last runs of
-// entries in the home that they have, and another error if nobody may, as where the database is full or a copy to
+// Rights returns a *RightsError if the user may not write to onebeat's own tables, or not make them where they are
+// missing, or not write to the last runs of entries in the home that they have, and another error if nobody may, as where the database is full or a copy to
 // read from. It changes nothing, and says nothing of other faults.
 func (s *Store) Rights(ctx context.Context) error {
 	may := func(how mode, table string, work func(transaction) error) error {
@@ -52,13 +52,21 @@ func (s *Store) Rights(ctx context.Context) error {
 		}
 		return nil
 	}
+	there := false
 	err := may(mode{}, "", func(tx transaction) error {
 		_, err := tx.exec(ctx, "meta_insert", "rights", "")
 		if err == nil {
 			_, err = tx.exec(ctx, "part_begin", -1) // a newer table
 		}
+		there = err == nil
 		return err
 	})
+	if err == nil && !there {
+		err = may(mode{}, "", func(tx transaction) error {
+			_, err := tx.exec(ctx, "own_may")
+			return err
+		})
+	}
 	if err != nil || s.look(ctx) != nil || s.home(s.shape()) != HomeColumn || s.layout.table == "" {
 		return err
 	}

@@ -68,6 +68,17 @@ func testRights(t *testing.T, db storetest.Database, user func(name string) (mak
 	}
 	refused := new(store.RightsError)
 
+	grant("SELECT", "celery_beat_schedules")
+	db.Exec(t, "ALTER TABLE onebeat_parts RENAME TO away")
+	grant("SELECT, INSERT", "onebeat_meta")
+	if err := rights(""); !errors.As(err, &refused) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "run `onebeat migrate` once") {
+		t.Errorf("Rights of a user who may not make a table that is missing: %v, want one line of a RightsError", err)
+	}
+	if err := owner.Rights(t.Context()); err != nil {
+		t.Errorf("Rights of a user who may make a table that is missing: %v", err)
+	}
+	db.Exec(t, "ALTER TABLE away RENAME TO onebeat_parts")
+	db.Exec(t, "REVOKE INSERT ON onebeat_meta FROM "+name)
 	grant("SELECT", append(own, "celery_beat_schedules")...)
 	if err := rights(""); !errors.As(err, &refused) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), "--home") {
 		t.Errorf("Rights of a user who may only read: %v, want one line of a RightsError", err)
