@@ -335,7 +335,7 @@ func lookAtBroker(ctx context.Context, config app.Config) (broker.Broker, findin
 			_ = b.Close()
 			what := ": does it run, and is its URL right?"
 			switch {
-			case strings.Contains(err.Error(), "TLS"): // it answers, and that is told
+			case strings.Contains(err.Error(), "TLS"), strings.Contains(err.Error(), "certificate"): // it answers, and that is told
 				what = ""
 			case errors.Is(err, celery.ErrLogin):
 				what = "; correct them in the URL of the broker"

@@ -32,6 +32,7 @@ func Refused(err error) bool {
 func Hint(err error) string {
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.Is(err, mysql.ErrNoTLS):
 		return "the server does no TLS: turn it on there, or ask for none by ssl_mode=DISABLED in the URL"
@@ -41,6 +42,8 @@ func Hint(err error) string {
 		return "sslrootcert=FILE (MySQL: ssl_ca=FILE) in the URL names the authority's certificate"
 	case errors.As(err, &name):
 		return "the URL names the host otherwise than the server's certificate does"
+	case errors.As(err, &invalid):
+		return "the server needs another certificate"
 	}
 	return "does the server run, and is the URL right?"
 }

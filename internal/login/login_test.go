@@ -1,7 +1,10 @@
 package login_test
 
 import (
+	"crypto/x509"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/onebeat/onebeat/internal/login"
@@ -20,6 +23,20 @@ func TestOneLineSaysAFaultOnce(t *testing.T) {
 	} {
 		if got := login.OneLine(errors.New(text)).Error(); got != want {
 			t.Errorf("OneLine(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+// What keeps TLS from being is told with what helps, and not that the server may be away.
+func TestHintGoesByWhatIsWrong(t *testing.T) {
+	for want, err := range map[string]error{
+		"the server needs another certificate": x509.CertificateInvalidError{Reason: x509.Expired},
+		"names the host otherwise":             x509.HostnameError{Certificate: &x509.Certificate{}},
+		"names the authority's certificate":    x509.UnknownAuthorityError{},
+		"does the server run":                  errors.New("refused"),
+	} {
+		if got := login.Hint(fmt.Errorf("open: %w", err)); !strings.Contains(got, want) {
+			t.Errorf("Hint(%T) = %q, want %q", err, got, want)
 		}
 	}
 }

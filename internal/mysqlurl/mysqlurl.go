@@ -8,6 +8,7 @@ package mysqlurl
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -138,7 +139,11 @@ func readTLS(what, host string, query url.Values) (*tls.Config, error) {
 			}
 		}
 	}
-	return address.TLS(host, common)
+	config, err := address.TLS(host, common)
+	if err != nil { // its words are of the broker's parameters
+		return nil, fmt.Errorf("%s's parameters of TLS: %w", what, errors.Unwrap(err))
+	}
+	return config, nil
 }
 
 func hostPort(u *url.URL) string {

@@ -30,6 +30,7 @@ func TestTLS(t *testing.T) {
 		{"ssl_mode=perhaps", "fault: the URL's parameter ssl_mode"},
 		{"ssl_disabled=perhaps", "fault: the URL's parameter ssl_disabled"},
 		{"ssl_odd=1", "fault: the URL's parameter ssl_odd is not known"},
+		{"ssl_ca=none.pem", "fault: the URL's parameters of TLS: open none.pem"},
 		{"odd=1", "fault: the URL's parameter odd is not known"},
 	} {
 		config, err := Parse("the URL", "u:p@h/d?"+tt.query)

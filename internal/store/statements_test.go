@@ -297,6 +297,19 @@ func TestParseURL(t *testing.T) {
 	}
 }
 
+// A file that the URL names and that is not there is named; the password is not.
+func TestAFileThatIsMissingIsNamed(t *testing.T) {
+	for _, name := range []string{"sslrootcert", "sslcert", "sslkey"} {
+		err := CheckURL("postgres://u:pa55word@127.0.0.1/app?sslmode=verify-full&" + name + "=none.pem")
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "none.pem") || strings.Contains(err.Error(), "pa55") {
+			t.Errorf("CheckURL with %s=none.pem = %v, want the parameter and the file", name, err)
+		}
+		if err := CheckURL("postgres://127.0.0.1/app?sslmode=disable&" + name + "=none.pem"); err != nil {
+			t.Errorf("CheckURL with %s=none.pem and without TLS: %v", name, err)
+		}
+	}
+}
+
 func TestNoErrorShowsThePassword(t *testing.T) {
 	for _, text := range []string{
 		"postgres://u:s3cret@h:port/d", "postgres://u:s3cret%zz@h/d", "u:s3cret@h", "mysql://u:s3cret@127.0.0.1:1/d", "mysql://u:s3cret@h/d?no=1", "mysql://u:s3cret@h", "oracle://u:s3cret@h/d",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -99,6 +100,11 @@ func postgresTarget(text string) (target, error) {
 	address.ForServer(query)
 	parsed.RawQuery = query.Encode()
 	if _, err := pgx.ParseConfig(parsed.String()); err != nil { // its text may quote the URL
+		for _, name := range []string{"sslrootcert", "sslcert", "sslkey"} {
+			if _, err := os.Stat(query.Get(name)); query.Has(name) && err != nil {
+				return target{}, fmt.Errorf("database URL's parameter %s: %w", name, err)
+			}
+		}
 		return target{}, errors.New("database URL has parameters that can't be read: check host, port, sslmode and certificates")
 	}
 	return target{postgres: parsed.String()}, nil

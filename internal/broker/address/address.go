@@ -262,6 +262,7 @@ func Explain(err error) error {
 	var authority x509.UnknownAuthorityError
 	var alert tls.AlertError
 	var plain tls.RecordHeaderError
+	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &plain):
 		return &explained{err, "the server does no TLS at this port: name the one where it does, or leave TLS out of the broker URL (redis://, amqp://)"}
@@ -269,6 +270,8 @@ func Explain(err error) error {
 		return &explained{err, "ssl_server_hostname=NAME in the broker URL says which name to expect, ssl_check_hostname=false that any will do"}
 	case errors.As(err, &authority):
 		return &explained{err, "ssl_ca_certs=FILE in the broker URL names the authority's certificate, ssl_cert_reqs=none trusts any"}
+	case errors.As(err, &invalid):
+		return &explained{err, "the server needs another certificate; ssl_cert_reqs=none in the broker URL trusts any"}
 	case errors.As(err, &alert):
 		return &explained{err, "the server broke off: it may want another certificate of ours, ssl_certfile and ssl_keyfile in the broker URL"}
 	}
