@@ -304,9 +304,6 @@ func TestAFileThatIsMissingIsNamed(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "none.pem") || strings.Contains(err.Error(), "pa55") {
 			t.Errorf("CheckURL with %s=none.pem = %v, want the parameter and the file", name, err)
 		}
-		if err := CheckURL("postgres://127.0.0.1/app?sslmode=disable&" + name + "=none.pem"); err != nil {
-			t.Errorf("CheckURL with %s=none.pem and without TLS: %v", name, err)
-		}
 	}
 }
 
