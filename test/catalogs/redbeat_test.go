@@ -244,6 +244,15 @@ redis.hset(prefix + "poison", "definition", redis.hget(prefix + "poison", "defin
 	w.Await(t, taken+9, time.Minute)
 	awaitLog(t, filepath.Join(dir, "onebeat.log"), "7777")
 
+	// Nor does a node that is killed keep the lock from the next one, which would wait for its end.
+	node.Kill()
+	node = onebeat("the next onebeat")
+	taken = len(w.Records(t))
+	w.Await(t, taken+9, time.Minute)
+	if log, err := os.ReadFile(filepath.Join(dir, "the next onebeat.log")); err != nil || strings.Contains(string(log), "the entries are not free") {
+		t.Errorf("the next node waited for the lock of the one before (%v):\n%s", err, log)
+	}
+
 	// An edit by RedBeat's own class counts while onebeat runs, and a pause holds.
 	r.python(t, fmt.Sprintf(`entry("d", schedule(run_every=2), args=["d"], options={"queue": %q, "expires": 60})`, queue), nil)
 	awaitArgs(t, w, `["d"]`)
