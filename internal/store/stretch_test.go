@@ -262,3 +262,20 @@ func TestRowsThatATriggerWritesAgainAreCountedOnce(t *testing.T) {
 		})
 	}
 }
+
+// PostgreSQL refuses to write rows in a part of a statement where their table has a rule.
+func TestRowsOfATableWithARuleAreTold(t *testing.T) {
+	s := scratchedPostgres(t, "onebeat_ruled")
+	ids := herd(t, s, 3000)
+	for _, text := range []string{
+		"CREATE TABLE seen (id uuid)",
+		"CREATE RULE seen AS ON UPDATE TO celery_beat_schedules DO ALSO INSERT INTO seen VALUES (new.id)",
+	} {
+		if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	sendAll(t, s, ids, slot)
+	sentTimes(t, s, ids, 1, slot)
+}
