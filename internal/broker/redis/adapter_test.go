@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -285,6 +287,45 @@ func TestPingSaysWhetherMessagesAreTaken(t *testing.T) {
 	do(t, client, "ACL", "SETUSER", "default", "-client")
 	if err := open(t, "redis://"+address, broker.Options{}).Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("without the right to connect: Ping = %v, want NOPERM", err)
+	}
+}
+
+// A user with the commands that docs/operating.md lists for sending, and no more, does all that a node does.
+func TestTheListedRightsSuffice(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, listed, _ := strings.Cut(string(text), "Redis: the commands ")
+	listed, _, _ = strings.Cut(listed, " on\nthe queues")
+	queue := unique("queue")
+	acl := []string{"ACL", "SETUSER", "sends", "reset", "on", ">pw", "~" + queue, "~_kombu.binding.*", "~onebeat:*", "allchannels"}
+	for _, command := range regexp.MustCompile(`\b[A-Z]{3,}( SETNAME)?\b`).FindAllString(listed, -1) {
+		if command != "URL" {
+			acl = append(acl, "+"+strings.ReplaceAll(strings.ToLower(command), " ", "|"))
+		}
+	}
+	if len(acl) < 18 {
+		t.Fatalf("docs/operating.md lists %q", acl)
+	}
+	address := start(t)
+	do(t, connect(t, "redis://"+address), acl...)
+	options := broker.Options{Installation: unique("rights")}
+	b := open(t, "redis://sends:pw@"+address+"/1", options)
+	part := batch(t, nil, fmt.Sprintf(`{"queue": %q}`, queue), fmt.Sprintf(`{"exchange": "logs", "exchange_type": "fanout", "routing_key": %q}`, queue))
+	if err := b.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Take(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+	for range 2 { // also when the answer is lost, and it is asked again
+		if _, err := publish(t, b, part); err != nil {
+			t.Error(err)
+		}
+	}
+	if mark, err := open(t, "redis://sends:pw@"+address+"/1", options).Take(t.Context(), 2); err != nil || mark.Done != 2 {
+		t.Errorf("Take after it = %+v, %v", mark, err)
 	}
 }
 

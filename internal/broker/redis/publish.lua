@@ -25,7 +25,7 @@ if seq < tonumber(ARGV[7]) or seq == tonumber(ARGV[7]) and done < tonumber(ARGV[
 	return {'forgot', tostring(seq), tostring(done)}
 end
 if seq == newSeq and done == newDone then
-	return {'covered', redis.call('HGET', fence, 'note') or ''}
+	return {'covered', redis.call('HMGET', fence, 'note')[1] or ''}
 end
 if seq > newSeq or seq == newSeq and done > newDone then
 	return {'covered'}
