@@ -15,16 +15,24 @@ import (
 var (
 	postgres = []string{"28P01", "28000", "3D000", "42501"} // password, user or address, database, and the right to connect to it
 	mariadb  = []uint16{1044, 1045, 1049, 1698}             // rights in the database, user or password, database, a user of the machine alone
+
+	postgresFull = []string{"53300"}
+	mariadbFull  = []uint16{1040, 1203, 1226} // of the server, of the user, of what the user was granted
 )
 
 // Refused says whether a server of PostgreSQL, MySQL or MariaDB answered and let nobody in: for the
 // user, the password, or the name of the database. One that is away refused nobody.
 func Refused(err error) bool {
-	if refused := new(pgconn.PgError); errors.As(err, &refused) && slices.Contains(postgres, refused.Code) {
+	return answered(err, postgres, mariadb)
+}
+
+// answered says whether a server answered with one of these.
+func answered(err error, codes []string, numbers []uint16) bool {
+	if told := new(pgconn.PgError); errors.As(err, &told) && slices.Contains(codes, told.Code) {
 		return true
 	}
-	refused := new(mysql.MySQLError)
-	return errors.As(err, &refused) && slices.Contains(mariadb, refused.Number)
+	told := new(mysql.MySQLError)
+	return errors.As(err, &told) && slices.Contains(numbers, told.Number)
 }
 
 // Hint is what to look at where no connection came to be: most often whether the server runs, but where one
@@ -34,6 +42,8 @@ func Hint(err error) string {
 	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	switch {
+	case answered(err, postgresFull, mariadbFull):
+		return "the server answers, and has as many connections as it takes: close others, or let it take more (max_connections)"
 	case errors.Is(err, mysql.ErrNoTLS):
 		return "the server does no TLS: turn it on there, or ask for none by ssl_mode=DISABLED in the URL"
 	case strings.HasSuffix(OneLine(err).Error(), withoutTLS):

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/onebeat/onebeat/internal/login"
 )
 
@@ -30,6 +33,8 @@ func TestOneLineSaysAFaultOnce(t *testing.T) {
 // What keeps TLS from being is told with what helps, and not that the server may be away.
 func TestHintGoesByWhatIsWrong(t *testing.T) {
 	for want, err := range map[string]error{
+		"max_connections":                      &pgconn.PgError{Code: "53300"},
+		"takes: close others":                  &mysql.MySQLError{Number: 1040},
 		"the server needs another certificate": x509.CertificateInvalidError{Reason: x509.Expired},
 		"names the host otherwise":             x509.HostnameError{Certificate: &x509.Certificate{}},
 		"names the authority's certificate":    x509.UnknownAuthorityError{},
