@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -95,7 +96,7 @@ func (r *recording) recorded(ctx context.Context, how mode) error {
 			return fmt.Errorf("record: %w", trouble)
 		}
 		if len(rows) > 0 {
-			r.store.log.WarnContext(ctx, "rows refuse what is written of their runs, which is remembered beside them", "err", err, "rows", len(rows))
+			r.store.log.WarnContext(ctx, "rows refuse what is written of their runs, which is remembered beside them", "err", err, "rows", len(rows), "entry_id", slices.Min(slices.Collect(maps.Keys(rows))))
 			r.refused = rows
 			err = try()
 		}

@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -482,13 +484,17 @@ func testRecordARowThatRefuses(t *testing.T, db Database) {
 	default:
 		db.Exec(t, fmt.Sprintf("CREATE TRIGGER refuses BEFORE UPDATE ON celery_beat_schedules WHEN NEW.id = '%s' BEGIN SELECT RAISE(ABORT, 'not this one'); END", id(3)))
 	}
-	s := open(t, db, store.Options{})
+	var log bytes.Buffer
+	s := open(t, db, store.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	load(t, s)
 	lease := acquire(t, s)
 	for seq := range int64(2) {
 		b := batch(lease.Term, seq+1, at(9+int(seq), 0), id(0), id(1), id(2), id(3), id(4))
 		claim(t, s, b)
 		record(t, s, lease.Term, []int64{seq + 1}, sent(b))
+	}
+	if got := log.String(); !strings.Contains(got, "entry_id="+string(id(3))) {
+		t.Errorf("the log does not name a row that refuses:\n%s", got)
 	}
 	if open := journal(t, s); len(open) != 0 {
 		t.Errorf("Journal after Record = %+v, want none", open)
