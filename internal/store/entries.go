@@ -132,7 +132,7 @@ func (s *Store) Unheeded(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// Doubled counts the rows beyond the first of each id, and those without one: none of them is an entry of its own.
+// Doubled counts the rows beyond the first of each id: none of them is an entry of its own.
 func (s *Store) Doubled(ctx context.Context) (n int, err error) {
 	if s.layout.name != nativeLayout.name { // the others' ids are their primary keys
 		return 0, nil

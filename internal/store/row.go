@@ -257,6 +257,9 @@ func (r *row) entry(options *Options) (*schedule.Entry, error) {
 	if r.problem != "" {
 		return nil, errors.New(r.problem)
 	}
+	if r.id == "" {
+		return nil, errors.New("id is empty: give the row one that no other has")
+	}
 	if r.task == "" {
 		return nil, errors.New("task_name is empty: write the Celery task's name there")
 	}

@@ -227,6 +227,23 @@ func TestRowsOfOneIdAreReadAsOneEntry(t *testing.T) {
 	if doubled, err := s.Doubled(t.Context()); err != nil || doubled != 1 {
 		t.Errorf("Doubled = %d, %v, want 1", doubled, err)
 	}
+	for _, text := range []string{
+		"ALTER TABLE celery_beat_schedules ALTER COLUMN id DROP NOT NULL",
+		"UPDATE celery_beat_schedules SET id = NULL WHERE name = 'c'",
+	} {
+		if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := s.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if none := row.ID == ""; none != (row.State == schedule.ReasonBadRow) {
+			t.Errorf("the row %s of the id %q is %s: %s", row.Name, row.ID, row.State, row.Problem)
+		}
+	}
 }
 
 // What triggers of a user's make of rows that are told of their runs is not taken for what is still to be told.
