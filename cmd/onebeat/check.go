@@ -190,6 +190,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	if unheeded, err := s.Unheeded(ctx); err != nil || unheeded > 0 {
 		add("execution_policy", schedule.Counted(unheeded, "entry")+" with skip or queue: onebeat sends each slot, whether or not the run before it has ended; a lock in the task keeps runs apart", err)
 	}
+	findings = append(findings, lookAtBrokerRights(whole, b, rows.workers.queues())...)
 	lacking := rows.queues.look(whole)
 	findings = append(findings, lacking...)
 	findings = append(findings, rows.workers.look(whole, config, lacking)...)
@@ -369,6 +370,25 @@ func lookAtKeeping(ctx context.Context, keeper broker.Keeper) (findings []findin
 		findings = append(findings, finding{"broker's messages", true, anew})
 	}
 	return findings
+}
+
+// lookAtBrokerRights tells what the broker's user may not do and sending to the entries' queues needs.
+func lookAtBrokerRights(ctx context.Context, b broker.Broker, queues []string) []finding {
+	refuser := broker.RefuserOf(b)
+	if refuser == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	refused, err := refuser.Refuses(ctx, queues)
+	if err != nil || len(refused) == 0 {
+		return nil // that it does not answer is told elsewhere
+	}
+	var all few
+	for _, command := range refused {
+		all.add(func() string { return legible(command) })
+	}
+	return []finding{{"broker's rights", false, fmt.Sprintf("the user may not run %s, so that slots fail or nothing is sent: docs/operating.md lists the rights that it needs", all)}}
 }
 
 // lookAtJoin tells of a broker in a database whether that is the one with the schedules; of others nothing.

@@ -68,6 +68,15 @@ func (w *workers) add(row store.Row) {
 	}
 }
 
+// queues are those that entries go to without an exchange with a name.
+func (w *workers) queues() []string {
+	all := map[string]bool{}
+	for job := range w.jobs {
+		all[job.queue] = true
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
 // count adds an entry to what it goes to, and says whether there are too many of those to keep.
 func count[T comparable](all map[T]*few, to T, entry string) (more bool) {
 	entries := all[to]

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -324,6 +325,20 @@ func TestTheListedRightsSuffice(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	refuses := func(want ...string) {
+		t.Helper()
+		got, err := broker.RefuserOf(b).Refuses(t.Context(), []string{queue, "another"})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("Refuses = %q, %v, want %q", got, err, want)
+		}
+	}
+	refuses("LPUSH another")
+	do(t, connect(t, "redis://"+address), "ACL", "SETUSER", "sends", "-lpush", "~another")
+	refuses("LPUSH "+queue, "LPUSH another")
+	do(t, connect(t, "redis://"+address), "ACL", "SETUSER", "sends", "-evalsha", "+lpush")
+	refuses("EVALSHA", "EVAL")
+	do(t, connect(t, "redis://"+address), "ACL", "SETUSER", "sends", "+evalsha")
+	refuses()
 	if mark, err := open(t, "redis://sends:pw@"+address+"/1", options).Take(t.Context(), 2); err != nil || mark.Done != 2 {
 		t.Errorf("Take after it = %+v, %v", mark, err)
 	}

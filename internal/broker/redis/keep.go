@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/redis/rueidis"
+
 	"github.com/onebeat/onebeat/internal/broker/address"
 )
 
@@ -26,4 +28,16 @@ func (b *Broker) Forgets(ctx context.Context) (anew, working string, err error) 
 		working = fmt.Sprintf("Redis throws queues away where its memory is full (maxmemory-policy %s): set noeviction", policy)
 	}
 	return anew, working, nil
+}
+
+// Refuses implements broker.Refuser.
+func (b *Broker) Refuses(ctx context.Context, queues []string) ([]string, error) {
+	refused, err := mayScript.Exec(ctx, b.client, nil, append([]string{b.fence}, queues...)).AsStrSlice()
+	if refusal, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(refusal.Error(), "NOPERM") {
+		return []string{"EVALSHA", "EVAL"}, nil // one of them
+	}
+	if err != nil {
+		return nil, fmt.Errorf("redis: ask for rights: %w", address.Explain(err))
+	}
+	return refused, nil
 }

@@ -44,9 +44,12 @@ var (
 	takeText string
 	//go:embed publish.lua
 	publishText string
+	//go:embed may.lua
+	mayText string
 
 	takeScript    = rueidis.NewLuaScript(takeText)
 	publishScript = rueidis.NewLuaScript(publishText)
+	mayScript     = rueidis.NewLuaScript(mayText)
 )
 
 // Options are what Open needs beside the URL.
