@@ -102,7 +102,7 @@ func postgresTarget(text string) (target, error) {
 	if _, err := pgx.ParseConfig(parsed.String()); err != nil { // its text may quote the URL
 		for _, name := range []string{"sslrootcert", "sslcert", "sslkey"} {
 			if _, err := os.Stat(query.Get(name)); query.Has(name) && err != nil {
-				return target{}, fmt.Errorf("database URL's parameter %s: %w", name, err)
+				return target{}, fmt.Errorf("database URL's parameter %s names a file that can't be read: %w", name, errors.Unwrap(err)) // without its path
 			}
 		}
 		return target{}, errors.New("database URL has parameters that can't be read: check host, port, sslmode and certificates")
