@@ -89,6 +89,11 @@ func (r *recording) recorded(ctx context.Context, how mode) error {
 		r.around = true
 		err = try()
 	}
+	if lacking(err) {
+		r.store.log.WarnContext(ctx, "the database's encoding lacks a character of what is recorded: question marks stand in these runs", "err", err, "runs", len(r.runs))
+		r.plain = true
+		err = try()
+	}
 	var refused *unfinished
 	if refuses(err) && !errors.As(err, &refused) {
 		rows, trouble := r.refusing(ctx)

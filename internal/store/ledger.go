@@ -159,6 +159,7 @@ type recording struct {
 	around  bool            // leave out rows that another program holds
 	leave   bool            // and rows of entries that have ended
 	refused map[string]bool // and these rows, which refuse what is written of them
+	plain   bool            // texts are ASCII: the database's encoding lacks a character of one
 	left    int             // rows of entries that have ended and that another program holds
 	again   bool            // all was recorded before
 	wrote   bool            // it got as far as to write
@@ -206,7 +207,7 @@ func (r *recording) write(ctx context.Context, tx transaction) error {
 			return err
 		}
 	}
-	if runs := r.store.noted(r.ordered); len(runs) > 0 {
+	if runs := r.store.noted(r.ordered, r.plain); len(runs) > 0 {
 		return tx.insertRuns(ctx, r.into.write(runs), runs)
 	}
 	return nil

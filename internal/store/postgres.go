@@ -47,7 +47,8 @@ func (s *Store) openPostgres(ctx context.Context, url string) error {
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "onebeat"
 	}
-	config.ConnConfig.RuntimeParams["timezone"] = "UTC" // of columns without a zone
+	config.ConnConfig.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's is, which pgx would take
+	config.ConnConfig.RuntimeParams["timezone"] = "UTC"         // of columns without a zone
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = idleInTransaction
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second
@@ -160,6 +161,12 @@ func (p *postgres) atOneMoment(ctx context.Context, read func(on postgresOn) err
 func lockedOut(err error) bool {
 	var refused *pgconn.PgError
 	return errors.As(err, &refused) && refused.Code == "55P03" // lock_not_available
+}
+
+// lacking says whether the database's encoding lacks a character of a text.
+func lacking(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "22P05" // untranslatable_character
 }
 
 // A postgresOn runs statements on the pool, a connection or a transaction.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -86,12 +87,12 @@ func inOrder(runs []schedule.Run) []*schedule.Run {
 	return ordered
 }
 
-// noted are the runs that get a row, in the same order.
-func (s *Store) noted(runs []*schedule.Run) []*schedule.Run {
+// noted are the runs that get a row, in the same order, with texts that the database keeps.
+func (s *Store) noted(runs []*schedule.Run, plain bool) []*schedule.Run {
 	noted := make([]*schedule.Run, 0, len(runs))
 	for _, run := range runs {
 		if s.options.Ledger != LedgerExceptions || run.State != schedule.Sent {
-			noted = append(noted, s.keepable(run))
+			noted = append(noted, s.keepable(run, plain))
 		}
 	}
 	return noted
@@ -101,8 +102,8 @@ func (s *Store) noted(runs []*schedule.Run) []*schedule.Run {
 // server's: one that a column does not take must not keep all that is recorded with it from
 // being recorded. PostgreSQL takes no NUL, MySQL nothing that is longer than its column, and
 // neither takes bytes that are no UTF-8: each such character is shown as U+FFFD, and what is
-// too long is cut.
-func (s *Store) keepable(run *schedule.Run) *schedule.Run {
+// too long is cut. Where texts are to be plain, a question mark stands for what is not ASCII.
+func (s *Store) keepable(run *schedule.Run, plain bool) *schedule.Run {
 	kept := run
 	for i, text := range [...]string{run.Name, run.Task, run.TaskID, run.Queue, run.Reason} {
 		most := len(text)
@@ -112,13 +113,16 @@ func (s *Store) keepable(run *schedule.Run) *schedule.Run {
 				most = reasonMost
 			}
 		}
-		if len(text) <= most && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text) {
+		if len(text) <= most && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text) && !plain {
 			continue
 		}
 		if kept == run {
 			kept = new(*run)
 		}
 		text = cut(legible(text), most)
+		if plain {
+			text = ascii(text)
+		}
 		*[...]*string{&kept.Name, &kept.Task, &kept.TaskID, &kept.Queue, &kept.Reason}[i] = text
 	}
 	return kept
@@ -135,6 +139,16 @@ const (
 // legible is a text in which U+FFFD stands for what PostgreSQL takes in no text.
 func legible(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// ascii is a text with a question mark for each character that is not ASCII.
+func ascii(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // cut is a text up to so many characters.

@@ -30,7 +30,7 @@ func TestRunsAreWrittenInTheOrderOfTheIndex(t *testing.T) {
 	for ledger, each := range map[string]int{LedgerAll: 2, LedgerExceptions: 1} {
 		var got []string
 		after := map[schedule.ID][]schedule.State{}
-		for _, run := range (&Store{options: Options{Ledger: ledger}}).noted(inOrder(runs)) {
+		for _, run := range (&Store{options: Options{Ledger: ledger}}).noted(inOrder(runs), false) {
 			if states := after[run.Entry]; len(states) == 0 {
 				got = append(got, string(run.Entry))
 			}

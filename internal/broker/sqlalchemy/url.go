@@ -89,6 +89,7 @@ func postgresTarget(rest string) (target, error) {
 	}
 	config.ConnectTimeout = dialWait
 	config.RuntimeParams["application_name"] = "onebeat"
+	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database's is, which pgx would take
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(heldWait.Milliseconds())
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec // no statement stays behind, which a pooler could not carry
 	return target{dialect: postgres, postgres: config}, nil
