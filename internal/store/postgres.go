@@ -158,15 +158,15 @@ func (p *postgres) atOneMoment(ctx context.Context, read func(on postgresOn) err
 }
 
 // lockedOut says whether a statement gave up waiting for a lock.
-func lockedOut(err error) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == "55P03" // lock_not_available
-}
+func lockedOut(err error) bool { return hasCode(err, "55P03") } // lock_not_available
 
 // lacking says whether the database's encoding lacks a character of a text.
-func lacking(err error) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == "22P05" // untranslatable_character
+func lacking(err error) bool { return hasCode(err, "22P05") } // untranslatable_character
+
+// hasCode says whether PostgreSQL answered with an SQLSTATE.
+func hasCode(err error, code string) bool {
+	var told *pgconn.PgError
+	return errors.As(err, &told) && told.Code == code
 }
 
 // A postgresOn runs statements on the pool, a connection or a transaction.

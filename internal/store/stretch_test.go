@@ -133,20 +133,15 @@ func TestRowsAreFoundByIdsOfAnyType(t *testing.T) {
 	for _, kind := range []string{"uuid", "varchar(36)", "char(36)", "bigint", "integer", "text"} {
 		t.Run(kind, func(t *testing.T) {
 			s := scratchedPostgres(t, "onebeat_kinds")
-			pool := s.db.(*postgres).pool
 			using := "id::text::" + kind
 			if strings.Contains(kind, "int") {
 				using = "((ctid::text::point)[0] * 1000 + (ctid::text::point)[1])::" + kind
 			}
 			herd(t, s, 2500)
-			for _, text := range []string{
+			execAll(t, s,
 				"ALTER TABLE celery_beat_schedules ALTER COLUMN id DROP DEFAULT",
-				"ALTER TABLE celery_beat_schedules ALTER COLUMN id TYPE " + kind + " USING " + using,
-			} {
-				if _, err := pool.Exec(t.Context(), text); err != nil {
-					t.Fatal(err)
-				}
-			}
+				"ALTER TABLE celery_beat_schedules ALTER COLUMN id TYPE "+kind+" USING "+using,
+			)
 			if err := s.look(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -162,19 +157,36 @@ func TestRowsAreFoundByIdsOfAnyType(t *testing.T) {
 	}
 }
 
+// execAll runs statements, one after the other.
+func execAll(t *testing.T, s *Store, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// tellTwice tells rows of two runs, and looks after each whether they know.
+func tellTwice(t *testing.T, s *Store, ids []schedule.ID) {
+	t.Helper()
+	slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	for times := range 2 {
+		sendAll(t, s, ids, slot)
+		sentTimes(t, s, ids, times+1, slot)
+		slot = slot.Add(time.Hour)
+	}
+}
+
 // A table whose ids are not unique has its rows told as they are found by their ids: every row of an id, and no other is left out.
 func TestRowsOfOneIdAreAllTold(t *testing.T) {
 	s := scratchedPostgres(t, "onebeat_twins")
 	pool := s.db.(*postgres).pool
 	ids := herd(t, s, 6000)
-	for _, text := range []string{
+	execAll(t, s,
 		"ALTER TABLE celery_beat_schedules DROP CONSTRAINT celery_beat_schedules_pkey",
 		"ALTER TABLE celery_beat_schedules ALTER COLUMN id DROP NOT NULL",
-	} {
-		if _, err := pool.Exec(t.Context(), text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	)
 	twin := func(of []schedule.ID, as []schedule.ID) {
 		t.Helper()
 		for i, id := range as {
@@ -196,11 +208,7 @@ func TestRowsOfOneIdAreAllTold(t *testing.T) {
 		}
 	}
 	some = slices.Insert(some, 1, ids[5500:5550]...) // which lie elsewhere
-	slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	sendAll(t, s, some, slot)
-	sentTimes(t, s, some, 1, slot)
-	sendAll(t, s, some, slot.Add(time.Hour))
-	sentTimes(t, s, some, 2, slot.Add(time.Hour))
+	tellTwice(t, s, some)
 }
 
 // Rows of one id are one entry, and keep nobody from reading the others.
@@ -209,14 +217,10 @@ func TestRowsOfOneIdAreReadAsOneEntry(t *testing.T) {
 	if err := s.Fill(t.Context(), []Definition{{Name: "a", Task: "t", Spec: "@every 1s"}, {Name: "b", Task: "t", Spec: "@every 1s"}, {Name: "c", Task: "t", Spec: "@every 1s"}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{
+	execAll(t, s,
 		"ALTER TABLE celery_beat_schedules DROP CONSTRAINT celery_beat_schedules_pkey",
 		"UPDATE celery_beat_schedules SET id = (SELECT id FROM celery_beat_schedules WHERE name = 'a') WHERE name = 'b'",
-	} {
-		if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	)
 	loaded := map[schedule.ID]bool{}
 	for _, id := range idsOf(t, s) {
 		loaded[id] = true
@@ -227,14 +231,10 @@ func TestRowsOfOneIdAreReadAsOneEntry(t *testing.T) {
 	if doubled, err := s.Doubled(t.Context()); err != nil || doubled != 1 {
 		t.Errorf("Doubled = %d, %v, want 1", doubled, err)
 	}
-	for _, text := range []string{
+	execAll(t, s,
 		"ALTER TABLE celery_beat_schedules ALTER COLUMN id DROP NOT NULL",
 		"UPDATE celery_beat_schedules SET id = NULL WHERE name = 'c'",
-	} {
-		if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	)
 	rows, err := s.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -262,20 +262,12 @@ func TestRowsThatATriggerWritesAgainAreCountedOnce(t *testing.T) {
 			if rest, ok := strings.CutPrefix(when, "CONSTRAINT "); ok {
 				kind, when, late = "CONSTRAINT TRIGGER", rest, "DEFERRABLE INITIALLY DEFERRED"
 			}
-			for _, text := range []string{
-				"CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + tt.body + " END $$",
-				"CREATE " + kind + " again " + when + " ON celery_beat_schedules " + late + " FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION again()",
-			} {
-				if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
-					t.Fatal(err)
-				}
-			}
+			execAll(t, s,
+				"CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "+tt.body+" END $$",
+				"CREATE "+kind+" again "+when+" ON celery_beat_schedules "+late+" FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION again()",
+			)
 			some := slices.Insert(slices.Clone(ids[:3000]), 1, ids[5500:5550]...) // which lie elsewhere
-			slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-			sendAll(t, s, some, slot)
-			sentTimes(t, s, some, 1, slot)
-			sendAll(t, s, some, slot.Add(time.Hour))
-			sentTimes(t, s, some, 2, slot.Add(time.Hour))
+			tellTwice(t, s, some)
 		})
 	}
 }
@@ -284,14 +276,10 @@ func TestRowsThatATriggerWritesAgainAreCountedOnce(t *testing.T) {
 func TestRowsOfATableWithARuleAreTold(t *testing.T) {
 	s := scratchedPostgres(t, "onebeat_ruled")
 	ids := herd(t, s, 3000)
-	for _, text := range []string{
+	execAll(t, s,
 		"CREATE TABLE seen (id uuid)",
 		"CREATE RULE seen AS ON UPDATE TO celery_beat_schedules DO ALSO INSERT INTO seen VALUES (new.id)",
-	} {
-		if _, err := s.db.(*postgres).pool.Exec(t.Context(), text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	)
 	slot := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	sendAll(t, s, ids, slot)
 	sentTimes(t, s, ids, 1, slot)
