@@ -40,6 +40,9 @@ func settle(entries int) time.Duration {
 // burstFor bounds a burst.
 const burstFor = 2 * time.Minute
 
+// behind is how long after the slot the queue is looked at first: until then the processors are the node's and the broker's.
+const behind = 5 * time.Millisecond
+
 // errBusy is a slot that came before the node was ready for it.
 var errBusy = errors.New("the slot came before the entries were loaded: the machine is too busy to measure anything")
 
@@ -87,7 +90,10 @@ func (b *Bench) burst(ctx context.Context, entries, beside int, settle time.Dura
 		if b.Soon != nil {
 			b.Soon(n.PID())
 		}
-		if err := b.until(ctx, slot, "waiting for the slot"); err != nil {
+		if _, err := s.sink.Length(ctx); err != nil { // which connects
+			return err
+		}
+		if err := b.until(ctx, slot.Add(behind), "waiting for the slot"); err != nil {
 			return err
 		}
 		seen, err := Observe(ctx, s.sink.Length, entries, burstFor, burstFor)

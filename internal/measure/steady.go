@@ -119,7 +119,7 @@ func (s *site) keepEmpty(ctx context.Context) (stop func() (int, error)) {
 		defer close(done)
 		for failed == nil {
 			select {
-			case <-time.After(time.Second):
+			case <-time.After(untilAside(time.Second)):
 				var n int
 				n, failed = s.sink.Empty(ctx)
 				came += n
