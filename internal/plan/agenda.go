@@ -90,21 +90,22 @@ func (a *agenda) remove(it *item) {
 	a.down(int(a.items.at(moved.item).at))
 }
 
-// overdue counts the items whose slot is at or before t. It looks at no more
+// overdue counts the items whose slot is at or before t, up to most of them. It looks at no more
 // than those and their children.
-func (a *agenda) overdue(t int64) int {
-	var count func(i int) int
-	count = func(i int) int {
-		if i >= len(a.heap) || a.heap[i].next > t {
-			return 0
+func (a *agenda) overdue(t int64, most int) int {
+	n := 0
+	var count func(i int)
+	count = func(i int) {
+		if i >= len(a.heap) || a.heap[i].next > t || n >= most {
+			return
 		}
-		n := 1
+		n++
 		for c := 4*i + 1; c <= 4*i+4; c++ {
-			n += count(c)
+			count(c)
 		}
-		return n
 	}
-	return count(0)
+	count(0)
+	return n
 }
 
 func (a *agenda) up(i int) {

@@ -38,8 +38,9 @@ func TestAgendaKeepsOrder(t *testing.T) {
 			}
 			at := rapid.Int64Range(0, 50).Draw(t, "overdue at")
 			n, _ := slices.BinarySearch(want, at+1)
-			if got := a.overdue(at); got != n {
-				t.Fatalf("overdue(%d) = %d, want %d of %v", at, got, n, want)
+			most := rapid.IntRange(0, 50).Draw(t, "most")
+			if got := a.overdue(at, most); got != min(n, most) {
+				t.Fatalf("overdue(%d, %d) = %d, want %d of %v", at, most, got, min(n, most), want)
 			}
 		}
 		var got []place

@@ -78,7 +78,6 @@ type Planner struct {
 	left   left
 	former formers
 	urgent []schedule.Due // runs that people asked for, and ends of pauses
-	taken  int            // how many slots were handed over last
 
 	windows *schedule.Windows
 }
@@ -294,8 +293,8 @@ func (p *Planner) wait() time.Duration {
 // entries on to their next slots.
 func (p *Planner) take(max int) []schedule.Due {
 	now := p.now()
-	dues := make([]schedule.Due, 0, min(max, p.taken)) // a herd comes in batches of one size
 	horizon := now.Add(p.lead).UnixMicro()
+	dues := make([]schedule.Due, 0, min(max, len(p.urgent)+p.turns.overdue(horizon, max)))
 	n := min(len(p.urgent), max)
 	var later []schedule.Due // by a clock that is ahead
 	for _, due := range p.urgent[:n] {
@@ -333,7 +332,6 @@ func (p *Planner) take(max int) []schedule.Due {
 	if urgent {
 		inTurn(dues, now)
 	}
-	p.taken = len(dues)
 	if len(dues) > 0 {
 		p.logger.Debug("slots are due", "slots", len(dues), "entry", dues[0].Entry.Name, "slot", dues[0].Slot)
 	}
@@ -543,7 +541,7 @@ func (p *Planner) submit(due schedule.Due) {
 
 func (p *Planner) state() State {
 	now := p.now().UnixMicro()
-	s := State{Entries: p.active, Overdue: len(p.urgent) + p.turns.overdue(now) + p.left.agenda.overdue(now)}
+	s := State{Entries: p.active, Overdue: len(p.urgent) + p.turns.overdue(now, math.MaxInt) + p.left.agenda.overdue(now, math.MaxInt)}
 	sooner := func(it *item) {
 		if slot := it.slot(); s.Next.IsZero() || slot.Before(s.Next) {
 			s.Next = slot

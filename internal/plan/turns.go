@@ -64,8 +64,10 @@ func (t *turns) ahead(now int64) *item {
 	return often
 }
 
-// overdue counts the items whose slot is at or before t.
-func (t *turns) overdue(at int64) int { return t.often.overdue(at) + t.others.overdue(at) }
+// overdue counts the items whose slot is at or before t, up to about most of them.
+func (t *turns) overdue(at int64, most int) int {
+	return t.often.overdue(at, most) + t.others.overdue(at, most)
+}
 
 // inTurn puts those of dues that are yet to come in order: the sender waits for each in its turn, and others
 // come meanwhile.
