@@ -32,7 +32,7 @@ import (
 
 // Options tune a Planner. The zero Options are the defaults.
 type Options struct {
-	Lead   time.Duration    // how long before its slot an entry may be handed over; 250 ms
+	Lead   time.Duration    // how long before its slot an entry may be handed over; 750 ms
 	Now    func() time.Time // this node's clock; time.Now
 	Logger *slog.Logger     // due decisions at DEBUG; silent
 
@@ -115,7 +115,7 @@ func New(opts Options) *Planner {
 		p.far = 10 * time.Minute
 	}
 	if p.lead == 0 {
-		p.lead = 250 * time.Millisecond
+		p.lead = 750 * time.Millisecond
 	}
 	if p.now == nil {
 		p.now = time.Now
