@@ -186,7 +186,7 @@ func (d *Dispatcher) recorded(hold context.Context, b *sending, frees []int64) e
 const (
 	promptFor  = 5 * time.Millisecond
 	promptPart = 125
-	alertPart  = 25
+	alertPart  = 5
 )
 
 // A part is as large as a broker takes in a moment, so that it neither waits for the answer
