@@ -98,7 +98,7 @@ const (
 	hintedSweep   = 30 * time.Second       // between looks at all rows where triggers tell of changes, and at most where a mark does
 	hintedLook    = time.Second            // and between looks at the log of changes, for a notice may be lost, as behind a pooler of connections
 	markedSweep   = time.Second            // and at least where a mark does
-	unhintedSweep = 900 * time.Millisecond // and where neither does, from when one begins until the next has ended and found what is gone
+	unhintedSweep = 750 * time.Millisecond // and where neither does, from when one begins until the next has ended and found what is gone
 	sweepFrom     = 10 * chunk             // so many rows that were written are dearer to follow than to look at all
 	mostHints     = 200 * chunk            // and so many hints where such a look costs more
 	pruneInterval = 10 * time.Minute
