@@ -24,7 +24,8 @@ func forecastCommand() *cobra.Command {
 		Short: "Count the slots that are to come, and name the worst seconds",
 		Long: `Count from the specs how many slots the coming time has, and name the seconds with
 most of them and who is in them. It changes nothing. Entries that are paused, disabled
-or unreadable count as they are: with no slot. A herd leaves faster where it is spread:
+or unreadable count as they are: with no slot. Slots that a window holds are told apart,
+with its name. A herd leaves faster where it is spread:
 H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 		Example: "  onebeat forecast --next 24h\n  onebeat forecast --from 2026-12-01T00:00:00Z --next 1h --json",
 		Args:    noArguments,
@@ -73,11 +74,34 @@ H in a crontab of the standard dialect, or splay among the rules of an entry.`,
 	return cmd
 }
 
+// heldNamed is how many windows that hold slots are named.
+const heldNamed = 5
+
+// heldBy says in words how many slots windows hold.
+func heldBy(held []forecast.Held) string {
+	var all int64
+	var by []string
+	for i, window := range held {
+		all += window.Slots
+		if i < heldNamed {
+			by = append(by, fmt.Sprintf("%s (%d)", window.Window, window.Slots))
+		}
+	}
+	more := ""
+	if len(held) > heldNamed {
+		more = fmt.Sprintf(" and %d more", len(held)-heldNamed)
+	}
+	return fmt.Sprintf("%s beside these will be skipped, held by windows: %s%s", schedule.Counted(all, "slot"), strings.Join(by, ", "), more)
+}
+
 // barLength is how long the bar of the fullest hour is.
 const barLength = 40
 
 func printForecast(out io.Writer, report forecast.Report, zone string) error {
 	fmt.Fprintf(out, "%s to %s: %s, %s\n", when(report.From, zone), when(report.Until, zone), schedule.Counted(report.Entries, "entry"), schedule.Counted(report.Slots, "slot"))
+	if len(report.Held) > 0 {
+		fmt.Fprintln(out, heldBy(report.Held))
+	}
 	if report.Slots == 0 {
 		return nil
 	}

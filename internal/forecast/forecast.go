@@ -32,11 +32,20 @@ type Report struct {
 	Entries int       `json:"entries"` // that have a spec
 	Slots   int64     `json:"slots"`
 
+	// Held are the slots that windows hold, which are not among Slots: those of the window with most first.
+	Held []Held `json:"held"`
+
 	// Worst are the seconds with most slots, those with most first.
 	Worst []Second `json:"worst"`
 
 	// Hours are the hours of the time, in order, from that of From on.
 	Hours []Hour `json:"hours"`
+}
+
+// A Held is how many slots a window holds.
+type Held struct {
+	Window string `json:"window"`
+	Slots  int64  `json:"slots"`
 }
 
 // A Second is a second in which entries have slots.
@@ -70,6 +79,7 @@ type Count struct {
 	byRule           map[rule]*alike
 	alike            []*alike // in the order in which they came
 	slots            []int64  // by seconds after that of from
+	held             map[string]int64
 }
 
 // A rule is what the slots of an entry hang on.
@@ -119,7 +129,11 @@ func (c *Count) Report(ctx context.Context, worst int, progress func(done, all i
 	if err := c.count(ctx, progress); err != nil {
 		return Report{}, err
 	}
-	report := Report{From: c.from, Until: c.until, Entries: c.entries, Worst: []Second{}, Hours: []Hour{}}
+	report := Report{From: c.from, Until: c.until, Entries: c.entries, Held: []Held{}, Worst: []Second{}, Hours: []Hour{}}
+	for window, slots := range c.held {
+		report.Held = append(report.Held, Held{window, slots})
+	}
+	slices.SortFunc(report.Held, func(a, b Held) int { return cmp.Or(cmp.Compare(b.Slots, a.Slots), cmp.Compare(a.Window, b.Window)) })
 	for i, n := range c.slots {
 		report.Slots += n
 		at := c.at(i)
@@ -163,7 +177,7 @@ func (c *Count) Fullest(ctx context.Context, of Entry, but schedule.Spec) (Secon
 }
 
 func (c *Count) count(ctx context.Context, progress func(done, all int)) error {
-	c.slots = make([]int64, c.until.Unix()-c.from.Unix()+1)
+	c.slots, c.held = make([]int64, c.until.Unix()-c.from.Unix()+1), map[string]int64{}
 	for i, of := range c.alike {
 		if err := c.walk(ctx, of); err != nil {
 			return err
@@ -183,16 +197,25 @@ func (c *Count) walk(ctx context.Context, of *alike) error {
 	if of.left > 0 {
 		begin = c.now
 	}
-	steps := int64(0)
-	for slot := of.spec.Next(begin); !slot.IsZero() && !slot.After(c.until); slot = of.spec.Next(slot) {
-		if slot.After(c.from) {
-			of.first, of.last = min(of.first, slot.UnixMicro()), slot.UnixMicro()
-			c.slots[c.place(slot)] += int64(of.entries)
+	spec, holder := schedule.Whole(of.spec)
+	steps, sent := int64(0), int64(0)
+	for slot := spec.Next(begin); !slot.IsZero() && !slot.After(c.until); slot = spec.Next(slot) {
+		switch window := holder(slot); {
+		case window != "":
+			if slot.After(c.from) {
+				c.held[window] += int64(of.entries)
+			}
+		default:
+			if slot.After(c.from) {
+				of.first, of.last = min(of.first, slot.UnixMicro()), slot.UnixMicro()
+				c.slots[c.place(slot)] += int64(of.entries)
+			}
+			sent++ // what a window holds is not among the slots that an entry has left
 		}
-		if steps++; steps == of.left {
+		if of.left > 0 && sent == of.left {
 			break
 		}
-		if steps%looks == 0 {
+		if steps++; steps%looks == 0 {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

@@ -50,7 +50,7 @@ func TestWorstSecondsAndWhoIsInThem(t *testing.T) {
 	entries = append(entries, entry(t, "each minute", "* * * * *"), entry(t, "half past", "@standard 30 59 8 * * *"), entry(t, "never today", "0 9 1 1 *"))
 	report := run(t, entries, midnight.Add(8*time.Hour), 2*time.Hour, 3)
 	want := forecast.Report{
-		From: midnight.Add(8 * time.Hour), Until: midnight.Add(10 * time.Hour), Entries: 11, Slots: 8 + 120 + 1,
+		From: midnight.Add(8 * time.Hour), Until: midnight.Add(10 * time.Hour), Entries: 11, Slots: 8 + 120 + 1, Held: []forecast.Held{},
 		Worst: []forecast.Second{
 			{At: midnight.Add(9 * time.Hour), Slots: 9, Names: []string{"at nine 0", "at nine 1", "at nine 2", "at nine 3", "at nine 4"}, More: 4},
 			{At: midnight.Add(8*time.Hour + time.Minute), Slots: 1, Names: []string{"each minute"}},
@@ -241,5 +241,33 @@ func TestOnlyWhoMayBeInASecondIsAsked(t *testing.T) {
 	report := run(t, []forecast.Entry{{Name: "nine", Spec: nine}, entry(t, "each second", "@every 1s")}, midnight, 24*time.Hour, 500)
 	if len(report.Worst) != 500 || report.Worst[0].Slots != 2 || nine.calls > 5 {
 		t.Errorf("%d seconds, the worst with %d slots, by %d calls of Next; want 500, 2, and about 3", len(report.Worst), report.Worst[0].Slots, nine.calls)
+	}
+}
+
+// A slot that a window holds is told apart, by the window that its record will name.
+func TestSlotsThatWindowsHoldAreToldApart(t *testing.T) {
+	window := func(name, at string, length time.Duration) schedule.Window {
+		return schedule.Window{Name: name, Scope: schedule.ScopeAll, Spec: entry(t, "", at).Spec, Length: length}
+	}
+	windows := schedule.NewWindows([]schedule.Window{
+		window("a", "@at 2026-11-26T00:04:00Z", 2*time.Minute), window("b", "@at 2026-11-26T00:02:00Z", 6*time.Minute),
+	})
+	outside := entry(t, "outside", "* * * * *")
+	outside.Spec = windows.Outside(&schedule.Entry{ID: "1", Spec: outside.Spec})
+	few := outside
+	few.Name, few.Left = "few", 2 // 0:01 and 0:08
+	for _, tt := range []struct {
+		entries []forecast.Entry
+		slots   int64
+		held    []forecast.Held
+	}{
+		{[]forecast.Entry{entry(t, "each minute", "* * * * *")}, 10, []forecast.Held{}},
+		{[]forecast.Entry{outside}, 4, []forecast.Held{{Window: "b", Slots: 4}, {Window: "a", Slots: 2}}},
+		{[]forecast.Entry{outside, few}, 6, []forecast.Held{{Window: "b", Slots: 8}, {Window: "a", Slots: 4}}},
+	} {
+		report := run(t, tt.entries, midnight, 10*time.Minute, 1)
+		if diff := cmp.Diff(tt.held, report.Held); report.Slots != tt.slots || diff != "" {
+			t.Errorf("%d slots, want %d; those held (-want +got):\n%s", report.Slots, tt.slots, diff)
+		}
 	}
 }

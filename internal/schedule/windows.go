@@ -90,14 +90,22 @@ func (w *Windows) each(id ID, spec Spec, yield func(*Window) bool) {
 // Closed returns the reason that a slot of the entry is skipped for, and until when it
 // holds at least; "" if no window holds the slot.
 func (w *Windows) Closed(e *Entry, slot time.Time) (reason string, until time.Time) {
-	w.each(e.ID, e.Spec, func(window *Window) bool {
-		if until = window.until(slot); until.IsZero() {
-			return true
-		}
+	window, until := w.holder(e, slot)
+	if window != nil {
 		reason = ReasonWindow + window.Name + ": " + window.Reason
-		return false
-	})
+	}
 	return reason, until
+}
+
+// holder returns the window that holds a slot of the entry, and until when; nil if none does.
+func (w *Windows) holder(e *Entry, slot time.Time) (holder *Window, until time.Time) {
+	w.each(e.ID, e.Spec, func(window *Window) bool {
+		if until = window.until(slot); !until.IsZero() {
+			holder = window
+		}
+		return holder == nil
+	})
+	return holder, until
 }
 
 // Begins returns when the next window of the entry begins after t, or the zero Time.
@@ -152,6 +160,21 @@ type outside struct {
 
 // Next implements Spec.
 func (o outside) Next(t time.Time) time.Time { return o.windows.Next(o.entry, t) }
+
+// Whole returns, of a spec that Outside returned, that of all slots, and which window
+// holds one of them, "" for none. Any other spec is its own whole.
+func Whole(spec Spec) (whole Spec, holder func(slot time.Time) string) {
+	o, ok := spec.(outside)
+	if !ok {
+		return spec, func(time.Time) string { return "" }
+	}
+	return o.entry.Spec, func(slot time.Time) string {
+		if window, _ := o.windows.holder(o.entry, slot); window != nil {
+			return window.Name
+		}
+		return ""
+	}
+}
 
 // String implements Spec, in no form that can be read.
 func (o outside) String() string { return o.entry.Spec.String() + " outside of " + o.names }
