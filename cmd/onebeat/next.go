@@ -223,7 +223,7 @@ func (q question) answer(now time.Time) (slots, error) {
 	found := slots{spec: spec, after: after}
 	if zoned, ok := spec.(interface{ Location() *time.Location }); ok {
 		found.location = zoned.Location() // its text may name another zone
-	} else if found.location, err = schedule.Location(q.Zone); err != nil {
+	} else if found.location, err = schedule.Location(reading.ZoneOf(q.Expr)); err != nil {
 		return slots{}, err
 	}
 	for slot := spec.Next(after); !slot.IsZero() && len(found.next) < q.Count; slot = spec.Next(slot) {

@@ -146,7 +146,7 @@ func (r Reading) rule(written rules, base Spec) (*Ruled, error) {
 	if len(written.Calendars) > 0 {
 		ruled.named = &written
 	}
-	ruled.words = written.words(ruled.specs)
+	ruled.words = written.words(ruled.specs, z)
 	first := ruled.Next(time.Unix(firstSecond, 0))
 	if first.IsZero() {
 		return nil, errors.New("these rules leave no slot")
@@ -414,16 +414,16 @@ func (ruled *Ruled) nextBy(t, through time.Time) time.Time {
 	return best
 }
 
-// words says in words what the rules make of the specs.
-func (written *rules) words(specs []Spec) string {
+// words says in words what the rules, whose days are those of a zone, make of the specs.
+func (written *rules) words(specs []Spec, of *zone) string {
 	runs := ""
 	if written.Runs > 0 {
 		runs = Counted(written.Runs, "run")
 	}
 	then := map[string]string{"disable": "disabled", "delete": "deleted"}[written.Then]
-	text := Describe(specs[0])
+	text := describeBeside(specs[0], of)
 	for _, spec := range specs[1:] {
-		text += "; also " + Describe(spec)
+		text += "; also " + describeBeside(spec, of)
 	}
 	for _, rule := range []struct{ before, value, after string }{
 		{"; except ", strings.Join(written.Except, ", "), ""},
@@ -443,6 +443,15 @@ func (written *rules) words(specs []Spec) string {
 		}
 	}
 	return text
+}
+
+// describeBeside is Describe, with the zone of the spec where that is another.
+func describeBeside(spec Spec, other *zone) string {
+	zoned, ok := spec.(interface{ Location() *time.Location })
+	if !ok || zoned.Location().String() == other.name {
+		return Describe(spec)
+	}
+	return Describe(spec) + " in " + zoned.Location().String()
 }
 
 // given returns the first slot of the specs after t.

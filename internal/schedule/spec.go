@@ -132,6 +132,12 @@ func (r *Reading) cutPrefixes(text string) (rest string, err error) {
 	}
 }
 
+// ZoneOf returns the zone by which a text is read: the one that stands before its spec, or that of the reading.
+func (r Reading) ZoneOf(text string) string {
+	_, _ = r.cutPrefixes(text) // r is a copy
+	return r.Zone
+}
+
 // ParseCrontabFields reads five crontab fields that are kept apart, in the order of
 // Celery's constructor. A SpecError's text is the field at fault.
 func ParseCrontabFields(minute, hour, dayOfWeek, dayOfMonth, month, zone string) (*Crontab, error) {
