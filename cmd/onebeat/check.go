@@ -182,7 +182,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	} else if note != "" {
 		findings = append(findings, finding{"another scheduler", false, note})
 	}
-	for _, note := range []string{rows.unknown.note(), rows.waits.note()} {
+	for _, note := range []string{rows.unknown.note(), rows.oneID.note(), rows.waits.note()} {
 		if note != "" {
 			add("options", note, nil)
 		}
@@ -234,6 +234,7 @@ type rows struct {
 	silent  silent
 	rivals  rivals
 	unknown unknown
+	oneID   oneID
 	waits   waits
 	queues  queues
 	workers workers
@@ -255,6 +256,7 @@ func (r *rows) add(row store.Row, windows *schedule.Windows) {
 	r.silent.add(row)
 	r.rivals.add(row)
 	r.unknown.add(row)
+	r.oneID.add(row)
 	r.waits.add(row)
 	r.queues.add(row)
 	r.workers.add(row)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -388,6 +389,21 @@ func UnknownOptions(text string) (names []string) {
 		}
 	}
 	return names
+}
+
+// HasTaskID reports whether a task's options, a JSON object, have one id for all of its messages.
+func HasTaskID(text string) bool {
+	if !strings.Contains(text, "task_id") {
+		return false
+	}
+	v, err := parseField("options", text, "an object")
+	o, ok := v.(*object)
+	if err != nil || !ok {
+		return false
+	}
+	id, _ := o.get("task_id")
+	written, isText := id.(string)
+	return isText && written != ""
 }
 
 // tableFault is why AMQP's tables cannot carry all of v, "" if they can. RabbitMQ ends the connection for a number that is
