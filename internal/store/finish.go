@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/onebeat/onebeat/internal/schedule"
@@ -101,7 +100,7 @@ func (r *recording) recorded(ctx context.Context, how mode) error {
 			return fmt.Errorf("record: %w", trouble)
 		}
 		if len(rows) > 0 {
-			r.store.log.WarnContext(ctx, "rows refuse what is written of their runs, which is remembered beside them", "err", err, "rows", len(rows), "entry_id", slices.Min(slices.Collect(maps.Keys(rows))))
+			r.store.refusals.tell(ctx, r.store.log, rows)
 			r.refused = rows
 			err = try()
 		}
@@ -118,6 +117,9 @@ func (r *recording) recorded(ctx context.Context, how mode) error {
 	}
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
+	}
+	if r.wrote && !r.again && !r.around {
+		r.store.refusals.end(ctx, r.store.log, r.written)
 	}
 	if r.left > 0 {
 		r.store.log.WarnContext(ctx, "entries have ended and their rows stay as they are", "err", errHeld, "rows", r.left)

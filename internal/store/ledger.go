@@ -156,13 +156,13 @@ type recording struct {
 	part schedule.Settling                                         // of RecordWith
 	with func(tx Tx, record func(runs []schedule.Run) error) error // what it does beside; nil for Record
 
-	around  bool            // leave out rows that another program holds
-	leave   bool            // and rows of entries that have ended
-	refused map[string]bool // and these rows, which refuse what is written of them
-	plain   bool            // texts are ASCII: the database's encoding lacks a character of one
-	left    int             // rows of entries that have ended and that another program holds
-	again   bool            // all was recorded before
-	wrote   bool            // it got as far as to write
+	around  bool             // leave out rows that another program holds
+	leave   bool             // and rows of entries that have ended
+	refused map[string]error // and these rows, which refuse what is written of them
+	plain   bool             // texts are ASCII: the database's encoding lacks a character of one
+	left    int              // rows of entries that have ended and that another program holds
+	again   bool             // all was recorded before
+	wrote   bool             // it got as far as to write
 }
 
 // take takes what is to be recorded.
@@ -295,7 +295,7 @@ func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, 
 			got[id] = true
 		}
 	}
-	free, held = r.ended.parted(func(id string) bool { return got[id] && !r.refused[id] })
+	free, held = r.ended.parted(func(id string) bool { return got[id] && r.refused[id] == nil })
 	return free, held, err
 }
 

@@ -3,6 +3,11 @@ package store
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,9 +45,85 @@ func ofRefusal(state string) bool {
 
 const checkViolated = 3819 // ER_CHECK_CONSTRAINT_VIOLATED, whose SQLSTATE says nothing
 
-// refusing returns those rows that refuse what is written of their runs, or that another program holds.
-func (r *recording) refusing(ctx context.Context) (map[string]bool, error) {
-	found := map[string]bool{}
+// A refusals is the rows of which the log has told that they refuse what is written of them, and why. Each batch may
+// meet them again.
+type refusals struct {
+	mu   sync.Mutex
+	told map[string]string // reasons by ids, of at most mostRefusals
+	full bool              // the rows beyond were told of as well
+}
+
+const mostRefusals = 10_000
+
+// tell tells of the rows that refuse and of which it has not told for that reason.
+func (t *refusals) tell(ctx context.Context, log *slog.Logger, found map[string]error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var rows []string
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		reason := reasonOf(found[id])
+		switch was, known := t.told[id]; {
+		case known && was == reason, !known && t.full:
+			continue
+		case known || len(t.told) < mostRefusals:
+			if t.told == nil {
+				t.told = map[string]string{}
+			}
+			t.told[id] = reason
+		}
+		rows = append(rows, id)
+	}
+	t.full = t.full || len(t.told) == mostRefusals
+	if len(rows) > 0 {
+		log.WarnContext(ctx, "rows refuse what is written of their runs, which is remembered beside them", "err", found[rows[0]], "rows", len(rows), "entry_id", rows[0])
+	}
+}
+
+// end tells of rows that it has told of and that were written now.
+func (t *refusals) end(ctx context.Context, log *slog.Logger, written func(yield func(id string) bool)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.told) == 0 {
+		return
+	}
+	var rows []string
+	for id := range written {
+		if _, told := t.told[id]; told {
+			delete(t.told, id)
+			rows = append(rows, id)
+		}
+	}
+	if len(rows) > 0 {
+		t.full = false
+		log.InfoContext(ctx, "rows take what is written of their runs again", "rows", len(rows), "entry_id", slices.Min(rows))
+	}
+}
+
+// reasonOf is why a row refuses, without what may be another with each run.
+func reasonOf(err error) string {
+	var pg *pgconn.PgError
+	var my *mysql.MySQLError
+	switch {
+	case errors.As(err, &pg):
+		return pg.Code + " " + pg.ConstraintName
+	case errors.As(err, &my):
+		return strconv.Itoa(int(my.Number)) + " " + string(my.SQLState[:])
+	}
+	return err.Error()
+}
+
+// written yields the rows in which the recording has written a count.
+func (r *recording) written(yield func(id string) bool) {
+	for i, id := range r.ended.ids {
+		if r.ended.counts[i] > 0 && r.refused[id] == nil && !yield(id) {
+			return
+		}
+	}
+}
+
+// refusing returns those rows that refuse what is written of their runs, or that another program holds, and why.
+func (r *recording) refusing(ctx context.Context) (map[string]error, error) {
+	found := map[string]error{}
 	var try func(rows ends) error
 	try = func(rows ends) error {
 		err := r.store.rehearse(ctx, mode{recording: true}, func(tx transaction) error { return r.told(ctx, tx, rows) })
@@ -53,7 +134,7 @@ func (r *recording) refusing(ctx context.Context) (map[string]bool, error) {
 		case !refuses(err) && !errors.Is(err, errHeld):
 			return err
 		case n == 1:
-			found[rows.ids[0]] = true
+			found[rows.ids[0]] = err
 			return nil
 		}
 		if err := try(rows.part(0, n/2)); err != nil {

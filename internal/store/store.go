@@ -136,6 +136,7 @@ type Store struct {
 	table        atomic.Pointer[shape]
 	owned        atomic.Bool // onebeat's own tables were seen
 	memory       memory
+	refusals     refusals
 
 	joined bool                 // the other nodes know this one
 	rolled atomic.Pointer[Roll] // as this node saw it last

@@ -493,8 +493,9 @@ func testRecordARowThatRefuses(t *testing.T, db Database) {
 		claim(t, s, b)
 		record(t, s, lease.Term, []int64{seq + 1}, sent(b))
 	}
-	if got := log.String(); !strings.Contains(got, "entry_id="+string(id(3))) {
-		t.Errorf("the log does not name a row that refuses:\n%s", got)
+	const refuse, take = "rows refuse what is written", "rows take what is written of their runs again"
+	if got := log.String(); strings.Count(got, refuse) != 1 || !strings.Contains(got, "entry_id="+string(id(3))) || strings.Contains(got, take) {
+		t.Errorf("the log does not name a row that refuses once:\n%s", got)
 	}
 	if open := journal(t, s); len(open) != 0 {
 		t.Errorf("Journal after Record = %+v, want none", open)
@@ -506,6 +507,21 @@ func testRecordARowThatRefuses(t *testing.T, db Database) {
 	}
 	if runs, err := s.Runs(t.Context(), store.Filter{}); err != nil || len(runs) != 10 {
 		t.Errorf("Runs = %d, %v, want 10", len(runs), err)
+	}
+	switch {
+	case db.Postgres:
+		db.Exec(t, "ALTER TABLE celery_beat_schedules DROP CONSTRAINT celery_beat_schedules_check")
+		db.Exec(t, "DROP TRIGGER refuses ON celery_beat_schedules")
+	default:
+		db.Exec(t, "DROP TRIGGER refuses")
+	}
+	for seq := int64(3); seq < 5; seq++ {
+		b := batch(lease.Term, seq, at(8+int(seq), 0), id(0), id(1), id(2), id(3), id(4))
+		claim(t, s, b)
+		record(t, s, lease.Term, []int64{seq}, sent(b))
+	}
+	if got := log.String(); strings.Count(got, refuse) != 1 || strings.Count(got, take) != 1 {
+		t.Errorf("the log does not tell once that the rows refuse no more:\n%s", got)
 	}
 }
 
