@@ -190,7 +190,7 @@ func look(ctx context.Context, config app.Config) []finding {
 	if unheeded, err := s.Unheeded(ctx); err != nil || unheeded > 0 {
 		add("execution_policy", schedule.Counted(unheeded, "entry")+" with skip or queue: onebeat sends each slot, whether or not the run before it has ended; a lock in the task keeps runs apart", err)
 	}
-	findings = append(findings, lookAtBrokerRights(whole, b, rows.workers.queues())...)
+	findings = append(findings, lookAtBrokerRights(whole, b, rows.workers.routes())...)
 	lacking := rows.queues.look(whole)
 	findings = append(findings, lacking...)
 	findings = append(findings, rows.workers.look(whole, config, lacking)...)
@@ -374,15 +374,15 @@ func lookAtKeeping(ctx context.Context, keeper broker.Keeper) (findings []findin
 	return findings
 }
 
-// lookAtBrokerRights tells what the broker's user may not do and sending to the entries' queues needs.
-func lookAtBrokerRights(ctx context.Context, b broker.Broker, queues []string) []finding {
+// lookAtBrokerRights tells what the broker's user may not do and sending the entries' messages needs.
+func lookAtBrokerRights(ctx context.Context, b broker.Broker, routes []celery.Route) []finding {
 	refuser := broker.RefuserOf(b)
 	if refuser == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	refused, err := refuser.Refuses(ctx, queues)
+	refused, err := refuser.Refuses(ctx, routes)
 	if err != nil || len(refused) == 0 {
 		return nil // that it does not answer is told elsewhere
 	}

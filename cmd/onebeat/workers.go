@@ -62,19 +62,31 @@ func (w *workers) add(row store.Row) {
 	switch {
 	case err != nil:
 	case route.Exchange != "":
-		w.more = count(w.ways, bound{exchange: route.Exchange, key: route.RoutingKey}, row.Name) || w.more
+		w.more = count(w.ways, bound{route.Exchange, route.ExchangeType, route.RoutingKey}, row.Name) || w.more
 	default:
 		w.more = count(w.jobs, job{route.RoutingKey, row.Task}, row.Name) || w.more
 	}
 }
 
-// queues are those that entries go to without an exchange with a name.
-func (w *workers) queues() []string {
-	all := map[string]bool{}
+// routes are those that entries go by.
+func (w *workers) routes() (all []celery.Route) {
+	queues := map[string]bool{}
 	for job := range w.jobs {
-		all[job.queue] = true
+		queues[job.queue] = true
 	}
-	return slices.Sorted(maps.Keys(all))
+	for _, queue := range slices.Sorted(maps.Keys(queues)) {
+		all = append(all, celery.Route{RoutingKey: queue})
+	}
+	for _, to := range w.sortedWays() {
+		all = append(all, celery.Route{Exchange: to.exchange, ExchangeType: to.kind, RoutingKey: to.key})
+	}
+	return all
+}
+
+func (w *workers) sortedWays() []bound {
+	return slices.SortedFunc(maps.Keys(w.ways), func(a, b bound) int {
+		return cmp.Or(cmp.Compare(a.exchange, b.exchange), cmp.Compare(a.key, b.key), cmp.Compare(a.kind, b.kind))
+	})
 }
 
 // count adds an entry to what it goes to, and says whether there are too many of those to keep.
@@ -272,7 +284,7 @@ func (w *workers) compare(all map[string]told, lacking []finding) (findings []fi
 				to.queue, ignorant, schedule.Counted(w.jobs[to].n, "entry"), w.jobs[to], meant)})
 		}
 	}
-	for _, to := range slices.SortedFunc(maps.Keys(w.ways), func(a, b bound) int { return cmp.Or(cmp.Compare(a.exchange, b.exchange), cmp.Compare(a.key, b.key)) }) {
+	for _, to := range w.sortedWays() {
 		if slices.ContainsFunc(lacking, func(f finding) bool { return f.What == "exchange "+to.exchange }) {
 			continue
 		}

@@ -1,12 +1,16 @@
 package broker
 
-import "context"
+import (
+	"context"
+
+	"github.com/onebeat/onebeat/internal/celery"
+)
 
 // A Refuser is a broker that tells what its user may not do, before a message is refused for it.
 type Refuser interface {
-	// Refuses returns what sending to the queues needs and the user may not do, in the broker's own
+	// Refuses returns what sending by the routes needs and the user may not do, in the broker's own
 	// words; none where it does not tell. It changes nothing.
-	Refuses(ctx context.Context, queues []string) ([]string, error)
+	Refuses(ctx context.Context, routes []celery.Route) ([]string, error)
 }
 
 // RefuserOf returns the broker as a Refuser, or nil: others are asked by the first message.

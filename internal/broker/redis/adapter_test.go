@@ -325,14 +325,32 @@ func TestTheListedRightsSuffice(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	sep := "\x06\x16"
+	do(t, connect(t, "redis://"+address+"/1"), "SADD", "_kombu.binding.jobs", "k"+sep+sep+"bound", "k"+sep+sep+queue, "l"+sep+sep+"other")
+	routes := []celery.Route{
+		{RoutingKey: queue},
+		{RoutingKey: "another"},
+		{Exchange: "logs", ExchangeType: "fanout"},
+		{Exchange: "jobs", ExchangeType: "direct", RoutingKey: "k"},
+	}
 	refuses := func(want ...string) {
 		t.Helper()
-		got, err := broker.RefuserOf(b).Refuses(t.Context(), []string{queue, "another"})
+		got, err := broker.RefuserOf(b).Refuses(t.Context(), routes)
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("Refuses = %q, %v, want %q", got, err, want)
 		}
 	}
-	refuses("LPUSH another")
+	refuses("LPUSH another", "LPUSH bound")
+	admin := connect(t, "redis://"+address)
+	do(t, admin, "ACL", "SETUSER", "sends", "~bound", "resetchannels", "-smembers")
+	refuses("LPUSH another", "PUBLISH /1.logs", "SMEMBERS _kombu.binding.jobs") // of which nothing is known then
+	do(t, admin, "ACL", "SETUSER", "sends", "&/1.*", "+smembers", "resetkeys", "~onebeat:*", "~"+queue, "~another")
+	refuses("SMEMBERS _kombu.binding.jobs")
+	routes = routes[:2]
+	behind := open(t, "redis://sends:pw@"+address+"/1", broker.Options{Installation: "i", TransportOptions: map[string]any{"global_keyprefix": "pfx:"}})
+	if got, err := broker.RefuserOf(behind).Refuses(t.Context(), routes[:1]); err != nil || !slices.Contains(got, "LPUSH pfx:"+queue) {
+		t.Errorf("behind a prefix Refuses = %q, %v, want LPUSH pfx:%s among them", got, err, queue)
+	}
 	do(t, connect(t, "redis://"+address), "ACL", "SETUSER", "sends", "-lpush", "~another")
 	refuses("LPUSH "+queue, "LPUSH another")
 	do(t, connect(t, "redis://"+address), "ACL", "SETUSER", "sends", "-evalsha", "+lpush")

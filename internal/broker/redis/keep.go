@@ -8,6 +8,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/onebeat/onebeat/internal/broker/address"
+	"github.com/onebeat/onebeat/internal/celery"
 )
 
 // Forgets implements broker.Keeper. Who may not ask for INFO is told nothing.
@@ -30,9 +31,37 @@ func (b *Broker) Forgets(ctx context.Context) (anew, working string, err error) 
 	return anew, working, nil
 }
 
-// Refuses implements broker.Refuser.
-func (b *Broker) Refuses(ctx context.Context, queues []string) ([]string, error) {
-	refused, err := mayScript.Exec(ctx, b.client, nil, append([]string{b.fence}, queues...)).AsStrSlice()
+// Refuses implements broker.Refuser. Of messages with a priority the lists beside a queue's own are not asked for.
+func (b *Broker) Refuses(ctx context.Context, routes []celery.Route) ([]string, error) {
+	if err := b.begin(ctx); err != nil {
+		return nil, fmt.Errorf("redis: wait for a call before it: %w", err)
+	}
+	defer b.end()
+	needs := []string{b.fence}
+	seen := map[[2]string]bool{}
+	need := func(command, key string) {
+		if pair := [2]string{command, key}; !seen[pair] {
+			seen[pair] = true
+			needs = append(needs, command, key)
+		}
+	}
+	for _, route := range routes {
+		if route.Exchange != "" && route.ExchangeType != "fanout" {
+			need("SMEMBERS", b.layout.bindings(route.Exchange))
+		}
+		way, err := b.way(ctx, routing{Route: route})
+		if err != nil {
+			return nil, fmt.Errorf("redis: %w", address.Explain(err))
+		}
+		for _, d := range way.to {
+			if d.broadcast {
+				need("PUBLISH", d.to)
+			} else {
+				need("LPUSH", d.to)
+			}
+		}
+	}
+	refused, err := mayScript.Exec(ctx, b.client, nil, needs).AsStrSlice()
 	if refusal, ok := rueidis.IsRedisErr(err); ok && strings.HasPrefix(refusal.Error(), "NOPERM") {
 		return []string{"EVALSHA", "EVAL"}, nil // one of them
 	}

@@ -2,7 +2,7 @@
 -- The keys are no KEYS: whoever may not touch one of them is to be told, not refused.
 --
 -- ARGV[1]    the fence
--- ARGV[2..]  the lists to push to
+-- ARGV[2..]  pairs of a command that takes a key (a list, a set of bindings, a channel), and the key
 --
 -- Returns the commands, each with its key.
 local refused = {}
@@ -14,8 +14,12 @@ if redis.acl_check_cmd then
 	end
 	need('HMGET', ARGV[1], 'term')
 	need('HSET', ARGV[1], 'term', '1')
-	for list = 2, #ARGV do
-		need('LPUSH', ARGV[list], '')
+	for pair = 2, #ARGV, 2 do
+		if ARGV[pair] == 'SMEMBERS' then
+			need(ARGV[pair], ARGV[pair + 1])
+		else
+			need(ARGV[pair], ARGV[pair + 1], '')
+		end
 	end
 end
 return refused
