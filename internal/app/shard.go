@@ -307,7 +307,7 @@ var errBehind = errors.New("another database publishes for this installation, or
 // behind says why the broker refuses a term: another node has a higher one by now, or
 // the database that gave it is not the one that the broker was last used with.
 func (s *shard) behind(ctx context.Context, term int64) error {
-	if _, err := s.store.Renew(ctx, term); err != nil {
+	if err := s.store.Check(ctx, term); err != nil {
 		return schedule.ErrLost
 	}
 	return &RefusedError{fmt.Errorf("%w than %d for installation %s; if this database is a copy, run `DELETE FROM onebeat_meta WHERE key = 'installation'` in it; if it was restored, delete what %s keeps for that installation (docs/guarantees.md, The fence)",

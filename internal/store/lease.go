@@ -110,6 +110,15 @@ func (s *Shard) Renew(ctx context.Context, term int64) (schedule.Lease, error) {
 	return lease, failpoint.Here("lease.renew.after")
 }
 
+// Check returns schedule.ErrLost once another node has a higher term. Unlike Renew, it may be called while the lease is renewed: it has
+// nothing to do with the session that has the lock.
+func (s *Shard) Check(ctx context.Context, term int64) error {
+	if err := s.holds(ctx, s.store.db, term); err != nil {
+		return fmt.Errorf("check lease: %w", err)
+	}
+	return nil
+}
+
 // renew asks for it in the session that has the lock, where there is one: its answer says
 // that the session lives, too.
 func (s *Shard) renew(ctx context.Context, term int64) (schedule.Lease, bool, error) {

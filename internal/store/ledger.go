@@ -336,7 +336,7 @@ func (r *recording) removed(id string) bool {
 
 // holds fails unless the term holds the lease, and keeps the lease as it is until
 // the transaction ends. It comes last in a transaction: others wait for it, on MySQL claims too.
-func (s *Shard) holds(ctx context.Context, tx transaction, term int64) error {
+func (s *Shard) holds(ctx context.Context, tx querier, term int64) error {
 	held := false
 	err := tx.each(ctx, "lease_check", func(scanner) error {
 		held = true

@@ -2,12 +2,14 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/onebeat/onebeat/internal/schedule"
 	"github.com/onebeat/onebeat/internal/store"
 )
 
@@ -52,6 +54,36 @@ func testLeaseRelease(t *testing.T, db Database) {
 	})
 	if next <= first.Term {
 		t.Errorf("the next term is %d after %d, want it higher", next, first.Term)
+	}
+}
+
+// With the race detector this tells whether both use the session that has the lock.
+func testLeaseChecks(t *testing.T, db Database) {
+	const length = time.Minute
+	holder, other := open(t, db, store.Options{LeaseFor: length}), open(t, db, store.Options{LeaseFor: length})
+	first := acquire(t, holder)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range 30 {
+				if err := holder.Shard(0).Check(t.Context(), first.Term); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 30 {
+		if _, err := holder.Shard(0).Renew(t.Context(), first.Term); err != nil {
+			t.Error(err)
+		}
+	}
+	wg.Wait()
+	if err := holder.Shard(0).Release(t.Context(), first.Term); err != nil {
+		t.Fatal(err)
+	}
+	acquire(t, other)
+	if err := holder.Shard(0).Check(t.Context(), first.Term); !errors.Is(err, schedule.ErrLost) {
+		t.Errorf("Check of a term that is over = %v, want ErrLost", err)
 	}
 }
 

@@ -63,6 +63,7 @@ func Run(t *testing.T, fresh func(testing.TB) Database) {
 		{"of nodes that race one has the lease", testLeaseRace},
 		{"a released lease is free at once", testLeaseRelease},
 		{"a holder with a guard may acquire its lease anew", testLeaseAnew},
+		{"a term may be checked while it is renewed", testLeaseChecks},
 		{"a dead holder's lease is free at once", testLeaseDeath},
 		{"a frozen holder's lease ends", testLeaseExpiry},
 		{"a holder without a guard gets it later", testLeaseGuard},
