@@ -35,10 +35,11 @@ type follower struct {
 	known   bool // ready is closed
 	full    bool // loaded is closed
 	started time.Time
-	active  int                             // entries that were told of while loading
-	latest  map[schedule.ID]schedule.Change // kept back
-	asked   []store.Request                 // kept back
-	ended   map[schedule.ID]time.Time       // the last slot of entries that recovery ended and that had no definition since
+	active  int                               // entries that were told of while loading
+	latest  map[schedule.ID]schedule.Change   // kept back
+	same    map[schedule.ID][]*schedule.Entry // those before it that are the same definition
+	asked   []store.Request                   // kept back
+	ended   map[schedule.ID]time.Time         // the last slot of entries that recovery ended and that had no definition since
 
 	bad      map[schedule.ID]string // the problems that were told of
 	disabled map[schedule.ID]string // why; of those that are not bad
@@ -167,7 +168,7 @@ func (f *follower) begin(ctx context.Context) error {
 		}
 	}
 	f.claims.Last(f.ended)
-	f.latest, f.named, f.claims = nil, nil, nil // of a herd's journal they are tens of MB
+	f.latest, f.same, f.named, f.claims = nil, nil, nil, nil // of a herd's journal they are tens of MB
 	f.begun = true
 	if err := f.planner.Apply(ctx, changes); err != nil {
 		return err
@@ -192,7 +193,7 @@ func (f *follower) Apply(ctx context.Context, changes []schedule.Change) error {
 	if !f.begun && len(f.named) > 0 {
 		changes = slices.DeleteFunc(changes, func(change schedule.Change) bool {
 			if f.named[change.ID] {
-				f.latest[change.ID] = change
+				f.keep(change)
 			}
 			return f.named[change.ID]
 		})
@@ -203,6 +204,31 @@ func (f *follower) Apply(ctx context.Context, changes []schedule.Change) error {
 	}
 	f.comeBack(changes)
 	return f.planner.Apply(ctx, changes)
+}
+
+// keep keeps back what was told of an entry that the journal names. A recovery may wait for slots that were claimed ahead, with the
+// definition of before: it learns of an edit as who sends from a planner does.
+func (f *follower) keep(change schedule.Change) {
+	was := f.latest[change.ID].Entry
+	f.latest[change.ID] = change
+	if was == nil {
+		return
+	}
+	if f.same == nil {
+		f.same = map[schedule.ID][]*schedule.Entry{}
+	}
+	f.same[change.ID] = append(f.same[change.ID], was)
+	if change.Entry != nil && change.Entry.Digest == was.Digest {
+		return
+	}
+	reason := schedule.ReasonEdited
+	if change.Entry == nil {
+		reason = change.Reason
+	}
+	for _, e := range f.same[change.ID] {
+		e.End(reason, time.Time{}, nil, time.Time{})
+	}
+	delete(f.same, change.ID)
 }
 
 // comeBack lets entries that recovery ended slots of, and that have a definition again, count from the last of those: it

@@ -160,6 +160,43 @@ func TestASlotBeforeOneThatWasSentIsPlannedAlone(t *testing.T) {
 	})
 }
 
+// A recovery waits for slots that were claimed ahead of their time. An edit that is told of meanwhile wins, also where the
+// same definition was told of again since the recovery looked.
+func TestAnEditWhileRecoveryWaitsForASlotWins(t *testing.T) {
+	again, other := everyMinute("e"), everyMinute("e")
+	again.Entry.After, other.Entry.Digest = again.Entry.After.Add(-time.Hour), 2
+	for _, tt := range []struct {
+		name string
+		news []schedule.Change
+		want string
+	}{
+		{"nothing", nil, ""},
+		{"told of again", []schedule.Change{again}, ""},
+		{"edited", []schedule.Change{other}, schedule.ReasonEdited},
+		{"told of again and edited", []schedule.Change{again, other}, schedule.ReasonEdited},
+		{"disabled", []schedule.Change{{ID: "e", Reason: schedule.ReasonDisabled}}, schedule.ReasonDisabled},
+		{"removed and back", []schedule.Change{{ID: "e", Reason: schedule.ReasonRemoved}, again}, schedule.ReasonRemoved},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slot := time.Now().Add(time.Minute).UTC()
+				_, f := follow(t, []schedule.Claimed{{Dues: []schedule.ClaimedDue{{Entry: "e", Slot: slot}}}})
+				tell := func(changes ...schedule.Change) {
+					if err := f.Apply(t.Context(), slices.Clone(changes)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				tell(everyMinute("e"))
+				sends := f.present(t.Context(), nil, "e").Entry
+				tell(tt.news...)
+				if got := sends.Seal(slot); got != tt.want {
+					t.Errorf("Seal = %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // What a recovery has ended of an entry without a definition may not be on record yet when that is back, as after a pause.
 func TestWhatRecoveryEndedIsNotPlannedAfterAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -83,16 +83,17 @@ func (p *Planner) forsake(it *item, through int64, reason string, takes func(slo
 	return before.reach
 }
 
-// unsent returns the slots of it after an instant that were handed over and have ended unsent,
-// in order. It forgets what is of no use from there on.
+// unsent returns the slots of it after an instant that were handed over and end unsent, in order. It forgets what
+// is of no use from there on.
 func (p *Planner) unsent(it *item, from time.Time) (slots []time.Time) {
+	slots = p.gone.unsent(it, from)
 	before := p.former.of[it]
 	if before == nil {
-		return nil
+		return slots
 	}
 	if before.reach <= from.UnixMicro() {
 		delete(p.former.of, it)
-		return nil
+		return slots
 	}
 	before.ended = slices.DeleteFunc(before.ended, func(e handed) bool { return e.reach <= from.UnixMicro() })
 	for _, e := range before.ended {

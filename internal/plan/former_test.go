@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,29 @@ func TestFormerDefinitionsAreLetGoOf(t *testing.T) {
 		}
 		if most == 0 || most > 50 {
 			t.Errorf("%d former definitions were kept at most, want those of some seconds: more than none, and less than 50", most)
+		}
+	})
+}
+
+// Entries that are removed while slots of theirs are on their way are forgotten once these have come.
+func TestEntriesThatWereRemovedAreLetGoOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spec, err := schedule.ParseSpec("@every 1m", "UTC", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := New(Options{Lead: 40 * time.Second})
+		most := 0
+		for i := range 6000 {
+			id := schedule.ID(strconv.Itoa(i))
+			p.applyAll([]schedule.Change{{ID: id, Entry: &schedule.Entry{ID: id, Spec: spec, After: time.Now()}}})
+			p.take(100)
+			p.applyAll([]schedule.Change{{ID: id, Reason: schedule.ReasonRemoved}})
+			most = max(most, p.byID.Len())
+			time.Sleep(90 * time.Millisecond)
+		}
+		if most < 100 || most > 2500 || len(p.gone.of) != p.byID.Len() {
+			t.Errorf("%d entries that were removed were known at most, and %d of %d at the end; want those of a minute, and 2,500 at most", most, len(p.gone.of), p.byID.Len())
 		}
 	})
 }

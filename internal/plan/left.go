@@ -91,15 +91,15 @@ func (p *Planner) Supply(ctx context.Context, ids []schedule.ID, entries []*sche
 	return nil
 }
 
-// place puts it where its slot at next belongs, with its definition or without.
-func (p *Planner) place(it *item, e *schedule.Entry, next time.Time) {
+// place puts it where its slot at next belongs, with its definition or without. That of one that owes slots before then is held.
+func (p *Planner) place(it *item, e *schedule.Entry, next time.Time, owes bool) {
 	p.withdraw(it)
 	p.items.define(it, e)
 	if next.IsZero() {
 		it.next = it.from // and not what a former definition would have had next
 	}
 	_, keyed := e.ID.Key()
-	it.stays = !keyed
+	it.stays = owes || !keyed
 	if e.Left() || p.left.whole >= p.keep && p.mayLeave(it, next, p.now()) {
 		p.left.agenda.set(it, next)
 		return

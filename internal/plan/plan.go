@@ -77,6 +77,7 @@ type Planner struct {
 	turns  turns
 	left   left
 	former formers
+	gone   gones
 	urgent []schedule.Due // runs that people asked for, and ends of pauses
 
 	windows *schedule.Windows
@@ -108,7 +109,7 @@ func New(opts Options) *Planner {
 		wants: make(chan want), supplies: make(chan supply),
 		over:  make(chan struct{}),
 		items: newItems(),
-		left:  left{last: map[*item]last{}, held: map[*item]bool{}}, former: formers{of: map[*item]*former{}},
+		left:  left{last: map[*item]last{}, held: map[*item]bool{}}, former: formers{of: map[*item]*former{}}, gone: gones{of: map[*item]*gone{}},
 	}
 	p.turns, p.left.agenda.items = newTurns(p.items), p.items
 	if p.far == 0 {
@@ -388,7 +389,9 @@ func (p *Planner) apply(c *schedule.Change, key schedule.Key) {
 			p.left.forgo(c.ID, c.Reason)
 		}
 		p.end(it, c.Reason)
-		if c.Reason == schedule.ReasonRemoved {
+		if g := p.gone.of[it]; g != nil {
+			g.id, g.removed = c.ID, c.Reason == schedule.ReasonRemoved
+		} else if c.Reason == schedule.ReasonRemoved {
 			p.byID.Delete(c.ID)
 			p.items.drop(it)
 		}
@@ -402,6 +405,7 @@ func (p *Planner) apply(c *schedule.Change, key schedule.Key) {
 		p.start(it, c.Entry)
 	case it.off:
 		it.off, it.kept = false, 0
+		p.gone.back(it)
 		p.active++
 		it.from = max(it.from, c.Entry.After.UnixMicro())
 		p.start(it, c.Entry)
@@ -420,13 +424,13 @@ func (p *Planner) item(id schedule.ID) *item {
 
 // end takes it out of the agenda.
 func (p *Planner) end(it *item, reason string) {
-	handed := int64(0)
 	if !it.off {
 		p.active--
-		handed = p.handed(it)
-		it.from = max(it.from, p.ended(it, reason, handed, nil, time.Time{}).UnixMicro(), handed)
+		handed := p.handed(it)
+		it.from = max(it.from, p.ended(it, reason, handed, nil, time.Time{}).UnixMicro())
+		before := p.former.of[it]
+		p.went(it, before, max(handed, p.forsake(it, handed, reason, nil)))
 	}
-	it.from = max(it.from, p.forsake(it, handed, reason, nil))
 	it.off = true
 	p.withdraw(it)
 }
@@ -434,14 +438,22 @@ func (p *Planner) end(it *item, reason string) {
 // start puts it into the agenda. Slots of a pause that has ended end with it.
 func (p *Planner) start(it *item, e *schedule.Entry) {
 	from := time.UnixMicro(it.from)
-	if e.PausedUntil.After(from) {
-		if last := schedule.Latest(e.Spec, from, e.PausedUntil); !last.IsZero() {
-			p.urgent = append(p.urgent, ended(e, e.Spec.Next(from), last, schedule.Skipped, schedule.ReasonPaused))
+	owed, next := beside(e.Spec, from, p.unsent(it, from))
+	if until := e.PausedUntil; until.After(from) {
+		for ; len(owed) > 0 && !owed[0].After(until); owed = owed[1:] {
+			p.urgent = append(p.urgent, ended(e, owed[0], owed[0], schedule.Skipped, schedule.ReasonPaused))
 		}
-		from = e.PausedUntil
-		it.from = from.UnixMicro()
+		if !next.IsZero() && !next.After(until) {
+			last := schedule.Latest(e.Spec, next.Add(-time.Microsecond), until)
+			p.urgent = append(p.urgent, ended(e, next, last, schedule.Skipped, schedule.ReasonPaused))
+			next = e.Spec.Next(until)
+		}
+		it.from = until.UnixMicro()
 	}
-	p.place(it, e, e.Spec.Next(from))
+	p.place(it, e, next, len(owed) > 0)
+	for _, slot := range owed {
+		p.owe(it, schedule.Due{Entry: e, Slot: slot})
+	}
 }
 
 // replace gives it a new definition. Slots that were handed over from the old
@@ -467,18 +479,28 @@ func (p *Planner) replace(it *item, entry *schedule.Entry) {
 		owed = between(was, entry.Spec, from, sealed)
 	}
 	unsent := p.unsent(it, from)
+	owed = slices.DeleteFunc(owed, func(slot time.Time) bool { return slices.ContainsFunc(unsent, slot.Equal) })
 	from = schedule.Later(from, sealed)
-	next := entry.Spec.Next(from)
-	for len(unsent) > 0 && !next.IsZero() && !next.After(unsent[len(unsent)-1]) {
-		owed, next = append(owed, next), entry.Spec.Next(next)
-	}
+	more, next := beside(entry.Spec, from, unsent)
+	owed = append(owed, more...)
 	it.from = from.UnixMicro() // the next edit's start, if it comes before a slot does
-	p.place(it, entry, next)
+	p.place(it, entry, next, len(owed) > 0)
 	for _, slot := range owed {
-		if !slices.ContainsFunc(unsent, slot.Equal) {
-			p.owe(it, schedule.Due{Entry: entry, Slot: slot})
-		}
+		p.owe(it, schedule.Due{Entry: entry, Slot: slot})
 	}
+}
+
+// beside returns the slots after from that are not among those which have ended unsent, up to the last of these, and the next
+// one after that.
+func beside(spec schedule.Spec, from time.Time, unsent []time.Time) (owed []time.Time, next time.Time) {
+	next = spec.Next(from)
+	for len(unsent) > 0 && !next.IsZero() && !next.After(unsent[len(unsent)-1]) {
+		if !slices.ContainsFunc(unsent, next.Equal) {
+			owed = append(owed, next)
+		}
+		next = spec.Next(next)
+	}
+	return owed, next
 }
 
 // between returns the slots after from, before the last that the former spec sent,
