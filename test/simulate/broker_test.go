@@ -15,6 +15,7 @@ type arrival struct {
 	id   string
 	slot time.Time
 	at   time.Time
+	term int64  // of who sent it
 	name string // of the entry and slot, for the history
 	from int    // the digest of the definition, modulo the number of templates
 }
@@ -110,15 +111,15 @@ func (b *broker) take(who string, part celery.Part, known celery.Mark) error {
 		return nil
 	}
 	for _, m := range part.Messages {
-		b.arrive(who, m)
+		b.arrive(who, part.Mark.Term, m)
 	}
 	b.mark = part.Mark
 	return nil
 }
 
-func (b *broker) arrive(who string, m celery.Message) {
+func (b *broker) arrive(who string, term int64, m celery.Message) {
 	name := b.world.db.named(m)
-	b.got = append(b.got, arrival{m.ID, m.Slot, time.Now(), name, slices.Index(templates[:], m.Template)})
+	b.got = append(b.got, arrival{m.ID, m.Slot, time.Now(), term, name, slices.Index(templates[:], m.Template)})
 	b.world.note(who, "arrived", nil, name)
 }
 
@@ -149,7 +150,7 @@ func (c *wire) stream(part celery.Part, stop int) error {
 		if b.mark.Covers(part.Mark.Seq, m.Index+1) && b.world.rule.without != "mark at publish" {
 			continue
 		}
-		b.arrive(c.who, m)
+		b.arrive(c.who, part.Mark.Term, m)
 		if open = append(open, m); len(open) == b.world.rule.steps {
 			b.mark = celery.Mark{Term: part.Mark.Term, Seq: part.Mark.Seq, Done: m.Index + 1, Note: part.Mark.Note}
 			open = open[:0]

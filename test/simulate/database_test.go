@@ -59,6 +59,7 @@ type entry struct {
 	first   time.Time
 	version int
 	off     bool
+	gone    bool // it is off, and its row is not there
 
 	held  bool      // it is paused
 	until time.Time // when a pause of it ended
@@ -71,6 +72,13 @@ type entry struct {
 
 	grid  schedule.Spec   // gives all slots that the entry may ever have
 	specs []schedule.Spec // of each digest; nil while it is off
+	edits []edit
+}
+
+// An edit is what somebody made of an entry at an instant.
+type edit struct {
+	at  time.Time
+	off bool
 }
 
 // spec as it is remembered.
@@ -449,6 +457,9 @@ func (db *database) ask(id schedule.ID) {
 
 // change is what the row says, of an entry whose last slot was that.
 func (e *entry) change(last time.Time) schedule.Change {
+	if e.off && e.gone {
+		return schedule.Change{ID: e.id, Reason: schedule.ReasonRemoved}
+	}
 	if e.off {
 		return schedule.Change{ID: e.id, Reason: schedule.ReasonDisabled}
 	}
@@ -480,6 +491,7 @@ func (db *database) edit(id schedule.ID, change func(e *entry)) {
 			if !e.off {
 				e.specs[e.digest] = e.spec
 			}
+			e.edits = append(e.edits, edit{time.Now(), e.off || e.held})
 			db.world.note("people", fmt.Sprintf("edit %s: version %d, off %v, %v", id, e.version, e.off, e.spec), nil)
 		}
 	}

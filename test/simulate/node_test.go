@@ -23,6 +23,7 @@ type node struct {
 	wire    *wire
 	metrics *dispatch.Metrics
 	slow    time.Duration // by so much its clock is behind
+	ahead   time.Duration // its lead; 0 is the product's own
 	lean    bool          // it leaves definitions in the table until their slots are near
 
 	stop    context.CancelFunc // a clean stop
@@ -30,6 +31,10 @@ type node struct {
 	kill    context.CancelFunc
 	stopped chan struct{}
 }
+
+// leads are how long before their slots nodes claim, each its own, as while settings change or another version comes: the product's,
+// the one that it had, and one within which nodes are lost and most people's edits come.
+var leads = []time.Duration{0, 250 * time.Millisecond, 0, 5 * time.Second}
 
 func (w *world) start(name string) *node {
 	chance := rand.New(rand.NewPCG(w.seed, hash(name)))
@@ -43,6 +48,7 @@ func (w *world) start(name string) *node {
 		n.roster.behind = seldom
 	}
 	n.roster.herds = (w.seed+hash(name))/4%2 == 0
+	n.ahead = leads[(w.seed+hash(name))/8%uint64(len(leads))]
 	n.wire = &wire{link: reach("broker"), broker: w.broker}
 	n.wire.ordered = w.rule.steps > 0
 	switch chance.IntN(4) {
@@ -87,9 +93,9 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 	defer n.wire.broker.drop(n.wire)
 
 	now := func() time.Time { return time.Now().Add(-n.slow) }
-	options := plan.Options{Now: now}
+	options := plan.Options{Now: now, Lead: n.ahead}
 	if n.lean {
-		options.Keep, options.Far = 1, far
+		options.Keep, options.Far = 1, far+n.ahead
 	}
 	planner := plan.New(options)
 	journal, seq, err := n.session.open(hold)
@@ -97,11 +103,11 @@ func (n *node) lead(ctx, held context.Context, term int64) error {
 		return err
 	}
 	d := dispatch.New(planner, n.session, n.wire, dispatch.Options{
-		Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2, Joint: n.joint(), Metrics: n.metrics,
+		Installation: installation, Node: n.name, Now: now, Batch: 4, Ahead: 2 + int(n.ahead/(500*time.Millisecond)), Joint: n.joint(), Metrics: n.metrics,
 		SentSince: n.session.sentSince, Resend: n.world.seed/16%2 == 0,
 	})
 	f := newFollower(planner, journal)
-	f.lean = n.lean
+	f.world, f.term, f.far = n.world, term, options.Far
 	group, working := errgroup.WithContext(hold)
 	working, done := context.WithCancel(working)
 	group.Go(func() error { return planner.Run(working) })

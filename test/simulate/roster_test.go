@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -153,7 +154,9 @@ func (r *roster) look(ctx context.Context, term int64, f *follower, first bool) 
 // speaks of entries that the journal names waits until these are recovered.
 type follower struct {
 	planner *plan.Planner
-	lean    bool // entries that are not due soon come without their definitions
+	world   *world
+	term    int64
+	far     time.Duration // entries that are not due so soon come without their definitions; 0 is none
 	claims  *dispatch.Claims
 	named   map[schedule.ID]bool
 	told    map[string]bool // requests that recovery ends, or the planner has
@@ -162,6 +165,7 @@ type follower struct {
 	mu     sync.Mutex
 	begun  bool
 	latest map[schedule.ID]schedule.Change
+	same   map[schedule.ID][]*schedule.Entry // those before it that are the same definition
 	asked  []request
 	ended  map[schedule.ID]time.Time
 }
@@ -169,7 +173,7 @@ type follower struct {
 func newFollower(planner *plan.Planner, journal []schedule.Claimed) *follower {
 	f := &follower{
 		planner: planner, claims: dispatch.ClaimsOf(journal), named: map[schedule.ID]bool{}, told: map[string]bool{},
-		ready: make(chan struct{}), latest: map[schedule.ID]schedule.Change{},
+		ready: make(chan struct{}), latest: map[schedule.ID]schedule.Change{}, same: map[schedule.ID][]*schedule.Entry{},
 	}
 	for _, claimed := range journal {
 		for _, due := range claimed.Dues {
@@ -182,10 +186,16 @@ func newFollower(planner *plan.Planner, journal []schedule.Claimed) *follower {
 func (f *follower) apply(ctx context.Context, changes []schedule.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	heard := slices.Clone(changes)
+	defer func() {
+		if ctx.Err() == nil {
+			f.world.tell(f.term, heard)
+		}
+	}()
 	var rest []schedule.Change
 	for _, c := range changes {
 		if !f.begun && f.named[c.ID] {
-			f.latest[c.ID] = c
+			f.keep(c)
 			continue
 		}
 		if last, was := f.ended[c.ID]; was && c.Entry != nil {
@@ -193,8 +203,8 @@ func (f *follower) apply(ctx context.Context, changes []schedule.Change) {
 			c.Entry = c.Entry.Anew()
 			c.Entry.After = schedule.Later(c.Entry.After, last)
 		}
-		if f.lean && c.Entry != nil {
-			c = sketched(c)
+		if f.far > 0 && c.Entry != nil {
+			c = sketched(c, f.far)
 		}
 		rest = append(rest, c)
 	}
@@ -203,11 +213,28 @@ func (f *follower) apply(ctx context.Context, changes []schedule.Change) {
 	}
 }
 
-// far is how far off the slots are at least of entries whose definitions a lean node leaves in the database.
+// keep keeps back what was told of an entry that is recovered, which learns of it.
+func (f *follower) keep(c schedule.Change) {
+	was := f.latest[c.ID].Entry
+	f.latest[c.ID] = c
+	if was == nil {
+		return
+	}
+	f.same[c.ID] = append(f.same[c.ID], was)
+	if c.Entry != nil && c.Entry.Digest == was.Digest {
+		return
+	}
+	for _, e := range f.same[c.ID] {
+		e.End(cmp.Or(c.Reason, schedule.ReasonEdited), time.Time{}, nil, time.Time{})
+	}
+	delete(f.same, c.ID)
+}
+
+// far is how far off the slots are at least of entries whose definitions a lean node leaves in the database, beside its lead.
 const far = 800 * time.Millisecond
 
 // sketched is the news of an entry as a large catalog has it.
-func sketched(c schedule.Change) schedule.Change {
+func sketched(c schedule.Change, far time.Duration) schedule.Change {
 	key, keyed := c.Entry.ID.Key()
 	next := c.Entry.Spec.Next(c.Entry.After)
 	if !keyed || !c.Entry.PausedUntil.IsZero() || !next.IsZero() && next.Before(time.Now().Add(far)) {

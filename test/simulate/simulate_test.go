@@ -28,7 +28,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rules are the worlds that seeds are tried in, in turn.
-var rules = []rule{{}, {steps: 3}, {}, {forgets: true}, {joint: true}, {pauses: true}}
+var rules = []rule{{}, {steps: 3}, {}, {forgets: true}, {joint: true}, {pauses: true}, {edits: true}, {edits: true, steps: 3}, {edits: true, joint: true}}
 
 // Each slot comes to one end, whatever goes wrong.
 func TestEachSlotOnce(t *testing.T) {
@@ -95,8 +95,8 @@ func try(t *testing.T, seed uint64, rule rule) {
 	if len(wrong) == 0 {
 		return
 	}
-	t.Errorf("seed %d, %+v:\n%s\nThe history of these slots, and all that went wrong:\n\n%s\nTo keep it as a test, add to kept: {%d, rule{steps: %d, joint: %v, forgets: %v, pauses: %v}, \"why\"}",
-		seed, rule, strings.Join(wrong, "\n"), history, seed, rule.steps, rule.joint, rule.forgets, rule.pauses)
+	t.Errorf("seed %d, %+v:\n%s\nThe history of these slots, and all that went wrong:\n\n%s\nTo keep it as a test, add to kept: {%d, rule{steps: %d, joint: %v, forgets: %v, pauses: %v, edits: %v}, \"why\"}",
+		seed, rule, strings.Join(wrong, "\n"), history, seed, rule.steps, rule.joint, rule.forgets, rule.pauses, rule.edits)
 }
 
 // What keeps slots single is needed: without it, a few seeds find a fault.
@@ -154,6 +154,9 @@ func (w *world) run() (through time.Time) {
 	w.late.Go(w.people)
 	if w.rule.pauses {
 		w.late.Go(w.pauses)
+	}
+	if w.rule.edits {
+		w.late.Go(w.edits)
 	}
 	for range 4 + w.chance.IntN(8) {
 		time.Sleep(time.Duration(w.chance.Int64N(int64(6 * time.Second))))
@@ -219,10 +222,7 @@ func (w *world) run() (through time.Time) {
 // people edit entries, some of them twice within a moment, until all is well.
 func (w *world) people() {
 	chance := rand.New(rand.NewPCG(w.seed, 2))
-	respecify := func() {
-		spec, off := every[chance.IntN(len(every))], chance.IntN(3) == 0
-		w.db.edit("respecified", func(e *entry) { e.spec, e.off, e.digest = spec, off, e.digest+1 })
-	}
+	respecify := func() { w.respecify(chance) }
 	for !w.isCalm() {
 		time.Sleep(time.Duration(chance.Int64N(int64(3 * time.Second))))
 		again := time.Duration(chance.Int64N(int64(600 * time.Millisecond)))
@@ -248,9 +248,38 @@ func (w *world) people() {
 		case 1:
 			w.db.edit("edited", func(e *entry) { e.name++ })
 		case 2:
-			w.db.edit("paused", func(e *entry) { e.off = true })
+			w.db.edit("paused", func(e *entry) { e.off, e.gone = true, again%2 == 0 })
 			time.Sleep(again)
 			w.db.edit("paused", func(e *entry) { e.off = false })
+		}
+	}
+}
+
+func (w *world) respecify(chance *rand.Rand) {
+	spec, off := every[chance.IntN(len(every))], chance.IntN(3) == 0
+	w.db.edit("respecified", func(e *entry) { e.spec, e.off, e.gone, e.digest = spec, off, false, e.digest+1 })
+}
+
+// edits edits entries while a node recovers what was claimed of them, which may wait for its slots, or goes on from there.
+func (w *world) edits() {
+	chance := rand.New(rand.NewPCG(w.seed, 4))
+	for {
+		select {
+		case <-w.nextTake():
+		case <-w.calm:
+			return
+		}
+		lead := []time.Duration{50 * time.Millisecond, 750 * time.Millisecond, 5 * time.Second}[chance.IntN(3)]
+		for range 1 + chance.IntN(3) {
+			time.Sleep(time.Duration(chance.Int64N(int64(lead))))
+			switch chance.IntN(3) {
+			case 0:
+				w.respecify(chance)
+			case 1:
+				w.db.edit("edited", func(e *entry) { e.digest++ })
+			case 2:
+				w.db.edit("paused", func(e *entry) { e.off, e.gone = !e.off, chance.IntN(2) == 0 })
+			}
 		}
 	}
 }
@@ -301,6 +330,7 @@ func (w *world) check(through time.Time) (wrong []string, named map[string]bool)
 		}
 	}
 	known := 0
+	w.obeyed(fault)
 	for _, e := range w.db.entries {
 		for slot := e.grid.Next(e.first); !slot.After(time.Now()); slot = e.grid.Next(slot) {
 			name, id := w.name(e.id, slot, ""), taskID(e.id, slot, "")
@@ -315,7 +345,7 @@ func (w *world) check(through time.Time) (wrong []string, named map[string]bool)
 			w.match(name, id, ends[name], arrived[id], owed, e.id[:3] == "all", fault)
 		}
 		if e.id == "respecified" {
-			w.whole(e, arrived, fault)
+			w.whole(e, arrived, ends, fault)
 		}
 	}
 	for _, r := range w.db.asked {
@@ -336,10 +366,43 @@ func (w *world) check(through time.Time) (wrong []string, named map[string]bool)
 	return wrong, named
 }
 
+// obeyed finds what was sent from a definition though its sender had been told before the slot, under that term, that it is no more: the edit wins.
+func (w *world) obeyed(fault func(name, format string, args ...any)) {
+	entries := map[schedule.ID]*entry{}
+	for _, e := range w.db.entries {
+		entries[e.id] = e
+	}
+	told := map[int64][]telling{}
+	for _, t := range w.told {
+		told[t.term] = append(told[t.term], t)
+	}
+	for _, a := range w.broker.got {
+		if w.broker.unsure[a.id] { // what is sent again is of the entry as it is then
+			continue
+		}
+		for _, t := range told[a.term] {
+			e := entries[t.entry]
+			if !t.at.Before(a.slot) || a.id != taskID(t.entry, a.slot, "") {
+				continue
+			}
+			if !t.off && a.from >= 0 && a.from < t.digest { // what goes at most once has one template of all definitions
+				fault(a.name, "came of definition %d, though who sent it was told of %d %v before it", a.from, t.digest, a.slot.Sub(t.at))
+			}
+			i := 0
+			for i < len(e.edits) && e.edits[i].at.Before(a.slot) {
+				i++
+			}
+			if t.off && (i == 0 || e.edits[i-1].off && e.edits[i-1].at.Before(t.at)) {
+				fault(a.name, "came, though who sent it was told %v before it that there is none", a.slot.Sub(t.at))
+			}
+		}
+	}
+}
+
 // whole finds slots that are missing between the first and the last that came of one
 // definition of the entry, and such as no definition gives that they came of. When
 // an edit is seen is not known to the moment.
-func (w *world) whole(e *entry, arrived map[string]int, fault func(name, format string, args ...any)) {
+func (w *world) whole(e *entry, arrived map[string]int, ends map[string][]schedule.Run, fault func(name, format string, args ...any)) {
 	first, last := map[int]time.Time{}, map[int]time.Time{}
 	for _, a := range w.broker.got {
 		if a.id != taskID(e.id, a.slot, "") || w.broker.unsure[a.id] { // what is sent again is of the entry as it is then
@@ -356,8 +419,11 @@ func (w *world) whole(e *entry, arrived map[string]int, fault func(name, format 
 	}
 	for from, slot := range first {
 		for ; !slot.After(last[from]); slot = e.specs[from].Next(slot) {
-			if id := taskID(e.id, slot, ""); arrived[id] == 0 && !w.broker.unsure[id] {
-				fault(w.name(e.id, slot, ""), "is missing between others of definition %d", from)
+			id, name := taskID(e.id, slot, ""), w.name(e.id, slot, "")
+			// One that was on its way when the entry went for a moment has ended for that.
+			off := slices.ContainsFunc(ends[name], func(run schedule.Run) bool { return run.Reason == schedule.ReasonDisabled })
+			if arrived[id] == 0 && !w.broker.unsure[id] && !off {
+				fault(name, "is missing between others of definition %d", from)
 			}
 		}
 	}

@@ -24,6 +24,7 @@ type rule struct {
 	joint   bool   // the broker is in the database, and takes a part with its record in one step
 	forgets bool   // the broker comes back with older data
 	pauses  bool   // somebody pauses an entry whenever a node takes over, and resumes it soon
+	edits   bool   // somebody edits one then
 	without string // what is left out, to see that the checks find it: see mutations
 }
 
@@ -44,6 +45,7 @@ type world struct {
 	events []event
 	wants  map[string]string // names of requests by their tasks' ids
 	taken  chan struct{}     // closed when a node takes the broker
+	told   []telling
 }
 
 // An event is a line of the history. Slots are named by batch where there are many.
@@ -69,6 +71,27 @@ func (w *world) note(who, what string, err error, ids ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, event{time.Since(w.began), who, what, ids, err})
+}
+
+// A telling is what who leads under a term knew of an entry from an instant on.
+type telling struct {
+	at     time.Time
+	term   int64
+	entry  schedule.ID
+	digest int
+	off    bool
+}
+
+func (w *world) tell(term int64, changes []schedule.Change) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range changes {
+		t := telling{at: time.Now(), term: term, entry: c.ID, off: c.Entry == nil}
+		if !t.off {
+			t.digest = int(c.Entry.Digest)
+		}
+		w.told = append(w.told, t)
+	}
 }
 
 func (w *world) want(task, name string) {
