@@ -69,7 +69,11 @@ func (n *node) attend(ctx context.Context) error {
 		case errors.Is(err, store.ErrShards):
 			return &RefusedError{err}
 		case err != nil:
-			n.silent.CompareAndSwap(nil, &silence{time.Now(), err})
+			since := time.Now()
+			if s := n.silent.Load(); s != nil {
+				since = s.since
+			}
+			n.silent.Store(&silence{since, err})
 			if err.Error() != failed {
 				failed = err.Error()
 				n.log.Warn("this node cannot see the others; trying on", "err", err)
@@ -99,17 +103,25 @@ func (n *node) regard(roll store.Roll, others []int) {
 	}
 }
 
-// A silence is since when this node could not write that it is there, and why.
+// A silence is since when this node could not write that it is there, and why not the last time.
 type silence struct {
 	since time.Time
 	err   error
 }
 
 // unheard is an error if this node could not write that it is there for as long as a stall: it gets no lease
-// then, also where the database answers.
+// then, also where the database answers. One that says that it takes no writes from anybody has its word taken sooner than a
+// lease is lost for that.
 func (n *node) unheard() error {
 	s := n.silent.Load()
-	if s == nil || time.Since(s.since) < stall {
+	if s == nil {
+		return nil
+	}
+	patience := stall
+	if store.Unwritable(s.err) {
+		patience = min(stall, Unseen(n.config))
+	}
+	if time.Since(s.since) < patience {
 		return nil
 	}
 	return fmt.Errorf("no write for %v: %w", time.Since(s.since).Round(time.Second), s.err)

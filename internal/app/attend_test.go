@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/onebeat/onebeat/internal/broker"
 	"github.com/onebeat/onebeat/internal/celery"
 	"github.com/onebeat/onebeat/internal/store"
@@ -78,6 +80,28 @@ func TestANodeThatCannotWriteIsNotWell(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("attend = %v", err)
+	}
+}
+
+// Of a database that says itself that it takes no writes no more is waited for than until a lease is lost.
+func TestADatabaseThatSaysThatItIsFullIsTakenAtItsWord(t *testing.T) {
+	n := storedShard(t, "4s").node
+	lost := n.leaseLength() * 4 / 5
+	full := fmt.Errorf("say that this node is there: %w", &pgconn.PgError{Code: "53100", Message: "no space left on device"})
+	for _, tt := range []struct {
+		ago  time.Duration
+		err  error
+		well bool
+	}{
+		{0, full, true},
+		{lost, full, false},
+		{lost, errors.New("connection refused"), true}, // what may pass by itself
+		{stall, errors.New("connection refused"), false},
+	} {
+		n.silent.Store(&silence{time.Now().Add(-tt.ago), tt.err})
+		if err := n.unheard(); (err == nil) != tt.well {
+			t.Errorf("after %v of %q the node says %v", tt.ago, tt.err, err)
+		}
 	}
 }
 
