@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -150,6 +151,16 @@ func (f *follower) begin(ctx context.Context) error {
 	defer f.mu.Unlock()
 	changes := make([]schedule.Change, 0, len(f.latest))
 	var owed []schedule.Due
+	for id := range f.named {
+		change := f.latest[id]
+		for _, slot := range f.claims.Forsaken(id, change.Entry) {
+			due := schedule.Due{Entry: &schedule.Entry{ID: id, Name: change.Name}, Slot: slot, State: schedule.Skipped, Through: slot, Count: 1}
+			if due.Reason = schedule.ReasonEdited; change.Entry == nil {
+				due.Reason = cmp.Or(change.Reason, schedule.ReasonRemoved)
+			}
+			owed = append(owed, due)
+		}
+	}
 	for _, change := range f.latest {
 		if change.Entry != nil {
 			change.Entry = change.Entry.Anew() // others have the entry as it was told of

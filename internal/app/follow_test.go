@@ -36,9 +36,13 @@ func follow(t *testing.T, journal []schedule.Claimed) (*plan.Planner, *follower)
 
 // everyMinute is news of an entry whose slots count from now.
 func everyMinute(id schedule.ID) schedule.Change {
-	spec, err := schedule.NewEvery(time.Minute, time.Time{})
+	return everySo(id, time.Minute)
+}
+
+func everySo(id schedule.ID, interval time.Duration) schedule.Change {
+	spec, err := schedule.NewEvery(interval, time.Time{})
 	if err != nil {
-		panic(err) // a minute is no bad interval
+		panic(err) // no bad interval is asked for
 	}
 	return schedule.Change{ID: id, Entry: &schedule.Entry{ID: id, Spec: spec, After: time.Now()}}
 }
@@ -196,6 +200,47 @@ func TestAnEditWhileRecoveryWaitsForASlotWins(t *testing.T) {
 		})
 	}
 }
+
+// What a recovery has ended is not planned again from a definition that the entry was given meanwhile, whose slots before
+// that are.
+func TestWhatRecoveryEndedIsNotPlannedAfterAnEdit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now().UTC()
+		claimed := began.Add(2 * time.Minute)
+		planner, f := follow(t, []schedule.Claimed{{Term: 1, Seq: 1, Dues: []schedule.ClaimedDue{{Entry: "e", Slot: claimed}}}})
+		if err := f.Apply(t.Context(), []schedule.Change{everySo("e", 2*time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			time.Sleep(30 * time.Second)
+			now := everyMinute("e")
+			now.Entry.Digest, now.Entry.Misfire.Policy = 2, schedule.All
+			if err := f.Apply(t.Context(), []schedule.Change{now}); err != nil {
+				t.Error(err)
+			}
+		}()
+		taker := takesAll{}
+		present := func(id schedule.ID) schedule.Change { return f.present(t.Context(), nil, id) }
+		if _, err := dispatch.New(planner, taker, taker, dispatch.Options{}).Recover(t.Context(), 2, 1, f.claims, present); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().Before(claimed) {
+			t.Fatal("recovery did not wait for the slot that was claimed")
+		}
+		if err := f.begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := []time.Time{began.Add(time.Minute), began.Add(3 * time.Minute), began.Add(4 * time.Minute)}
+		if _, at := pulled(t, planner, 3); !slices.EqualFunc(at, want, time.Time.Equal) {
+			t.Errorf("planned are %v, want %v", at, want)
+		}
+	})
+}
+
+// takesAll is a broker, and a ledger, that takes everything.
+type takesAll struct{ sentBefore }
+
+func (takesAll) Publish(context.Context, celery.Part) ([]celery.Failure, error) { return nil, nil }
 
 // What a recovery has ended of an entry without a definition may not be on record yet when that is back, as after a pause.
 func TestWhatRecoveryEndedIsNotPlannedAfterAPause(t *testing.T) {

@@ -74,6 +74,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 	if len(anew.Dues) > 0 {
 		seq, journal = anew.Seq, append(slices.Clone(journal), anew)
 	}
+	r.planned = r.plannedOf(journal) // by what is known now: an edit may come while a slot is waited for
 	for i, claimed := range journal {
 		if claimed.Seq == anew.Seq {
 			r.mark.Beyond = 0 // none of it was ever sent
@@ -87,6 +88,7 @@ func (d *Dispatcher) Recover(hold context.Context, term, seq int64, claims *Clai
 			r.mark.Beyond = 0 // a batch begins when the mark covers the one before it
 		}
 	}
+	claims.end(journal, r.again, r.planned)
 	if d.joined { // then nothing is left to the stage that records
 		return seq, r.flush(hold)
 	}
@@ -101,6 +103,7 @@ type recovery struct {
 	mark    celery.Mark                       // Beyond is that of the batch which is ended
 	reasons map[int64]map[int]string          // by batch and place, of slots that the mark says were not sent
 	again   places                            // slots that a later batch claims too
+	planned places                            // slots that planning answers for
 	present func(schedule.ID) schedule.Change // an entry's definition, or why it has none
 	coming  *plan
 	began   time.Time
@@ -166,11 +169,26 @@ func (r *recovery) claimAnew(hold context.Context, seq int64) (anew schedule.Cla
 	return anew, nil
 }
 
+// plannedOf finds the slots of the journal that planning will answer for.
+func (r *recovery) plannedOf(journal []schedule.Claimed) places {
+	planned := places{}
+	for _, claimed := range journal {
+		for i, due := range claimed.Dues {
+			if due.Request == "" && due.State == "" && r.coming.gives(r.present(due.Entry).Entry, due.Slot) {
+				planned.add(claimed.Seq, i)
+			}
+		}
+	}
+	return planned
+}
+
 // Claims are the slots that a journal names.
 type Claims struct {
 	journal []schedule.Claimed
 	through map[claim]time.Time       // of each slot, or the first of a range, the last that ends with it
 	ended   map[schedule.ID]time.Time // the last slot of entries that may have been sent, or ended, before
+
+	planned map[schedule.ID][]time.Time // slots that recovery left to planning
 }
 
 type claim struct {
@@ -181,7 +199,7 @@ type claim struct {
 // ClaimsOf returns what the journal names, which is in order, but for runs that people
 // asked for.
 func ClaimsOf(journal []schedule.Claimed) *Claims {
-	c := &Claims{journal, map[claim]time.Time{}, map[schedule.ID]time.Time{}}
+	c := &Claims{journal, map[claim]time.Time{}, map[schedule.ID]time.Time{}, map[schedule.ID][]time.Time{}}
 	for _, claimed := range journal {
 		for _, due := range claimed.Dues {
 			if due.Request != "" {
@@ -222,6 +240,40 @@ func (c *Claims) learn(mark celery.Mark, reasons map[int64]map[int]string, again
 			beyond = 0
 		}
 	}
+}
+
+// end takes in that recovery has ended the slots of the journal, but for those that are left to planning: an entry may have
+// another definition by now than recovery went by.
+func (c *Claims) end(journal []schedule.Claimed, again, planned places) {
+	for _, claimed := range journal {
+		for i, due := range claimed.Dues {
+			at, through := claim{due.Entry, due.Slot.UnixMicro()}, due.Last()
+			switch {
+			case due.Request != "", again[claimed.Seq][i]: // the other claim tells
+			case planned[claimed.Seq][i]:
+				delete(c.through, at)
+				c.planned[due.Entry] = append(c.planned[due.Entry], due.Slot)
+			default:
+				c.through[at] = schedule.Later(c.through[at], through)
+				c.ended[due.Entry] = schedule.Later(c.ended[due.Entry], through)
+			}
+		}
+	}
+}
+
+// Forsaken returns the slots of an entry that recovery left to planning, and that planning does not answer for from e, which the
+// entry has become since, nil for nothing: they are to end.
+func (c *Claims) Forsaken(id schedule.ID, e *schedule.Entry) (slots []time.Time) {
+	if len(c.planned[id]) == 0 {
+		return nil
+	}
+	p := &plan{c, map[schedule.ID]settledEntry{}}
+	for _, slot := range c.planned[id] {
+		if !p.gives(e, slot) {
+			slots = append(slots, slot)
+		}
+	}
+	return slots
 }
 
 // Settled returns from when on e is to be planned, and the slots before then that it
@@ -324,13 +376,13 @@ func claimedAgain(journal []schedule.Claimed) places {
 // end ends one batch of an earlier term, or the last one that a recovery may have sent some of.
 func (r *recovery) end(hold context.Context, claimed schedule.Claimed, last bool) error {
 	var runs []schedule.Run
-	reasons, again := r.reasons[claimed.Seq], r.again[claimed.Seq]
+	reasons, again, planned := r.reasons[claimed.Seq], r.again[claimed.Seq], r.planned[claimed.Seq]
 	left := schedule.Batch{Term: r.term, Seq: claimed.Seq}
 	base := len(claimed.Dues) // where what is left to send begins
 	off := false              // an entry may come back of which a slot was sent
 	for i, due := range claimed.Dues {
 		now := r.present(due.Entry)
-		withdrawn := due.Request == "" && due.State == "" && (again[i] || r.coming.gives(now.Entry, due.Slot))
+		withdrawn := due.Request == "" && due.State == "" && (again[i] || planned[i])
 		switch {
 		case covers(r.mark, &claimed, i+1):
 			off = off || now.Entry == nil && now.Reason != "" && now.Reason != schedule.ReasonRemoved

@@ -219,7 +219,7 @@ func (p *Planner) Apply(ctx context.Context, changes []schedule.Change) error {
 // Submit adds a slot beside those that planning gives: a run that a person asked for,
 // or, without a Request, a slot that the entry owes from before its After, late as it
 // may be. due.Entry may name the entry by its ID alone. It is handed over next, or in its lead. One for
-// an entry that is not planned is handed over as skipped, for due.Reason if that is known.
+// an entry that is not planned is handed over as skipped, for due.Reason if that is known; one with a State as it is.
 func (p *Planner) Submit(ctx context.Context, due schedule.Due) error {
 	select {
 	case p.submits <- due:
@@ -544,6 +544,7 @@ func (p *Planner) handed(it *item) int64 {
 func (p *Planner) submit(due schedule.Due) {
 	it := p.item(due.Entry.ID)
 	switch {
+	case due.State != "":
 	case it == nil || it.off:
 		due.State, due.Reason, due.Count = schedule.Skipped, cmp.Or(due.Reason, "not enabled"), 1
 	case it.entry == 0:

@@ -189,7 +189,7 @@ func (f *follower) apply(ctx context.Context, changes []schedule.Change) {
 	heard := slices.Clone(changes)
 	defer func() {
 		if ctx.Err() == nil {
-			f.world.tell(f.term, heard)
+			f.world.tell(f.term, f.begun, heard)
 		}
 	}()
 	var rest []schedule.Change
@@ -259,7 +259,10 @@ func (f *follower) begin(ctx context.Context) {
 	var changes []schedule.Change
 	var owed []schedule.Due
 	f.ended = map[schedule.ID]time.Time{}
-	for _, c := range f.latest {
+	for id, c := range f.latest {
+		for _, slot := range f.claims.Forsaken(id, c.Entry) {
+			owed = append(owed, schedule.Due{Entry: &schedule.Entry{ID: id}, Slot: slot, State: schedule.Skipped, Reason: cmp.Or(c.Reason, schedule.ReasonEdited), Through: slot, Count: 1})
+		}
 		if c.Entry == nil {
 			f.ended[c.ID] = time.Time{}
 		} else {

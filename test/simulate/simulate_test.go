@@ -392,7 +392,11 @@ func (w *world) obeyed(fault func(name, format string, args ...any)) {
 			for i < len(e.edits) && e.edits[i].at.Before(a.slot) {
 				i++
 			}
-			if t.off && (i == 0 || e.edits[i-1].off && e.edits[i-1].at.Before(t.at)) {
+			// A recovery may get to it only when it is back: then it is as it was when the slot was claimed.
+			back := !t.begun && slices.ContainsFunc(told[a.term], func(later telling) bool {
+				return later.entry == t.entry && !later.off && later.at.After(t.at) && later.at.Before(a.at)
+			})
+			if t.off && !back && (i == 0 || e.edits[i-1].off && e.edits[i-1].at.Before(t.at)) {
 				fault(a.name, "came, though who sent it was told %v before it that there is none", a.slot.Sub(t.at))
 			}
 		}
@@ -420,8 +424,11 @@ func (w *world) whole(e *entry, arrived map[string]int, ends map[string][]schedu
 	for from, slot := range first {
 		for ; !slot.After(last[from]); slot = e.specs[from].Next(slot) {
 			id, name := taskID(e.id, slot, ""), w.name(e.id, slot, "")
-			// One that was on its way when the entry went for a moment has ended for that.
-			off := slices.ContainsFunc(ends[name], func(run schedule.Run) bool { return run.Reason == schedule.ReasonDisabled })
+			// One that was on its way when the entry went for a moment has ended for that, and so has one that a recovery
+			// waited for when it was edited.
+			off := slices.ContainsFunc(ends[name], func(run schedule.Run) bool {
+				return run.Reason == schedule.ReasonDisabled || run.Reason == schedule.ReasonEdited && run.Recovered
+			})
 			if arrived[id] == 0 && !w.broker.unsure[id] && !off {
 				fault(name, "is missing between others of definition %d", from)
 			}

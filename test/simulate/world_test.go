@@ -80,13 +80,14 @@ type telling struct {
 	entry  schedule.ID
 	digest int
 	off    bool
+	begun  bool // it is no recovery that has to hear of it
 }
 
-func (w *world) tell(term int64, changes []schedule.Change) {
+func (w *world) tell(term int64, begun bool, changes []schedule.Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range changes {
-		t := telling{at: time.Now(), term: term, entry: c.ID, off: c.Entry == nil}
+		t := telling{at: time.Now(), term: term, entry: c.ID, off: c.Entry == nil, begun: begun}
 		if !t.off {
 			t.digest = int(c.Entry.Digest)
 		}
