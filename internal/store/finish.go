@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/onebeat/onebeat/internal/schedule"
 )
@@ -77,13 +78,24 @@ func (r *recording) finishAs(ctx context.Context, tx transaction, name string, i
 	return nil
 }
 
+// recordPatience is how long a record alone is tried again, as a whole, for a row that another program holds: where the database
+// has waited so long by itself, not at all.
+const recordPatience = 200 * time.Millisecond
+
 // recorded does the recording, and again without what another program's locks, a rule of
 // the table's own or want of rights do not let it do.
 func (r *recording) recorded(ctx context.Context, how mode) error {
 	try := func() error {
 		return r.store.db.transact(ctx, how, func(tx transaction) error { return r.do(ctx, tx) })
 	}
+	began := time.Now()
 	err := try()
+	for wait := heldInterval; errors.Is(err, errHeld) && !r.around && time.Since(began) < recordPatience; wait *= 2 {
+		if err := rest(ctx, wait); err != nil {
+			return fmt.Errorf("record: %w", err)
+		}
+		err = try()
+	}
 	if errors.Is(err, errHeld) {
 		r.around = true
 		err = try()

@@ -112,7 +112,7 @@ func (s *Shard) Claim(ctx context.Context, batch schedule.Batch) error {
 // Its commit need not be durable: a record that is lost with the database's
 // machine leaves its batches in the journal.
 func (s *Shard) Record(ctx context.Context, term int64, seqs []int64, runs []schedule.Run) error {
-	r := &recording{Shard: s, term: term, seqs: seqs}
+	r := &recording{Shard: s, term: term, seqs: seqs, around: s.store.queues}
 	r.take(runs)
 	return s.record(ctx, r, mode{relaxed: true, point: "record.commit.before"})
 }
@@ -246,18 +246,27 @@ func (r *recording) move(ctx context.Context, tx transaction) error {
 	case HomeMemory:
 		return nil
 	case HomeColumn:
-		counted := table.has("total_run_count")
-		free, held := r.ended, ends{}
-		if r.around || len(r.refused) > 0 || len(r.store.sources) > 0 {
-			var err error
-			if free, held, err = r.free(ctx, tx); err != nil {
+		own, held := r.ended, ends{}
+		if len(r.refused) > 0 || len(r.store.sources) > 0 {
+			own, held = own.parted(func(id string) bool { return r.store.source(id) == nil && r.refused[id] == nil })
+		}
+		if err := r.mark(ctx, tx, own); err != nil {
+			return err
+		}
+		free := own
+		if r.around {
+			got := make(map[string]bool, len(own.ids))
+			if err := r.lock(ctx, tx, own.ids, got, false); err != nil {
 				return err
 			}
+			var others ends
+			free, others = own.parted(func(id string) bool { return got[id] })
+			held = held.and(others)
 		}
 		if err := r.tell(ctx, tx, free); err != nil {
 			return err
 		}
-		if counted {
+		if table.has("total_run_count") {
 			if !r.store.layout.overwritten {
 				free = free.unsentOnly()
 			}
@@ -267,13 +276,17 @@ func (r *recording) move(ctx context.Context, tx transaction) error {
 	return tx.many(ctx, "entry_ended", beside.ids, beside.sent, beside.unsent, beside.counts)
 }
 
+// mark moves the models' mark of changes, where these rows are about to be disabled. It comes before any of them is locked: their
+// programs write a row and then the mark, and who had the row and waited for the mark would wait for them for ever.
+func (r *recording) mark(ctx context.Context, tx transaction, rows ends) error {
+	if !r.store.layout.marks {
+		return nil
+	}
+	return tx.many(ctx, "row_mark", r.store.told(rows.ids, rows.sent)...)
+}
+
 // tell writes the state of entries in their rows.
 func (r *recording) tell(ctx context.Context, tx transaction, rows ends) error {
-	if r.store.layout.marks {
-		if err := tx.many(ctx, "row_mark", r.store.told(rows.ids, rows.sent)...); err != nil {
-			return err
-		}
-	}
 	name := "row_ended"
 	if r.store.shape().has("total_run_count") {
 		name = "row_ended_counted"
@@ -282,21 +295,6 @@ func (r *recording) tell(ctx context.Context, tx transaction, rows ends) error {
 		}
 	}
 	return tx.many(ctx, name, r.store.told(rows.ids, rows.sent, rows.counts)...)
-}
-
-// free parts the ends by whether they have a row that can be written, which it locks where some can't be had.
-func (r *recording) free(ctx context.Context, tx transaction) (free, held ends, err error) {
-	own := slices.DeleteFunc(slices.Clone(r.ended.ids), func(id string) bool { return r.store.source(id) != nil })
-	got := make(map[string]bool, len(own))
-	if r.around {
-		err = r.lock(ctx, tx, own, got, false)
-	} else {
-		for _, id := range own {
-			got[id] = true
-		}
-	}
-	free, held = r.ended.parted(func(id string) bool { return got[id] && r.refused[id] == nil })
-	return free, held, err
 }
 
 // lock locks those rows of entries that no other program holds, and puts their ids into got. It is more patient

@@ -33,6 +33,7 @@ type mySQL struct {
 	layout *layout
 	texts  statements
 	filled atomic.Pointer[mysqlTexts] // texts for the table as it is
+	nowait atomic.Bool                // the server is MariaDB: it can be asked not to stand in line for a row
 }
 
 func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
@@ -41,11 +42,12 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 	if err != nil {
 		return errors.New("the URL's user, host or TLS can't be read")
 	}
-	pool := sql.OpenDB(mysqlConnector{connector})
+	m := &mySQL{layout: s.layout, texts: loadStatements("mysql", s.layout)}
+	pool := sql.OpenDB(mysqlConnector{connector, &m.nowait})
 	pool.SetMaxOpenConns(16)
 	pool.SetMaxIdleConns(4)
 	pool.SetConnMaxIdleTime(mysqlIdle / 2)
-	m := &mySQL{pool: pool, guards: sql.OpenDB(mysqlConnector{connector}), layout: s.layout, texts: loadStatements("mysql", s.layout)}
+	m.pool, m.guards = pool, sql.OpenDB(mysqlConnector{connector, &m.nowait})
 	m.fill(nil, false)
 	s.dialect = dialect{
 		name: "mysql",
@@ -68,6 +70,7 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 		m.close()
 		return reached(err)
 	}
+	s.queues = !m.nowait.Load()
 	return nil
 }
 
@@ -77,7 +80,10 @@ func (s *Store) openMySQL(ctx context.Context, config *mysql.Config) error {
 const mysqlIdle = 10 * time.Second
 
 // A mysqlConnector makes sessions that mean the same on every server.
-type mysqlConnector struct{ driver.Connector }
+type mysqlConnector struct {
+	driver.Connector
+	mariadb *atomic.Bool // whether the server is MariaDB
+}
 
 // mysqlSession are the settings of a session. Without READ COMMITTED a record would
 // lock the gap behind the journal's last row, where the next claim writes.
@@ -105,10 +111,12 @@ func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, err
 		}
 	}
-	if _, err := session.ExecContext(ctx, mariadbSession, nil); err != nil && !refusedAs(err, unknownVariable) {
+	_, err = session.ExecContext(ctx, mariadbSession, nil)
+	if err != nil && !refusedAs(err, unknownVariable) {
 		_ = conn.Close()
 		return nil, err
 	}
+	c.mariadb.Store(err == nil)
 	return conn, nil
 }
 
@@ -117,6 +125,7 @@ const (
 	unknownVariable = 1193
 	lockWaited      = 1205
 	deadlock        = 1213
+	uncounted       = 1467 // a counter of ids was not to be had: so it says too that it ended the transaction, or the wait
 )
 
 func refusedAs(err error, number uint16) bool {
@@ -207,18 +216,18 @@ func (m *mySQL) close() {
 }
 
 func (m *mySQL) exec(ctx context.Context, name string, args ...any) (int64, error) {
-	return mysqlOn{m, m.pool}.exec(ctx, name, args...)
+	return mysqlOn{m, m.pool, false}.exec(ctx, name, args...)
 }
 
 func (m *mySQL) each(ctx context.Context, name string, row func(scanner) error, args ...any) error {
 	if writers[name] {
 		return m.transact(ctx, mode{}, func(tx transaction) error { return tx.each(ctx, name, row, args...) })
 	}
-	return mysqlOn{m, m.pool}.each(ctx, name, row, args...)
+	return mysqlOn{m, m.pool, false}.each(ctx, name, row, args...)
 }
 
 func (m *mySQL) many(ctx context.Context, name string, columns ...any) error {
-	return mysqlOn{m, m.pool}.many(ctx, name, columns...)
+	return mysqlOn{m, m.pool, false}.many(ctx, name, columns...)
 }
 
 // deadlocks is how often a transaction is tried that the server chose to end so
@@ -232,11 +241,11 @@ func (m *mySQL) attend(ctx context.Context, node string, shards int, fit bool, r
 func (m *mySQL) transact(ctx context.Context, how mode, work func(transaction) error) error {
 	var err error
 	for range deadlocks {
-		if err = m.try(ctx, how, work); !refusedAs(err, deadlock) {
+		if err = m.try(ctx, how, work); !refusedAs(err, deadlock) && !refusedAs(err, uncounted) {
 			break
 		}
 	}
-	if refusedAs(err, lockWaited) {
+	if refusedAs(err, lockWaited) || refusedAs(err, uncounted) {
 		return errHeld
 	}
 	return err
@@ -248,7 +257,7 @@ func (m *mySQL) try(ctx context.Context, how mode, work func(transaction) error)
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after a commit
-	if err := work(mysqlOn{m, tx}); err != nil {
+	if err := work(mysqlOn{m, tx, m.nowait.Load() && (how.recording || how.relaxed)}); err != nil {
 		return err
 	}
 	if err := failpoint.Here(how.point); err != nil {
@@ -259,13 +268,67 @@ func (m *mySQL) try(ctx context.Context, how mode, work func(transaction) error)
 
 // A mysqlOn runs statements on the pool or in a transaction.
 type mysqlOn struct {
-	m    *mySQL
-	conn sqlConn
+	m      *mySQL
+	conn   sqlConn
+	nowait bool // rows that another program holds are not waited for
 }
 
 func (on mysqlOn) exec(ctx context.Context, name string, args ...any) (int64, error) {
 	statement := on.m.get(name)
+	if on.nowait && rowWriters[name] {
+		statement.text = atOnce + statement.text
+	}
 	return execOn(ctx, on.conn, statement.text, statement.args(args))
+}
+
+// Who has a row of ours and waits for another program's may be what ends that program's transaction, if it waits for one of
+// ours: for such a deadlock InnoDB ends the smaller of the two. So what is recorded never stands in line for a row.
+// MariaDB's SKIP LOCKED does, for an instant, which is long enough; with atOnce it refuses the statement instead.
+const atOnce = "SET STATEMENT innodb_lock_wait_timeout = 0 FOR "
+
+// rowWriters are the statements that write run state into rows of the catalog.
+var rowWriters = map[string]bool{"row_ended": true, "row_ended_counted": true, "rows_disable": true, "rows_delete": true}
+
+// free does what rows_free does, without standing in line. Mostly none of the rows is held.
+func (on mysqlOn) free(ctx context.Context, row func(scanner) error, ids []string) error {
+	all := on.m.get("rows_free")
+	var free []string // none of a statement that is refused
+	rows, err := on.conn.QueryContext(ctx, atOnce+strings.TrimSuffix(all.text, " SKIP LOCKED"), all.args([]any{ids})...)
+	err = eachOf(rows, err, func(from scanner) error {
+		free = append(free, "")
+		return from.Scan(&free[len(free)-1])
+	})
+	if refusedAs(err, lockWaited) {
+		free, err = on.freeEach(ctx, all.args([]any{ids}))
+	}
+	if err != nil {
+		return err
+	}
+	for _, id := range free {
+		if err := row(idAnswer(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freeEach asks for rows one by one, in one statement.
+func (on mysqlOn) freeEach(ctx context.Context, asked []any) (free []string, err error) {
+	if _, err := execOn(ctx, on.conn, "SET @onebeat_asked = ?", asked); err != nil {
+		return nil, err
+	}
+	if _, err := execOn(ctx, on.conn, on.m.get("rows_free_each").text, nil); err != nil {
+		return nil, err
+	}
+	rows, err := on.conn.QueryContext(ctx, "SELECT @onebeat_free")
+	err = eachOf(rows, err, func(from scanner) error {
+		var text []byte
+		if err := from.Scan(&text); err != nil {
+			return err
+		}
+		return json.Unmarshal(text, &free)
+	})
+	return free, err
 }
 
 // each answers for statements that write from another one, since MySQL's do not
@@ -283,6 +346,10 @@ func (on mysqlOn) each(ctx context.Context, name string, row func(scanner) error
 		name, args = "lease_term", args[:1]
 	case "entry_insert":
 		return on.insert(ctx, row, args)
+	case "rows_free":
+		if on.nowait {
+			return on.free(ctx, row, args[0].([]string))
+		}
 	}
 	statement := on.m.get(name)
 	rows, err := on.conn.QueryContext(ctx, statement.text, statement.args(args)...)

@@ -156,6 +156,9 @@ func (r *recording) refusing(ctx context.Context) (map[string]error, error) {
 
 // told tells of the rows' runs, and then does what else a commit would do.
 func (r *recording) told(ctx context.Context, tx transaction, rows ends) error {
+	if err := r.mark(ctx, tx, rows); err != nil {
+		return err
+	}
 	if err := r.tell(ctx, tx, rows); err != nil {
 		return err
 	}

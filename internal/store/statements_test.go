@@ -40,6 +40,7 @@ var oneSided = map[string]string{
 	"row_ended_stretch":     "PostgreSQL alone reads a part of a table by where it is",
 	"ids_since":             "PostgreSQL alone tells which transaction wrote a row",
 	"writes":                "PostgreSQL alone counts them where it costs nothing to ask",
+	"rows_free_each":        "MariaDB alone stands in line for a row that it is to skip",
 	"lease_advance":         "PostgreSQL claims with one statement",
 	"lease_seed":            "MySQL takes a lease with several statements",
 	"lease_term":            "MySQL's statements that write answer with no rows",

@@ -210,6 +210,7 @@ type dialect struct {
 	triggers int                                     // how many there are then
 	drops    func(*layout) []string                  // and those that take a layout's away, with what they call
 	partRuns int                                     // of a part of the ledger: what is written of the index has room in the database's memory
+	queues   bool                                    // what writes rows stands in line for them, and a deadlock ends whom it pleases at once
 	trailing int                                     // columns of the statement entries after those of a row
 	sweep    func()                                  // removes what is left beside the database when all is taken away; nil for nothing
 }

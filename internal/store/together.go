@@ -67,12 +67,12 @@ const (
 )
 
 // patience is until when to ask again for rows that are held: not at all, but where messages
-// would wait for as long as the database lets them. SQLite has no locks on rows, so that
+// would wait for as long as the database lets them, or where nothing was waited for before. SQLite has no locks on rows, so that
 // one that is not free there is gone. What is written for the last time is waited for each
 // time: nobody writes it later.
 func (r *recording) patience(last bool) (over time.Time) {
 	now := time.Now()
-	if r.with == nil || r.store.name == "sqlite" || !last && now.UnixNano() < r.impatient.Load() {
+	if r.with == nil && !r.store.queues || r.store.name == "sqlite" || !last && now.UnixNano() < r.impatient.Load() {
 		return now
 	}
 	return now.Add(heldPatience)
@@ -81,7 +81,7 @@ func (r *recording) patience(last bool) (over time.Time) {
 // hindered notes that rows were waited for in vain.
 func (r *recording) hindered(ids []string) {
 	now := time.Now()
-	if r.with == nil || now.UnixNano() < r.impatient.Load() {
+	if r.with == nil && !r.store.queues || now.UnixNano() < r.impatient.Load() {
 		return
 	}
 	r.impatient.Store(now.Add(heldFor).UnixNano())
