@@ -59,7 +59,7 @@ var Settings = []Setting{
 	{Name: "delivery", Kind: "word", Default: celery.AtLeastOnce, Serve: true, Help: "a message that may have been sent before a crash: at_least_once sends it again with the same id, at_most_once does not and records its slot as unsure; the option \"delivery\" of an entry goes before it", check: oneOf(celery.AtLeastOnce, celery.AtMostOnce)},
 	{Name: "broker-loss", Kind: "word", Default: "report", Serve: true, Help: "when Redis comes back with older data: report what it has lost, or resend it, with the same ids, as far as the ledger knows it", check: oneOf("report", "resend")},
 	{Name: "declare", Kind: "bool", Default: "false", Serve: true, Help: "RabbitMQ, SQS: make a queue that is missing, as Celery would", check: boolean},
-	{Name: "lead", Kind: "length", Default: "750ms", Serve: true, Help: "how long before its slot an entry is claimed", check: length(10*time.Millisecond, time.Minute)},
+	{Name: "lead", Kind: "length", Default: "750ms", Serve: true, Help: "how long before its slot an entry is claimed; what is asked for, made or edited less long before its slot waits for what was claimed, and is that much late at most", check: length(10*time.Millisecond, mostLead)},
 	{Name: "lease", Kind: "length", Default: "4s", Serve: true, Help: "how long a node that is frozen or cut off keeps the others waiting", check: length(time.Second, 10*time.Minute)},
 	{Name: "shards", Kind: "number", Default: "1", Serve: true, Help: "how many parts entries are shared out in among the nodes; the same for all nodes", check: count(1, 256)},
 	{Name: "clock-skew", Kind: "length", Default: "10s", Serve: true, Help: "how far this machine's clock may be from the database's for a node to start; it then goes by the database's", check: length(time.Second, 24*time.Hour)},
@@ -168,6 +168,10 @@ func parseBool(value string) (bool, error) {
 	}
 	return false, errors.New("say true or false")
 }
+
+// mostLead keeps what waits for what was claimed before it (the publisher keeps the order of claims) within the grace
+// of slots: with a minute it was a minute late, and the daemon's own audit called it overdue.
+const mostLead = schedule.DefaultGrace
 
 func length(least, most time.Duration) func(string) error {
 	return func(value string) error {

@@ -226,7 +226,7 @@ celery:
 }
 
 func TestAllFaultsAreToldTogether(t *testing.T) {
-	file := settingsFile(t, "databse: x\nbatch: [1]\ncelery: 7\nlead: 1h\n")
+	file := settingsFile(t, "databse: x\nbatch: [1]\ncelery: 7\nlead: 6s\n")
 	_, err := load(t, []string{"CELERY_TIMEZONE=Tokyo", "ONEBEAT_DECLARE=maybe", "ONEBEAT_HOME=attic"},
 		map[string]string{"config": file, "log-level": "loud", "lease": "0", "listen": "8080", "drain": "-1s"})
 	if err == nil {
@@ -235,7 +235,7 @@ func TestAllFaultsAreToldTogether(t *testing.T) {
 	for _, want := range []string{
 		`no setting is called "databse"; did you mean database?`, `"batch" must be one value`, `"celery" must hold Celery's settings by name`,
 		`zone (CELERY_TIMEZONE) is "Tokyo"`, `declare (ONEBEAT_DECLARE) is "maybe": say true or false`, `home (ONEBEAT_HOME) is "attic": choose one of auto, column, table, memory`,
-		`log-level is "loud"`, `lease is "0": give a length of time from 1s to 10m0s`, `listen is "8080"`, `drain is "-1s"`, `lead is "1h"`,
+		`log-level is "loud"`, `lead is "6s": give a length of time from 10ms to 5s`, `lease is "0": give a length of time from 1s to 10m0s`, `listen is "8080"`, `drain is "-1s"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the faults do not tell %s:\n%v", want, err)
