@@ -134,14 +134,26 @@ func (s *Store) Unheeded(ctx context.Context) (n int, err error) {
 
 // Doubled counts the rows beyond the first of each id: none of them is an entry of its own.
 func (s *Store) Doubled(ctx context.Context) (n int, err error) {
+	err = s.doubled(ctx, func(_ string, more int) { n += more })
+	return n, err
+}
+
+// doubled calls each for the ids that several rows have, with how many do beside one.
+func (s *Store) doubled(ctx context.Context, each func(id string, more int)) error {
 	if s.layout.name != nativeLayout.name { // the others' ids are their primary keys
-		return 0, nil
+		return nil
 	}
-	err = s.db.each(ctx, "doubled", func(row scanner) error { return row.Scan(&n) })
+	err := s.db.each(ctx, "doubled", func(row scanner) error {
+		var id string
+		more := 0
+		err := row.Scan(orEmpty{&id}, &more)
+		each(id, more)
+		return err
+	})
 	if err != nil {
-		return 0, fmt.Errorf("count ids: %w", err)
+		return fmt.Errorf("count ids: %w", err)
 	}
-	return n, nil
+	return nil
 }
 
 // Find returns the entry of the id, or else the one of the name. A name that

@@ -188,6 +188,9 @@ type watch struct {
 	leads   map[int]*lead                   // by shard
 	writing map[*lead]bool                  // in whose names something is about to be written down
 
+	beyond  int // rows more than entries, as they were when it was last looked which ids have several
+	doubled int // and those that had
+
 	windows      *schedule.Windows // as those who lead were told; nil as long as there are none
 	windowsPrint digest
 

@@ -254,8 +254,15 @@ func (w *watch) retell(ctx context.Context, p page) error {
 	for _, id := range p.ids {
 		gone[id] = true
 	}
+	several := false
 	for i := range p.rows {
+		several = several || !gone[p.rows[i].id]
 		delete(gone, p.rows[i].id)
+	}
+	if several {
+		p.rows = oneOfEach(p.rows)
+	}
+	for i := range p.rows {
 		if err := w.take(ctx, &p.rows[i]); err != nil {
 			return err
 		}
@@ -376,6 +383,9 @@ func (w *watch) swept(ctx context.Context, count int) error {
 		if err := w.compare(ctx); err != nil {
 			return err
 		}
+	}
+	if err := w.several(ctx, count-w.own()); err != nil {
+		return err
 	}
 	triggers := 0
 	if err := w.store.db.each(ctx, "triggers", func(row scanner) error { return row.Scan(&triggers) }); err != nil {

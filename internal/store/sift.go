@@ -43,10 +43,16 @@ func (w *watch) sift(ctx context.Context, written []string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read entries: %w", err)
 		}
-		same := make(map[string]bool, len(rows))
+		same, unchanged := make(map[string]bool, len(rows)), 0
 		for i := range rows {
-			if w.unchanged(&rows[i]) {
-				same[rows[i].id] = true
+			id := rows[i].id
+			was, again := same[id] // as a table has whose ids are not unique: which one is told of is not judged here
+			same[id] = !again && w.unchanged(&rows[i])
+			switch {
+			case same[id]:
+				unchanged++
+			case was:
+				unchanged--
 			}
 		}
 		for _, id := range some {
@@ -54,7 +60,7 @@ func (w *watch) sift(ctx context.Context, written []string) ([]string, error) {
 				left = append(left, id)
 			}
 		}
-		if !ok || 2*len(same) < len(known) || w.over != nil && w.over() { // edits of many rows are not read twice
+		if !ok || 2*unchanged < len(known) || w.over != nil && w.over() { // edits of many rows are not read twice
 			return append(left, of...), nil
 		}
 	}

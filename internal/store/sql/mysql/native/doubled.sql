@@ -1,3 +1,3 @@
--- How many rows have an id that another row has too.
--- In: nothing. Out: the count, of which one of each id is left out.
-SELECT count(s.id) - count(DISTINCT s.id) FROM celery_beat_schedules AS s
+-- The ids that several rows have.
+-- In: nothing. Out: the id, and how many rows have it beside one.
+SELECT s.id, count(s.id) - 1 FROM celery_beat_schedules AS s GROUP BY s.id HAVING count(s.id) > 1
