@@ -81,6 +81,46 @@ func (h *herd) run(tb testing.TB) {
 	}
 }
 
+// A parted broker notes how many messages each part has.
+type parted struct {
+	*herd
+	sizes []int
+}
+
+func (p *parted) Publish(_ context.Context, part celery.Part) ([]celery.Failure, error) {
+	p.sizes = append(p.sizes, len(part.Messages))
+	return nil, nil
+}
+
+// The first of a herd waits for few others, also where the node woke late for it, as on a busy machine.
+func TestTheFirstOfAHerdLeavesWithFewOthers(t *testing.T) {
+	for _, late := range []time.Duration{0, 3 * time.Millisecond, 40 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHerd(t, 3000)
+			for i := range h.dues {
+				h.dues[i].Slot = h.dues[i].Slot.Add(2 * time.Second)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			h.left, h.done = len(h.dues), cancel
+			sleep := func(_ context.Context, length time.Duration) bool {
+				time.Sleep(length + late)
+				return true
+			}
+			p := &parted{herd: h}
+			if err := dispatch.New(h, h, p, dispatch.Options{Installation: "herd", Sleep: sleep}).Run(ctx, t.Context(), 1, 0); err != nil {
+				t.Fatal(err)
+			}
+			if len(p.sizes) < 2 || p.sizes[0] > 5 {
+				t.Errorf("woken %v late, the first part has %d messages, want 5", late, p.sizes[0])
+			}
+			if late > 5*time.Millisecond && p.sizes[1] < 900 {
+				t.Errorf("woken %v late, the second part has %d messages: it is late already, and is to be large", late, p.sizes[1])
+			}
+		})
+	}
+}
+
 // What dispatching itself takes for a message, without database and broker.
 func BenchmarkHerd(b *testing.B) {
 	const entries = 10_000

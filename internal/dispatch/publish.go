@@ -181,7 +181,7 @@ func (d *Dispatcher) recorded(hold context.Context, b *sending, frees []int64) e
 
 // While slots are late by less than promptFor, a part has promptPart of them at
 // most: the first to leave need not wait for a thousand others to be rendered. Nor does the very first for
-// a hundred, after a rest in which processors and servers went cold: it is alertPart. Later it is large
+// a hundred, after a rest in which processors and servers went cold, and from which it may have woken late: it is alertPart. Later it is large
 // parts that cost a broker the least.
 const (
 	promptFor  = 5 * time.Millisecond
@@ -234,12 +234,16 @@ func (d *Dispatcher) leaves(slot time.Time) time.Time {
 func (d *Dispatcher) send(hold context.Context, b *sending) ([]schedule.Run, error) {
 	runs, dues := d.spare.take(len(b.Dues)), b.Dues
 	for done := 0; done < len(dues); {
-		now, err := d.until(hold, d.leaves(dues[done].Slot))
+		leaves := d.leaves(dues[done].Slot)
+		rested := leaves.Sub(d.opts.Now()) > promptFor
+		now, err := d.until(hold, leaves)
 		if err != nil {
 			return nil, err
 		}
 		most := d.parts.most
 		switch late := now.Sub(dues[done].Slot); {
+		case rested: // however late it woke
+			most = min(most, alertPart)
 		case late >= promptFor:
 		case now.Sub(d.last) > promptFor:
 			most = min(most, alertPart)
