@@ -166,7 +166,7 @@ func look(ctx context.Context, config app.Config) []finding {
 		return findings
 	}
 	if doubled, err := s.Doubled(whole); err != nil || doubled > 0 {
-		add("ids", "", cmp.Or(explain(err), fmt.Errorf("%s with the id of another: of those of one id only one is sent. Give each its own, and make the column the primary key", schedule.Counted(doubled, "row"))))
+		add("ids", "", cmp.Or(explain(err), fmt.Errorf("%s with the id of another: of those of one id only one is sent, the enabled one with the first name. Give each its own, and make the column the primary key", schedule.Counted(doubled, "row"))))
 	}
 	for _, row := range rows.bad[:min(len(rows.bad), mostBad)] {
 		findings = append(findings, finding{fmt.Sprintf("entry %s (%s)", row.Name, row.ID), false, row.Problem})
