@@ -17,7 +17,7 @@ func TestFormerDefinitionsAreLetGoOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := New(Options{Lead: 3 * time.Second})
+		p := New(Options{Lead: 9 * time.Second})
 		var sent []schedule.Due
 		most := 0
 		for edits := range 200 {
@@ -46,7 +46,7 @@ func TestEntriesThatWereRemovedAreLetGoOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := New(Options{Lead: 40 * time.Second})
+		p := New(Options{Lead: 120 * time.Second})
 		most := 0
 		for i := range 6000 {
 			id := schedule.ID(strconv.Itoa(i))

@@ -33,7 +33,7 @@ func TestAnEntryThatIsBackWithinTheLeadHasEachSlotOnce(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				p := running(t, plan.Options{Lead: 10 * time.Second})
+				p := running(t, plan.Options{Lead: 30 * time.Second})
 				var way []schedule.Due
 				ends := map[int][]string{}
 				through := func(at time.Duration) { // pulls what there is, and is the sender

@@ -32,7 +32,7 @@ import (
 
 // Options tune a Planner. The zero Options are the defaults.
 type Options struct {
-	Lead   time.Duration    // how long before its slot an entry may be handed over; 750 ms
+	Lead   time.Duration    // how long before its slot an entry of a herd may be handed over, and any other for a third of it; 750 ms
 	Now    func() time.Time // this node's clock; time.Now
 	Logger *slog.Logger     // due decisions at DEBUG; silent
 
@@ -275,17 +275,29 @@ func (p *Planner) Idle() time.Duration {
 	return time.Duration(time.Now().UnixNano() - p.ticked.Load())
 }
 
-// wait returns how long it is until something should be handed over: half the
-// lead before the first slot, so that one claim takes half a lead's slots.
+// A herd is so many slots within half a lead.
+const herd = 1000
+
+// ahead is how long before it the next slot may be handed over: the lead for a herd, which takes long to be claimed, and a
+// third of it else, for what people ask for, or make and edit meanwhile, waits for what was claimed.
+func (p *Planner) ahead() time.Duration {
+	if first := p.turns.first(); first != nil && p.turns.overdue(first.next+(p.lead/2).Microseconds(), herd) >= herd {
+		return p.lead
+	}
+	return p.lead / 3
+}
+
+// wait returns how long it is until something should be handed over: half of that before
+// the first slot, so that one claim takes as long a time's slots.
 func (p *Planner) wait() time.Duration {
 	now, wait := p.now(), time.Duration(math.MaxInt64)
 	for i := range p.urgent {
-		if wait = min(wait, p.urgent[i].Slot.Sub(now)-p.lead); wait <= 0 {
+		if wait = min(wait, p.urgent[i].Slot.Sub(now)-p.lead/3); wait <= 0 {
 			return 0
 		}
 	}
 	if first := p.turns.first(); first != nil {
-		wait = min(wait, first.slot().Sub(now)-p.lead/2)
+		wait = min(wait, first.slot().Sub(now)-p.ahead()/2)
 	}
 	return wait
 }
@@ -294,7 +306,7 @@ func (p *Planner) wait() time.Duration {
 // entries on to their next slots.
 func (p *Planner) take(max int) []schedule.Due {
 	now := p.now()
-	horizon := now.Add(p.lead).UnixMicro()
+	horizon := now.Add(p.ahead()).UnixMicro()
 	dues := make([]schedule.Due, 0, min(max, len(p.urgent)+p.turns.overdue(horizon, max)))
 	n := min(len(p.urgent), max)
 	var later []schedule.Due // by a clock that is ahead

@@ -91,12 +91,45 @@ func TestHandsSlotsOverWithinTheLeadAndNeverTwice(t *testing.T) {
 		p := running(t, plan.Options{})
 		apply(t, p, present(&schedule.Entry{ID: "1", Name: "report", Spec: every(t, "@every 10m"), After: time.Now()}))
 		got := pull(t, p, 35*time.Minute, func(due schedule.Due) {
-			if early := time.Until(due.Slot); early < 0 || early > 750*time.Millisecond {
+			if early := time.Until(due.Slot); early < 0 || early > 250*time.Millisecond {
 				t.Errorf("slot %v was handed over %v before it came", due.Slot, early)
 			}
 		})
 		check(t, got, "report 00:10:00", "report 00:20:00", "report 00:30:00")
 	})
+}
+
+// A herd is handed over from half a lead before it on; a few slots from a sixth of it on, for what people ask for waits for
+// what was handed over.
+func TestAHerdIsHandedOverSooner(t *testing.T) {
+	for _, tt := range []struct {
+		entries int
+		early   time.Duration
+	}{
+		{1, 100 * time.Millisecond},
+		{999, 100 * time.Millisecond},
+		{1000, 300 * time.Millisecond},
+		{3000, 300 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := running(t, plan.Options{Lead: 600 * time.Millisecond})
+			var changes []schedule.Change
+			for i := range tt.entries {
+				changes = append(changes, present(&schedule.Entry{ID: schedule.ID(fmt.Sprint(i)), Name: "report", Spec: every(t, "@every 10m"), After: time.Now()}))
+			}
+			apply(t, p, changes...)
+			n := 0
+			pull(t, p, 10*time.Minute+time.Second, func(due schedule.Due) {
+				if early := time.Until(due.Slot); n == 0 && early != tt.early {
+					t.Errorf("the first of %d slots was handed over %v before it came, want %v", tt.entries, early, tt.early)
+				}
+				n++
+			})
+			if n != tt.entries {
+				t.Errorf("%d slots were handed over, want %d", n, tt.entries)
+			}
+		})
+	}
 }
 
 // A planner with nothing to do wakes up when it is told to, and not in between.
@@ -618,7 +651,7 @@ func TestRunNowComesFirstAndDoesNotMoveTheSchedule(t *testing.T) {
 // an edit ends, must not keep it waiting while the slots of others come.
 func TestWhatIsYetToComeWaitsForItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := running(t, plan.Options{Lead: time.Second})
+		p := running(t, plan.Options{Lead: 3 * time.Second})
 		apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Spec: every(t, "@every 1s from 2000-01-01T00:00:00.2Z"), After: time.Now()}),
 			present(&schedule.Entry{ID: "2", Name: "f", Spec: every(t, "@every 1s from 2000-01-01T00:00:00.6Z"), After: time.Now()}))
 		for request, slot := range map[string]time.Time{"past": time.Now().Add(-time.Minute), "soon": time.Now().Add(400 * time.Millisecond)} {
@@ -640,7 +673,7 @@ func TestWhatIsYetToComeWaitsForItsTurn(t *testing.T) {
 // Nor may it be in the hands of the sender before its lead: what comes due sooner would be behind it.
 func TestWhatIsAskedForBeyondTheLeadWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := running(t, plan.Options{Lead: 200 * time.Millisecond})
+		p := running(t, plan.Options{Lead: 600 * time.Millisecond})
 		apply(t, p, present(&schedule.Entry{ID: "1", Name: "e", Spec: every(t, "@every 1s from 2000-01-01T00:00:00.3Z"), After: time.Now()}))
 		start := time.Now()
 		for _, ahead := range []time.Duration{500 * time.Millisecond, 0} {

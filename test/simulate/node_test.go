@@ -34,7 +34,7 @@ type node struct {
 
 // leads are how long before their slots nodes claim, each its own, as while settings change or another version comes: the product's,
 // the one that it had, and one within which nodes are lost and most people's edits come.
-var leads = []time.Duration{0, 250 * time.Millisecond, 0, 5 * time.Second}
+var leads = []time.Duration{0, 750 * time.Millisecond, 0, 15 * time.Second}
 
 func (w *world) start(name string) *node {
 	chance := rand.New(rand.NewPCG(w.seed, hash(name)))
