@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ func runsList() *cobra.Command {
 			return err
 		}
 		return withStore(cmd, func(ctx context.Context, s *store.Store, config app.Config) error {
-			filter := store.Filter{Since: from, State: schedule.State(state), Limit: limit}
+			filter := store.Filter{Since: from, State: schedule.State(state), Limit: min(limit, math.MaxInt-1) + 1} // to know whether there are more
 			if entry != "" {
 				row, err := s.Find(ctx, entry)
 				switch {
@@ -80,6 +81,10 @@ func runsList() *cobra.Command {
 			runs, err := s.Runs(ctx, filter)
 			if err != nil {
 				return err
+			}
+			if len(runs) > limit {
+				runs = runs[:limit]
+				defer fmt.Fprintf(cmd.ErrOrStderr(), "There are more: these are the latest %d; --limit gives another number.\n", limit)
 			}
 			if *asJSON {
 				return printJSON(cmd.OutOrStdout(), orEmptyList(runs))
