@@ -98,7 +98,7 @@ func explained(ctx context.Context, s *store.Store, row store.Row, slot, now tim
 			e.say("%s is a one-off task that has run, by its count of runs (%d), and so counts as disabled, as for Celery's beat. With a count of 0 it goes on with its next slot.", row.Name, row.TotalRunCount)
 			break
 		}
-		e.say("%s is disabled: its row says so. Enabled there, it goes on with its next slot.", row.Name)
+		e.say("%s is disabled: its row says so. Enabled there, it goes on with its next slot, if its spec has one to come.", row.Name)
 	case schedule.ReasonDone:
 		e.say("%s is done: its rules allow %s; sent: %d.", row.Name, schedule.Counted(row.Limit.Runs, "run"), row.TotalRunCount)
 	case schedule.ReasonPaused:
