@@ -68,6 +68,7 @@ func (l *layout) lists(t shape, mark string) map[string]string {
 		"options_as_is":   t.asIs("options"),
 		"rules_as_is":     t.asIs("rules"),
 		"schema":          schema,
+		"table":           l.table,
 		"id_type":         cmp.Or(t["id"], "text"),
 		"watched":         join(watching, func(_ int, name string) string { return name }),
 		"old_watched":     join(watching, func(_ int, name string) string { return "old." + name }),

@@ -59,7 +59,7 @@ func (s statements) get(name string) string {
 }
 
 // rendered returns the statements with their braces filled in for a table of
-// the shape: another statement of that name, a list of columns (shape.go), or a
+// the shape: another statement of that name, the table or a list of its columns (shape.go), or a
 // column, which is null where the table has none. Mark is what a parameter's
 // number follows.
 func (s statements) rendered(l *layout, table shape, mark string) statements {

@@ -6,7 +6,7 @@ SET STATEMENT innodb_lock_wait_timeout = 0 FOR BEGIN NOT ATOMIC
 	DECLARE CONTINUE HANDLER FOR 1205 BEGIN END; -- it is held
 	FOR each_of IN (SELECT asked.id FROM JSON_TABLE(@onebeat_asked, '$[*]' COLUMNS (id {{id_type}} PATH '$')) AS asked) DO
 		SET one = NULL;
-		SELECT s.id INTO one FROM django_celery_beat_periodictask AS s FORCE INDEX (PRIMARY) WHERE s.id = each_of.id FOR UPDATE;
+		SELECT s.id INTO one FROM {{table}} AS s FORCE INDEX (PRIMARY) WHERE s.id = each_of.id FOR UPDATE;
 		IF one IS NOT NULL THEN
 			SET free = concat(free, ',', json_quote(CAST(one AS char)));
 		END IF;
